@@ -1,0 +1,1 @@
+"""Likeness: CompareFaces that you run yourself."""
