@@ -1,7 +1,7 @@
 """Everything that can go wrong, in one tree.
 
     LikenessError
-    ├── RequestError                    the answer to a caller is an error of the service; has .code and .service_message
+    ├── RequestError                    what the service answers with an error; has .code and .service_message
     │   ├── InvalidParameter            InvalidParameterException: the request or a photo cannot be used
     │   │   ├── NoFaceFound             a photo in which no face was found
     │   │   └── ImageTooSmall           a photo with a side under the smallest allowed
@@ -19,8 +19,8 @@
     │   └── PackInvalid                 a manifest that cannot be read or makes no sense
     └── SettingsError                   a setting that is unknown or impossible
 
-`str(error)` is for people: what was wrong, with which photo or file, and what to do about it. `service_message` is what the
-service says on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never holds the reason.
+`str(error)` is for people: what was wrong, with which photo or file, and what to do about it. `service_message` is
+what the service says on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never holds the reason.
 """
 
 from typing import ClassVar
@@ -77,9 +77,7 @@ class InvalidS3Object(RequestError):
     """The object of an S3Object reference cannot be had, for whatever reason."""
 
     code = "InvalidS3ObjectException"
-    service_message = (
-        "Unable to get object metadata from S3. Check object key, region and/or access permissions."
-    )
+    service_message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 
 
 class AccessDenied(RequestError):

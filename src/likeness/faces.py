@@ -16,9 +16,7 @@ LandmarkType = Literal["eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose"]
 #: The order in which the service lists them (specification section 5.4). Left is the left side of the picture.
 LANDMARK_TYPES: tuple[LandmarkType, ...] = ("eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose")
 
-EmotionType = Literal[
-    "HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "UNKNOWN", "FEAR"
-]
+EmotionType = Literal["HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "UNKNOWN", "FEAR"]
 
 OrientationCorrection = Literal["ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270"]
 
@@ -43,7 +41,7 @@ class _Singles:
 
 @dataclass(frozen=True, slots=True)
 class BoundingBox(_Singles):
-    """A face's box as ratios of the photo's width and height; may reach beyond the photo (specification section 5.3)."""
+    """A face's box as ratios of the photo's width and height; may reach beyond the photo (specification 5.3)."""
 
     width: float
     height: float
@@ -155,8 +153,9 @@ class FaceMatch(_Singles):
 class Trace:
     """How an answer came about, for logs and metrics; holds nothing of the photos themselves.
 
-    `notes` are sentences for people (a truncated file, several faces in the source photo). `seconds` is the time per stage
-    (decode, detect, mesh, embed, attributes). `source_faces` and `target_faces` count the faces found before any filter.
+    `notes` are sentences for people (a truncated file, several faces in the source photo). `seconds` is the time per
+    stage (decode, detect, mesh, embed, attributes). `source_faces` and `target_faces` count the faces found before any
+    filter.
     """
 
     notes: tuple[str, ...] = ()
@@ -169,8 +168,9 @@ class Trace:
 class Comparison:
     """The answer to CompareFaces.
 
-    `matches` have a similarity at or above the threshold, highest first; `unmatched` have less, largest face first. Unmatched faces
-    carry their similarity here, which the service does not tell: `to_dict` leaves it out, as it leaves out the source face's details.
+    `matches` have a similarity at or above the threshold, highest first; `unmatched` have less, largest face first.
+    Unmatched faces carry their similarity here, which the service does not tell: `to_dict` leaves it out, as it leaves
+    out the details of the source face.
     """
 
     source: Face
