@@ -1,0 +1,72 @@
+"""Score → Similarity: a promise about how often strangers score as high."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: The promise: a Similarity, and log10 of the share of pairs of different people that reach it.
+PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -5.0), (99.0, -6.0))
+
+#: Beyond the last promise each tenfold rarer score halves what is missing to 100.
+_HALVING_DECADES = 1.0
+#: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a single's rounding.
+_HIGHEST_UNLIKE = 99.9999
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A monotone curve from score to Similarity by way of the false match rate.
+
+    `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so high. Between the
+    knots the logarithm is interpolated linearly, beyond the last it falls on with the last slope, before the first it is that of the
+    first. `equal_error_rate` is the share of errors of both kinds at the equal error point, which gets Similarity 50.
+    `measured_log10_rate` is the lowest rate that the calibration pairs could show; below it the curve is a fitted tail.
+    """
+
+    scores: tuple[float, ...]
+    log10_rates: tuple[float, ...]
+    equal_error_rate: float
+    measured_log10_rate: float = -6.0
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.log10_rates) or len(self.scores) < 2:
+            raise ValueError("a calibration curve needs as many scores as rates, and at least two")
+        if not (np.all(np.diff(self.scores) > 0) and np.all(np.diff(self.log10_rates) < 0)):
+            raise ValueError("a calibration curve must rise in score and fall in rate at every knot")
+        if not 10.0 ** PROMISE[0][1] < self.equal_error_rate < 0.5:
+            raise ValueError("the equal error rate of a calibration must lie between 0.001 and 0.5")
+
+    def log10_false_match_rate_at_score(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """log10 of the share of impostor pairs that score at least `scores`; same shape, at most 0."""
+        s = np.asarray(scores, dtype=np.float64)
+        inside = np.interp(s, self.scores, self.log10_rates)
+        slope = (self.log10_rates[-1] - self.log10_rates[-2]) / (self.scores[-1] - self.scores[-2])
+        beyond = self.log10_rates[-1] + slope * (s - self.scores[-1])
+        return np.minimum(np.where(s > self.scores[-1], beyond, inside), 0.0)
+
+    def similarity(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """Similarity 0 to 100 of `scores`, same shape; 100 exactly for infinite scores and only for them."""
+        s = np.asarray(scores, dtype=np.float64)
+        rates = self.log10_false_match_rate_at_score(s)
+        levels, knots = self._promise()
+        decades = np.maximum(knots[-1] - rates, 0.0)
+        above = 100.0 - (100.0 - levels[-1]) * 0.5 ** (decades / _HALVING_DECADES)
+        inside = np.interp(-rates, -knots, levels)
+        value = np.where(decades > 0, np.minimum(above, _HIGHEST_UNLIKE), inside)
+        return np.where(np.isposinf(s), 100.0, value)
+
+    def false_match_rate(self, similarity: ArrayLike) -> NDArray[np.float64]:
+        """The share of pairs of different people that reach `similarity` (0 to 100), same shape; 0 at 100."""
+        value = np.asarray(similarity, dtype=np.float64)
+        levels, knots = self._promise()
+        missing = np.maximum(100.0 - value, 0.0) / (100.0 - levels[-1])
+        with np.errstate(divide="ignore"):
+            beyond = knots[-1] + _HALVING_DECADES * np.log2(missing)
+        inside = np.interp(value, levels, knots)
+        return np.asarray(10.0 ** np.where(value > levels[-1], beyond, inside), dtype=np.float64)
+
+    def _promise(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Similarity levels, rising, and log10 of their false match rates, falling."""
+        points = ((0.0, 0.0), (50.0, float(np.log10(self.equal_error_rate))), *PROMISE)
+        return np.array([p[0] for p in points]), np.array([p[1] for p in points])
