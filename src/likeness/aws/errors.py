@@ -1,0 +1,84 @@
+"""What the front end of the service answers before the operation is reached: errors that are not in its model.
+
+    WireError
+    ├── UnknownOperation      UnknownOperationException, no text
+    ├── SerializationError    SerializationException: not JSON (no text), or a member of the wrong type (key `Message`)
+    ├── ValidationError       ValidationException: a constraint of the model is broken (key `message`)
+    ├── SignatureError        the signature family, by code (key `message`)
+    ├── NotAuthorized         AccessDeniedException of the policy check (key `Message`, no `Code`)
+    └── BodyTooLarge          413 with an empty body
+
+Errors of the operation itself are `likeness.errors.RequestError`. The body styles are those of specification section 2.3.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from likeness.errors import InvalidS3Object, LikenessError
+
+#: How many constraint errors one answer lists (specification section 4.3).
+LISTED_ERRORS = 10
+
+
+class WireError(LikenessError):
+    """An error of the front end. `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key."""
+
+    code: str = "InternalServerError"
+    http_status: ClassVar[int] = 400
+    member: ClassVar[Literal["message", "Message"]] = "message"
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__(text or self.code)
+        self.text = text
+
+
+class UnknownOperation(WireError):
+    """The target is missing, unknown, in the wrong case or another operation's (table 2.4, row 6)."""
+
+    code = "UnknownOperationException"
+
+
+class SerializationError(WireError):
+    """The body is not JSON, or a member has the wrong type (table 2.4, rows 7, 8 and 11)."""
+
+    code = "SerializationException"
+    member = "Message"
+
+
+class ValidationError(WireError):
+    """Constraints of the model are broken; takes one sentence for each (specification section 4.3)."""
+
+    code = "ValidationException"
+
+    def __init__(self, broken: Sequence[str]) -> None:
+        count = len(broken)
+        listed = "; ".join(broken[:LISTED_ERRORS])
+        super().__init__(f"{count} validation error{'' if count == 1 else 's'} detected: {listed}")
+
+
+class SignatureError(WireError):
+    """The request is not, or not rightly, signed (table 3.2)."""
+
+    def __init__(self, code: str, text: str) -> None:
+        self.code = code
+        super().__init__(text)
+
+
+class NotAuthorized(WireError):
+    """The caller's policies do not allow the action (specification section 3.3)."""
+
+    code = "AccessDeniedException"
+    member = "Message"
+
+
+class BodyTooLarge(WireError):
+    """The body is larger than the front end takes (table 2.4, row 1)."""
+
+    code = "RequestEntityTooLarge"
+    http_status = 413
+
+
+class InvalidS3Reference(InvalidS3Object):
+    """An S3Object that lacks its Bucket or its Name (specification section 4.4)."""
+
+    service_message = "Request has invalid S3 object"

@@ -1,0 +1,56 @@
+"""The request of CompareFaces as values, checked: what `protocol.validate` gives and the server works with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from likeness.faces import QualityFilter
+
+#: The operation's name in `X-Amz-Target`, its action in a policy, and the service's name in a credential scope.
+TARGET = "RekognitionService.CompareFaces"
+ACTION = "rekognition:CompareFaces"
+SERVICE = "rekognition"
+
+#: Default of `SimilarityThreshold`, 0 to 100 (specification section 5.1).
+DEFAULT_THRESHOLD = 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class S3ObjectReference:
+    """An `S3Object`: `bucket` and `name` are there and within the model's constraints, `version` may be None."""
+
+    bucket: str
+    name: str
+    version: str | None = None
+
+    @property
+    def action(self) -> str:
+        """What the caller's policy must allow to read it: `s3:GetObject`, or `s3:GetObjectVersion` with a version."""
+        return "s3:GetObject" if self.version is None else "s3:GetObjectVersion"
+
+    @property
+    def arn(self) -> str:
+        """The object's resource name in a policy."""
+        return f"arn:aws:s3:::{self.bucket}/{self.name}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As CloudTrail writes it: lower camel case, no version when there is none."""
+        members = {"bucket": self.bucket, "name": self.name}
+        return members if self.version is None else members | {"version": self.version}
+
+
+#: An image of a request: the decoded bytes, or where they are.
+ImageReference = bytes | S3ObjectReference
+
+
+@dataclass(frozen=True, slots=True)
+class CompareFacesRequest:
+    """A valid request. `similarity_threshold` is an IEEE single, 0 to 100; photos are hidden from `repr`."""
+
+    source: ImageReference
+    target: ImageReference
+    similarity_threshold: float = DEFAULT_THRESHOLD
+    quality_filter: QualityFilter = "NONE"
+
+    def __repr__(self) -> str:
+        images = [f"<{len(i)} bytes>" if isinstance(i, bytes) else repr(i) for i in (self.source, self.target)]
+        return f"CompareFacesRequest({', '.join(images)}, {self.similarity_threshold}, {self.quality_filter!r})"
