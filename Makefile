@@ -20,9 +20,16 @@ $(VENV)/.test-installed: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
+demo: $(VENV)/.installed ## install everything and compare real portraits
+	$(BIN)/likeness packs install standard samples
+	$(BIN)/python examples/demo.py
+
+serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080
+	$(BIN)/likeness serve
+
 lint: $(VENV)/.test-installed ## formatting, lint, types, and who may import whom
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
