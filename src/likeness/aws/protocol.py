@@ -10,17 +10,37 @@
 The first row, 413, is the reader's: it raises BodyTooLarge as soon as it has seen too much, and `failure` answers.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import Any
 
-from likeness.aws.errors import WireError
-from likeness.aws.shapes import CompareFacesRequest
-from likeness.errors import RequestError
+from likeness.aws.constraints import check
+from likeness.aws.document import Document, parse_body, read_members
+from likeness.aws.errors import BodyTooLarge, UnknownOperation, WireError
+from likeness.aws.shapes import TARGET, CompareFacesRequest
+from likeness.errors import AccessDenied, RequestError
 from likeness.faces import Comparison
+
+__all__ = ["Cors", "Document", "Headers", "WireResponse", "failure", "parse_body", "route", "success", "validate"]
 
 #: (name, value) pairs as received; names in any case.
 Headers = Iterable[tuple[str, str]]
+
+CONTENT_TYPE = "application/x-amz-json-1.1"
+#: Octets of an inline image after decoding (the model's maximum).
+MAX_INLINE_BYTES = 5_242_880
+#: Octets of a body: two inline images in base64 and what surrounds them (specification section 2.1).
+MAX_BODY_BYTES = 15 * 1024 * 1024
+#: For how long a browser may remember a preflight's answer (specification section 2.6).
+_PREFLIGHT_SECONDS = "172800"
+_EXPOSED = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
+_NOT_POST = (
+    b"<AccessDeniedException><Message>Unable to determine service/operation name to be authorized</Message>"
+    b"</AccessDeniedException>"
+)
+_NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +58,114 @@ class Cors:
 
     origins: tuple[str, ...] = ()
 
+    def allows(self, origin: str | None) -> bool:
+        """Whether a page of `origin` (the header's value, None when it is absent) may call."""
+        return origin is not None and ("*" in self.origins or origin in self.origins)
+
     def decorate(self, response: WireResponse, origin: str | None) -> WireResponse:
         """`response` with the headers that let a page of `origin` read it; unchanged where it may not. Call it last, once."""
-        ...
+        if not self.allows(origin):
+            return response
+        added = (*self._allow_origin(origin), ("Access-Control-Expose-Headers", _EXPOSED))
+        return replace(response, headers=response.headers + added)
 
+    def preflight(self, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+        """The headers that answer a preflight with the (lower-case) `headers`; whole, not to be decorated."""
+        asked = headers.get("access-control-request-headers")
+        return (
+            *self._allow_origin(headers.get("origin")),
+            *((("Access-Control-Allow-Headers", asked),) if asked else ()),
+            ("Access-Control-Allow-Methods", headers.get("access-control-request-method", "POST")),
+            ("Access-Control-Max-Age", _PREFLIGHT_SECONDS),
+        )
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A parsed body, not yet validated."""
+    def _allow_origin(self, origin: str | None) -> tuple[tuple[str, str], ...]:
+        if "*" in self.origins:
+            return (("Access-Control-Allow-Origin", "*"),)
+        return (("Access-Control-Allow-Origin", origin or ""), ("Vary", "Origin"))
 
 
 def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()) -> WireResponse | None:
-    """The answer to a request that is none of CompareFaces, or None for one to go on with (table 2.4, rows 2 to 6)."""
-    ...
+    """The answer to a request that is none of CompareFaces, or None for one to go on with (table 2.4, rows 2 to 6).
+
+    Row 5, `application/json`, is answered as row 4: the service's own answer is a relic that no client of this protocol reads.
+    A preflight of an origin that may not call gets row 3.
+    """
+    joined = join_headers(headers)
+    if method == "OPTIONS" and cors.allows(joined.get("origin")):
+        return _response(200, b"", request_id, extra=cors.preflight(joined))
+    if method != "POST":
+        return _response(403, _NOT_POST, request_id, content_type="text/xml")
+    if joined.get("content-type", "").split(";")[0].strip().lower() != CONTENT_TYPE:
+        return _response(404, _NOT_JSON_1_1, request_id, content_type="text/xml")
+    if joined.get("x-amz-target") != TARGET:
+        return failure(UnknownOperation(), request_id)
+    return None
 
 
-def parse_body(body: bytes | bytearray | memoryview) -> Document:
-    """The JSON object of a body. Raises SerializationError (rows 7 and 8)."""
-    ...
+def join_headers(headers: Headers) -> dict[str, str]:
+    """By lower-case name; the values of a repeated header joined with ", ", as HTTP has it."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
 
 
-def validate(document: Document, *, max_inline_bytes: int = 5_242_880) -> CompareFacesRequest:
+def validate(document: Document, *, max_inline_bytes: int = MAX_INLINE_BYTES) -> CompareFacesRequest:
     """The request in a document.
 
     Raises SerializationError for a member of the wrong type, ValidationError for broken constraints, InvalidParameter or
     InvalidS3Reference for an image that is not one (specification sections 4.2, 4.3, 4.4, in this order).
     """
-    ...
+    return check(read_members(document), max_inline_bytes=max_inline_bytes)
 
 
 def success(comparison: Comparison, request_id: str) -> WireResponse:
-    """The 200 answer."""
-    ...
+    """The 200 answer: compact JSON, digits of IEEE singles, nothing null, never NaN (ValueError instead)."""
+    body = json.dumps(comparison.to_dict(), separators=(",", ":"), allow_nan=False).encode()
+    return _response(200, body, request_id, content_type=CONTENT_TYPE)
 
 
 def failure(error: RequestError | WireError, request_id: str, *, verbose: bool = False) -> WireResponse:
-    """The answer to an error in the body style of its class; `verbose` appends the reason to the service's text."""
-    ...
+    """The answer to an error in the body style of its class (specification section 2.3).
+
+    `verbose` appends the reason to the text of a RequestError ("Request has invalid parameters: SourceImage: no face found").
+    """
+    if isinstance(error, BodyTooLarge):
+        return _response(error.http_status, b"", request_id)
+    members = _wire_members(error) if isinstance(error, WireError) else _modelled_members(error, verbose)
+    body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    return _response(error.http_status, body, request_id, content_type=CONTENT_TYPE)
 
 
-_ = Any
+def _wire_members(error: WireError) -> dict[str, Any]:
+    members = {"__type": error.code}
+    return members if error.text is None else members | {error.member: error.text}
+
+
+def _modelled_members(error: RequestError, verbose: bool) -> dict[str, Any]:
+    text, reason = error.service_message, str(error)
+    if verbose and reason != text:
+        text = f"{text}: {reason}"
+    # A denial comes from the front end, which has no Code, although the model knows the exception too.
+    code = {} if isinstance(error, AccessDenied) else {"Code": error.code}
+    return {"__type": error.code} | code | {"Message": text}
+
+
+def _response(
+    status: int,
+    body: bytes,
+    request_id: str,
+    *,
+    content_type: str | None = None,
+    extra: tuple[tuple[str, str], ...] = (),
+) -> WireResponse:
+    headers = (
+        ("x-amzn-RequestId", request_id),
+        *((("Content-Type", content_type),) if content_type else ()),
+        ("Content-Length", str(len(body))),
+        ("Date", formatdate(usegmt=True)),
+        *extra,
+    )
+    return WireResponse(status, headers, body)
