@@ -1,0 +1,104 @@
+"""A reader of FlatBuffers, the container of TFLite files, that checks every offset against the file.
+
+Written here rather than taken from the `flatbuffers` package: its Python runtime trusts the bytes (a damaged offset ends in whatever
+exception struct or the slicing gives) and brings no schema, so the checks and the field numbers would be ours all the same.
+
+Source of the layout: the FlatBuffers internals page (https://flatbuffers.dev/internals/). A file begins with the offset of its root
+table and a four-letter identifier. A table begins with a signed 32-bit distance back to its vtable; the vtable holds its own size, the
+table's size, and for each field its 16-bit offset inside the table, 0 for a field at its default. Vectors, texts and tables are stored as
+32-bit offsets forward from where the offset stands; a vector begins with its length.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import PackDamaged
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """The bytes of a whole file and its name for error messages."""
+
+    data: bytes
+    name: str
+
+    def damaged(self, expected: str, position: int) -> PackDamaged:
+        """The error for bytes that do not hold what was expected."""
+        return PackDamaged(f"{self.name}: expected {expected} at byte {position}; the file is damaged, fetch it again")
+
+    def scalar(self, code: str, position: int, expected: str) -> int:
+        """One little-endian integer, `code` as in the struct module."""
+        size = struct.calcsize("<" + code)
+        if not 0 <= position <= len(self.data) - size:
+            raise self.damaged(expected, position)
+        return int(struct.unpack_from("<" + code, self.data, position)[0])
+
+    def follow(self, position: int, expected: str) -> int:
+        """Where the 32-bit offset at `position` points to; always forward, so that no chain of offsets has an end missing."""
+        offset = self.scalar("I", position, expected)
+        if offset == 0 or position + offset >= len(self.data):
+            raise self.damaged(expected, position)
+        return position + offset
+
+    def root(self, identifier: bytes) -> "Table":
+        """The root table of a file with this four-letter identifier."""
+        if self.data[4:8] != identifier:
+            raise self.damaged(f"the identifier {identifier.decode()}", 4)
+        return Table(self, self.follow(0, "the root table"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the file; fields are named by their number in the schema."""
+
+    buffer: Buffer
+    position: int
+
+    def _field(self, number: int, expected: str) -> int | None:
+        """Where a field stands, None when it has its default value."""
+        vtable = self.position - self.buffer.scalar("i", self.position, f"the table of {expected}")
+        if 4 + 2 * number + 2 > self.buffer.scalar("H", vtable, f"the fields of {expected}"):
+            return None
+        offset = self.buffer.scalar("H", vtable + 4 + 2 * number, f"the fields of {expected}")
+        return self.position + offset if offset else None
+
+    def integer(self, number: int, code: str, expected: str, default: int = 0) -> int:
+        """An integer field, `code` as in the struct module."""
+        position = self._field(number, expected)
+        return default if position is None else self.buffer.scalar(code, position, expected)
+
+    def table(self, number: int, expected: str) -> "Table | None":
+        """A field that is a table, None when absent."""
+        position = self._field(number, expected)
+        return None if position is None else Table(self.buffer, self.buffer.follow(position, expected))
+
+    def vector(self, number: int, dtype: str, expected: str) -> NDArray[np.generic]:
+        """A vector of scalars of the little-endian numpy type `dtype`; empty when absent."""
+        position = self._field(number, expected)
+        if position is None:
+            return np.empty(0, dtype)
+        start = self.buffer.follow(position, expected)
+        count = self.buffer.scalar("I", start, expected)
+        size = count * np.dtype(dtype).itemsize
+        if start + 4 + size > len(self.buffer.data):
+            raise self.buffer.damaged(f"{expected} ({count} values)", start)
+        return np.frombuffer(self.buffer.data, dtype, count, start + 4)
+
+    def tables(self, number: int, expected: str) -> "list[Table]":
+        """A vector of tables; empty when absent."""
+        position = self._field(number, expected)
+        if position is None:
+            return []
+        start = self.buffer.follow(position, expected)
+        count = self.buffer.scalar("I", start, expected)
+        if start + 4 + 4 * count > len(self.buffer.data):
+            raise self.buffer.damaged(f"{expected} ({count} tables)", start)
+        places = range(start + 4, start + 4 + 4 * count, 4)
+        return [Table(self.buffer, self.buffer.follow(place, expected)) for place in places]
+
+    def text(self, number: int, expected: str) -> str:
+        """A text field; empty when absent."""
+        return self.vector(number, "u1", expected).tobytes().decode("utf-8", "replace")

@@ -1,0 +1,61 @@
+"""Writing an ONNX graph node by node, so that every converter's bytes come out the same on every machine.
+
+Only what the converters need: float32 constants, nodes named after their output, a fixed operator set and IR version. Nothing in the
+file depends on the versions of the libraries that wrote it, so that its SHA-256 can be recorded.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from likeness.errors import PackDamaged
+
+OPSET = 17
+"""ONNX operator set of every converted network: the newest that needs nothing newer than the IR version below."""
+
+IR_VERSION = 8
+
+Shape = list[int | str | None]
+
+
+class GraphWriter:
+    """Collects the nodes and constants of one network and serialises them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, values: NDArray[Any]) -> str:
+        """Adds a constant (floating point becomes float32, the rest int64) and returns its name.
+
+        Raises PackDamaged when a value is not finite: no trained network holds one.
+        """
+        dtype = np.float32 if np.issubdtype(values.dtype, np.floating) else np.int64
+        array = np.ascontiguousarray(values, dtype=dtype)
+        if not np.isfinite(array).all():
+            raise PackDamaged(f"{self.name}: the weights {name!r} hold values that are not finite numbers")
+        self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Adds a node with one output and returns the output's name; attributes that are None are left out."""
+        given = {key: value for key, value in sorted(attributes.items()) if value is not None}
+        self._nodes.append(helper.make_node(op, inputs, [output], name=output, **given))
+        return output
+
+    def serialise(self, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
+        """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension."""
+        graph = helper.make_graph(
+            self._nodes,
+            self.name,
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            list(self._constants.values()),
+        )
+        opsets = [helper.make_opsetid("", OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="likeness")
+        return model.SerializeToString(deterministic=True)
