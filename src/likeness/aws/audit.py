@@ -1,12 +1,16 @@
 """Audit records in CloudTrail's shape (specification section 7.3); no image, embedding, landmark or similarity."""
 
-from datetime import datetime
+import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from likeness.aws.errors import WireError
-from likeness.aws.shapes import CompareFacesRequest
+from likeness.aws.shapes import CompareFacesRequest, ImageReference, S3ObjectReference
 from likeness.aws.signature import Identity
 from likeness.errors import RequestError
+
+#: What CloudTrail writes for a caller who did not sign.
+_ANONYMOUS = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
 
 
 def audit_record(
@@ -20,6 +24,68 @@ def audit_record(
     request: CompareFacesRequest | None,
     error: RequestError | WireError | None,
 ) -> dict[str, Any]:
-    """One event, ready for JSON. `identity` None: anonymous or refused before it was known. `region` is the server's own name
-    for where it runs, used when nobody signed."""
-    ...
+    """One event, ready for JSON. `time` is aware.
+
+    `identity` None: nobody signed, or the signature was refused. `request` None: it was refused before it was understood.
+    `region` is where the server says it is, used when no credential scope says so.
+    """
+    return {
+        "eventVersion": "1.08",
+        "userIdentity": dict(_ANONYMOUS) if identity is None else _user_identity(identity),
+        "eventTime": _iso(time),
+        "eventSource": "rekognition.amazonaws.com",
+        "eventName": "CompareFaces",
+        "awsRegion": region if identity is None else identity.region,
+        "sourceIPAddress": source_ip or "local",
+        "userAgent": user_agent,
+        **_error(error),
+        "requestParameters": None if request is None else _parameters(request),
+        "responseElements": None,
+        "requestID": request_id,
+        "eventID": str(uuid.uuid4()),
+        "readOnly": True,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": None if identity is None else identity.key.account_id,
+        "eventCategory": "Management",
+    }
+
+
+def _user_identity(identity: Identity) -> dict[str, Any]:
+    key = identity.key
+    user = {
+        "type": "IAMUser",
+        "principalId": key.principal_id,
+        "arn": key.arn,
+        "accountId": key.account_id,
+        "accessKeyId": key.id,
+        "userName": key.user_name,
+    }
+    if key.session_token is None:
+        return user
+    attributes = {"mfaAuthenticated": "false"} | ({"creationDate": _iso(key.created)} if key.created else {})
+    return user | {"sessionContext": {"attributes": attributes}}
+
+
+def _parameters(request: CompareFacesRequest) -> dict[str, Any]:
+    return {
+        "sourceImage": _image(request.source),
+        "targetImage": _image(request.target),
+        "similarityThreshold": request.similarity_threshold,
+        "qualityFilter": request.quality_filter,
+    }
+
+
+def _image(reference: ImageReference) -> dict[str, Any]:
+    return {"s3Object": reference.to_dict()} if isinstance(reference, S3ObjectReference) else {}
+
+
+def _error(error: RequestError | WireError | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    text = error.service_message if isinstance(error, RequestError) else str(error)
+    return {"errorCode": error.code, "errorMessage": text}
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,8 @@
     ├── NotAuthorized         AccessDeniedException of the policy check (key `Message`, no `Code`)
     └── BodyTooLarge          413 with an empty body
 
-Errors of the operation itself are `likeness.errors.RequestError`. The body styles are those of specification section 2.3.
+Errors of the operation itself are `likeness.errors.RequestError`. The body styles are those of specification section
+2.3.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,10 @@ LISTED_ERRORS = 10
 
 
 class WireError(LikenessError):
-    """An error of the front end. `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key."""
+    """An error of the front end.
+
+    `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key.
+    """
 
     code: str = "InternalServerError"
     http_status: ClassVar[int] = 400
@@ -39,10 +43,18 @@ class UnknownOperation(WireError):
 
 
 class SerializationError(WireError):
-    """The body is not JSON, or a member has the wrong type (table 2.4, rows 7, 8 and 11)."""
+    """The body is not JSON, or a member has the wrong type (table 2.4, rows 7, 8 and 11).
+
+    A text that quotes an image's bytes comes with a `loggable` one that does not; that one is `str(error)`.
+    """
 
     code = "SerializationException"
     member = "Message"
+
+    def __init__(self, text: str | None = None, *, loggable: str | None = None) -> None:
+        super().__init__(text)
+        if loggable is not None:
+            self.args = (loggable,)
 
 
 class ValidationError(WireError):

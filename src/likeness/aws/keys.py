@@ -1,21 +1,61 @@
-"""Access keys in a file."""
+"""Access keys and temporary credentials in one file.
 
+The file is JSON, mode 600, because a server that checks signatures must know the secrets. It is only ever replaced
+whole, so that readers never see half of it. Temporary credentials are entries too: what is written down can be revoked,
+which a token that carries everything inside itself cannot.
+"""
+
+import base64
+import hashlib
+import logging
+import os
+import re
+import secrets
+import string
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from likeness.aws.policy import Policy
+from likeness.aws.shapes import ACTION
+from likeness.errors import SettingsError
+
+#: What a key may do that was made without a policy: compare photos that come with the request; no S3 object.
+DEFAULT_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ACTION, "Resource": "*"}],
+}
+DEFAULT_ACCOUNT = "000000000000"
+#: How long temporary credentials live unless told, and at most (the service's figures for roles and sessions).
+SESSION_DURATION = timedelta(hours=1)
+MAX_SESSION_DURATION = timedelta(hours=36)
+#: Expired temporary credentials are still known for so long, to be answered ExpiredTokenException.
+_KEEP_EXPIRED = timedelta(days=7)
+_MAX_FILE_BYTES = 16 * 1024 * 1024
+_BASE32 = string.ascii_uppercase + "234567"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An access key. The secret and the token are never shown by `repr`. All of `policies` must allow (session and user)."""
+    """An access key.
+
+    The secret and the token are never shown by `repr`. All of `policies` must allow (user's, session's).
+    """
 
     id: str
     secret: str = field(repr=False)
     user_name: str
     account_id: str
-    policies: tuple[Policy, ...]
+    policies: tuple[Policy, ...] = field(repr=False)
     active: bool = True
     expires: datetime | None = None
     session_token: str | None = field(default=None, repr=False)
@@ -26,18 +66,283 @@ class Key:
         """`arn:aws:iam::ACCOUNT:user/NAME`."""
         return f"arn:aws:iam::{self.account_id}:user/{self.user_name}"
 
+    @property
+    def principal_id(self) -> str:
+        """A user's id in the service's form, always the same for the same user."""
+        digest = hashlib.sha256(self.arn.encode()).digest()
+        return "AIDA" + base64.b32encode(digest).decode()[:17]
+
+
+class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry of the file.
+
+    Temporary credentials name their `parent` and hold a `session_token`; `policy` narrows theirs.
+    """
+
+    id: str
+    secret: str
+    user: str
+    account: str
+    created: datetime
+    policy: dict[str, Any] | None = None
+    active: bool = True
+    expires: datetime | None = None
+    parent: str | None = None
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Record({self.id!r}, user={self.user!r}, active={self.active})"
+
+
+class _Contents(msgspec.Struct, forbid_unknown_fields=True):
+    keys: list[Record] = []
+    version: int = 1
+
 
 class KeyFile:
-    """A file of keys, read again when it has changed; a broken file leaves the last good keys in force."""
+    """A file of keys, read again when it has changed; a broken file leaves the last good keys in force. Thread-safe."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises SettingsError when the file is missing, broken or readable by others."""
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        """Raises SettingsError when the file is missing, broken, or open to others."""
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        self._seen = _stamp(self.path)
+        self._keys = load_keys(self.path)
 
     def lookup(self, key_id: str) -> Key | None:
-        """The key with this id, or None. Looks at most once a second whether the file has changed. Thread-safe."""
-        ...
+        """The key with this id, or None."""
+        self._refresh()
+        return self._keys.get(key_id)
 
     def __len__(self) -> int:
-        """How many keys are in force."""
-        ...
+        self._refresh()
+        return len(self._keys)
+
+    def _refresh(self) -> None:
+        # One look at the file's inode a request; a file is read once for each change, also when it cannot be used.
+        if _stamp(self.path) == self._seen:
+            return
+        with self._lock:
+            stamp = _stamp(self.path)
+            if stamp == self._seen:
+                return
+            self._seen = stamp
+            try:
+                self._keys = load_keys(self.path)
+            except SettingsError as error:
+                _log.error("key file not used, the keys read before stay in force: %s", error)
+            else:
+                _log.info("key file read again: %d keys", len(self._keys))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+
+
+def load_keys(path: Path) -> dict[str, Key]:
+    """The keys of a file by id. Raises SettingsError that says what is wrong, and never quotes a secret."""
+    records = read_records(path)
+    by_id: dict[str, Record] = {}
+    for record in records:
+        if record.id in by_id:
+            raise SettingsError(f"{path}: the key {record.id} is there twice")
+        by_id[record.id] = record
+    return {record.id: _key(record, by_id, path) for record in records}
+
+
+def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
+    parent = by_id.get(record.parent) if record.parent else None
+    active, expires = record.active, record.expires
+    if record.parent:
+        active = active and parent is not None and parent.active
+        # Temporary credentials end with the key that they were made from.
+        expires = min((end for end in (expires, parent.expires if parent else None) if end), default=None)
+    try:
+        policies = tuple(Policy.load(each.policy) for each in (parent, record) if each and each.policy is not None)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: key {record.id}: {error}") from error
+    return Key(
+        id=record.id,
+        secret=record.secret,
+        user_name=record.user,
+        account_id=record.account,
+        policies=policies,
+        active=active,
+        expires=expires,
+        session_token=record.session_token,
+        created=record.created,
+    )
+
+
+def read_records(path: Path) -> list[Record]:
+    """The entries of the file as they stand. Raises SettingsError."""
+    try:
+        with path.open("rb") as file:
+            _check_private(file.fileno(), path)
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: there is no such key file; make one with: likeness keys create") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: the key file cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_FILE_BYTES:
+        raise SettingsError(f"{path}: the key file is larger than {_MAX_FILE_BYTES} bytes")
+    try:
+        contents = msgspec.json.decode(data, type=_Contents)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: this is not a key file: {error}") from error
+    if contents.version != 1:
+        raise SettingsError(f"{path}: key file version {contents.version} is not known; this program reads version 1")
+    for record in contents.keys:
+        _check_record(record, path)
+    return contents.keys
+
+
+def _check_private(descriptor: int, path: Path) -> None:
+    mode = os.fstat(descriptor).st_mode & 0o777
+    if os.name == "posix" and mode & 0o077:
+        raise SettingsError(f"{path}: others may open the key file (mode {mode:o}); close it with: chmod 600 {path}")
+
+
+def _check_record(record: Record, path: Path) -> None:
+    _check_names(record.user, record.account, f"{path}: key {record.id}: ")
+    if not re.fullmatch("[A-Z0-9]{16,128}", record.id) or not record.secret:
+        raise SettingsError(f"{path}: {record.id!r} is not a key id, or it has no secret")
+    if (record.parent is None) != (record.session_token is None):
+        raise SettingsError(f"{path}: key {record.id}: parent and session_token belong together")
+    if record.parent is None and record.policy is None:
+        raise SettingsError(f"{path}: key {record.id} has no policy")
+    if any(time is not None and time.tzinfo is None for time in (record.created, record.expires)):
+        raise SettingsError(f"{path}: key {record.id}: times need a zone, as in 2030-01-31T12:00:00Z")
+
+
+def _check_names(user: str, account: str, where: str = "") -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_+=,.@-]{1,64}", user):
+        raise SettingsError(f"{where}{user!r} is not a user name: 1 to 64 letters, digits or _+=,.@-")
+    if not re.fullmatch("[0-9]{12}", account):
+        raise SettingsError(f"{where}{account!r} is not an account id: 12 digits")
+
+
+def create_key(
+    path: Path,
+    user: str,
+    *,
+    account: str | None = None,
+    policy: dict[str, Any] | None = None,
+    expires: datetime | None = None,
+) -> Record:
+    """A new key, written to the file, which is made when it is not there. Raises SettingsError."""
+    policy = DEFAULT_POLICY if policy is None else policy
+    Policy.load(policy)
+    with _editing(path) as records:
+        account = account or (records[0].account if records else DEFAULT_ACCOUNT)
+        _check_names(user, account)
+        record = Record(
+            id=_new_id("AKIA"),
+            secret=_new_secret(),
+            user=user,
+            account=account,
+            created=_now(),
+            policy=policy,
+            expires=expires,
+        )
+        records.append(record)
+    return record
+
+
+def create_session(
+    path: Path,
+    parent_id: str,
+    *,
+    duration: timedelta = SESSION_DURATION,
+    policy: dict[str, Any] | None = None,
+) -> Record:
+    """Temporary credentials of a key, written to the file; `policy` can only narrow what the key may do."""
+    if not timedelta(0) < duration <= MAX_SESSION_DURATION:
+        raise SettingsError(f"a session lasts from 1 second to {MAX_SESSION_DURATION.total_seconds():.0f}")
+    if policy is not None:
+        Policy.load(policy)
+    with _editing(path) as records:
+        parent = _find(records, parent_id, path)
+        if parent.parent is not None or not parent.active or (parent.expires and parent.expires <= _now()):
+            raise SettingsError(f"{parent_id}: only an access key that is in force can have sessions")
+        record = Record(
+            id=_new_id("ASIA"),
+            secret=_new_secret(),
+            user=parent.user,
+            account=parent.account,
+            created=_now(),
+            policy=policy,
+            expires=_now() + duration,
+            parent=parent.id,
+            session_token=secrets.token_urlsafe(96),
+        )
+        records.append(record)
+    return record
+
+
+def revoke_key(path: Path, key_id: str, *, delete: bool = False) -> None:
+    """Ends a key, and its sessions with it; `delete` also forgets that they were.
+
+    Raises SettingsError for an unknown id.
+    """
+    with _editing(path) as records:
+        record = _find(records, key_id, path)
+        record.active = False
+        if delete:
+            records[:] = [each for each in records if key_id not in (each.id, each.parent)]
+
+
+def _find(records: Sequence[Record], key_id: str, path: Path) -> Record:
+    for record in records:
+        if record.id == key_id:
+            return record
+    raise SettingsError(f"{path}: there is no key {key_id}; likeness keys list shows those that are there")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_BASE32) for _ in range(16))
+
+
+def _new_secret() -> str:
+    return base64.b64encode(secrets.token_bytes(30)).decode()
+
+
+@contextmanager
+def _editing(path: Path) -> Iterator[list[Record]]:
+    """The entries of the file, to be changed; written back whole, one writer at a time."""
+    from filelock import FileLock
+
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(path.name + ".lock"), mode=0o600):
+        records = read_records(path) if path.exists() else []
+        yield records
+        oldest = _now() - _KEEP_EXPIRED
+        kept = [each for each in records if not (each.parent and each.expires and each.expires < oldest)]
+        _write(path, msgspec.json.format(msgspec.json.encode(_Contents(keys=kept)), indent=2) + b"\n")
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+#: What `signature.verify` asks for a key.
+LookupKey = Callable[[str], Key | None]

@@ -1,11 +1,26 @@
-"""IAM-style policies (specification section 3.3)."""
+"""IAM-style policies (specification section 3.3): who may do what, from where, and when.
 
+A document is the JSON that IAM takes, cut down to what this server can check: Effect, Action or NotAction, Resource or
+NotResource, and Conditions on the caller's address, the time and TLS. What is not understood is refused when the
+document is loaded, because a condition that is skipped in silence opens a door.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from likeness.aws.errors import NotAuthorized
+from likeness.errors import SettingsError
 
 if TYPE_CHECKING:
     from likeness.aws.signature import Identity
+
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_STATEMENT_KEYS = frozenset(("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +32,59 @@ class Context:
     secure_transport: bool
 
 
+#: One entry of a Condition block: True when a request meets it.
+Test = Callable[[Context], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Names with `*` (any text) and `?` (any character); `negated` for NotAction and NotResource."""
+
+    alternatives: re.Pattern[str]
+    negated: bool = False
+
+    def match(self, name: str) -> bool:
+        """Whether the whole of `name` is meant."""
+        return (self.alternatives.fullmatch(name) is not None) != self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One checked statement; it applies when action, resource and all conditions do."""
+
+    allow: bool
+    actions: Patterns
+    resources: Patterns
+    conditions: tuple[Test, ...]
+
+    def applies(self, action: str, resource: str, context: Context) -> bool:
+        """Whether this statement has a say in a request."""
+        return (
+            self.actions.match(action)
+            and self.resources.match(resource)
+            and all(condition(context) for condition in self.conditions)
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A checked policy document."""
 
+    statements: tuple[Statement, ...]
+
     @classmethod
     def load(cls, document: Any) -> "Policy":
         """From parsed JSON. Raises SettingsError that names what is not understood; nothing is ignored in silence."""
-        ...
+        members = _object(document, "the policy")
+        _refuse_unknown(members, {"Version", "Id", "Statement"}, "the policy")
+        if members.get("Version", _VERSIONS[0]) not in _VERSIONS:
+            raise SettingsError(f"policy: Version {members['Version']!r} is not known; write {_VERSIONS[0]!r}")
+        statements = members.get("Statement")
+        if not isinstance(statements, list):
+            statements = [statements]
+        if not statements or statements == [None]:
+            raise SettingsError("policy: it has no Statement")
+        return cls(tuple(_statement(each, f"Statement {number}") for number, each in enumerate(statements, 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +95,152 @@ class Decision:
     explicit_deny: bool = False
 
 
-def decide(policies: tuple[Policy, ...], action: str, resource: str, context: Context) -> Decision:
-    """Whether all of `policies` allow `action` on `resource`; a Deny in any of them wins."""
-    ...
+def decide(policies: Iterable[Policy], action: str, resource: str, context: Context) -> Decision:
+    """Whether all of `policies` allow `action` on `resource`; a Deny in any of them wins. No policies: not allowed."""
+    verdicts = [_verdicts(policy, action, resource, context) for policy in policies]
+    if any(False in each for each in verdicts):
+        return Decision(False, explicit_deny=True)
+    return Decision(bool(verdicts) and all(verdicts))
+
+
+def _verdicts(policy: Policy, action: str, resource: str, context: Context) -> set[bool]:
+    """What the statements that apply say: True for Allow, False for Deny."""
+    return {each.allow for each in policy.statements if each.applies(action, resource, context)}
 
 
 def authorize(identity: "Identity", action: str, resource: str, context: Context) -> None:
     """Returns when allowed, raises NotAuthorized with the service's text otherwise.
 
-    The operation is `authorize(identity, shapes.ACTION, "*", context)`. For an S3Object use `decide` with the reference's
-    `.action` and `.arn` and answer InvalidS3Object, as the service does.
+    The operation is `authorize(identity, shapes.ACTION, "*", context)`. For an S3Object use
+    `decide(identity.key.policies, reference.action, reference.arn, context)` and answer InvalidS3Object, as the service
+    does.
     """
-    ...
+    decision = decide(identity.key.policies, action, resource, context)
+    if decision.allowed:
+        return
+    why = f"because no identity-based policy allows the {action} action"
+    if decision.explicit_deny:
+        why = "with an explicit deny in an identity-based policy"
+    raise NotAuthorized(f"User: {identity.key.arn} is not authorized to perform: {action} {why}")
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError(f"policy: {where} must be a JSON object, not {value!r}")
+    return value
+
+
+def _refuse_unknown(members: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    for name in members:
+        if name not in known:
+            raise SettingsError(
+                f"policy: {where} has the unknown member {name!r}; known are {', '.join(sorted(known))}"
+            )
+
+
+def _statement(value: Any, where: str) -> Statement:
+    members = _object(value, where)
+    _refuse_unknown(members, _STATEMENT_KEYS, where)
+    if members.get("Effect") not in ("Allow", "Deny"):
+        raise SettingsError(f"policy: {where} needs an Effect of 'Allow' or 'Deny', not {members.get('Effect')!r}")
+    conditions = _object(members.get("Condition", {}), f"the Condition of {where}")
+    return Statement(
+        members["Effect"] == "Allow",
+        # Actions are matched without regard to case, resources with it, as IAM does.
+        _patterns(members, "Action", where, re.IGNORECASE),
+        _patterns(members, "Resource", where, re.NOFLAG),
+        tuple(test for operator, block in conditions.items() for test in _tests(operator, block, where)),
+    )
+
+
+def _patterns(members: Mapping[str, Any], name: str, where: str, flags: re.RegexFlag) -> Patterns:
+    given = [key for key in (name, f"Not{name}") if key in members]
+    if len(given) != 1:
+        raise SettingsError(f"policy: {where} needs either {name} or Not{name}")
+    names = _strings(members[given[0]], f"{given[0]} of {where}")
+    return Patterns(re.compile("|".join(map(_wildcards, names)), flags | re.DOTALL), negated=given[0] != name)
+
+
+def _wildcards(pattern: str) -> str:
+    """A regular expression for `*` and `?`; runs of `*` are one, so that matching stays quick."""
+    return re.escape(re.sub(r"\*+", "*", pattern)).replace(r"\*", ".*").replace(r"\?", ".")
+
+
+def _strings(value: Any, where: str) -> Sequence[str]:
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(each, str) and each for each in values):
+        raise SettingsError(f"policy: {where} must be a text or a list of texts, not {value!r}")
+    return values
+
+
+def _tests(operator: str, block: Any, where: str) -> list[Test]:
+    if operator not in _OPERATORS:
+        known = ", ".join(sorted(_OPERATORS))
+        raise SettingsError(f"policy: {where} has the condition operator {operator!r}; this server knows {known}")
+    key, make = _OPERATORS[operator]
+    tests = []
+    for name, value in _object(block, f"{operator} of {where}").items():
+        if name.lower() != key.lower():
+            raise SettingsError(
+                f"policy: {where} asks {operator} about {name!r}; this server knows it for {key!r} only"
+            )
+        values = _strings(str(value).lower() if isinstance(value, bool) else value, f"{operator} of {where}")
+        try:
+            tests.append(make(values))
+        except ValueError as error:
+            raise SettingsError(f"policy: {operator} of {where}: {error}") from error
+    return tests
+
+
+def _in_networks(values: Sequence[str], *, inside: bool) -> Test:
+    networks = [ipaddress.ip_network(value, strict=False) for value in values]
+
+    def test(context: Context) -> bool:
+        # Without an address (a Unix socket) the caller is in no network: IpAddress fails, NotIpAddress holds, as in
+        # IAM.
+        if context.source_ip is None:
+            return not inside
+        address = ipaddress.ip_address(context.source_ip)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return any(address in network for network in networks) == inside
+
+    return test
+
+
+def _at_time(values: Sequence[str], *, holds: Callable[[datetime, datetime], bool], every: bool = False) -> Test:
+    times = [_time(value) for value in values]
+    return lambda context: (all if every else any)(holds(context.now, time) for time in times)
+
+
+def _time(text: str) -> datetime:
+    """ISO 8601 or seconds since 1970; without a zone it is UTC."""
+    if text.isdigit():
+        return datetime.fromtimestamp(int(text), UTC)
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _over_tls(values: Sequence[str]) -> Test:
+    if not {value.lower() for value in values} <= {"true", "false"}:
+        raise ValueError(f"{values!r} is neither 'true' nor 'false'")
+    wanted = {value.lower() == "true" for value in values}
+    return lambda context: context.secure_transport in wanted
+
+
+def _time_operator(holds: Callable[[datetime, datetime], bool], every: bool = False) -> tuple[str, Any]:
+    return "aws:CurrentTime", partial(_at_time, holds=holds, every=every)
+
+
+#: Condition operator → the one key it can ask about here, and what makes its test from the values.
+_OPERATORS: dict[str, tuple[str, Callable[[Sequence[str]], Test]]] = {
+    "IpAddress": ("aws:SourceIp", partial(_in_networks, inside=True)),
+    "NotIpAddress": ("aws:SourceIp", partial(_in_networks, inside=False)),
+    "DateEquals": _time_operator(lambda now, time: now == time),
+    "DateNotEquals": _time_operator(lambda now, time: now != time, every=True),
+    "DateLessThan": _time_operator(lambda now, time: now < time),
+    "DateLessThanEquals": _time_operator(lambda now, time: now <= time),
+    "DateGreaterThan": _time_operator(lambda now, time: now > time),
+    "DateGreaterThanEquals": _time_operator(lambda now, time: now >= time),
+    "Bool": ("aws:SecureTransport", _over_tls),
+}

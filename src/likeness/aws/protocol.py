@@ -45,7 +45,7 @@ _NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """A whole answer: send `headers` as they are (Date, Content-Length and request id are among them; add no other Date)."""
+    """A whole answer; send `headers` as they are. Date, Content-Length and the request id are among them."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -63,7 +63,10 @@ class Cors:
         return origin is not None and ("*" in self.origins or origin in self.origins)
 
     def decorate(self, response: WireResponse, origin: str | None) -> WireResponse:
-        """`response` with the headers that let a page of `origin` read it; unchanged where it may not. Call it last, once."""
+        """`response` with the headers that let a page of `origin` read it; unchanged where it may not.
+
+        Call it last, once.
+        """
         if not self.allows(origin):
             return response
         added = (*self._allow_origin(origin), ("Access-Control-Expose-Headers", _EXPOSED))
@@ -88,8 +91,8 @@ class Cors:
 def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()) -> WireResponse | None:
     """The answer to a request that is none of CompareFaces, or None for one to go on with (table 2.4, rows 2 to 6).
 
-    Row 5, `application/json`, is answered as row 4: the service's own answer is a relic that no client of this protocol reads.
-    A preflight of an origin that may not call gets row 3.
+    Row 5, `application/json`, is answered as row 4: the service's own answer is a relic that no client of this protocol
+    reads. A preflight of an origin that may not call gets row 3.
     """
     joined = join_headers(headers)
     if method == "OPTIONS" and cors.allows(joined.get("origin")):
@@ -115,8 +118,8 @@ def join_headers(headers: Headers) -> dict[str, str]:
 def validate(document: Document, *, max_inline_bytes: int = MAX_INLINE_BYTES) -> CompareFacesRequest:
     """The request in a document.
 
-    Raises SerializationError for a member of the wrong type, ValidationError for broken constraints, InvalidParameter or
-    InvalidS3Reference for an image that is not one (specification sections 4.2, 4.3, 4.4, in this order).
+    Raises SerializationError for a member of the wrong type, ValidationError for broken constraints, InvalidParameter
+    or InvalidS3Reference for an image that is not one (specification sections 4.2, 4.3, 4.4, in this order).
     """
     return check(read_members(document), max_inline_bytes=max_inline_bytes)
 
@@ -130,7 +133,8 @@ def success(comparison: Comparison, request_id: str) -> WireResponse:
 def failure(error: RequestError | WireError, request_id: str, *, verbose: bool = False) -> WireResponse:
     """The answer to an error in the body style of its class (specification section 2.3).
 
-    `verbose` appends the reason to the text of a RequestError ("Request has invalid parameters: SourceImage: no face found").
+    `verbose` appends the reason to the text of a RequestError ("Request has invalid parameters: SourceImage: no face
+    found").
     """
     if isinstance(error, BodyTooLarge):
         return _response(error.http_status, b"", request_id)

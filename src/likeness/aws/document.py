@@ -1,0 +1,262 @@
+"""A request's body as members, each with the type that the model asks for (specification sections 2.1 and 4.2).
+
+The body is scanned once and cut into `msgspec.Raw` views of its members, without copies; base64 goes straight to bytes
+in C. Only where C refuses a member is it read again, slowly, to say exactly what is wrong with it. Unknown members are
+skipped unread, so what a body can make us hold is bounded by its own size. Of repeated keys the last wins. Type errors
+are reported in the model's order, source first, whatever order the body has.
+"""
+
+import codecs
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+from likeness.aws.errors import SerializationError
+
+_ABSENT = Raw(b"null")
+_LIST = "Start of list found where not expected"
+_STRUCTURE = "Start of structure or map found where not expected."
+#: Values are echoed in messages up to this many characters; the service echoes megabytes (specification section 4.2).
+ECHO_LENGTH = 128
+_UTF8_PIECE = 1 << 16
+#: Base64 digits whose lowest four (before `==`) or two (before `=`) bits are zero.
+_ENDS_BEFORE_TWO_PADS = frozenset(b"AQgw")
+_ENDS_BEFORE_ONE_PAD = frozenset(b"AEIMQUYcgkosw048")
+#: The longest that four characters can be in JSON: each as \uXXXX.
+_TAIL = 24
+
+
+class _Image(msgspec.Struct):
+    Bytes: Raw = _ABSENT
+    S3Object: Raw = _ABSENT
+
+
+class _S3Object(msgspec.Struct):
+    Bucket: Raw = _ABSENT
+    Name: Raw = _ABSENT
+    Version: Raw = _ABSENT
+
+
+class _Request(msgspec.Struct):
+    SourceImage: _Image | None = None
+    TargetImage: _Image | None = None
+    SimilarityThreshold: Raw = _ABSENT
+    QualityFilter: Raw = _ABSENT
+
+
+class _LooseRequest(msgspec.Struct):
+    """The same with images that may be anything."""
+
+    SourceImage: Raw = _ABSENT
+    TargetImage: Raw = _ABSENT
+    SimilarityThreshold: Raw = _ABSENT
+    QualityFilter: Raw = _ABSENT
+
+
+_request = msgspec.json.Decoder(_Request)
+_loose_request = msgspec.json.Decoder(_LooseRequest)
+_image = msgspec.json.Decoder(_Image)
+_s3_object = msgspec.json.Decoder(_S3Object)
+_text = msgspec.json.Decoder(str)
+_blob = msgspec.json.Decoder(bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed body: a JSON object, nothing known yet of the types of its members. Holds views into the body."""
+
+    members: _Request | _LooseRequest
+
+
+@dataclass(frozen=True, slots=True)
+class S3ObjectMembers:
+    """An S3Object with members of the right type; None where absent or null."""
+
+    bucket: str | None
+    name: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMembers:
+    """An Image with members of the right type; None where absent or null."""
+
+    data: bytes | None
+    s3_object: S3ObjectMembers | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMembers:
+    """A CompareFacesRequest with members of the right type; None where absent or null.
+
+    The threshold may be NaN or infinite.
+    """
+
+    source: ImageMembers | None
+    target: ImageMembers | None
+    similarity_threshold: float | None
+    quality_filter: str | None
+
+
+def parse_body(body: bytes | bytearray | memoryview) -> Document:
+    """The JSON object of a body, which must stay unchanged while the document lives.
+
+    Raises SerializationError without a text for what is not JSON in UTF-8 or neither an object nor a list, with one for
+    a list (table 2.4, rows 7 and 8).
+    """
+    _check_utf8(body)
+    try:
+        try:
+            return Document(_request.decode(body))
+        except msgspec.ValidationError:
+            return Document(_loose_request.decode(body))
+    except msgspec.ValidationError as error:
+        raise SerializationError(_LIST if _is_list(body) else None) from error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise SerializationError from error
+
+
+def _check_utf8(body: bytes | bytearray | memoryview) -> None:
+    """msgspec does not look into members that it skips."""
+    if not isinstance(body, memoryview) and body.isascii():
+        return
+    view = memoryview(body)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(view), _UTF8_PIECE):
+            decoder.decode(view[start : start + _UTF8_PIECE])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise SerializationError from error
+
+
+def _is_list(body: bytes | bytearray | memoryview) -> bool:
+    try:
+        return memoryview(msgspec.json.decode(body, type=Raw))[:1] == b"["
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SerializationError from error
+
+
+def read_members(document: Document) -> RequestMembers:
+    """The members with their types.
+
+    Raises SerializationError at the first with a wrong one (specification section 4.2).
+    """
+    members = document.members
+    return RequestMembers(
+        _read_image(members.SourceImage),
+        _read_image(members.TargetImage),
+        _read_float(members.SimilarityThreshold),
+        _read_string(members.QualityFilter),
+    )
+
+
+def _read_image(members: _Image | Raw | None) -> ImageMembers | None:
+    if isinstance(members, Raw):
+        members = _image.decode(members) if _is_structure(members) else None
+    if members is None:
+        return None
+    return ImageMembers(_read_blob(members.Bytes), _read_s3_object(members.S3Object))
+
+
+def _read_s3_object(raw: Raw) -> S3ObjectMembers | None:
+    if not _is_structure(raw):
+        return None
+    members = _s3_object.decode(raw)
+    return S3ObjectMembers(_read_string(members.Bucket), _read_string(members.Name), _read_string(members.Version))
+
+
+def _is_structure(raw: Raw) -> bool:
+    """True for an object, False for null; raises for the rest."""
+    match memoryview(raw)[:1]:
+        case b"{":
+            return True
+        case b"n":
+            return False
+        case b"[":
+            raise SerializationError(_LIST)
+        case _:
+            raise SerializationError("Expected null")
+
+
+def _is_string(raw: Raw, type_name: str) -> bool:
+    """True for a string, False for null; raises for the rest, saying that it cannot be a `type_name`."""
+    first = bytes(memoryview(raw)[:1])
+    if first in (b'"', b"n"):
+        return first == b'"'
+    match first:
+        case b"[":
+            raise SerializationError(_LIST)
+        case b"{":
+            raise SerializationError(_STRUCTURE)
+        case b"t":
+            token = "TRUE_VALUE"
+        case b"f":
+            token = "FALSE_VALUE"
+        case _:
+            token = "NUMBER_VALUE"
+    raise SerializationError(f"{token} can not be converted to a {type_name}")
+
+
+def _read_string(raw: Raw) -> str | None:
+    return _text.decode(raw) if _is_string(raw, "String") else None
+
+
+def _read_float(raw: Raw) -> float | None:
+    token = memoryview(raw)
+    if bytes(token[:1]) in b"-0123456789":
+        return float(bytes(token))
+    if not _is_string(raw, "Float"):
+        return None
+    if bytes(token[:12]) in (b'"NaN"', b'"Infinity"', b'"-Infinity"'):
+        return float(bytes(token[1:-1]))
+    raise SerializationError("STRING_VALUE can not be converted to a Float")
+
+
+def _read_blob(raw: Raw) -> bytes | None:
+    if not _is_string(raw, "Blob"):
+        return None
+    tail = bytes(memoryview(raw)[1:-1][-_TAIL:])
+    if b"\\" in tail or not _ends_well(tail):
+        return _read_blob_exactly(raw)
+    try:
+        return _blob.decode(raw)
+    except msgspec.ValidationError:
+        return _read_blob_exactly(raw)
+
+
+def _ends_well(encoded: bytes) -> bool:
+    """Whether no bits are left over in the last digit."""
+    if encoded.endswith(b"=="):
+        return encoded[-3:-2] != b"" and encoded[-3] in _ENDS_BEFORE_TWO_PADS
+    if encoded.endswith(b"="):
+        return encoded[-2:-1] != b"" and encoded[-2] in _ENDS_BEFORE_ONE_PAD
+    return True
+
+
+def _read_blob_exactly(raw: Raw) -> bytes:
+    """The rules of the service's own decoder in their order: length, alphabet, leftover bits."""
+    text = _text.decode(raw)
+    if len(text) % 4:
+        reason = f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(text)}"
+        raise _not_a_blob(text, reason)
+    pads = len(text[-2:]) - len(text[-2:].rstrip("="))
+    stray = re.search("[^A-Za-z0-9+/]", text[: len(text) - pads])
+    if stray:
+        raise _not_a_blob(text, f"Invalid Base64 character: '{stray.group()}'")
+    if not _ends_well(text[-4:].encode()):
+        raise _not_a_blob(text, "Invalid last non-pad Base64 character dectected")
+    return b64decode(text)
+
+
+def _not_a_blob(text: str, reason: str) -> SerializationError:
+    can_not = f"can not be converted to a Blob: {reason}"
+    return SerializationError(f"'{echo(text)}' {can_not}", loggable=f"Bytes {can_not}")
+
+
+def echo(text: str) -> str:
+    """`text` as it is shown in a message: cut after ECHO_LENGTH characters."""
+    return text if len(text) <= ECHO_LENGTH else text[:ECHO_LENGTH] + "..."
