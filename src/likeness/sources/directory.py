@@ -1,0 +1,95 @@
+"""A folder as a bucket: an object's name is the path below the folder, and no name leads out of it.
+
+Each part of a name is opened relative to the folder opened before it, without following links (openat, O_NOFOLLOW).
+There is no path that is checked first and opened later, so nothing can be swapped in between.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+
+_CHUNK_BYTES = 1 << 20
+
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+# Without O_NONBLOCK, opening a fifo would wait for a writer for ever.
+_FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+_CAUSES = {
+    errno.ENOENT: "there is no such file",
+    errno.ENOTDIR: "a part of the name is not a folder, or is a link",
+    errno.ELOOP: "a part of the name is a link",
+    errno.EACCES: "the server may not read it",
+    errno.EPERM: "the server may not read it",
+    errno.ENAMETOOLONG: "a part of the name is too long",
+    errno.ENXIO: "it is not a regular file",
+}
+
+
+class DirectoryStore:
+    """The files below one folder. Links are refused, inside or out; so is everything but regular files."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises SettingsError when `directory` is not a folder, or the system cannot open files relative to one."""
+        if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
+            raise SettingsError("a folder as a bucket needs openat and O_NOFOLLOW, which this system does not have")
+        self._root = directory.resolve()
+        if not self._root.is_dir():
+            raise SettingsError(f"s3 directory {str(directory)!r} is not a folder; create it or name another")
+
+    def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:  # noqa: ARG002
+        """The bytes of the file `name`; see `sources.stores.Store.fetch`. A folder has no versions."""
+        if version is not None:
+            raise InvalidS3Object(
+                f"bucket {bucket!r} is a folder, which has no versions, but version {version!r} was asked for"
+            )
+        try:
+            data = self._read(_parts(bucket, name), max_bytes)
+        except OSError as error:
+            cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno or 0))
+            raise InvalidS3Object(f"file {name!r} of bucket {bucket!r} (a folder): {cause}") from error
+        if not data:
+            raise InvalidImageFormat(f"file {name!r} of bucket {bucket!r} (a folder) has no bytes")
+        if len(data) > max_bytes:
+            raise ImageTooLarge(f"file {name!r} of bucket {bucket!r} (a folder) has more than {max_bytes} bytes")
+        return data
+
+    def _read(self, parts: list[str], max_bytes: int) -> bytes:
+        """At most `max_bytes` + 1 bytes of the file that `parts` lead to. Raises OSError."""
+        folder = os.open(self._root, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
+        try:
+            for part in parts[:-1]:
+                inner = os.open(part, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            file = os.open(parts[-1], _FILE, dir_fd=folder)
+        finally:
+            os.close(folder)
+        with open(file, "rb", buffering=0) as opened:
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            data = bytearray()
+            # The size is not trusted: a file can grow while it is read.
+            while len(data) <= max_bytes:
+                chunk = opened.read(min(_CHUNK_BYTES, max_bytes + 1 - len(data)))
+                if not chunk:
+                    break
+                data += chunk
+        return bytes(data)
+
+
+def _parts(bucket: str, name: str) -> list[str]:
+    """The parts of an object's name. Raises InvalidS3Object for one that is not a plain relative path."""
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise InvalidS3Object(
+            f"{name!r} is not the name of a file in bucket {bucket!r}: it must be a plain relative path"
+        )
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise InvalidS3Object(f"{name!r} in bucket {bucket!r} cannot be a file's name on this system") from error
+    return parts

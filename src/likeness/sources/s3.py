@@ -1,0 +1,212 @@
+"""Objects from any S3, by botocore: HEAD first, then GET of exactly what HEAD saw, never more bytes than allowed.
+
+The service answers one text whatever went wrong (specification section 4.4). The reason in the exception tells the
+causes apart; it goes to the log.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError, SettingsError
+from likeness.sources.stores import S3RateExceeded, StoreSettings
+
+_CHUNK_BYTES = 256 * 1024
+_CONNECTIONS = 32
+_FIRST_PAUSE_SECONDS = 0.05
+_DEFAULT_REGION = "us-east-1"
+
+#: Failures that may pass: connections, and answers that ask to come again. 412: changed between HEAD and GET.
+_PASSING_ERRORS = (
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+_PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+_THROTTLING = frozenset(
+    {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"}
+)
+_ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+_CAUSES = {
+    "NoSuchKey": "there is no such object",
+    "NoSuchBucket": "there is no such bucket",
+    "NoSuchVersion": "there is no such version",
+    "AccessDenied": "the server's credentials may not read it",
+    "InvalidAccessKeyId": "the server's access key is unknown to the store",
+    "SignatureDoesNotMatch": "the server's secret key is wrong",
+    "ExpiredToken": "the server's credentials have expired",
+    "RequestTimeTooSkewed": "the server's clock is wrong",
+    "InvalidObjectState": "it is archived and must be restored first",
+    "PermanentRedirect": "the bucket is in another region",
+    "AuthorizationHeaderMalformed": "the bucket is in another region",
+    "MethodNotAllowed": "that version is a delete marker",
+    # Stores that send no code: botocore puts the status in its place.
+    "403": "the server's credentials may not read it",
+    "404": "there is no such object, version or bucket",
+}
+
+
+class S3Store:
+    """Buckets of one S3 under one set of credentials."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        """Raises SettingsError for a profile that does not exist."""
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._session = botocore.session.Session(profile=settings.profile)
+        if settings.profile is not None and settings.profile not in self._session.available_profiles:
+            raise SettingsError(f"s3 profile {settings.profile!r} is not in the AWS configuration files")
+
+    def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
+        """See `sources.stores.Store.fetch`."""
+        place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
+        if name.endswith("/"):
+            raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object")
+        target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
+        pause = _FIRST_PAUSE_SECONDS
+        for attempt in range(1, self._settings.attempts + 1):
+            try:
+                return self._fetch_once(target, place, max_bytes, deadline)
+            except (BotoCoreError, ClientError) as error:
+                wait = pause * random.uniform(0.5, 1.5)
+                last = attempt == self._settings.attempts or time.monotonic() + wait >= deadline
+                if last or not _may_pass(error):
+                    raise self._explained(error, place) from error
+                time.sleep(wait)
+                pause *= 2
+        raise AssertionError("unreachable: attempts is at least 1")
+
+    def _fetch_once(self, target: Mapping[str, str], place: str, max_bytes: int, deadline: float) -> bytes:
+        """One HEAD and one GET. Raises what botocore raises, and what the object itself is reason for."""
+        client = self._connected()
+        try:
+            head = client.head_object(**target)
+        except ClientError as error:
+            raise self._diagnosed(client, target, error) from error
+        _check_head(head, place, max_bytes)
+        _check_time(deadline, place)
+        unchanged = {"IfMatch": head["ETag"]} if head.get("ETag") else {}
+        body = client.get_object(**target, **unchanged)["Body"]
+        chunks = []
+        size = 0
+        try:
+            while chunk := body.read(_CHUNK_BYTES):
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > max_bytes:
+                    raise ImageTooLarge(f"{place}: the store sends more than the {max_bytes} bytes allowed")
+                _check_time(deadline, place)
+        finally:
+            body.close()
+        return b"".join(chunks)
+
+    def _diagnosed(self, client: Any, target: Mapping[str, str], error: ClientError) -> ClientError:
+        """`error` of a HEAD, which has no body, as the error of a GET, whose body tells the cause."""
+        try:
+            client.get_object(**target, Range="bytes=0-0")["Body"].close()
+        except ClientError as told:
+            return told
+        return error
+
+    def _explained(self, error: BotoCoreError | ClientError, place: str) -> RequestError:
+        if isinstance(error, ClientError):
+            code, status = _code(error), _status(error)
+            if code in _THROTTLING:
+                return S3RateExceeded(f"{place}: the store asks to slow down ({code})")
+            return InvalidS3Object(f"{place}: {_CAUSES.get(code, 'the store refuses')} ({status} {code})")
+        if isinstance(error, NoCredentialsError):
+            self._client = None  # looked for again next time: a role may have arrived meanwhile
+            return InvalidS3Object(f"{place}: the server has no credentials for this store; see [s3] in its settings")
+        if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)):
+            return InvalidS3Object(f"{place}: the store does not answer in time")
+        if isinstance(error, EndpointConnectionError):
+            return InvalidS3Object(f"{place}: the store cannot be reached")
+        if isinstance(error, _PASSING_ERRORS):
+            return InvalidS3Object(f"{place}: the store breaks the connection off ({type(error).__name__})")
+        return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
+
+    def _connected(self) -> Any:
+        """The botocore client; made once, which takes a moment, and then shared: clients are thread-safe."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> Any:
+        settings = self._settings
+        # AWS_ENDPOINT_URL is not for us: in the shell of someone who tries Likeness it is this very server's address.
+        endpoint = settings.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None
+        style = settings.addressing if settings.addressing != "auto" else ("path" if endpoint else "auto")
+        options: dict[str, Any] = {
+            "connect_timeout": settings.connect_timeout_seconds,
+            "read_timeout": settings.read_timeout_seconds,
+            # Tries are counted in `fetch`, where the deadline is known.
+            "retries": {"mode": "standard", "total_max_attempts": 1},
+            "max_pool_connections": _CONNECTIONS,
+            "s3": {"addressing_style": style},
+            "ignore_configured_endpoint_urls": True,
+            "response_checksum_validation": "when_required",
+            "signature_version": UNSIGNED if settings.anonymous else None,
+            "user_agent_appid": "likeness",
+        }
+        return self._session.create_client(
+            "s3",
+            region_name=settings.region or self._session.get_config_variable("region") or _DEFAULT_REGION,
+            endpoint_url=endpoint,
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=settings.session_token,
+            verify=str(settings.ca_bundle) if settings.ca_bundle else None,
+            config=Config(**options),
+        )
+
+
+def _check_head(head: Mapping[str, Any], place: str, max_bytes: int) -> None:
+    """Raises for an object that is archived, too large or empty, before a byte of it is loaded."""
+    restored = 'ongoing-request="false"' in head.get("Restore", "")
+    if head.get("StorageClass") in _ARCHIVED and not restored:
+        raise InvalidS3Object(f"{place}: it is archived ({head['StorageClass']}) and must be restored first")
+    size = head.get("ContentLength")
+    if size is not None and size > max_bytes:
+        raise ImageTooLarge(f"{place}: {size} bytes, more than the {max_bytes} allowed")
+    if size == 0:
+        raise InvalidImageFormat(f"{place}: the object has no bytes")
+
+
+def _check_time(deadline: float, place: str) -> None:
+    if time.monotonic() >= deadline:
+        raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
+
+
+def _may_pass(error: BotoCoreError | ClientError) -> bool:
+    if isinstance(error, ClientError):
+        return _status(error) in _PASSING_STATUS or _code(error) in _THROTTLING
+    return isinstance(error, _PASSING_ERRORS)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

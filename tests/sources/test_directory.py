@@ -1,0 +1,147 @@
+"""A folder as a bucket: what is in it, and that nothing outside it is ever read."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.sources.directory import DirectoryStore
+
+SECRET = b"the secret outside"
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    """A folder with a few photos, and a secret beside it."""
+    folder = tmp_path / "bucket"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "photo.jpg").write_bytes(b"photo")
+    (folder / "empty").write_bytes(b"")
+    (tmp_path / "secret").write_bytes(SECRET)
+    return folder
+
+
+def fetch(folder: Path, name: str, version: str | None = None, max_bytes: int = 100) -> bytes:
+    return DirectoryStore(folder).fetch("bucket", name, version, max_bytes=max_bytes, deadline=time.monotonic() + 5)
+
+
+def test_gives_the_bytes_of_a_file(bucket: Path) -> None:
+    assert fetch(bucket, "a/b/photo.jpg") == b"photo"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret",
+        "a/../../secret",
+        "a/b/../../../secret",
+        "/etc/passwd",
+        "//etc/passwd",
+        "a//b/photo.jpg",
+        "./a/b/photo.jpg",
+        "a/b/photo.jpg/",
+        "a/b/photo.jpg/x",
+        "a",
+        "",
+        "..",
+        "photo\0.jpg",
+        "not-there",
+        "x" * 300,
+        "\ud800",
+    ],
+)
+def test_refuses_what_is_no_file_of_the_folder(bucket: Path, name: str) -> None:
+    with pytest.raises(InvalidS3Object):
+        fetch(bucket, name)
+
+
+def test_refuses_links_to_files_and_folders(bucket: Path, tmp_path: Path) -> None:
+    (bucket / "link").symlink_to(tmp_path / "secret")
+    (bucket / "out").symlink_to(tmp_path)
+    (bucket / "inside").symlink_to(bucket / "a" / "b" / "photo.jpg")
+    for name in ("link", "out/secret", "inside"):
+        with pytest.raises(InvalidS3Object, match="link"):
+            fetch(bucket, name)
+
+
+def test_refuses_fifos_and_devices_without_waiting(bucket: Path) -> None:
+    os.mkfifo(bucket / "fifo")
+    begun = time.monotonic()
+    with pytest.raises(InvalidS3Object, match="not a regular file"):
+        fetch(bucket, "fifo")
+    with pytest.raises(InvalidS3Object, match="not a regular file"):
+        fetch(Path("/dev"), "zero")
+    assert time.monotonic() - begun < 1
+
+
+def test_limits(bucket: Path) -> None:
+    (bucket / "five").write_bytes(b"12345")
+    assert fetch(bucket, "five", max_bytes=5) == b"12345"
+    with pytest.raises(ImageTooLarge):
+        fetch(bucket, "five", max_bytes=4)
+    with pytest.raises(InvalidImageFormat):
+        fetch(bucket, "empty")
+
+
+def test_a_folder_has_no_versions(bucket: Path) -> None:
+    with pytest.raises(InvalidS3Object, match="no versions"):
+        fetch(bucket, "a/b/photo.jpg", version="1")
+
+
+def test_the_folder_itself_may_be_a_link_but_must_be_there(bucket: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(bucket)
+    assert fetch(tmp_path / "alias", "a/b/photo.jpg") == b"photo"
+    with pytest.raises(SettingsError, match="not a folder"):
+        DirectoryStore(tmp_path / "secret")
+
+
+def test_swapping_a_folder_for_a_link_never_leaks(bucket: Path, tmp_path: Path) -> None:
+    """One thread keeps replacing a folder by a link to the outside; no read may ever see what is there."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "photo.jpg").write_bytes(SECRET)
+    (tmp_path / "link").symlink_to(outside)
+    inside, link, spare = bucket / "a" / "b", tmp_path / "link", tmp_path / "spare"
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.rename(inside, spare)
+            os.rename(link, inside)
+            os.rename(inside, link)
+            os.rename(spare, inside)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    answers = set()
+    try:
+        for _ in range(3000):
+            try:
+                answers.add(fetch(bucket, "a/b/photo.jpg"))
+            except InvalidS3Object as refused:
+                answers.add(type(refused).__name__.encode())
+    finally:
+        stop.set()
+        thread.join()
+    assert SECRET not in answers
+    assert answers == {b"photo", b"InvalidS3Object"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["..", ".", "a", "b", "", "secret", "bucket", "photo.jpg"]), max_size=6))
+def test_no_name_reaches_the_secret(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+    root = tmp_path_factory.getbasetemp() / "property"
+    folder = root / "bucket" / "a" / "b"
+    folder.mkdir(parents=True, exist_ok=True)
+    (root / "secret").write_bytes(SECRET)
+    (root / "bucket" / "a" / "secret").write_bytes(b"inside")
+    try:
+        answer = fetch(root / "bucket", "/".join(parts))
+    except InvalidS3Object:
+        return
+    assert answer == b"inside"

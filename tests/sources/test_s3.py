@@ -1,0 +1,227 @@
+"""Objects from a real S3 server on loopback, and from servers that hang, break off or lie."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.sources.s3 import S3Store
+from likeness.sources.stores import S3RateExceeded, StoreSettings
+
+MIB = 1024 * 1024
+LIMIT = 15 * MIB
+BUCKET = "photos-test"
+Misbehaving = Callable[[Callable[[socket.socket, int], None]], str]
+
+
+def store(url: str, **settings: Any) -> S3Store:
+    return S3Store(StoreSettings(endpoint_url=url, access_key_id="test", secret_access_key="test", **settings))
+
+
+def fetch(store: S3Store, name: str, *, bucket: str = BUCKET, version: str | None = None, seconds: float = 10) -> bytes:
+    return store.fetch(bucket, name, version, max_bytes=LIMIT, deadline=time.monotonic() + seconds)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        piece = connection.recv(4096)
+        if not piece:
+            break
+        received += piece
+    return received
+
+
+def test_gives_the_bytes_of_an_object(s3_url: str, s3_admin: Any) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="folder/Grüße 1+1.jpg", Body=b"jpeg" * MIB)
+    assert fetch(store(s3_url), "folder/Grüße 1+1.jpg") == b"jpeg" * MIB
+
+
+def test_gives_the_version_asked_for(s3_url: str, s3_admin: Any) -> None:
+    first = s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"first")["VersionId"]
+    s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"second")
+    assert fetch(store(s3_url), "versions", version=first) == b"first"
+    assert fetch(store(s3_url), "versions") == b"second"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name", "version", "cause"),
+    [
+        (BUCKET, "not-there", None, "no such object"),
+        ("no-such-bucket", "x", None, "no such bucket"),
+        (BUCKET, "versions", "00000000-0000-0000-0000-000000000000", "no such version"),
+        (BUCKET, "folder/", None, "name of a folder"),
+    ],
+)
+def test_tells_in_the_reason_what_is_missing(
+    s3_url: str, s3_admin: Any, bucket: str, name: str, version: str | None, cause: str
+) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"x")
+    with pytest.raises(InvalidS3Object, match=cause) as caught:
+        fetch(store(s3_url), name, bucket=bucket, version=version)
+    assert caught.value.service_message == InvalidS3Object.service_message
+
+
+def test_denied_is_told_apart(s3_url: str, s3_admin: Any) -> None:
+    s3_admin.create_bucket(Bucket="locked-bucket")
+    s3_admin.put_object(Bucket="locked-bucket", Key="a", Body=b"x")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::locked-bucket/*"}
+    s3_admin.put_bucket_policy(
+        Bucket="locked-bucket", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    )
+    with pytest.raises(InvalidS3Object, match="may not read"):
+        fetch(store(s3_url), "a", bucket="locked-bucket")
+
+
+def test_the_size_limit_is_exact(s3_url: str, s3_admin: Any) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="at-limit", Body=bytes(LIMIT))
+    s3_admin.put_object(Bucket=BUCKET, Key="over-limit", Body=bytes(LIMIT + 1))
+    assert len(fetch(store(s3_url), "at-limit")) == LIMIT
+    with pytest.raises(ImageTooLarge, match="15728641 bytes, more than the 15728640 allowed"):
+        fetch(store(s3_url), "over-limit")
+
+
+def test_an_empty_object_is_no_image(s3_url: str, s3_admin: Any) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="empty", Body=b"")
+    with pytest.raises(InvalidImageFormat, match="no bytes"):
+        fetch(store(s3_url), "empty")
+
+
+def test_an_archived_object_is_told_apart(s3_url: str, s3_admin: Any) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="frozen", Body=b"x", StorageClass="DEEP_ARCHIVE")
+    with pytest.raises(InvalidS3Object, match="archived"):
+        fetch(store(s3_url), "frozen")
+
+
+def test_a_store_that_hangs_is_given_up_in_time(misbehaving: Misbehaving) -> None:
+    url = misbehaving(lambda connection, _: time.sleep(5))
+    begun = time.monotonic()
+    with pytest.raises(InvalidS3Object, match="does not answer in time"):
+        fetch(store(url, read_timeout_seconds=0.2, attempts=2), "x")
+    assert time.monotonic() - begun < 2.5
+
+
+def test_no_try_begins_after_the_deadline(misbehaving: Misbehaving) -> None:
+    seen = []
+
+    def hang(connection: socket.socket, number: int) -> None:
+        seen.append(number)
+        time.sleep(5)
+
+    url = misbehaving(hang)
+    with pytest.raises(InvalidS3Object, match="in time"):
+        fetch(store(url, read_timeout_seconds=0.3, attempts=10), "x", seconds=0.5)
+    assert len(seen) <= 3
+
+
+def test_a_connection_cut_once_is_tried_again(misbehaving: Misbehaving) -> None:
+    def cut_then_serve(connection: socket.socket, number: int) -> None:
+        request = read_request(connection)
+        if number == 0:
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\n")
+        if request.startswith(b"GET"):
+            connection.sendall(b"face")
+
+    assert fetch(store(misbehaving(cut_then_serve)), "x") == b"face"
+
+
+def test_a_connection_cut_always_is_told_apart(misbehaving: Misbehaving) -> None:
+    url = misbehaving(lambda connection, _: read_request(connection) and None)
+    with pytest.raises(InvalidS3Object, match="breaks the connection off"):
+        fetch(store(url, attempts=2), "x")
+
+
+def test_a_body_cut_short_is_never_taken_for_whole(misbehaving: Misbehaving) -> None:
+    def cut_body(connection: socket.socket, number: int) -> None:
+        request = read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n")
+        if request.startswith(b"GET"):
+            connection.sendall(b"half")
+
+    with pytest.raises(InvalidS3Object, match="breaks the connection off"):
+        fetch(store(misbehaving(cut_body), attempts=2), "x")
+
+
+def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -> None:
+    sent = 0
+
+    def lie(connection: socket.socket, number: int) -> None:
+        nonlocal sent
+        if read_request(connection).startswith(b"HEAD"):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n")
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        while sent < 4 * LIMIT:
+            sent += connection.send(bytes(MIB))
+
+    with pytest.raises(ImageTooLarge, match="more than the"):
+        fetch(store(misbehaving(lie)), "x")
+    assert sent < 3 * LIMIT
+
+
+def test_a_store_that_dribbles_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
+    def dribble(connection: socket.socket, number: int) -> None:
+        head = read_request(connection).startswith(b"HEAD")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n")
+        while not head:
+            connection.sendall(bytes(300_000))
+            time.sleep(0.2)
+
+    with pytest.raises(InvalidS3Object, match="too slow"):
+        fetch(store(misbehaving(dribble)), "x", seconds=0.3)
+
+
+def test_a_store_that_asks_to_slow_down(misbehaving: Misbehaving) -> None:
+    body = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+    def slow_down(connection: socket.socket, number: int) -> None:
+        head = read_request(connection).startswith(b"HEAD")
+        connection.sendall(b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+        connection.sendall(b"" if head else body)
+
+    with pytest.raises(S3RateExceeded) as caught:
+        fetch(store(misbehaving(slow_down), attempts=2), "x")
+    assert caught.value.service_message == "S3 download limit exceeded."
+    assert caught.value.code == "ProvisionedThroughputExceededException"
+
+
+def test_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(InvalidS3Object, match="cannot be reached"):
+        fetch(store(f"http://127.0.0.1:{port}", attempts=2), "x")
+
+
+def test_without_credentials_the_reason_says_so(s3_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(InvalidS3Object, match="no credentials"):
+        fetch(S3Store(StoreSettings(endpoint_url=s3_url)), "x")
+
+
+def test_credentials_of_a_profile(s3_url: str, s3_admin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[minio]\naws_access_key_id = test\naws_secret_access_key = test\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    s3_admin.put_object(Bucket=BUCKET, Key="profile", Body=b"x")
+    assert fetch(S3Store(StoreSettings(endpoint_url=s3_url, profile="minio")), "profile") == b"x"
+    with pytest.raises(SettingsError, match="'nobody'"):
+        S3Store(StoreSettings(profile="nobody"))
+
+
+def test_the_endpoint_of_rekognition_is_not_taken_for_s3(
+    s3_url: str, s3_admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3_admin.put_object(Bucket=BUCKET, Key="env", Body=b"x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
+    assert fetch(S3Store(StoreSettings(access_key_id="test", secret_access_key="test")), "env") == b"x"

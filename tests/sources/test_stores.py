@@ -1,0 +1,25 @@
+"""Which store a bucket is in."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from likeness.errors import InvalidS3Object
+from likeness.sources.stores import Stores, StoreSettings
+
+
+def test_the_first_pattern_that_fits_decides(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(name.encode())
+    stores = Stores([StoreSettings("photos-*", tmp_path / "one"), StoreSettings("photos-b", tmp_path / "two")])
+    assert stores.fetch("photos-b", "x", None, max_bytes=10, deadline=time.monotonic() + 1) == b"one"
+    with pytest.raises(InvalidS3Object, match=r"no store is set for bucket 'Photos-b'"):
+        stores.fetch("Photos-b", "x", None, max_bytes=10, deadline=time.monotonic() + 1)
+
+
+def test_secrets_are_not_shown() -> None:
+    shown = repr(StoreSettings(access_key_id="AK", secret_access_key="hidden-1", session_token="hidden-2"))
+    assert "AK" in shown
+    assert "hidden" not in shown
