@@ -26,7 +26,7 @@ def audit_record(
 ) -> dict[str, Any]:
     """One event, ready for JSON. `time` is aware.
 
-    `identity` None: nobody signed, or the signature was refused. `request` None: it was refused before it was understood.
+    `identity` None: nobody signed, or the signature was refused. `request` None: refused before it was understood.
     `region` is where the server says it is, used when no credential scope says so.
     """
     return {

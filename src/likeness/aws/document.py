@@ -135,7 +135,7 @@ def _check_utf8(body: bytes | bytearray | memoryview) -> None:
 
 def _is_list(body: bytes | bytearray | memoryview) -> bool:
     try:
-        return memoryview(msgspec.json.decode(body, type=Raw))[:1] == b"["
+        return _first(msgspec.json.decode(body, type=Raw)) == b"["
     except (msgspec.DecodeError, RecursionError) as error:
         raise SerializationError from error
 
@@ -169,9 +169,14 @@ def _read_s3_object(raw: Raw) -> S3ObjectMembers | None:
     return S3ObjectMembers(_read_string(members.Bucket), _read_string(members.Name), _read_string(members.Version))
 
 
+def _first(raw: Raw) -> bytes:
+    """The first octet of a JSON value, which tells its type."""
+    return bytes(memoryview(raw)[:1])
+
+
 def _is_structure(raw: Raw) -> bool:
     """True for an object, False for null; raises for the rest."""
-    match memoryview(raw)[:1]:
+    match _first(raw):
         case b"{":
             return True
         case b"n":
@@ -184,7 +189,7 @@ def _is_structure(raw: Raw) -> bool:
 
 def _is_string(raw: Raw, type_name: str) -> bool:
     """True for a string, False for null; raises for the rest, saying that it cannot be a `type_name`."""
-    first = bytes(memoryview(raw)[:1])
+    first = _first(raw)
     if first in (b'"', b"n"):
         return first == b'"'
     match first:
@@ -207,7 +212,7 @@ def _read_string(raw: Raw) -> str | None:
 
 def _read_float(raw: Raw) -> float | None:
     token = memoryview(raw)
-    if bytes(token[:1]) in b"-0123456789":
+    if _first(raw) in b"-0123456789":
         return float(bytes(token))
     if not _is_string(raw, "Float"):
         return None

@@ -135,6 +135,13 @@ class KeyFile:
                 _log.info("key file read again: %d keys", len(self._keys))
 
 
+def default_path() -> Path:
+    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the user's configuration folder."""
+    named = os.environ.get("LIKENESS_KEYS")
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return Path(named) if named else folder / "likeness" / "keys.json"
+
+
 def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         status = path.stat()

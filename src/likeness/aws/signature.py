@@ -29,8 +29,8 @@ _UNRESERVED = "-_.~"
 _INCOMPLETE = "IncompleteSignatureException"
 _INVALID = "InvalidSignatureException"
 _MISMATCH = (
-    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and "
-    "signing method. Consult the service documentation for details."
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
 
 
@@ -104,8 +104,8 @@ def verify(
     stamp = time.strftime(_TIME_FORMAT)
     _check_time(time, claim, now, skew)
     key_id, region = _check_scope(claim.credential, stamp, claim.date, regions, service)
-    key = _find_key(key_id, claim, request, lookup_key, now)
-    payload = _payload_hash(request, claim, allow_unsigned_payload)
+    key = _find_key(key_id, claim, lookup_key, now)
+    payload = _payload_hash(request, allow_unsigned_payload)
     scope = claim.credential.split("/", 1)[1]
     canonical = canonical_request(request, claim.signed_headers, payload, presigned=claim.presigned)
     expected = sign(string_to_sign(canonical, stamp, scope), signing_key(key.secret, scope))
@@ -235,9 +235,7 @@ def _check_scope(
     return key_id, region
 
 
-def _find_key(
-    key_id: str, claim: _Claim, request: Request, lookup_key: Callable[[str], Key | None], now: datetime
-) -> Key:
+def _find_key(key_id: str, claim: _Claim, lookup_key: Callable[[str], Key | None], now: datetime) -> Key:
     """Rows 12 and 13. A token sent as a header must be signed."""
     key = lookup_key(key_id)
     token_is_signed = claim.presigned or claim.token is None or "x-amz-security-token" in claim.signed_headers
@@ -255,7 +253,7 @@ def _same(ours: str | None, theirs: str | None) -> bool:
     return hmac.compare_digest(ours.encode(), theirs.encode("utf-8", "surrogateescape"))
 
 
-def _payload_hash(request: Request, claim: _Claim, allow_unsigned: bool) -> str:
+def _payload_hash(request: Request, allow_unsigned: bool) -> str:
     """The hash that goes into the canonical request; a hash that the client sent must be the body's."""
     sent = request.header("x-amz-content-sha256")
     if sent == UNSIGNED_PAYLOAD and allow_unsigned:

@@ -1,0 +1,174 @@
+"""`likeness keys`: make, show and end the access keys of a server."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from likeness.aws import keys
+from likeness.errors import SettingsError
+
+SYNTAX_ERROR = 252
+FAILURE = 255
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `likeness keys ARGV`; the exit code is 0, 252 for arguments that make no sense, 255 for everything else."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as leaving:
+        return SYNTAX_ERROR if leaving.code else 0
+    try:
+        arguments.run(arguments)
+    except SettingsError as error:
+        print(f"likeness keys: {error}", file=sys.stderr)
+        return FAILURE
+    except OSError as error:
+        print(f"likeness keys: {arguments.keys}: {error.strerror}", file=sys.stderr)
+        return FAILURE
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="likeness keys",
+        description="Access keys of a Likeness server. A running server takes changes up by itself.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="create | list | session | revoke")
+    create = _command(commands, "create", _create, "make a key and print it once, ready for ~/.aws/credentials")
+    create.add_argument(
+        "--name", required=True, metavar="USER", help="the user that the key is for, as policies name it"
+    )
+    create.add_argument("--account", metavar="ID", help="12 digits; that of the keys already there, else 000000000000")
+    create.add_argument(
+        "--expires", type=_time, metavar="TIME", help="when it ends: 2030-01-31, or 30d, 12h, 15m from now"
+    )
+    create.add_argument(
+        "--policy", metavar="FILE", help="what it may do, as IAM writes it; CompareFaces on photos in the request"
+    )
+    show = _command(commands, "list", _list, "show the keys, without their secrets")
+    show.add_argument("--json", action="store_true", help="for programs")
+    session = _command(commands, "session", _session, "make temporary credentials from a key")
+    session.add_argument("id", metavar="KEY", help="the access key that they stand for")
+    session.add_argument(
+        "--duration", type=_duration, default=keys.SESSION_DURATION, metavar="TIME", help="1h; at most 36h"
+    )
+    session.add_argument("--policy", metavar="FILE", help="narrows what the key may do")
+    revoke = _command(commands, "revoke", _revoke, "end a key and its temporary credentials")
+    revoke.add_argument("id", metavar="KEY")
+    revoke.add_argument("--delete", action="store_true", help="take it out of the file, too")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        default=keys.default_path(),
+        metavar="FILE",
+        help="the key file (LIKENESS_KEYS; %(default)s)",
+    )
+    return parser
+
+
+def _create(arguments: argparse.Namespace) -> None:
+    policy = _read_policy(arguments.policy)
+    record = keys.create_key(
+        arguments.keys, arguments.name, account=arguments.account, policy=policy, expires=arguments.expires
+    )
+    _print_credentials(record)
+    if policy is None:
+        note = "It may compare photos inside requests. To read S3 objects it needs a --policy with s3:GetObject."
+        print(note, file=sys.stderr)
+
+
+def _session(arguments: argparse.Namespace) -> None:
+    policy = _read_policy(arguments.policy)
+    _print_credentials(keys.create_session(arguments.keys, arguments.id, duration=arguments.duration, policy=policy))
+
+
+def _print_credentials(record: keys.Record) -> None:
+    print(f"aws_access_key_id = {record.id}")
+    print(f"aws_secret_access_key = {record.secret}")
+    if record.session_token:
+        print(f"aws_session_token = {record.session_token}")
+    until = f", until {record.expires:%Y-%m-%d %H:%M} UTC" if record.expires else ""
+    print(f"For {record.user}{until}. The secret is shown this once.", file=sys.stderr)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    records = keys.read_records(arguments.keys)
+    states = keys.load_keys(arguments.keys)
+    rows = [
+        {
+            "id": record.id,
+            "user": record.user,
+            "account": record.account,
+            "state": _state(states[record.id]),
+            "created": _stamp(record.created),
+            "expires": _stamp(states[record.id].expires),
+            "parent": record.parent or "",
+        }
+        for record in records
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in (rows[0] if rows else {})}
+    for row in ([{name: name.upper() for name in widths}] if rows else []) + rows:
+        print("  ".join(f"{row[name]:<{width}}" for name, width in widths.items()).rstrip())
+
+
+def _revoke(arguments: argparse.Namespace) -> None:
+    keys.revoke_key(arguments.keys, arguments.id, delete=arguments.delete)
+    print(f"{arguments.id} is {'deleted' if arguments.delete else 'revoked'}.", file=sys.stderr)
+
+
+def _state(key: keys.Key) -> str:
+    if not key.active:
+        return "revoked"
+    return "expired" if key.expires and key.expires <= datetime.now(UTC) else "in force"
+
+
+def _stamp(time: datetime | None) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ") if time else ""
+
+
+def _read_policy(path: str | None) -> dict[str, Any] | None:
+    """The policy in a file, `-` for standard input."""
+    if path is None:
+        return None
+    try:
+        policy = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: this is not JSON: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: the policy cannot be read: {error.strerror}") from error
+    if not isinstance(policy, dict):
+        raise SettingsError(f"{path}: a policy is a JSON object")
+    return policy
+
+
+def _duration(text: str) -> timedelta:
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    if not unit or not text[:-1].isascii() or not text[:-1].isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 30d, 12h, 15m or 900s")
+    return timedelta(seconds=int(text[:-1]) * unit)
+
+
+def _time(text: str) -> datetime:
+    """A moment: ISO 8601 (UTC without a zone) or from now."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return now + _duration(text)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    if time <= now:
+        raise argparse.ArgumentTypeError(f"{text} is over")
+    return time
