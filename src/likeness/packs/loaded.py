@@ -1,0 +1,92 @@
+"""An installed pack, ready to work: its manifest and its networks, each loaded when it is first asked for."""
+
+import os
+import threading
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import PackDamaged
+from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from likeness.packs.progress import Progress
+from likeness.packs.store import check_file, ensure, home, remedy
+from likeness.threads import thread_budget
+
+if TYPE_CHECKING:
+    from likeness.packs.runtime import Device, OnnxNetwork
+
+
+class LoadedPack:
+    """A pack's manifest and networks. Networks are opened on first use, once, whichever thread asks; their files are
+    checked then.
+    """
+
+    def __init__(self, manifest: Manifest, *, threads: int, device: "Device" = "cpu") -> None:
+        self.manifest = manifest
+        self.threads = threads
+        self.device = device
+        self._networks: dict[tuple[str, int], OnnxNetwork] = {}
+        self._locks = {role: threading.Lock() for role in manifest.roles}
+
+    def has(self, role: str) -> bool:
+        """Whether the pack plays `role` ("detector", "embedder", "mesh", "expression", "points")."""
+        return role in self.manifest.roles
+
+    def network(self, role: str, *, threads: int | None = None) -> "OnnxNetwork":
+        """The network of `role`, one for each number of threads asked for; PackInvalid, PackDamaged, SettingsError."""
+        file = self.manifest.files[self.manifest.role(role).file]
+        key = (role, threads or self.threads)
+        with self._locks[role]:
+            if key not in self._networks:
+                from likeness.packs.runtime import Runtime
+
+                path = self.manifest.path(file.name)
+                check_file(path.parent, file)
+                runtime = Runtime(threads=key[1], device=self.device, optimised=home() / "optimised")
+                self._networks[key] = runtime.open(path, file.sha256)
+            return self._networks[key]
+
+    def array(self, file: str) -> NDArray[np.float32]:
+        """The numbers in the pack's data file `file` (.npy), as float32; PackDamaged when it is not what the manifest
+        says.
+        """
+        path = self.manifest.path(file)
+        check_file(path.parent, self.manifest.files[file])
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
+        except (ValueError, EOFError) as error:
+            raise PackDamaged(f"{path} is not an array of numbers ({error}); {remedy(path.parent)}") from error
+
+
+def load(
+    pack: str | PathLike[str] = "standard",
+    *,
+    threads: int | None = None,
+    device: "Device" = "cpu",
+    offline: bool | None = None,
+    progress: Progress | None = None,
+) -> LoadedPack:
+    """The pack `pack`: a name of the catalogue (installed first when it is missing) or the path of a folder with a
+    manifest.
+
+    `threads` are those of one call of a network, by default all that the process may use. `offline` forbids fetching
+    (None asks LIKENESS_OFFLINE). Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
+    """
+    manifest = read_manifest(pack_folder(pack, offline=offline, progress=progress))
+    return LoadedPack(manifest, threads=threads or thread_budget(), device=device)
+
+
+def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progress: Progress | None = None) -> Path:
+    """The folder of a pack given by name or path, installed when it is a name and missing."""
+    given = os.fspath(pack)
+    if (
+        isinstance(pack, PathLike)
+        or os.sep in given
+        or given.startswith((".", "~"))
+        or (Path(given) / MANIFEST_NAME).is_file()
+    ):
+        return Path(given).expanduser().absolute()
+    return ensure(given, progress=progress, may_fetch=None if offline is None else not offline)

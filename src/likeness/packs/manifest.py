@@ -1,0 +1,371 @@
+"""What a model pack is: a folder with a `manifest.toml` that anyone can read, ONNX files and small data files.
+
+    [pack]                    name, version, summary
+    [distributions.ID]        where files come from: a project on the package index, its version, exact file and SHA-256
+    [files."NAME"]            a file of the pack: SHA-256, size, licence and terms
+    [files."NAME".source]     what that file is made from, and by which converter
+    [roles.ROLE]              which file plays the detector, embedder, mesh, expression, and how it is fed
+    [scoring] [calibration]   from two vectors to a score, and from a score to Similarity
+    [quality.BAR]             what LOW, MEDIUM, HIGH and AUTO ask of a face
+    [[accuracy]]              measured figures, each with the command that prints it
+
+The catalogue's description of a pack and the manifest inside an installed pack are the same format. At installation the
+hashes and sizes of converted files are filled in.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_args
+
+from likeness.errors import PackInvalid
+from likeness.packs.tables import Table, is_number
+from likeness.vision.calibration import Calibration
+
+MANIFEST_NAME = "manifest.toml"
+ROLES = ("detector", "embedder", "mesh", "expression", "points")
+REQUIRED_ROLES = ("detector", "embedder")
+DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
+
+Colour = Literal["rgb", "bgr"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_DISTRIBUTION_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
+_PACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """One file of one release of a project on the Python package index; `id` is the manifest's short name for it."""
+
+    id: str
+    project: str
+    version: str
+    file: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a file of a pack is made from.
+
+    Exactly one of `distribution` (the id of one; `path` is inside it), `url`, `file` (handed over by the user in a
+    folder) and `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is that of the
+    original; `converter` says how it becomes ONNX, empty when it is kept as it is.
+    """
+
+    sha256: str
+    distribution: str = ""
+    path: str = ""
+    url: str = ""
+    file: str = ""
+    bundled: str = ""
+    converter: str = ""
+
+    @property
+    def description(self) -> str:
+        """Where the original comes from, in words for a table."""
+        if self.distribution:
+            return f"{self.distribution}: {self.path}"
+        return self.url or self.file or f"with Likeness: {self.bundled}"
+
+
+@dataclass(frozen=True, slots=True)
+class PackFile:
+    """A file of a pack. `sha256` is empty and `size` 0 only in a catalogue entry whose file is known by its original
+    alone.
+    """
+
+    name: str
+    sha256: str
+    size: int
+    licence: str
+    licence_url: str
+    terms: str
+    origin: str
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The part that a file plays; `parameters` say how it is fed and read, see the class named by `family`."""
+
+    name: str
+    file: str
+    family: str
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderInput:
+    """How the embedder is fed.
+
+    `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
+    `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
+    nose, left and right mouth corner; left is the picture's left) in px on the chip; `mirror` averages the vector with
+    that of the mirror image.
+    """
+
+    size_px: int
+    mean: tuple[float, float, float]
+    scale: float
+    colour: Colour
+    template: tuple[tuple[float, float], ...]
+    mirror: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How two vectors become a score: `method` ("cosine", "whitened", "normalised"), the data files it needs, and its
+    numbers.
+    """
+
+    method: str = "cosine"
+    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured figure: of what, on which data, its value with a 95 % interval where known, and the command that
+    prints it.
+    """
+
+    measure: str
+    data: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A pack's description; `folder` is where it was read from, None for a catalogue entry; `sha256` is that of the
+    text.
+    """
+
+    name: str
+    version: str
+    summary: str
+    distributions: Mapping[str, Distribution]
+    files: Mapping[str, PackFile]
+    roles: Mapping[str, Role]
+    scoring: Scoring
+    calibration: Calibration | None
+    quality: Mapping[str, Mapping[str, float]]
+    accuracy: tuple[Measurement, ...]
+    sha256: str
+    folder: Path | None = None
+    table: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    @property
+    def described_as(self) -> str:
+        """The pack in an error message: its manifest's path, or its name."""
+        return str(self.folder / MANIFEST_NAME) if self.folder else f"the catalogue's pack {self.name!r}"
+
+    def role(self, name: str) -> Role:
+        """The role `name`; PackInvalid when the pack does not have it."""
+        try:
+            return self.roles[name]
+        except KeyError:
+            raise PackInvalid(f"{self.described_as} has no role {name!r}; it has {', '.join(self.roles)}") from None
+
+    def embedder_input(self) -> EmbedderInput:
+        """How the embedder is fed; PackInvalid when the manifest does not say it fully."""
+        return _embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
+
+    def path(self, file: str) -> Path:
+        """The path of a file of an installed pack."""
+        if self.folder is None or file not in self.files:
+            raise PackInvalid(f"{self.described_as} has no file {file!r}")
+        return self.folder / file
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the pack in `folder`; PackInvalid when it cannot be read or contradicts itself."""
+    path = folder / MANIFEST_NAME
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise PackInvalid(
+            f"{path} cannot be read ({error.strerror}); a pack is a folder with {MANIFEST_NAME}"
+        ) from error
+    return parse_manifest(text, described_as=str(path), folder=folder)
+
+
+def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None) -> Manifest:
+    """The manifest in `text` (TOML, UTF-8); `described_as` names it in errors (PackInvalid)."""
+    try:
+        top = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PackInvalid(f"{described_as} is not readable TOML: {error}") from error
+    whole = Table(described_as, "", top)
+    whole.only("pack", "distributions", "files", "roles", "scoring", "calibration", "quality", "accuracy")
+    pack = whole.table("pack")
+    pack.only("name", "version", "summary")
+    distributions = {key: _distribution(key, t) for key, t in whole.tables("distributions").items()}
+    files = {
+        key: _file(key, t, distributions, installed=folder is not None) for key, t in whole.tables("files").items()
+    }
+    manifest = Manifest(
+        name=pack.matching("name", _PACK_NAME, "lower-case letters, digits and -"),
+        version=pack.text("version"),
+        summary=pack.text("summary", ""),
+        distributions=MappingProxyType(distributions),
+        files=MappingProxyType(files),
+        roles=MappingProxyType({key: _role(key, t, files) for key, t in whole.tables("roles").items()}),
+        scoring=_scoring(whole, files),
+        calibration=_calibration(whole.table("calibration")) if "calibration" in top else None,
+        quality=MappingProxyType({key: t.all_numbers() for key, t in whole.tables("quality").items()}),
+        accuracy=tuple(_measurement(t) for t in whole.list_of_tables("accuracy")),
+        sha256=hashlib.sha256(text).hexdigest(),
+        folder=folder,
+        table=top,
+    )
+    if manifest.roles:
+        for role in REQUIRED_ROLES:
+            manifest.role(role)
+        manifest.embedder_input()
+    return manifest
+
+
+def _distribution(key: str, t: Table) -> Distribution:
+    t.only("project", "version", "file", "sha256", "size")
+    return Distribution(
+        id=key,
+        project=t.text("project"),
+        version=t.text("version"),
+        file=t.matching("file", _DISTRIBUTION_FILE, "a file name"),
+        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
+        size=t.integer("size"),
+    )
+
+
+def _file(key: str, t: Table, distributions: Mapping[str, Distribution], *, installed: bool) -> PackFile:
+    t.only("sha256", "size", "licence", "licence_url", "terms", "origin", "source")
+    if not _FILE_NAME.match(key):
+        raise t.wrong("is not a plain file name")
+    source = _source(t.table("source"), distributions) if "source" in t.values else None
+    sha256 = t.matching("sha256", _SHA256, "64 hexadecimal digits") if "sha256" in t.values else ""
+    if not sha256 and (installed or source is None):
+        raise t.wrong("needs its sha256")
+    return PackFile(
+        name=key,
+        sha256=sha256,
+        size=t.integer("size", 0),
+        licence=t.text("licence", ""),
+        licence_url=t.text("licence_url", ""),
+        terms=t.text("terms", ""),
+        origin=t.text("origin", ""),
+        source=source,
+    )
+
+
+def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
+    t.only("distribution", "path", "url", "file", "bundled", "sha256", "converter")
+    kinds = [kind for kind in ("distribution", "url", "file", "bundled") if kind in t.values]
+    if len(kinds) != 1:
+        raise t.wrong("needs exactly one of distribution, url, file, bundled")
+    source = Source(
+        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
+        distribution=t.text("distribution", ""),
+        path=t.text("path", ""),
+        url=t.text("url", ""),
+        file=t.text("file", ""),
+        bundled=t.text("bundled", ""),
+        converter=t.text("converter", ""),
+    )
+    if source.distribution and (source.distribution not in distributions or not source.path):
+        raise t.wrong(
+            f"names the distribution {source.distribution!r} and must say the path in it; "
+            f"known: {', '.join(distributions)}"
+        )
+    return source
+
+
+def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
+    if key not in ROLES:
+        raise t.wrong(f"is not a role; the roles are {', '.join(ROLES)}")
+    role = Role(
+        name=key,
+        file=t.text("file"),
+        family=t.text("family"),
+        parameters=MappingProxyType({k: v for k, v in t.values.items() if k not in ("file", "family")}),
+    )
+    if role.file not in files:
+        raise t.wrong(f"names the file {role.file!r}, which the pack does not have")
+    if key == "detector" and role.family not in DETECTOR_FAMILIES:
+        raise t.wrong(f"has the family {role.family!r}; the detectors known are {', '.join(DETECTOR_FAMILIES)}")
+    return role
+
+
+def _embedder_input(t: Table) -> EmbedderInput:
+    colour = t.text("colour", "rgb")
+    if colour not in get_args(Colour):
+        raise t.wrong(f"colour is {colour!r}, not rgb or bgr")
+    template = t.values.get("template")
+    if not (isinstance(template, list) and len(template) == 5):
+        raise t.wrong("template must be five points")
+    points = tuple(_pair(t, point) for point in template)
+    mean = t.numbers("mean", 3)
+    embedder = EmbedderInput(
+        size_px=t.integer("size_px"),
+        mean=(mean[0], mean[1], mean[2]),
+        scale=t.number("scale"),
+        colour=cast(Colour, colour),
+        template=points,
+        mirror=t.flag("mirror", True),
+    )
+    if not 16 <= embedder.size_px <= 1024 or embedder.scale <= 0:
+        raise t.wrong("size_px must be 16 to 1024 and scale above 0")
+    return embedder
+
+
+def _pair(t: Table, value: Any) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2 and all(is_number(v) for v in value):
+        return float(value[0]), float(value[1])
+    raise t.wrong(f"{value!r} is not a point [x, y]")
+
+
+def _scoring(whole: Table, files: Mapping[str, PackFile]) -> Scoring:
+    if "scoring" not in whole.values:
+        return Scoring()
+    t = whole.table("scoring")
+    named = {key: str(value) for key, value in t.table("files").values.items()} if "files" in t.values else {}
+    for file in named.values():
+        if file not in files:
+            raise t.wrong(f"names the file {file!r}, which the pack does not have")
+    rest = {k: v for k, v in t.values.items() if k not in ("method", "files")}
+    return Scoring(method=t.text("method"), files=MappingProxyType(named), parameters=MappingProxyType(rest))
+
+
+def _calibration(t: Table) -> Calibration:
+    t.only("scores", "log10_rates", "equal_error_rate", "measured_log10_rate", "measured_on", "command")
+    try:
+        return Calibration(
+            scores=t.numbers("scores"),
+            log10_rates=t.numbers("log10_rates"),
+            equal_error_rate=t.number("equal_error_rate"),
+            measured_log10_rate=t.number("measured_log10_rate", -6.0),
+        )
+    except ValueError as error:
+        raise t.wrong(str(error)) from error
+
+
+def _measurement(t: Table) -> Measurement:
+    t.only("measure", "data", "value", "low", "high", "command")
+    return Measurement(
+        measure=t.text("measure"),
+        data=t.text("data"),
+        value=t.number("value"),
+        low=t.number("low") if "low" in t.values else None,
+        high=t.number("high") if "high" in t.values else None,
+        command=t.text("command", ""),
+    )

@@ -1,0 +1,41 @@
+"""What an installation tells of its work; who listens decides how it looks."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+_log = logging.getLogger("likeness.packs")
+
+
+class Progress(Protocol):
+    """Hears of an installation: lines for people, and bytes that arrive."""
+
+    def say(self, text: str) -> None:
+        """A step has begun or ended; one line without a full stop."""
+        ...
+
+    def download(self, file: str, total_bytes: int) -> AbstractContextManager["ByteCount"]:
+        """The fetch of a file of `total_bytes` begins; what is given back hears of its bytes until the context ends."""
+        ...
+
+
+class ByteCount(Protocol):
+    """Hears how far one download is."""
+
+    def reached(self, done_bytes: int) -> None:
+        """So many bytes of the file are there now; may fall when a download must start again."""
+        ...
+
+
+class LoggedProgress:
+    """For programs: each step as a line in the log `likeness.packs`, no bytes."""
+
+    def say(self, text: str) -> None:
+        _log.info("%s", text)
+
+    def download(self, file: str, total_bytes: int) -> AbstractContextManager[ByteCount]:
+        _log.info("fetching %s (%.1f MB)", file, total_bytes / 1e6)
+        return nullcontext(self)
+
+    def reached(self, done_bytes: int) -> None:
+        """Bytes are not logged."""

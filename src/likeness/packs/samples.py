@@ -1,0 +1,17 @@
+"""Sample portraits, works of the US government, for demonstrations and tests."""
+
+from pathlib import Path
+
+from likeness.packs.progress import Progress
+from likeness.packs.store import ensure, known
+
+NAME = "samples"
+
+
+def samples(*, progress: Progress | None = None, offline: bool | None = None) -> dict[str, Path]:
+    """The sample portraits by file name ("obama.jpg", "biden.jpg" and so on), fetched on first use.
+
+    Raises PackNotInstalled, PackDownloadFailed, PackDamaged.
+    """
+    folder = ensure(NAME, progress=progress, may_fetch=None if offline is None else not offline)
+    return {name: folder / name for name in known(NAME).files}

@@ -1,0 +1,72 @@
+"""How many threads this process may keep busy: what it was given, not what the host has."""
+
+import math
+import os
+from pathlib import Path
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
+
+
+def thread_budget(*, cgroup_root: Path = _CGROUP_ROOT, cgroup_of_process: Path = _CGROUP_OF_PROCESS) -> int:
+    """The number of processors that the process may use, 1 or more.
+
+    The smaller of the affinity mask and the CPU quota of the process's cgroup and of all those around it (version 2:
+    `cpu.max`, version 1: `cpu.cfs_quota_us` / `cpu.cfs_period_us`), rounded up. Source: Linux kernel,
+    Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
+    """
+    count = _allowed_processors()
+    quota = _quota(cgroup_root, cgroup_of_process)
+    return max(1, min(count, math.ceil(quota - 1e-9)) if quota is not None else count)
+
+
+def _allowed_processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quota(root: Path, of_process: Path) -> float | None:
+    """The tightest CPU quota in processors, None without one."""
+    quotas = [quota for folder in _folders(root, of_process) if (quota := _quota_in(folder)) is not None]
+    return min(quotas, default=None)
+
+
+def _folders(root: Path, of_process: Path) -> list[Path]:
+    """The cgroup folders of the process and of all its parents. In a container the path may lead outside the mount; the
+    root then counts.
+    """
+    folders = [root, root / "cpu", root / "cpu,cpuacct"]
+    for line in _lines(of_process):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        bases = (
+            [root] if not controllers else [root / controllers, root / "cpu"] if "cpu" in controllers.split(",") else []
+        )
+        parts = [part for part in path.split("/") if part not in ("", ".", "..")]
+        folders += [base.joinpath(*parts[:depth]) for base in bases for depth in range(1, len(parts) + 1)]
+    return folders
+
+
+def _quota_in(folder: Path) -> float | None:
+    for line in _lines(folder / "cpu.max"):
+        quota, _, period = line.partition(" ")
+        return _ratio(quota, period)
+    quotas, periods = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
+    return _ratio(quotas[0], periods[0]) if quotas and periods else None
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    """quota / period; None for "max", -1 and anything that is no positive number."""
+    try:
+        value = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return value if value > 0 else None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return []
