@@ -256,18 +256,11 @@ class _ResNetWriter:
             self._pool("avg_pool")
         self._expect("add_prev")
         widest, largest = max(channels, self._channels), max(side, self._side)
-        main = self._padded(main, channels, side, widest, largest)
-        skip = self._padded(self._value, self._channels, self._side, widest, largest)
+        main = self._graph.zero_padded(main, channels, widest - channels, largest - side)
+        skip = self._graph.zero_padded(self._value, self._channels, widest - self._channels, largest - self._side)
         self._channels, self._side = widest, largest
         self._value = self._graph.node("Add", [main, skip], f"sum{self._next}")
         self._activation()
-
-    def _padded(self, value: str, channels: int, side: int, widest: int, largest: int) -> str:
-        """`value` with zeros appended to its channels, rows and columns."""
-        if (channels, side) == (widest, largest):
-            return value
-        ends = np.array([0, 0, 0, 0, 0, widest - channels, largest - side, largest - side])
-        return self._graph.node("Pad", [value, self._graph.constant(f"{value}_ends", ends)], f"{value}_padded")
 
     def _convolution(self, scale: float = 1.0) -> None:
         """A convolution and the affine layer after it, as one: γ·(w∗x + b) + β = (γ·w)∗x + (γ·b + β)."""
@@ -277,7 +270,13 @@ class _ResNetWriter:
         wanted = (filters, self._channels, rows, columns)
         if layer.weights[0].shape != wanted or layer.weights[1].size != filters or affine.weights[1].size != filters:
             raise self._damaged(f"filters of {wanted}", str(layer.weights[0].shape))
-        if affine.weights[0].size != filters or stride_x != stride or padding_x != padding or rows != columns or stride < 1:
+        if (
+            affine.weights[0].size != filters
+            or stride_x != stride
+            or padding_x != padding
+            or rows != columns
+            or stride < 1
+        ):
             raise self._damaged("a square convolution", str(layer.fields))
         factors = affine.weights[0].reshape(-1).astype(np.float64)
         weights = layer.weights[0] * factors[:, None, None, None] * scale

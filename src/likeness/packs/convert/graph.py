@@ -47,6 +47,20 @@ class GraphWriter:
         self._nodes.append(helper.make_node(op, inputs, [output], name=output, **given))
         return output
 
+    def zero_padded(self, value: str, channels: int, more_channels: int, more_pixels: int) -> str:
+        """`value` (N×C×H×W, C = `channels`) with zeros appended to its channels, and to its rows and columns.
+
+        Written as a 1×1 convolution that copies (exact: every value times one), because ONNX Runtime keeps convolutions
+        and the additions after them in its blocked layout, and leaves it for a Pad.
+        """
+        if more_channels == more_pixels == 0:
+            return value
+        copies = np.eye(channels + more_channels, channels) if more_channels else np.ones((channels, 1))
+        weights = self.constant(f"{value}_copies", copies[:, :, None, None])
+        group = 1 if more_channels else channels
+        pads = [0, 0, more_pixels, more_pixels]
+        return self.node("Conv", [value, weights], f"{value}_padded", kernel_shape=[1, 1], pads=pads, group=group)
+
     def serialise(self, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
         """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension."""
         graph = helper.make_graph(
