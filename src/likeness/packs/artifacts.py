@@ -221,7 +221,7 @@ def _read_from_tar(archive: Path, member: str) -> bytes:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns the errors of a full, read-only or forbidden disk into PackDownloadFailed that names `path` and the remedy."""
+    """Turns the errors of a full, read-only or forbidden disk into PackDownloadFailed naming `path` and the remedy."""
     try:
         yield
     except OSError as error:

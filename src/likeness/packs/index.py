@@ -121,7 +121,7 @@ def _local_path(place: str) -> Path | None:
 
 
 def parse_page(body: bytes, content_type: str, base: str) -> list[Link]:
-    """The links on a project page in either form; `base` is the page's address. PackDownloadFailed when it is neither."""
+    """The links on a project page in either form; `base` is its address. PackDownloadFailed when it is neither."""
     if "json" in content_type:
         return _parse_json(body, base)
     parser = _AnchorParser(base)

@@ -148,7 +148,7 @@ def _read_kept(path: Path) -> bytes | None:
 
 
 def _keep(path: Path, model: bytes) -> None:
-    """Writes the network with its digest; whole or not at all. A cache folder that cannot be written costs only time."""
+    """Writes the network and its digest, whole or not at all. A cache folder that cannot be written costs only time."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

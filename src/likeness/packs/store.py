@@ -261,8 +261,8 @@ class _Originals:
         name = source.file or source.url.rpartition("/")[2]
         if self._of.source_dir is None or not (self._of.source_dir / name).is_file():
             raise PackNotInstalled(
-                f"the pack {self._of.entry.name} needs the file {name} from its publisher ({file.origin or source.url}); put it "
-                f" into a folder and run: likeness packs install {self._of.entry.name} --from DIR"
+                f"the pack {self._of.entry.name} needs {name} from its publisher ({file.origin or source.url}); put it "
+                f"into a folder and run: likeness packs install {self._of.entry.name} --from DIR"
             )
         path = self._of.source_dir / name
         check_sha256(path, source.sha256)

@@ -1,0 +1,96 @@
+"""The command `likeness`: finds the subcommand and hands over; nothing heavy is imported before that."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TextIO
+
+from likeness.errors import LikenessError
+
+#: Exit codes: usage errors and everything else as AWS CLI v2 has them (specification section 6.7).
+USAGE_ERROR = 252
+OTHER_ERROR = 255
+INTERRUPTED = 130
+_PIPE_CLOSED = 141
+
+#: Subcommand → module and function that takes its arguments and returns an exit code, and what it does.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "compare-faces": (
+        "likeness.cli.compare_faces:main",
+        "compare the largest face of one photo with the faces of another",
+    ),
+    "serve": ("likeness.cli.serve:main", "answer CompareFaces requests over HTTP"),
+    "packs": ("likeness.cli.packs:main", "list, show, install, verify and remove model packs"),
+    "keys": ("likeness.cli.keys:main", "make and list the access keys of the server"),
+    "batch": ("likeness.cli.batch:main", "compare many pairs of photos"),
+    "evaluate": ("likeness.cli.evaluate:main", "measure error rates on labelled pairs"),
+    "calibrate": ("likeness.cli.calibrate:main", "fit the Similarity of a pack to labelled pairs"),
+    "completion": ("likeness.cli.completion:main", "print the completion script for bash, zsh or fish"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `likeness` with `arguments` (those of the process by default) and returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        _print_help(sys.stdout if given else sys.stderr)
+        return 0 if given else USAGE_ERROR
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"likeness {version('likeness')}")
+        return 0
+    return _run(given[0], given[1:])
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    if name not in available():
+        print(f"likeness: {_unknown(name)}", file=sys.stderr)
+        return USAGE_ERROR
+    try:
+        code = _function(name)(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough. The interpreter must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except LikenessError as error:
+        print(f"likeness: {error}", file=sys.stderr)
+        return OTHER_ERROR
+
+
+def available() -> list[str]:
+    """The names of the subcommands that this installation has."""
+    return [name for name, (place, _) in COMMANDS.items() if find_spec(place.partition(":")[0]) is not None]
+
+
+def _function(name: str) -> Callable[[list[str]], int]:
+    module, _, function = COMMANDS[name][0].partition(":")
+    found: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _unknown(name: str) -> str:
+    names = available()
+    if name.startswith("-"):
+        return f"unknown option {name}; see `likeness --help`"
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"commands are {', '.join(names)}"
+    return f"unknown command {name!r}; {hint}"
+
+
+def _print_help(file: TextIO) -> None:
+    lines = ["usage: likeness COMMAND [options]", "       likeness --version", "", "commands:"]
+    lines += [f"  {name:<15}{COMMANDS[name][1]}" for name in available()]
+    lines += ["", "`likeness COMMAND --help` says more about one of them."]
+    print("\n".join(lines), file=file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""`likeness packs list | show | install | verify | remove`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from likeness.cli.installation import progress_for_people
+from likeness.cli.main import OTHER_ERROR, USAGE_ERROR
+from likeness.cli.tables import print_facts, print_table, print_title
+from likeness.errors import PackNotInstalled
+from likeness.packs import store
+from likeness.packs.loaded import pack_folder
+from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one line and the exit code 252 for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `likeness packs` with `arguments` and returns the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    code: int = options.run(options)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="likeness packs", description="Model packs: the networks that Likeness works with.")
+    parser.set_defaults(run=_list)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    listing = commands.add_parser("list", help="the packs that Likeness knows and those installed")
+    listing.set_defaults(run=_list)
+    show = commands.add_parser("show", help="roles, files, licences, accuracy and calibration of a pack")
+    show.add_argument("pack", nargs="?", default="standard", help="a name or a folder (default: standard)")
+    show.set_defaults(run=_show)
+    install = commands.add_parser("install", help="fetch, verify, convert and install packs")
+    install.add_argument("packs", nargs="*", default=["standard"], metavar="pack", help="names (default: standard)")
+    install.add_argument(
+        "--from", dest="source", type=Path, metavar="DIR", help="take the files from this folder, not the network"
+    )
+    install.set_defaults(run=_install)
+    verify = commands.add_parser("verify", help="read every file of packs and compare its hash with the manifest")
+    verify.add_argument("packs", nargs="*", metavar="pack", help="names or folders (default: all that are installed)")
+    verify.set_defaults(run=_verify)
+    remove = commands.add_parser("remove", help="delete packs from the cache folder")
+    remove.add_argument("packs", nargs="+", metavar="pack", help="names")
+    remove.set_defaults(run=_remove)
+    return parser
+
+
+def _list(_: argparse.Namespace) -> int:
+    rows = []
+    for name, entry in store.catalogue().items():
+        installed = store.is_installed(entry)
+        folder = store.folder_of(entry)
+        size = sum(path.stat().st_size for path in folder.iterdir()) if installed else 0
+        rows.append((name, entry.version, f"{size / 1e6:.1f} MB" if installed else "not installed", entry.summary))
+    print_table(("Pack", "Version", "On disk", "What"), rows)
+    print(f"\ncache folder: {store.home()}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    manifest = _manifest(options.pack)
+    where = manifest.folder or f"not installed; run: likeness packs install {manifest.name}"
+    print_facts(
+        [("pack", manifest.name), ("version", manifest.version), ("what", manifest.summary), ("folder", str(where))]
+    )
+    if manifest.roles:
+        print_title("Roles")
+        print_table(("Role", "File", "Family"), [(r.name, r.file, r.family) for r in manifest.roles.values()])
+    print_title("Files")
+    rows = [
+        (f.name, f"{f.size / 1e6:.2f} MB" if f.size else "", f.sha256 or "(made at installation)")
+        for f in manifest.files.values()
+    ]
+    print_table(("File", "Size", "SHA-256"), rows)
+    print_title("Where they come from")
+    for file in manifest.files.values():
+        facts = [
+            ("file", file.name),
+            ("origin", file.origin),
+            ("licence", f"{file.licence}  {file.licence_url}"),
+            ("terms", file.terms),
+        ]
+        if file.source:
+            facts.append(("taken from", _source(manifest, file.source.distribution, file.source.description)))
+            facts.append(("SHA-256 there", file.source.sha256))
+        print_facts([fact for fact in facts if fact[1].strip()])
+        print()
+    _show_calibration(manifest)
+    return 0
+
+
+def _source(manifest: Manifest, distribution: str, description: str) -> str:
+    if not distribution:
+        return description
+    pinned = manifest.distributions[distribution]
+    return f"{pinned.project}=={pinned.version}, {pinned.file}: {description.partition(': ')[2]}"
+
+
+def _show_calibration(manifest: Manifest) -> None:
+    if not manifest.roles:
+        return
+    print_title("Similarity")
+    if manifest.calibration is None:
+        print("not calibrated")
+    else:
+        levels = (50.0, 80.0, 90.0, 95.0, 99.0)
+        rates = manifest.calibration.false_match_rate(levels)
+        rows = [
+            (f"{level:g}", f"{rate:.2e}", f"1 in {1 / rate:,.0f}") for level, rate in zip(levels, rates, strict=True)
+        ]
+        print_table(("Similarity at least", "False match rate", "Strangers"), rows)
+    print_title("Measured accuracy")
+    if not manifest.accuracy:
+        print("no figures in this pack")
+        return
+    measured = []
+    for m in manifest.accuracy:
+        interval = f"{m.low:g} to {m.high:g}" if m.low is not None and m.high is not None else ""
+        measured.append((m.measure, m.data, f"{m.value:g}", interval, m.command))
+    print_table(("Measure", "Data", "Value", "95 % interval", "Command"), measured)
+
+
+def _install(options: argparse.Namespace) -> int:
+    for name in options.packs:
+        store.known(name)
+    with progress_for_people() as progress:
+        for name in options.packs:
+            folder = store.install(name, source_dir=options.source, progress=progress)
+            progress.say(f"{name} is whole in {folder}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    folders = [_installed_folder(pack) for pack in options.packs]
+    if not options.packs:
+        folders = [store.folder_of(entry) for entry in store.catalogue().values() if store.is_installed(entry)]
+    if not folders:
+        print("no pack is installed; run: likeness packs install standard")
+    damaged = False
+    for folder in folders:
+        damages = store.damages(folder)
+        damaged = damaged or bool(damages)
+        for damage in damages:
+            print(f"likeness: {damage}", file=sys.stderr)
+        if not damages:
+            print(f"whole: {folder}")
+    return OTHER_ERROR if damaged else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    for name in options.packs:
+        store.known(name)
+    for name in options.packs:
+        removed = store.remove(name)
+        print(f"removed {', '.join(map(str, removed))}" if removed else f"{name} is not installed")
+    return 0
+
+
+def _manifest(pack: str) -> Manifest:
+    """The manifest of an installed pack, of a folder, or the catalogue's."""
+    try:
+        return read_manifest(_installed_folder(pack))
+    except PackNotInstalled:
+        return store.known(pack)
+
+
+def _installed_folder(pack: str) -> Path:
+    if (Path(pack) / MANIFEST_NAME).is_file() or "/" in pack or pack.startswith((".", "~")):
+        return pack_folder(Path(pack))
+    entry = store.known(pack)
+    if not store.is_installed(entry):
+        raise PackNotInstalled(f"the pack {pack} is not installed; run: likeness packs install {pack}")
+    return store.folder_of(entry)
