@@ -1,8 +1,8 @@
 """dlib's face recognition ResNet (`dlib_face_recognition_resnet_model_v1.dat`) → ONNX.
 
-The file is dlib's own serialisation of the network type `anet_type` (dlib, examples/dnn_face_recognition_ex.cpp): after the version
-numbers of all nested layers come the layers themselves, from the input outwards. What is in it, after dlib/serialize.h, dnn/core.h,
-dnn/layers.h, dnn/tensor.h and dnn/input.h:
+The file is dlib's own serialisation of the network type `anet_type` (dlib, examples/dnn_face_recognition_ex.cpp):
+after the version numbers of all nested layers come the layers themselves, from the input outwards. What is in it,
+after dlib/serialize.h, dnn/core.h, dnn/layers.h, dnn/tensor.h and dnn/input.h:
 
     integer   one control byte (bit 7: negative; bits 0 to 3: number of bytes), then the magnitude, little end first
     number    two integers, mantissa and exponent: mantissa · 2^exponent
@@ -12,10 +12,11 @@ dnn/layers.h, dnn/tensor.h and dnn/input.h:
     alias     the integer 1 (version), four dimensions: a view into the layer's tensor
     layer     a name with its version, its fields, three flags, three empty tensors
 
-The network is: a 7×7 convolution of stride 2, max pooling, then fourteen residual blocks of two 3×3 convolutions, the mean over all
-places, and a matrix to 128 values. Every convolution is followed by an affine layer, folded here into its weights. Where a block shrinks,
-its first convolution has stride 2 and no padding, and the skip connection is averaged 2×2; the addition then pads whichever side is
-smaller with zeros, at the end of the channels, rows and columns.
+The network is: a 7×7 convolution of stride 2, max pooling, then fourteen residual blocks of two 3×3 convolutions, the
+mean over all places, and a matrix to 128 values. Every convolution is followed by an affine layer, folded here into
+its weights. Where a block shrinks, its first convolution has stride 2 and no padding, and the skip connection is
+averaged 2×2; the addition then pads whichever side is smaller with zeros, at the end of the channels, rows and
+columns.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged
-from likeness.packs.convert.graph import GraphWriter
+from likeness.packs.convert.graph import GraphWriter, Shape
 
 CHIP_SIDE_PX = 150
 EMBEDDING_SIZE = 128
@@ -36,8 +37,8 @@ _MAX_VALUES = 1 << 24
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the file: its kind (`con`, `affine`, `relu`, `max_pool`, `avg_pool`, `add_prev`, `fc`), its integer fields in the
-    file's order, and its weights (first the filters or factors, then the biases), if it has any."""
+    """One layer of the file: its kind (`con`, `affine`, `relu`, `max_pool`, `avg_pool`, `add_prev`, `fc`), its integer
+    fields in the file's order, and its weights (first the filters or factors, then the biases), if it has any."""
 
     kind: str
     fields: tuple[int, ...]
@@ -45,7 +46,7 @@ class Layer:
 
 
 class DatReader:
-    """Reads dlib's primitive values one after the other; every surprise is a PackDamaged that names what was expected and where."""
+    """Reads dlib's primitive values one after the other; every surprise is a PackDamaged that says what and where."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -113,8 +114,8 @@ class DatReader:
 
 
 _FIELDS = {"con_4": 7, "affine_": 0, "relu_": 0, "max_pool_2": 6, "avg_pool_2": 6, "add_prev_": 0, "fc_2": 2}
-"""How many integers each kind of layer holds. Convolution: filters, rows, columns, strides (y, x), padding (y, x); pooling the same
-without filters (rows and columns 0: the whole image); matrix: outputs, inputs."""
+"""How many integers each kind of layer holds. Convolution: filters, rows, columns, strides (y, x), padding (y, x);
+pooling the same without filters (rows and columns 0: the whole image); matrix: outputs, inputs."""
 
 
 def read_network(data: bytes) -> tuple[tuple[float, float, float], list[Layer]]:
@@ -184,7 +185,7 @@ def _read_weights(reader: DatReader, kind: str) -> tuple[NDArray[np.float32], ..
 
 
 def _views(reader: DatReader, kind: str, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-    """The two aliases after a layer's tensor, applied to it: its filters or factors, and its biases (empty for none)."""
+    """A layer's tensor cut by the two aliases after it: filters or factors, and biases (empty for none)."""
     first = reader.dimensions(1, f"the weights' shape of the layer {kind}")
     second = reader.dimensions(1, f"the biases' shape of the layer {kind}")
     split = int(np.prod(first))
@@ -196,8 +197,9 @@ def _views(reader: DatReader, kind: str, values: NDArray[np.float32]) -> tuple[N
 def convert_dlib_resnet(data: bytes) -> bytes:
     """dlib's `.dat` file as an ONNX network.
 
-    Input `chips`: N×3×150×150 float32, RGB, 0–255. Output `embeddings`: N×128 float32, of the length that dlib gives them (about 1.4),
-    equal to dlib's to 1e-5 (tests/packs/convert/test_dlib.py). The same bytes give the same ONNX bytes everywhere.
+    Input `chips`: N×3×150×150 float32, RGB, 0–255. Output `embeddings`: N×128 float32, of the length that dlib gives
+    them (about 1.4), equal to dlib's to 1e-5 (tests/packs/convert/test_dlib.py). The same bytes give the same ONNX
+    bytes everywhere.
 
     Raises PackDamaged when `data` is not that network.
     """
@@ -231,8 +233,8 @@ class _ResNetWriter:
         flat = self._graph.node("Flatten", [self._value], "pooled", axis=1)
         weights = self._graph.constant("matrix", matrix.weights[0].reshape(self._channels, EMBEDDING_SIZE))
         self._graph.node("MatMul", [flat, weights], "embeddings")
-        chips = ["N", 3, CHIP_SIDE_PX, CHIP_SIDE_PX]
-        return self._graph.serialise({"chips": list(chips)}, {"embeddings": ["N", EMBEDDING_SIZE]})
+        chips: Shape = ["N", 3, CHIP_SIDE_PX, CHIP_SIDE_PX]
+        return self._graph.serialise({"chips": chips}, {"embeddings": ["N", EMBEDDING_SIZE]})
 
     def _damaged(self, expected: str, found: str) -> PackDamaged:
         return PackDamaged(f"{_FILE}: expected {expected} as layer {self._next}, found {found}; fetch the file again")
@@ -245,7 +247,7 @@ class _ResNetWriter:
         return layer
 
     def _block(self) -> None:
-        """Two convolutions, the skip connection (averaged when the block shrinks), their sum with zero padding, and ReLU."""
+        """Two convolutions, the skip connection (averaged when the block shrinks), their padded sum, and ReLU."""
         skip, skip_channels, skip_side = self._value, self._channels, self._side
         self._convolution()
         self._activation()

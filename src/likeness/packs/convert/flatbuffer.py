@@ -1,12 +1,14 @@
 """A reader of FlatBuffers, the container of TFLite files, that checks every offset against the file.
 
-Written here rather than taken from the `flatbuffers` package: its Python runtime trusts the bytes (a damaged offset ends in whatever
-exception struct or the slicing gives) and brings no schema, so the checks and the field numbers would be ours all the same.
+Written here rather than taken from the `flatbuffers` package: its Python runtime trusts the bytes (a damaged offset
+ends in whatever exception struct or the slicing gives) and brings no schema, so the checks and the field numbers would
+be ours all the same.
 
-Source of the layout: the FlatBuffers internals page (https://flatbuffers.dev/internals/). A file begins with the offset of its root
-table and a four-letter identifier. A table begins with a signed 32-bit distance back to its vtable; the vtable holds its own size, the
-table's size, and for each field its 16-bit offset inside the table, 0 for a field at its default. Vectors, texts and tables are stored as
-32-bit offsets forward from where the offset stands; a vector begins with its length.
+Source of the layout: the FlatBuffers internals page (https://flatbuffers.dev/internals/). A file begins with the
+offset of its root table and a four-letter identifier. A table begins with a signed 32-bit distance back to its vtable;
+the vtable holds its own size, the table's size, and for each field its 16-bit offset inside the table, 0 for a field
+at its default. Vectors, texts and tables are stored as 32-bit offsets forward from where the offset stands; a vector
+begins with its length.
 """
 
 import struct
@@ -37,7 +39,7 @@ class Buffer:
         return int(struct.unpack_from("<" + code, self.data, position)[0])
 
     def follow(self, position: int, expected: str) -> int:
-        """Where the 32-bit offset at `position` points to; always forward, so that no chain of offsets has an end missing."""
+        """Where the 32-bit offset at `position` points to; always forward, so that every chain of offsets ends."""
         offset = self.scalar("I", position, expected)
         if offset == 0 or position + offset >= len(self.data):
             raise self.damaged(expected, position)

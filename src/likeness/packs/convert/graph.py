@@ -1,9 +1,10 @@
 """Writing an ONNX graph node by node, so that every converter's bytes come out the same on every machine.
 
-Only what the converters need: float32 constants, nodes named after their output, a fixed operator set and IR version. Nothing in the
-file depends on the versions of the libraries that wrote it, so that its SHA-256 can be recorded.
+Only what the converters need: float32 constants, nodes named after their output, a fixed operator set and IR version.
+Nothing in the file depends on the versions of the libraries that wrote it, so that its SHA-256 can be recorded.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ OPSET = 17
 
 IR_VERSION = 8
 
-Shape = list[int | str | None]
+Shape = Sequence[int | str]
+"""The dimensions of an input or output; a text names a free one."""
 
 
 class GraphWriter:
@@ -66,10 +68,10 @@ class GraphWriter:
         graph = helper.make_graph(
             self._nodes,
             self.name,
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="likeness")
-        return model.SerializeToString(deterministic=True)
+        return bytes(model.SerializeToString(deterministic=True))

@@ -1,14 +1,14 @@
 """TFLite → ONNX for the operators of the face mesh and of the expression network, and no others.
 
-TFLite keeps pictures as N×H×W×C, ONNX as N×C×H×W: here every picture is N×C×H×W from the input on, weights are turned once, and no
-transposition is left in the graph. The batch dimension, fixed to 1 in the files, is free.
+TFLite keeps pictures as N×H×W×C, ONNX as N×C×H×W: here every picture is N×C×H×W from the input on, weights are turned
+once, and no transposition is left in the graph. The batch dimension, fixed to 1 in the files, is free.
 
-Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their input to 8 bits as well, with steps taken from
-the values at hand. That is a saving, not a part of the network, and is left out here: the rounding makes the answer jump
-where the input hardly moves, and its kernels differ among themselves. Over 200 random inputs the runtime's probabilities
-change by up to 0.013 when the input moves by 1e-6, and by 0.06 between its two sets of kernels; this network is 0.03 from
-either, and moves by 1e-6. Given the same weights as float32, runtime and converted network agree to 1e-5 (all of it in
-tests/packs/convert/test_tflite.py).
+Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their input to 8 bits as well, with steps
+taken from the values at hand. That is a saving, not a part of the network, and is left out here: the rounding makes
+the answer jump where the input hardly moves, and its kernels differ among themselves. Over 200 random inputs the
+runtime's probabilities change by up to 0.013 when the input moves by 1e-6, and by 0.06 between its two sets of
+kernels; this network is 0.03 from either, and moves by 1e-6. Given the same weights as float32, runtime and converted
+network agree to 1e-5 (all of it in tests/packs/convert/test_tflite.py).
 """
 
 from typing import Any
@@ -26,8 +26,9 @@ _ACTIVATIONS = {0: None, 1: "Relu"}
 def convert_face_mesh(data: bytes) -> bytes:
     """MediaPipe's `face_landmark.tflite` as an ONNX network.
 
-    Input `face`: N×3×192×192 float32, RGB, 0–1. Outputs: `landmarks` N×1404 float32, 468 points (x, y, z) in pixels of the input;
-    `presence` N×1 float32, the logit that there is a face. Equal to Google's runtime to 1e-3 (tests/packs/convert/test_tflite.py).
+    Input `face`: N×3×192×192 float32, RGB, 0–1. Outputs: `landmarks` N×1404 float32, 468 points (x, y, z) in pixels of
+    the input; `presence` N×1 float32, the logit that there is a face. Equal to Google's runtime to 1e-3
+    (tests/packs/convert/test_tflite.py).
 
     Raises PackDamaged when `data` is not that network.
     """
@@ -38,8 +39,8 @@ def convert_face_mesh(data: bytes) -> bytes:
 def convert_expression(data: bytes) -> bytes:
     """fer's `emotion_model_quantized.tflite` as an ONNX network.
 
-    Input `face`: N×1×64×64 float32, grey, −1–1. Output `probabilities`: N×7 float32, summing to 1, in the order angry, disgust, fear,
-    happy, sad, surprise, neutral.
+    Input `face`: N×1×64×64 float32, grey, −1–1. Output `probabilities`: N×7 float32, summing to 1, in the order angry,
+    disgust, fear, happy, sad, surprise, neutral.
 
     Raises PackDamaged when `data` is not that network.
     """
@@ -147,7 +148,7 @@ class _Converter:
         self._finish(operator, "MaxPool", [self._value(operator.inputs[0])], operator.option(5, "b"), **window)
 
     def _window(self, operator: Operator, rows: int, columns: int) -> dict[str, list[int]]:
-        """Kernel, strides and padding; SAME padding as TensorFlow spreads it, the odd pixel at the end (options 0, 1, 2)."""
+        """Kernel, strides and padding (options 0, 1, 2); SAME as TensorFlow spreads it, the odd pixel at the end."""
         same = operator.option(0, "b") == 0
         strides = [operator.option(2, "i"), operator.option(1, "i")]
         sides = self._shape(operator.inputs[0])[1:3]

@@ -1,8 +1,9 @@
-"""Reading TFLite files: tensors, operators and their options, for the operators of the face mesh and of the expression network.
+"""Reading TFLite files: tensors, operators and their options, for the operators of the face mesh and of the expression
+network.
 
 The file is a FlatBuffer with the identifier TFL3; tables, field numbers and codes after TensorFlow's schema
-(tensorflow/compiler/mlir/lite/schema/schema.fbs). Weights stored as float16 or int8 become float32 here: float16 exactly, int8 by
-scale · (q − zero point), which is what the runtime computes with.
+(tensorflow/compiler/mlir/lite/schema/schema.fbs). Weights stored as float16 or int8 become float32 here: float16
+exactly, int8 by scale · (q − zero point), which is what the runtime computes with.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,16 @@ _TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 9: "i1"}
 """TensorType of the schema, the kinds that these networks use."""
 
 _OPERATORS = {
-    0: "ADD", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 17: "MAX_POOL_2D", 25: "SOFTMAX", 34: "PAD", 40: "MEAN", 54: "PRELU",
-}  # fmt: skip
+    0: "ADD",
+    3: "CONV_2D",
+    4: "DEPTHWISE_CONV_2D",
+    6: "DEQUANTIZE",
+    17: "MAX_POOL_2D",
+    25: "SOFTMAX",
+    34: "PAD",
+    40: "MEAN",
+    54: "PRELU",
+}
 """BuiltinOperator of the schema."""
 
 MAX_SIDE = 1 << 16

