@@ -136,7 +136,7 @@ class KeyFile:
 
 
 def default_path() -> Path:
-    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the user's configuration folder."""
+    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder."""
     named = os.environ.get("LIKENESS_KEYS")
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return Path(named) if named else folder / "likeness" / "keys.json"

@@ -139,7 +139,8 @@ def failure(error: RequestError | WireError, request_id: str, *, verbose: bool =
     if isinstance(error, BodyTooLarge):
         return _response(error.http_status, b"", request_id)
     members = _wire_members(error) if isinstance(error, WireError) else _modelled_members(error, verbose)
-    body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    # A text may quote a header that is no text at all; it is shown with question marks then.
+    body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     return _response(error.http_status, body, request_id, content_type=CONTENT_TYPE)
 
 
