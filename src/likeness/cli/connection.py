@@ -1,0 +1,140 @@
+"""The one transport seam: the same botocore client reaches the network, or the engine in this process.
+
+With --endpoint-url, AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL or `endpoint_url` of the profile, requests go to
+that address as AWS CLI version 2 sends them: signed, three attempts, TLS checked. Without, nothing leaves the process
+and no credentials are needed; objects of S3 are read as the user. Region, profile, output and pager are looked up in
+the places, and the order, of that program.
+"""
+
+import argparse
+import os
+from typing import Any
+from urllib.parse import urlparse
+
+from likeness.cli.failures import ArgumentsError
+from likeness.cli.pager import DEFAULT_PAGER
+
+DEFAULT_TIMEOUT_SECONDS = 60
+
+#: A folder whose subfolders stand for buckets would be the server's business; here one folder can stand for all
+#: buckets.
+S3_DIRECTORY = "LIKENESS_S3_DIRECTORY"
+
+
+def open_session(given: argparse.Namespace) -> Any:
+    """botocore's session for the options given; the profile is looked at when something of it is needed."""
+    import botocore.session
+    from botocore import configprovider as sources
+
+    from likeness.cli.version import version
+
+    session = botocore.session.Session()
+    session.user_agent_name = "likeness"
+    session.user_agent_version = version()
+
+    def chain(name: str, environment: list[str], default: str | None, *, config: str | None = None) -> None:
+        providers: list[Any] = [sources.InstanceVarProvider(instance_var=name, session=session)]
+        providers += [sources.EnvironmentProvider(name=each, env=os.environ) for each in environment]
+        providers.append(sources.ScopedConfigProvider(config_var_name=config or name, session=session))
+        if default is not None:
+            providers.append(sources.ConstantProvider(value=default))
+        session.get_component("config_store").set_config_provider(name, sources.ChainProvider(providers=providers))
+
+    chain("region", ["AWS_REGION", "AWS_DEFAULT_REGION"], None)
+    chain("output", ["AWS_DEFAULT_OUTPUT"], "json")
+    chain("cli_binary_format", [], "base64")
+    chain("cli_auto_prompt", ["AWS_CLI_AUTO_PROMPT"], "off")
+    chain("retry_mode", ["AWS_RETRY_MODE"], "standard")
+    if given.profile:
+        session.set_config_variable("profile", given.profile)
+    if given.region:
+        session.set_config_variable("region", given.region)
+    return session
+
+
+def pager(session: Any, given: argparse.Namespace) -> str | None:
+    """The program to show answers with on a terminal, from AWS_PAGER, cli_pager or PAGER; None or empty for none."""
+    if given.no_cli_pager:
+        return None
+    for value in (os.environ.get("AWS_PAGER"), session.get_scoped_config().get("cli_pager"), os.environ.get("PAGER")):
+        if value is not None:
+            return str(value)
+    return DEFAULT_PAGER
+
+
+def endpoint(session: Any, given: argparse.Namespace) -> str | None:
+    """The address of the server to ask, or None for the engine in this process."""
+    if given.endpoint_url:
+        return str(given.endpoint_url)
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return None
+    for variable in ("AWS_ENDPOINT_URL_REKOGNITION", "AWS_ENDPOINT_URL"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    found = services.get("rekognition", {}).get("endpoint_url") or profile.get("endpoint_url")
+    return None if found is None else str(found)
+
+
+def check_endpoint_url(value: str | None) -> None:
+    """Raises ArgumentsError for an --endpoint-url without a scheme."""
+    if value is not None and not urlparse(value).scheme:
+        raise ArgumentsError(
+            f'Bad value for --endpoint-url "{value}": scheme is missing.  Must be of the form http://<hostname>/ or https://<hostname>/'
+        )
+
+
+def timeout_seconds(value: str | None) -> int | None:
+    """Seconds; None for ever (a value of 0). Raises ValueError for what is not a whole number."""
+    return (DEFAULT_TIMEOUT_SECONDS if value is None else int(value)) or None
+
+
+def network_client(session: Any, given: argparse.Namespace, url: str) -> Any:
+    """A client of the server at `url`. Raises what botocore raises: no region, no such profile, a bad address."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.utils import IMDSRegionProvider
+
+    config = Config(
+        read_timeout=timeout_seconds(given.cli_read_timeout),
+        connect_timeout=timeout_seconds(given.cli_connect_timeout),
+        signature_version=UNSIGNED if given.no_sign_request else None,
+        user_agent_extra="command/compare-faces",
+    )
+    region = session.get_config_variable("region") or IMDSRegionProvider(session).provide()
+    verify = False if given.no_verify_ssl else given.ca_bundle
+    return session.create_client("rekognition", region_name=region, endpoint_url=url, verify=verify, config=config)
+
+
+def engine_client(session: Any, given: argparse.Namespace, observer: Any) -> Any:
+    """A client of the engine in this process; `observer` sees every comparison with its photos."""
+    from likeness import inprocess
+
+    return inprocess.client(
+        given.pack or "standard", session=session, stores=_stores(session, given), observer=observer
+    )
+
+
+def _stores(session: Any, given: argparse.Namespace) -> Any:
+    """Where S3Object references are read: the folder of LIKENESS_S3_DIRECTORY, else S3 as the user (AWS_ENDPOINT_URL_S3
+    applies)."""
+    from pathlib import Path
+
+    from likeness.sources.stores import Stores, StoreSettings
+
+    directory = os.environ.get(S3_DIRECTORY)
+    if directory:
+        return Stores((StoreSettings(directory=Path(directory)),))
+    return Stores(
+        (
+            StoreSettings(
+                profile=session.profile,
+                region=session.get_config_variable("region"),
+                anonymous=given.no_sign_request,
+                ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
+                read_timeout_seconds=timeout_seconds(given.cli_read_timeout) or 3600.0,
+                connect_timeout_seconds=timeout_seconds(given.cli_connect_timeout) or 3600.0,
+            ),
+        )
+    )

@@ -1,0 +1,42 @@
+"""`--debug`: what happens, on standard error; photos are cut out of it."""
+
+import logging
+import re
+import sys
+
+LOGGERS = ("likeness", "botocore", "urllib3")
+FORMAT = "%(asctime)s - %(threadName)s - %(name)s - %(levelname)s - %(message)s"
+
+#: Photos are long runs of base64 or of a byte string's repr; nothing else in a log line is as long without a blank.
+_PHOTO = re.compile(r"""[A-Za-z0-9+/=]{200,}|(["']?Bytes["']?\s*:\s*)(b?"[^"]*"|b?'[^']*')""")
+_LONGEST_LINE = 4000
+
+
+class PhotoFilter(logging.Filter):
+    """Replaces photos, and the signature's secrets are not logged by botocore in the first place."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = _PHOTO.sub(lambda found: f"{found[1] or ''}<{len(found[0])} characters of a photo>", record.getMessage())
+        if len(text) > _LONGEST_LINE:
+            text = f"{text[:_LONGEST_LINE]}... <{len(text)} characters>"
+        record.msg, record.args = text, None
+        return True
+
+
+def start() -> None:
+    """Log everything that botocore, urllib3 and Likeness say to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.addFilter(PhotoFilter())
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.DEBUG)
+        logger.handlers[:] = [handler]
+
+
+def stop() -> None:
+    """Log nothing any more (for a second call in the same process)."""
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers[:] = []

@@ -1,0 +1,141 @@
+"""Errors of the command: which exit code each ends with, and the line a person reads (specification sections 6.7 and
+6.8).
+
+    252  the arguments cannot be understood or are not valid
+    253  the surroundings are not set up: no region, no credentials, no pager, no usable model pack
+    254  the service (or the engine in its place) answered with an error
+    255  everything else: no connection, no such profile, invalid base64
+    130  interrupted
+
+Codes and texts are those of AWS CLI version 2. An error of the engine in this process is followed by a second line with
+its reason.
+"""
+
+import os
+import signal
+import sys
+from typing import Any, TextIO
+from urllib.parse import unquote
+
+USAGE = """likeness compare-faces [options]
+To see help text, you can run:
+
+  likeness help
+  likeness compare-faces help
+"""
+
+SYNTAX_ERROR = 252
+CONFIGURATION_ERROR = 253
+SERVICE_ERROR = 254
+GENERAL_ERROR = 255
+INTERRUPTED = 128 + signal.SIGINT
+
+#: The header in which the engine in this process tells why it refused, percent-encoded (see `likeness.inprocess`).
+REASON_HEADER = "x-likeness-reason"
+
+
+#: How many characters of a wrong value a message shows.
+LONGEST_SHOWN = 1000
+
+
+class ArgumentsError(Exception):
+    """The arguments cannot be understood, or are not valid together."""
+
+
+class OptionError(ArgumentsError):
+    """The value of one option is not valid; `hint` says in a line of its own what the user may have meant."""
+
+    def __init__(self, option: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"Error parsing parameter '{option}': {message}")
+        self.hint = hint
+
+
+class UnknownOptionsError(ArgumentsError):
+    """There is no such option."""
+
+    def __init__(self, rest: list[str]) -> None:
+        super().__init__(f"usage: {USAGE}\nUnknown options: {', '.join(rest)}\n")
+
+
+class PagerError(Exception):
+    """The pager cannot be started."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(
+            f"Unable to redirect output to pager. Received the following error when opening pager:\n{cause}\n\n"
+            "Set AWS_PAGER to another program, or give --no-cli-pager."
+        )
+
+
+class Base64Error(Exception):
+    """A Bytes value is not base64; the message shows its beginning."""
+
+    def __init__(self, value: str) -> None:
+        shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
+        super().__init__(f'Invalid base64: "{shown}"')
+        self.hint = file_hint(value)
+
+
+def file_hint(value: str) -> str | None:
+    """What to write for a value that seems to be the name of a photo's file, or None."""
+    looks_like_a_file = value.lower().endswith((".jpg", ".jpeg", ".png")) or (
+        len(value) < 256 and os.path.isfile(value)
+    )
+    return (
+        f"to compare the photo in that file, write --source-image-bytes (or --target-image-bytes) fileb://{value}"
+        if looks_like_a_file
+        else None
+    )
+
+
+#: What may go wrong below this command besides its own errors: the base classes of what botocore, jmespath, yaml, json
+#: and the operating system raise for bad input. Anything else is a defect and deserves its traceback.
+def expected_errors() -> tuple[type[BaseException], ...]:
+    """The exceptions that become a line on standard error and an exit code."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from likeness.errors import LikenessError
+
+    own = (ArgumentsError, PagerError, Base64Error, LikenessError, KeyboardInterrupt)
+    return (*own, BotoCoreError, ClientError, OSError, ValueError, LookupError, TypeError, RecursionError)
+
+
+def report(error: BaseException, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
+    """Write what `error` says to standard error and return the exit code."""
+    out, err = stdout or sys.stdout, stderr or sys.stderr
+    if isinstance(error, KeyboardInterrupt):
+        out.write("\n")
+        return INTERRUPTED
+    code, text = classify(error)
+    err.write(f"\n{text}\n")
+    reason = _reason(error) or getattr(error, "hint", None)
+    if reason is not None:
+        err.write(f"likeness: {reason}\n")
+    return code
+
+
+def classify(error: BaseException) -> tuple[int, str]:
+    """The exit code and the text of an error."""
+    from botocore import exceptions as botocore_errors
+
+    from likeness.errors import LikenessError
+
+    if isinstance(error, (ArgumentsError, botocore_errors.ParamValidationError)):
+        return SYNTAX_ERROR, str(error)
+    if isinstance(error, botocore_errors.NoRegionError):
+        return CONFIGURATION_ERROR, f'{error} You can also configure your region by running "aws configure".'
+    if isinstance(error, botocore_errors.NoCredentialsError):
+        return CONFIGURATION_ERROR, f'{error}. You can configure credentials by running "aws configure".'
+    if isinstance(error, (PagerError, LikenessError)):
+        return CONFIGURATION_ERROR, str(error)
+    if isinstance(error, botocore_errors.ClientError):
+        return SERVICE_ERROR, str(error)
+    return GENERAL_ERROR, str(error)
+
+
+def _reason(error: BaseException) -> str | None:
+    """What the engine in this process said beyond the service's text, if it was the engine."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    headers: dict[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    reason = headers.get(REASON_HEADER)
+    return None if reason is None else unquote(reason)

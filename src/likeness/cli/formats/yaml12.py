@@ -1,0 +1,84 @@
+"""YAML 1.2 scalars on top of PyYAML, which by itself reads and writes YAML 1.1.
+
+AWS CLI version 2 uses YAML 1.2: `yes`, `on` and `NO` are strings, `1e-05` is a number, `0o17` is octal and `017` is
+seventeen. The patterns are those of the YAML 1.2 core schema (section 10.3.2), with underscores in numbers and
+timestamps as ruamel.yaml, which that program uses, takes them.
+"""
+
+import re
+from collections.abc import Hashable
+from typing import Any, TextIO
+
+import yaml
+
+# libyaml where the wheel has it: the same output, faster.
+_Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+_RESOLVERS: tuple[tuple[str, str, str], ...] = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    (
+        "float",
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    ("int", r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?[0-9_]+|[-+]?0x[0-9a-fA-F_]+", "-+0123456789"),
+    ("merge", r"<<", "<"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    (
+        "timestamp",
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{2}?-[0-9]{2}?(?:[Tt]|[ \t]+)[0-9]{2}?"
+        r":[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{2}?(?::[0-9]{2})?))?",
+        "0123456789",
+    ),
+    ("value", r"=", "="),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML 1.2 and refuses a key given twice."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own attribute, filled below)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            raise yaml.constructor.ConstructorError(
+                "while constructing a mapping", node.start_mark, "found duplicate key"
+            )
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        digits = str(self.construct_scalar(node)).replace("_", "").lower()
+        plain = digits.lstrip("+-")
+        base = {"0b": 2, "0o": 8, "0x": 16}.get(plain[:2], 10)
+        return int(digits, base)
+
+
+class _Dumper(_Emitter):  # type: ignore[misc]
+    """Writes YAML 1.2: quotes only what YAML 1.2 would read as something else."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+
+    def represent_number(self, value: float) -> Any:
+        special = {"nan": ".nan", "inf": ".inf", "-inf": "-.inf"}
+        return self.represent_scalar("tag:yaml.org,2002:float", special.get(repr(value), repr(value)))
+
+
+for _name, _pattern, _first in _RESOLVERS:
+    _characters = [character if character != "\0" else "" for character in _first]
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _characters)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
+_Dumper.add_representer(float, _Dumper.represent_number)
+_Dumper.add_multi_representer(dict, yaml.representer.SafeRepresenter.represent_dict)
+
+
+def load(text: str | bytes) -> Any:
+    """The value of a YAML 1.2 document. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def dump(value: Any, stream: TextIO) -> None:
+    """Write `value` in block style with sorted keys."""
+    yaml.dump(value, stream, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)

@@ -1,0 +1,144 @@
+"""Values of options → the parameters of CompareFaces (specification sections 6.2 to 6.4).
+
+file:// and fileb://   read, for every option that takes a value of the operation
+--source-image         shorthand or JSON
+--source-image-bytes   sets Bytes of the same image, beside what --source-image said
+--cli-input-json/yaml  fills in the parameters that no option gave; nothing is merged below the top
+Bytes                  base64 as text, unless --cli-binary-format says raw; fileb:// always is raw
+"""
+
+import argparse
+import base64
+import binascii
+import json
+import locale
+import os
+from collections import OrderedDict
+from typing import Any
+
+from likeness.cli.failures import ArgumentsError, Base64Error, OptionError, file_hint
+from likeness.cli.shorthand import ShorthandError, parse_shorthand
+
+IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
+
+#: The most that is read from one file. The service takes photos of 5 MiB, so this leaves room for the server's own,
+#: clearer, refusal.
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
+    """The parameters as botocore takes them; Bytes still may be base64 text (see `decode_base64`). Raises
+    ArgumentsError."""
+    values = _loaded(given)
+    parameters: dict[str, Any] = {}
+    for name, member in IMAGES.items():
+        if values[name] is not None:
+            parameters[member] = _structure(f"--{name.replace('_', '-')}", values[name])
+    for name, member in (("similarity_threshold", "SimilarityThreshold"), ("quality_filter", "QualityFilter")):
+        if values[name] is not None:
+            parameters[member] = values[name]
+    for name, member in IMAGES.items():
+        content = values[f"{name}_bytes"]
+        if content is not None:
+            parameters[member] = {**(parameters.get(member) or {}), "Bytes": content}
+    return {**_document(values["cli_input_json"], values["cli_input_yaml"]), **parameters}
+
+
+def decode_base64(parameters: dict[str, Any]) -> None:
+    """Decode Bytes that are text, in place; characters outside the alphabet are dropped, as the original drops them.
+    Raises Base64Error."""
+    for member in IMAGES.values():
+        image = parameters.get(member)
+        if isinstance(image, dict) and isinstance(image.get("Bytes"), str):
+            try:
+                image["Bytes"] = base64.b64decode(image["Bytes"])
+            except binascii.Error as error:
+                raise Base64Error(image["Bytes"]) from error
+
+
+def _loaded(given: argparse.Namespace) -> dict[str, Any]:
+    """The operation's option values, files read."""
+    names = [*IMAGES, "similarity_threshold", "quality_filter", *(f"{name}_bytes" for name in IMAGES)]
+    names += ["cli_input_json", "cli_input_yaml"]
+    return {name: _content(f"--{name.replace('_', '-')}", getattr(given, name)) for name in names}
+
+
+def _content(option: str, value: Any) -> Any:
+    """`value`, or what is in the file that it names."""
+    if not isinstance(value, str) or not value.startswith(("file://", "fileb://")):
+        return value
+    prefix, _, name = value.partition("://")
+    path = os.path.expandvars(os.path.expanduser(name))
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise OptionError(option, f"Unable to load paramfile {value}: {error}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise OptionError(option, f"Unable to load paramfile {value}: larger than {MAX_FILE_BYTES >> 20} MiB")
+    if prefix == "fileb":
+        return content
+    try:
+        return content.decode(_file_encoding()).replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise OptionError(
+            option,
+            f"Unable to load paramfile ({path}), text contents could not be decoded.  If this is a binary file, please "
+            "use the fileb:// prefix instead of the file:// prefix.",
+        ) from error
+
+
+def _file_encoding() -> str:
+    """The encoding of text files: AWS_CLI_FILE_ENCODING, else the locale's, UTF-8 where there is no locale."""
+    chosen = os.environ.get("AWS_CLI_FILE_ENCODING")
+    if chosen:
+        return chosen
+    return "UTF-8" if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX") else locale.getpreferredencoding()
+
+
+def _structure(option: str, value: Any) -> Any:
+    """The value of --source-image or --target-image."""
+    if isinstance(value, bytes):
+        raise TypeError(f"{option} takes shorthand or JSON, not the bytes of a file; use {option}-bytes for a photo")
+    if not value.strip().startswith(("{", "[")):
+        try:
+            return parse_shorthand(value)
+        except ShorthandError as error:
+            raise OptionError(option, str(error), hint=file_hint(value)) from error
+    if value.lstrip()[0] != "{":
+        raise OptionError(option, f"Invalid JSON:\n{value}")
+    try:
+        return json.loads(value, object_pairs_hook=OrderedDict)
+    except ValueError as error:
+        raise OptionError(option, f"Invalid JSON: {error}\nJSON received: {value}") from error
+
+
+def _document(json_text: str | bytes | None, yaml_text: str | bytes | None) -> dict[str, Any]:
+    """The parameters of --cli-input-json or --cli-input-yaml."""
+    if json_text is None and yaml_text is None:
+        return {}
+    if json_text is not None and yaml_text is not None:
+        raise ArgumentsError("Only one --cli-input- parameter may be specified.")
+    option = "cli-input-json" if yaml_text is None else "cli-input-yaml"
+    document = _json(json_text) if json_text is not None else _yaml(yaml_text or "")
+    if not isinstance(document, dict):
+        raise OptionError(f"--{option}", f"Invalid type: expecting map, received {type(document)}")
+    return document
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise OptionError("cli-input-json", "Invalid JSON received.") from error
+
+
+def _yaml(text: str | bytes) -> Any:
+    import yaml
+
+    from likeness.cli.formats import yaml12
+
+    try:
+        return yaml12.load(text)
+    except yaml.YAMLError as error:
+        raise OptionError("cli-input-yaml", "Invalid YAML received.") from error
