@@ -7,10 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from likeness.vision.network import Network
 
-#: How dlib's face ResNet was fed: the mean of R, G, B is taken off, and 256 divides (dlib, input_rgb_image_sized).
-DLIB_MEAN = (122.782, 117.001, 104.298)
-DLIB_SCALE = 256.0
-
 
 class Embedder:
     """Turns face chips into vectors whose cosine says how alike the faces are.
@@ -24,8 +20,8 @@ class Embedder:
         self,
         network: Network,
         *,
-        mean: Sequence[float] = DLIB_MEAN,
-        scale: float = DLIB_SCALE,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        scale: float = 1.0,
         mirror: bool = True,
     ) -> None:
         self._network = network
