@@ -1,0 +1,288 @@
+"""The key file: made, read again, kept from others' eyes."""
+
+import json
+import logging
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.aws import keys
+from likeness.aws.keys import Key, KeyFile, create_key, create_session, load_keys, read_records, revoke_key
+from likeness.aws.policy import Context, decide
+from likeness.aws.shapes import ACTION
+from likeness.errors import SettingsError
+
+CONTEXT = Context(None, datetime.now(UTC), secure_transport=False)
+S3_POLICY = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "keys.json"
+
+
+def allowed(key: Key, action: str) -> bool:
+    return decide(key.policies, action, "*", CONTEXT).allowed
+
+
+def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
+    other = path.with_name("other")
+    other.write_text(text)
+    other.chmod(mode)
+    os.replace(other, path)
+
+
+def test_a_new_key_can_be_looked_up(path: Path) -> None:
+    record = create_key(path, "kiosk", account="111122223333")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert record.id.startswith("AKIA")
+    assert len(record.id) == 20
+    assert len(record.secret) == 40
+    key = KeyFile(path).lookup(record.id)
+    assert key is not None
+    assert (key.secret, key.user_name, key.active, key.session_token) == (record.secret, "kiosk", True, None)
+    assert key.arn == "arn:aws:iam::111122223333:user/kiosk"
+    assert key.principal_id.startswith("AIDA")
+    assert len(key.principal_id) == 21
+    assert KeyFile(path).lookup("AKIDNOBODY") is None
+
+
+def test_without_a_policy_a_key_may_compare_but_not_read_s3(path: Path) -> None:
+    record = create_key(path, "kiosk")
+    key = load_keys(path)[record.id]
+    assert allowed(key, ACTION)
+    assert not allowed(key, "s3:GetObject")
+
+
+def test_keys_share_an_account_and_differ_in_secrets(path: Path) -> None:
+    first = create_key(path, "a", account="111122223333")
+    second = create_key(path, "b")
+    assert second.account == "111122223333"
+    assert first.secret != second.secret
+    assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"user": "a b"}, "not a user name"),
+        ({"user": ""}, "not a user name"),
+        ({"user": "x", "account": "123"}, "not an account id"),
+        ({"user": "x", "policy": {"Statement": []}}, "no Statement"),
+    ],
+)
+def test_a_key_that_cannot_be(path: Path, arguments: dict[str, Any], names: str) -> None:
+    with pytest.raises(SettingsError, match=names):
+        create_key(path, **arguments)
+    assert not path.exists()
+
+
+def test_temporary_credentials(path: Path) -> None:
+    parent = create_key(path, "kiosk", policy={"Statement": [*S3_POLICY["Statement"], *compare()]})
+    record = create_session(path, parent.id, duration=timedelta(minutes=15), policy={"Statement": compare()})
+    key = load_keys(path)[record.id]
+    assert record.id.startswith("ASIA")
+    assert key.session_token == record.session_token
+    assert key.expires is not None
+    assert timedelta(minutes=14) < key.expires - datetime.now(UTC) <= timedelta(minutes=15)
+    assert key.arn == load_keys(path)[parent.id].arn
+    # Narrowed by its own policy, and never wider than the key's.
+    assert allowed(key, ACTION)
+    assert not allowed(key, "s3:GetObject")
+
+
+def compare() -> list[dict[str, Any]]:
+    return [{"Effect": "Allow", "Action": ACTION, "Resource": "*"}]
+
+
+def test_a_session_policy_cannot_widen(path: Path) -> None:
+    parent = create_key(path, "kiosk")
+    record = create_session(path, parent.id, policy={"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+    assert not allowed(load_keys(path)[record.id], "s3:GetObject")
+
+
+def test_a_session_ends_with_its_key(path: Path) -> None:
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=1)
+    parent = create_key(path, "kiosk", expires=soon)
+    record = create_session(path, parent.id)
+    assert load_keys(path)[record.id].expires == soon
+    revoke_key(path, parent.id)
+    assert not load_keys(path)[record.id].active
+    assert not load_keys(path)[parent.id].active
+
+
+def test_only_keys_in_force_have_sessions(path: Path) -> None:
+    parent = create_key(path, "kiosk")
+    session = create_session(path, parent.id)
+    with pytest.raises(SettingsError, match="only an access key"):
+        create_session(path, session.id)
+    for duration in (timedelta(0), timedelta(hours=37)):
+        with pytest.raises(SettingsError, match="1 second to 129600"):
+            create_session(path, parent.id, duration=duration)
+    revoke_key(path, parent.id)
+    with pytest.raises(SettingsError, match="only an access key"):
+        create_session(path, parent.id)
+
+
+def test_a_session_can_be_revoked_alone_and_a_key_deleted_with_its_sessions(path: Path) -> None:
+    parent = create_key(path, "kiosk")
+    first, second = create_session(path, parent.id), create_session(path, parent.id)
+    revoke_key(path, first.id)
+    states = {key.id: key.active for key in load_keys(path).values()}
+    assert states == {parent.id: True, first.id: False, second.id: True}
+    revoke_key(path, parent.id, delete=True)
+    assert load_keys(path) == {}
+    with pytest.raises(SettingsError, match="there is no key"):
+        revoke_key(path, parent.id)
+
+
+def test_sessions_long_over_are_forgotten(path: Path) -> None:
+    parent = create_key(path, "kiosk")
+    session = create_session(path, parent.id)
+    contents = json.loads(path.read_text())
+    contents["keys"][1]["expires"] = "2020-01-01T00:00:00Z"
+    replace_file(path, json.dumps(contents))
+    assert load_keys(path)[session.id].expires == datetime(2020, 1, 1, tzinfo=UTC)
+    create_key(path, "other")
+    assert session.id not in load_keys(path)
+
+
+def test_a_running_server_sees_changes(path: Path) -> None:
+    first = create_key(path, "a")
+    file = KeyFile(path)
+    second = create_key(path, "b")
+    assert file.lookup(second.id) is not None
+    assert len(file) == 2
+    revoke_key(path, first.id)
+    key = file.lookup(first.id)
+    assert key is not None
+    assert not key.active
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"keys":[{"id":"AKIAAAAAAAAAAAAAAAAA"}]}', '{"version":2}', None])
+def test_a_broken_file_leaves_the_last_good_keys(
+    path: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = create_key(path, "a")
+    good = path.read_text()
+    file = KeyFile(path)
+    if broken is None:
+        path.unlink()
+    else:
+        replace_file(path, broken)
+    with caplog.at_level(logging.INFO):
+        assert file.lookup(record.id) is not None
+        assert file.lookup(record.id) is not None
+    messages = [entry.getMessage() for entry in caplog.records if entry.name == "likeness.aws.keys"]
+    assert len(messages) == 1
+    assert "stay in force" in messages[0]
+    assert record.secret not in messages[0]
+    replace_file(path, good.replace('"a"', '"renamed"'))
+    key = file.lookup(record.id)
+    assert key is not None
+    assert key.user_name == "renamed"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_file_open_to_others_is_refused(path: Path, mode: int, caplog: pytest.LogCaptureFixture) -> None:
+    record = create_key(path, "a")
+    file = KeyFile(path)
+    path.chmod(mode)
+    with pytest.raises(SettingsError, match=f"mode {mode:o}.*chmod 600"):
+        KeyFile(path)
+    assert file.lookup(record.id) is not None
+    assert "chmod 600" in caplog.text
+
+
+GOOD: dict[str, Any] = {
+    "id": "AKIAAAAAAAAAAAAAAAAA",
+    "secret": "hidden-secret",
+    "user": "a",
+    "account": "111122223333",
+    "created": "2026-01-01T00:00:00Z",
+    "policy": {"Statement": compare()},
+}
+
+
+@pytest.mark.parametrize(
+    ("entries", "names"),
+    [
+        ([GOOD, GOOD], "there twice"),
+        ([GOOD | {"colour": "red"}], "colour"),
+        ([GOOD | {"id": "short"}], "not a key id"),
+        ([GOOD | {"secret": ""}], "not a key id, or it has no secret"),
+        ([GOOD | {"secret": None}], "secret"),
+        ([GOOD | {"user": "a/b"}], "not a user name"),
+        ([GOOD | {"account": "x"}], "not an account id"),
+        ([GOOD | {"policy": None}], "has no policy"),
+        ([GOOD | {"policy": {"Statement": []}}], "AKIAAAAAAAAAAAAAAAAA: policy: it has no Statement"),
+        ([GOOD | {"session_token": "x"}], "belong together"),
+        ([GOOD | {"expires": "2026-01-01T00:00:00"}], "times need a zone"),
+        ([GOOD | {"expires": "soon"}], "expires"),
+    ],
+)
+def test_mistakes_in_a_file_are_named_and_secrets_are_not(path: Path, entries: list[Any], names: str) -> None:
+    path.parent.mkdir()
+    replace_file(path, json.dumps({"keys": entries}))
+    with pytest.raises(SettingsError) as raised:
+        load_keys(path)
+    assert names in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "hidden-secret" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_too_large(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="likeness keys create"):
+        KeyFile(path)
+    create_key(path, "a")
+    monkeypatch.setattr(keys, "_MAX_FILE_BYTES", 10)
+    with pytest.raises(SettingsError, match="larger than 10 bytes"):
+        KeyFile(path)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        KeyFile(path.parent)
+
+
+def test_secrets_are_not_shown(path: Path) -> None:
+    parent = create_key(path, "a")
+    record = create_session(path, parent.id)
+    key = load_keys(path)[record.id]
+    assert record.session_token is not None
+    for shown in (repr(record), repr(key), str(key), repr(read_records(path))):
+        assert record.secret not in shown
+        assert record.session_token not in shown
+
+
+def test_writers_wait_for_each_other(path: Path) -> None:
+    create_key(path, "first")
+    file = KeyFile(path)
+    threads = [threading.Thread(target=create_key, args=(path, f"user{n}")) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert len(file) >= 1
+    for thread in threads:
+        thread.join()
+    assert len(file) == 9
+    assert [left.name for left in path.parent.iterdir() if left.name not in ("keys.json", "keys.json.lock")] == []
+
+
+def test_a_link_stays_a_link(path: Path) -> None:
+    create_key(path, "a")
+    link = path.parent / "link.json"
+    link.symlink_to(path)
+    create_key(link, "b")
+    assert link.is_symlink()
+    assert len(load_keys(path)) == 2
+
+
+def test_where_keys_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LIKENESS_KEYS", str(tmp_path / "mine.json"))
+    assert keys.default_path() == tmp_path / "mine.json"
+    monkeypatch.delenv("LIKENESS_KEYS")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert keys.default_path() == tmp_path / "likeness" / "keys.json"
