@@ -1,0 +1,80 @@
+"""How a head is turned: roll, yaw and pitch from the mesh, or from a detector's five points where no mesh fits.
+
+Signs as the service's (specification section 5.5): roll is positive clockwise in the picture, yaw is negative when
+the nose points to the picture's left, pitch is positive when the face looks up. Roll turns with the photo; yaw and
+pitch do not change with it: a head is taken to be pitched first, then yawed about the vertical, then rolled in the
+picture's plane.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from likeness.faces import Pose
+from likeness.vision.alignment import similarity_transform
+from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
+
+
+def poses_of_meshes(meshes: ArrayLike) -> list[Pose]:
+    """The poses of meshes, (N, 468, 3) px, by turning the mean face onto each (Kabsch 1976): 55 points that no
+    expression moves.
+    """
+    observed = np.asarray(meshes, dtype=np.float64).reshape(-1, 468, 3)[:, RIGID]
+    return [_pose(rotation) for rotation in _rotations(observed)]
+
+
+def poses_of_points(points: ArrayLike) -> list[Pose]:
+    """The poses of a detector's five points, (N, 5, 2) px: the coarser answer, for faces that no mesh fits.
+
+    The mean face's five points, seen in parallel projection. Once the photo's turn is taken out, heights change with
+    pitch alone, and yaw shows in how far the nose stands from the middle of the eyes.
+    """
+    return [_pose_of_five(five) for five in np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)]
+
+
+def _pose_of_five(five: NDArray[np.float64]) -> Pose:
+    to_upright = similarity_transform(five, MEAN_FIVE[:, :2])
+    roll_rad = -float(np.arctan2(to_upright[1, 0], to_upright[0, 0]))
+    upright = five @ to_upright[:, :2].T
+    eyes, nose, mouth = upright[:2].mean(axis=0), upright[2], upright[3:].mean(axis=0)
+    nose_y, nose_z = MEAN_FIVE[2, 1:]
+    mouth_y, mouth_z = MEAN_FIVE[3:, 1:].mean(axis=0)
+    # (nose_y + nose_z tan) / (mouth_y + mouth_z tan) = ratio of heights under the eyes, solved for the tangent of the
+    # pitch.
+    ratio = (nose[1] - eyes[1]) / max(mouth[1] - eyes[1], 1e-6)
+    pitch_rad = float(np.arctan2(nose_y - mouth_y * ratio, mouth_z * ratio - nose_z))
+    # After the pitch, the nose stands this far before the eyes.
+    depth = nose_y * np.sin(pitch_rad) - nose_z * np.cos(pitch_rad)
+    yaw_rad = float(np.arctan2((nose - eyes)[0], max(upright[1, 0] - upright[0, 0], 1e-6) * depth))
+    return Pose(roll=np.degrees(roll_rad), yaw=np.degrees(yaw_rad), pitch=np.degrees(pitch_rad))
+
+
+def derotated(meshes: ArrayLike) -> NDArray[np.float64]:
+    """Meshes (N, 468, 3) px turned to face the camera, in units of the distance between the eyes' centres of the mean
+    face.
+    """
+    observed = np.asarray(meshes, dtype=np.float64).reshape(-1, 468, 3)
+    rigid = observed[:, RIGID]
+    rotations = _rotations(rigid)
+    centred = rigid - rigid.mean(axis=1, keepdims=True)
+    mean_face = MEAN_RIGID - MEAN_RIGID.mean(axis=0)
+    scales = np.sqrt((mean_face**2).sum() / np.maximum((centred**2).sum(axis=(1, 2)), 1e-12))
+    upright = np.einsum("nji,npj->npi", rotations, observed - rigid.mean(axis=1, keepdims=True))
+    return np.asarray(upright * scales[:, np.newaxis, np.newaxis] + MEAN_RIGID.mean(axis=0))
+
+
+def _rotations(observed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotations (N, 3, 3) that bring the mean face nearest to `observed` (N, 55, 3)."""
+    mean_face = MEAN_RIGID - MEAN_RIGID.mean(axis=0)
+    centred = observed - observed.mean(axis=1, keepdims=True)
+    u, _, vt = np.linalg.svd(np.einsum("pi,npj->nij", mean_face, centred))
+    signs = np.ones((len(observed), 3))
+    signs[:, 2] = np.sign(np.linalg.det(u @ vt))
+    return np.asarray(np.transpose((u * signs[:, np.newaxis, :]) @ vt, (0, 2, 1)))
+
+
+def _pose(rotation: NDArray[np.float64]) -> Pose:
+    return Pose(
+        roll=float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))),
+        yaw=float(np.degrees(np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0)))),
+        pitch=float(-np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))),
+    )
