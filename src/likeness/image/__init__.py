@@ -1,0 +1,231 @@
+"""Bytes, files and arrays to upright RGB pixels: told apart by content, limited before anything is decoded.
+
+`open_image` reads the header and nothing else; `Image.pixels` decodes. Colour profiles are ignored; so is the eXIf
+chunk of PNG (the service analyses PNG as stored: specification section 5.7). Coordinates are always those of the
+upright picture.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+import cv2
+import numpy as np
+from cv2.typing import MatLike
+from numpy.typing import NDArray
+
+from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter
+from likeness.image import foreign, jpeg, png
+
+__all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
+
+#: By how much the sides can be divided while decoding.
+Reduction = Literal[1, 2, 4, 8]
+REDUCTIONS: tuple[Reduction, ...] = (8, 4, 2, 1)
+
+#: EXIF orientations that exchange width and height, and how each orientation is undone (EXIF 2.3, tag 274).
+_SIDEWAYS = (5, 6, 7, 8)
+_TURNS: dict[int, Callable[[MatLike], MatLike]] = {
+    2: lambda pixels: cv2.flip(pixels, 1),
+    3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
+    4: lambda pixels: cv2.flip(pixels, 0),
+    5: lambda pixels: cv2.transpose(pixels),
+    6: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_CLOCKWISE),
+    7: lambda pixels: cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180),
+    8: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_90_COUNTERCLOCKWISE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a photo may be (decisions 9 and 10): shortest side, most pixels, most bytes of the encoded file."""
+
+    min_side_px: int = 80
+    max_pixels: int = 100_000_000
+    max_bytes: int = 15 * 1024 * 1024
+
+
+class Image:
+    """One photo whose header is known and whose pixels are decoded when asked for.
+
+    `width` and `height` are those of the upright picture in pixels; `format` is "JPEG", "PNG" or "pixels" (given as
+    an array); `name` is how messages call it. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        source: tuple[bytes, jpeg.JpegHeader] | tuple[bytes, png.PngHeader] | NDArray[np.uint8],
+        name: str,
+    ) -> None:
+        self.name = name
+        self._source = source
+        self._decoded: dict[int, NDArray[np.uint8]] = {}
+        self._damage: str | None = None
+        self._lock = Lock()
+        self.format: Literal["JPEG", "PNG", "pixels"]
+        if not isinstance(source, tuple):
+            self.format = "pixels"
+            self.height, self.width = source.shape[:2]
+            return
+        header = source[1]
+        self.width, self.height = header.width, header.height
+        self.format = "PNG"
+        if isinstance(header, jpeg.JpegHeader):
+            self.format = "JPEG"
+            if header.orientation in _SIDEWAYS:
+                self.width, self.height = header.height, header.width
+
+    @property
+    def orientation(self) -> int:
+        """The EXIF orientation that `pixels` undoes, 1 to 8; 1 where there is none."""
+        header = self._source[1] if isinstance(self._source, tuple) else None
+        return header.orientation if isinstance(header, jpeg.JpegHeader) else 1
+
+    @property
+    def damaged(self) -> bool:
+        """Whether only a part of the file could be decoded; known once `pixels` was called."""
+        return self._damage is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for people about what was odd with the file; complete once `pixels` was called."""
+        if self._damage is None:
+            return ()
+        return (f"{self.name}: the file is damaged or cut off; what could be decoded was used ({self._damage}).",)
+
+    def reduction_for(self, longer_side_px: float) -> Reduction:
+        """The largest reduction that leaves the longer side at least `longer_side_px`; 1 where none does."""
+        longer = max(self.width, self.height)
+        return next((each for each in REDUCTIONS if longer / each >= longer_side_px), 1)
+
+    def pixels(self, reduction: Reduction = 1) -> NDArray[np.uint8]:
+        """The upright picture, RGB uint8 (height, width, 3), read-only, its sides divided by `reduction` and rounded up.
+
+        The same array each time; full size and each reduction are decoded once. JPEGs are decoded straight to the
+        reduced size, which costs less time and memory. Raises InvalidImageFormat where nothing can be decoded and
+        ImageTooLarge where decoding would take more memory than allowed.
+        """
+        with self._lock:
+            if reduction not in self._decoded:
+                pixels = self._decode(reduction)
+                pixels.setflags(write=False)
+                self._decoded[reduction] = pixels
+            return self._decoded[reduction]
+
+    def full(self) -> NDArray[np.uint8]:
+        """The upright picture at full size, RGB uint8 (height, width, 3), read-only."""
+        return self.pixels(1)
+
+    def _decode(self, reduction: Reduction) -> NDArray[np.uint8]:
+        if not isinstance(self._source, tuple):
+            return _shrink(self._source, reduction)
+        data, header = self._source
+        try:
+            if isinstance(header, jpeg.JpegHeader):
+                pixels, damage = jpeg.decode(data, header, reduction)
+                self._damage = self._damage or damage
+                return _upright(pixels, header.orientation)
+            if 1 not in self._decoded:
+                self._decoded[1] = png.decode(data, header)
+                self._decoded[1].setflags(write=False)
+            return _shrink(self._decoded[1], reduction)
+        except (jpeg.BrokenJpeg, png.BrokenPng) as error:
+            raise InvalidImageFormat(f"{self.name}: {error}.") from error
+        except png.UnreasonablePng as error:
+            raise ImageTooLarge(f"{self.name}: {error}.") from error
+
+
+def open_image(
+    photo: bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8],
+    *,
+    name: str = "photo",
+    limits: ImageLimits | None = None,
+) -> Image:
+    """The photo behind encoded bytes, a file's path, or upright RGB pixels (uint8, (height, width, 3)).
+
+    Nothing is decoded yet. `name` is what messages call the photo ("source photo"). Raises InvalidImageFormat
+    (neither JPEG nor PNG, or nothing decodable), ImageTooLarge (bytes, pixels, or the work to decode them),
+    ImageTooSmall, and InvalidParameter for an array of another shape or a file that cannot be read.
+    """
+    limits = limits or ImageLimits()
+    if isinstance(photo, np.ndarray):
+        image = _from_array(photo, name)
+    elif isinstance(photo, (str, PathLike)):
+        name = f"{name} ({os.fspath(photo)})"
+        image = _from_bytes(_read(Path(photo), name, limits), name, limits)
+    else:
+        image = _from_bytes(bytes(photo), name, limits)
+    _check_sides(image, limits)
+    return image
+
+
+def _from_array(pixels: NDArray[np.uint8], name: str) -> Image:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise InvalidParameter(
+            f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "
+            "Pass RGB pixels of type uint8 and shape (height, width, 3)."
+        )
+    return Image(np.ascontiguousarray(pixels).view(), name)
+
+
+def _read(path: Path, name: str, limits: ImageLimits) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(limits.max_bytes + 1)
+    except OSError as error:
+        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror}).") from error
+
+
+def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
+    if len(data) > limits.max_bytes:
+        raise ImageTooLarge(
+            f"{name}: more than {limits.max_bytes:,} bytes. "
+            "Save it smaller or with stronger compression, or raise the limit."
+        )
+    try:
+        if data.startswith(jpeg.SIGNATURE):
+            header = jpeg.read_header(data)
+            image = Image((data, header), name)
+            _check_sides(image, limits)
+            jpeg.check_cost(data, header)
+            return image
+        if data.startswith(png.SIGNATURE):
+            return Image((data, png.read_header(data)), name)
+    except (jpeg.BrokenJpeg, png.BrokenPng) as error:
+        raise InvalidImageFormat(f"{name}: {error}.") from error
+    except jpeg.UnreasonableJpeg as error:
+        raise ImageTooLarge(f"{name}: {error}.") from error
+    raise InvalidImageFormat(f"{name}: {foreign.describe(data)}")
+
+
+def _check_sides(image: Image, limits: ImageLimits) -> None:
+    size = f"{image.width} x {image.height} pixels"
+    if image.width * image.height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"{image.name}: {size}, more than the {limits.max_pixels / 1e6:g} megapixels allowed. "
+            "Scale it down, or raise the limit."
+        )
+    if min(image.width, image.height) < limits.min_side_px:
+        raise ImageTooSmall(
+            f"{image.name}: {size}; each side needs at least {limits.min_side_px}. Use a larger version of the photo."
+        )
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """The picture as it is meant to be seen, from its EXIF orientation."""
+    if orientation not in _TURNS:
+        return pixels
+    return np.asarray(_TURNS[orientation](pixels), np.uint8)
+
+
+def _shrink(pixels: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
+    """The mean of each `reduction` x `reduction` pixels; itself for 1."""
+    if reduction == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    size = (-(-width // reduction), -(-height // reduction))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
