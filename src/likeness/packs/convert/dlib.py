@@ -203,8 +203,9 @@ def convert_dlib_resnet(data: bytes) -> bytes:
 
     Raises PackDamaged when `data` is not that network.
     """
-    mean, layers = read_network(data)
-    return _ResNetWriter(mean, layers).write()
+    with np.errstate(all="ignore"):  # what is not finite is refused where it is written
+        mean, layers = read_network(data)
+        return _ResNetWriter(mean, layers).write()
 
 
 class _ResNetWriter:
@@ -213,7 +214,7 @@ class _ResNetWriter:
     def __init__(self, mean: tuple[float, float, float], layers: list[Layer]) -> None:
         self._layers = layers
         self._next = 0
-        self._graph = GraphWriter("dlib_resnet")
+        self._graph = GraphWriter("dlib_resnet", _FILE)
         colours = self._graph.constant("mean", np.array(mean, dtype=np.float64).reshape(1, 3, 1, 1))
         self._value = self._graph.node("Sub", ["chips", colours], "centred")
         self._channels, self._side = 3, CHIP_SIDE_PX

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged
 
+_MAX_TABLES = 4096
+"""Tensors, operators or buffers of one file; these networks have a few hundred."""
+
 
 @dataclass(frozen=True)
 class Buffer:
@@ -96,7 +99,7 @@ class Table:
             return []
         start = self.buffer.follow(position, expected)
         count = self.buffer.scalar("I", start, expected)
-        if start + 4 + 4 * count > len(self.buffer.data):
+        if count > _MAX_TABLES or start + 4 + 4 * count > len(self.buffer.data):
             raise self.buffer.damaged(f"{expected} ({count} tables)", start)
         places = range(start + 4, start + 4 + 4 * count, 4)
         return [Table(self.buffer, self.buffer.follow(place, expected)) for place in places]

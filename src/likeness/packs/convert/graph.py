@@ -26,8 +26,9 @@ Shape = Sequence[int | str]
 class GraphWriter:
     """Collects the nodes and constants of one network and serialises them."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, file: str) -> None:
+        """`name` is written into the network, `file` names the weights in errors."""
+        self._name, self._file = name, file
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
@@ -39,7 +40,9 @@ class GraphWriter:
         dtype = np.float32 if np.issubdtype(values.dtype, np.floating) else np.int64
         array = np.ascontiguousarray(values, dtype=dtype)
         if not np.isfinite(array).all():
-            raise PackDamaged(f"{self.name}: the weights {name!r} hold values that are not finite numbers")
+            raise PackDamaged(
+                f"{self._file}: the weights {name!r} hold values that are no finite numbers; fetch the file again"
+            )
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
@@ -64,14 +67,25 @@ class GraphWriter:
         return self.node("Conv", [value, weights], f"{value}_padded", kernel_shape=[1, 1], pads=pads, group=group)
 
     def serialise(self, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
-        """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension."""
+        """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension.
+
+        Raises PackDamaged when ONNX's own checker or shape inference finds a fault.
+        """
         graph = helper.make_graph(
             self._nodes,
-            self.name,
+            self._name,
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
             list(self._constants.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="likeness")
-        return bytes(model.SerializeToString(deterministic=True))
+        written = bytes(model.SerializeToString(deterministic=True))
+        try:
+            onnx.checker.check_model(written, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            what = str(error).splitlines()[0]
+            raise PackDamaged(
+                f"{self._file}: nodes and weights do not fit together ({what}); fetch the file again"
+            ) from error
+        return written

@@ -22,6 +22,9 @@ from likeness.packs.convert.tflite_model import MAX_SIDE, Model, Operator, read_
 _ACTIVATIONS = {0: None, 1: "Relu"}
 """ActivationFunctionType of the schema."""
 
+_MAX_CHANNELS = 1024
+"""More than these networks pad to; a damaged size must not ask for gigabytes."""
+
 
 def convert_face_mesh(data: bytes) -> bytes:
     """MediaPipe's `face_landmark.tflite` as an ONNX network.
@@ -32,8 +35,9 @@ def convert_face_mesh(data: bytes) -> bytes:
 
     Raises PackDamaged when `data` is not that network.
     """
-    model = read_model(data, "face mesh network (face_landmark.tflite)")
-    return _Converter(model, "face_landmark").write("face", ["landmarks", "presence"], (192, 192, 3), [1404, 1])
+    with np.errstate(all="ignore"):  # what is not finite is refused where it is written
+        model = read_model(data, "face mesh network (face_landmark.tflite)")
+        return _Converter(model, "face_landmark").write("face", ["landmarks", "presence"], (192, 192, 3), [1404, 1])
 
 
 def convert_expression(data: bytes) -> bytes:
@@ -44,8 +48,9 @@ def convert_expression(data: bytes) -> bytes:
 
     Raises PackDamaged when `data` is not that network.
     """
-    model = read_model(data, "expression network (emotion_model_quantized.tflite)")
-    return _Converter(model, "expression").write("face", ["probabilities"], (64, 64, 1), [7])
+    with np.errstate(all="ignore"):
+        model = read_model(data, "expression network (emotion_model_quantized.tflite)")
+        return _Converter(model, "expression").write("face", ["probabilities"], (64, 64, 1), [7])
 
 
 class _Converter:
@@ -53,7 +58,7 @@ class _Converter:
 
     def __init__(self, model: Model, name: str) -> None:
         self._model = model
-        self._graph = GraphWriter(name)
+        self._graph = GraphWriter(name, model.file)
         self._values: dict[int, str] = {}  # tensor → its name in the graph, when it is computed
         self._constants = {i: t.values for i, t in enumerate(model.tensors) if t.values is not None}
 
@@ -62,8 +67,8 @@ class _Converter:
         model = self._model
         if [model.tensors[i].shape for i in model.inputs] != [(1, *shape)]:
             raise model.damaged(f"one input of {shape}")
-        found = [int(np.prod(model.tensors[i].shape)) for i in model.outputs]
-        if found != widths:
+        found = [model.tensors[i].shape for i in model.outputs]
+        if [shape[-1] for shape in found if shape and max(shape[:-1], default=1) == 1] != widths:
             raise model.damaged(f"outputs of {widths} values, found {found}")
         self._values[model.inputs[0]] = source
         for operator in model.operators:
@@ -155,7 +160,7 @@ class _Converter:
         expected = self._shape(operator.outputs[0])[1:3]
         before, after = [], []
         for side, kernel, stride, wanted in zip(sides, (rows, columns), strides, expected, strict=True):
-            if not (1 <= stride <= kernel or stride == 2) or not 1 <= kernel <= MAX_SIDE:
+            if not (1 <= stride <= MAX_SIDE and 1 <= kernel <= MAX_SIDE):
                 raise self._model.damaged(f"a window and a stride of at least 1 for {operator.name}")
             total = max((-(-side // stride) - 1) * stride + kernel - side, 0) if same else 0
             if (side + total - kernel) // stride + 1 != wanted:
@@ -175,8 +180,9 @@ class _Converter:
 
     def _pad(self, operator: Operator) -> None:
         amounts, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
-        if amounts.shape != (4, 2) or np.delete(amounts, 7).any() or not 0 <= amounts[3, 1] <= MAX_SIDE:
-            raise self._model.damaged("padding at the end of the channels only")
+        # Rows N, H, W, C; columns before and after: the last number is what comes after the channels.
+        if amounts.shape != (4, 2) or np.delete(amounts, 7).any() or not 0 <= amounts[3, 1] <= _MAX_CHANNELS - channels:
+            raise self._model.damaged(f"padding at the end of the channels only, to at most {_MAX_CHANNELS}")
         source = self._value(operator.inputs[0])
         self._values[operator.outputs[0]] = self._graph.zero_padded(source, channels, int(amounts[3, 1]), 0)
 

