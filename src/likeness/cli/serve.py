@@ -1,0 +1,86 @@
+"""`likeness serve`: answers CompareFaces requests over HTTP."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from likeness.errors import SettingsError
+from likeness.server import logs
+from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
+from likeness.server.listening import listen, url
+from likeness.server.loader import Load, load_comparer
+from likeness.server.settings import Settings
+from likeness.server.workers import leave_on_signals, run
+
+#: A setting that is unknown or impossible: as AWS CLI v2 ends on arguments that it does not understand.
+USAGE_ERROR = 252
+
+
+def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
+    """Serves until SIGTERM or SIGINT.
+
+    Returns 0, 252 for settings that cannot be, 78 when the engine cannot be loaded. `load` makes the engine.
+    """
+    parser = _parser()
+    try:
+        flags, unknown = parser.parse_known_args(list(arguments))
+        refuse_unknown_flags(unknown, parser)
+        configuration = configure(vars(flags), os.environ)
+        if flags.check:
+            _print_in_force(configuration)
+            return 0
+        return _serve(configuration.settings, load)
+    except SettingsError as error:
+        print(f"likeness serve: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except SystemExit as leaving:  # argparse: 0 after --help, 2 for a flag without its value
+        return USAGE_ERROR if leaving.code else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="likeness serve",
+        description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the file, "
+        "and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--check", action="store_true", help="print the settings in force, where each is set, and end")
+    add_flags(parser)
+    return parser
+
+
+def _serve(settings: Settings, load: Load) -> int:
+    logs.set_up()
+    leave_on_signals()
+    listener = listen(settings)
+    print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
+    return run(settings, listener, load)
+
+
+def _greeting(settings: Settings, address: str) -> str:
+    """Where the server listens, and a command that can be pasted."""
+    access = f"signatures checked with {settings.keys}" if settings.signed else "no authentication"
+    lines = [f"Likeness listens on {address} ({access}). Try:"]
+    if settings.unix_socket is not None:
+        lines.append(f"  curl --unix-socket {settings.unix_socket} http://localhost/readyz")
+    else:
+        sign = "" if settings.signed else " --no-sign-request"
+        trust = " --no-verify-ssl" if settings.tls_certificate else ""
+        lines.append(
+            f"  aws rekognition compare-faces --endpoint-url {address} --region us-east-1{sign}{trust} "
+            "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
+        )
+    return "\n".join(lines)
+
+
+def _print_in_force(configuration: Configuration) -> None:
+    """A TOML-like line for each setting, and where it was set."""
+    rows = [(name, value, origin) for name, value, origin in in_force(configuration)]
+    name_width = max(len(name) for name, _, _ in rows)
+    value_width = min(40, max(len(value) for _, value, _ in rows))
+    for name, value, origin in rows:
+        print(f"{name:<{name_width}}  {value:<{value_width}}  {origin}")
+    settings = configuration.settings
+    signed = f"on, {settings.keys}" if settings.signed else "off, everybody who reaches the address may compare faces"
+    print(f"\nauthentication: {signed}")

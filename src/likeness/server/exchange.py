@@ -1,0 +1,74 @@
+"""One request on its way through the server: what is known of it, for its answer, the logs and the metrics."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from likeness.aws.errors import WireError
+from likeness.aws.policy import Context
+from likeness.aws.shapes import CompareFacesRequest
+from likeness.aws.signature import Identity
+from likeness.errors import RequestError
+from likeness.faces import Trace
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request and what became of it. `path` and `query` are as on the request line, `client` is an address."""
+
+    method: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    client: str | None
+    secure: bool
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    begun: float = field(default_factory=time.monotonic)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    body_bytes: int = 0
+    identity: Identity | None = None
+    #: What was asked, without the photos: those are held by nobody but the thread that compares them.
+    request: CompareFacesRequest | None = None
+    #: The operation that was asked for, where it is not one of ours.
+    target: str | None = None
+    error: RequestError | WireError | None = None
+    trace: Trace | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    status: int = 0
+
+    @classmethod
+    def of(cls, scope: Any) -> "Exchange":
+        """From an ASGI scope. Octets beyond ASCII are kept as `surrogateescape` has them, for the signature."""
+        client = scope.get("client")
+        return cls(
+            method=scope["method"],
+            path=scope.get("raw_path", scope["path"].encode()).decode("utf-8", "surrogateescape"),
+            query=scope["query_string"].decode("utf-8", "surrogateescape"),
+            headers=tuple(
+                (name.decode(), value.decode("utf-8", "surrogateescape")) for name, value in scope["headers"]
+            ),
+            client=client[0] if client and client[0] else None,
+            secure=scope.get("scheme") == "https",
+        )
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        return next((value for each, value in self.headers if each == name), None)
+
+    @property
+    def context(self) -> Context:
+        """What policies may ask about the request."""
+        return Context(source_ip=self.client, now=self.time, secure_transport=self.secure)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Notes how long the block took, whether it succeeds or not."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - begun

@@ -1,0 +1,83 @@
+"""The two images of a request: inline, or from S3, then both at the same time."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from likeness.aws.policy import decide
+from likeness.aws.shapes import ImageReference, S3ObjectReference
+from likeness.errors import InvalidS3Object
+from likeness.server.admission import Overloaded, Turnstile
+from likeness.server.exchange import Exchange
+from likeness.sources.stores import Store
+
+
+class ImageReader:
+    """Turns references into bytes.
+
+    Objects loaded wait for a thread to compare them, so only `requests` requests may be loading or holding some: that
+    bounds the memory.
+    """
+
+    def __init__(self, store: Store, *, max_bytes: int, requests: int) -> None:
+        self._store = store
+        self._max_bytes = max_bytes
+        self._turns = Turnstile(requests)
+        self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="s3")
+
+    async def enter(self, references: Sequence[ImageReference], deadline: float) -> int:
+        """A turn for these; give what it returns to `leave` when the bytes are no longer held. Raises Overloaded."""
+        needed = int(any(isinstance(each, S3ObjectReference) for each in references))
+        if needed and not await self._turns.take(1, deadline):
+            raise Overloaded("no turn to load from S3 before the request's deadline")
+        return needed
+
+    def leave(self, turns: int) -> None:
+        """Gives back what `enter` returned."""
+        if turns:
+            self._turns.give(turns)
+
+    async def read(self, references: Sequence[ImageReference], exchange: Exchange, deadline: float) -> list[bytes]:
+        """The bytes of each. Errors are those of `Store.fetch`; where several fail, the first one's (the source's)."""
+        for reference in references:
+            if isinstance(reference, S3ObjectReference):
+                _check_allowed(reference, exchange)
+        answers = await asyncio.gather(*(self._read_one(each, deadline) for each in references), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, bytes)]
+
+    async def _read_one(self, reference: ImageReference, deadline: float) -> bytes:
+        if isinstance(reference, bytes):
+            return reference
+        fetch = partial(
+            self._store.fetch,
+            reference.bucket,
+            reference.name,
+            reference.version,
+            max_bytes=self._max_bytes,
+            deadline=deadline,
+        )
+        try:
+            # The store watches the deadline itself, between reads; this is for a read that does not return.
+            async with asyncio.timeout_at(deadline):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, fetch)
+        except TimeoutError as error:
+            place = f"s3://{reference.bucket}/{reference.name}"
+            raise InvalidS3Object(f"{place}: the store did not send it before the request's deadline") from error
+
+    def close(self) -> None:
+        """Ends the threads that wait; running ones end with their time-outs."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _check_allowed(reference: S3ObjectReference, exchange: Exchange) -> None:
+    """Decision 12: the caller's policy must allow the object too. Who does not sign has none, and may."""
+    if exchange.identity is None:
+        return
+    decision = decide(exchange.identity.key.policies, reference.action, reference.arn, exchange.context)
+    if not decision.allowed:
+        why = "denies" if decision.explicit_deny else "does not allow"
+        raise InvalidS3Object(f"the policy of {exchange.identity.key.id} {why} {reference.action} on {reference.arn}")

@@ -1,0 +1,249 @@
+"""The socket, and one worker's HTTP server on it: time-outs, signals, and an end that finishes what runs."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from likeness.errors import LikenessError, SettingsError
+from likeness.server import memory
+from likeness.server.app import Application
+from likeness.server.loader import Load
+from likeness.server.rates import Rates
+from likeness.server.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+#: Exit codes of a worker: all well; the engine cannot be loaded, so that starting again would not help; a bug.
+DONE = 0
+CANNOT_START = 78
+_BACKLOG = 1024
+#: A request's line and headers together.
+_MAX_HEADER_BYTES = 32 * 1024
+#: How often, in the server's ticks of 0.1 s, freed memory is given back if requests were answered meanwhile.
+_TRIM_TICKS = 50
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises SettingsError when the address cannot be had."""
+    if settings.unix_socket is not None:
+        return _listen_unix(settings.unix_socket, int(settings.unix_socket_mode, 8))
+    try:
+        addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise SettingsError(f"host = {settings.host} is no address of this machine: {error.strerror}") from error
+    # A name such as localhost has several addresses; clients try the one of version 4 in any case.
+    family, _, _, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; choose another with --port"
+        ) from error
+    return listener
+
+
+def _listen_unix(path: Path, mode: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path)
+        # The socket must never be open to more people than asked for, not even between bind and chmod.
+        mask = os.umask(0o777 & ~mode)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(mask)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(f"cannot listen on unix_socket {path}: {error.strerror}") from error
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes the socket of a server that is gone. Raises SettingsError when one is there, or it is another file."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise SettingsError(f"unix_socket = {path} is there already and no socket; name another")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise SettingsError(f"another server listens on unix_socket {path}")
+
+
+def url(settings: Settings, listener: socket.socket) -> str:
+    """Where a client finds the server."""
+    if settings.unix_socket is not None:
+        return f"unix:{settings.unix_socket}"
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{settings.path_prefix}"
+
+
+class Protocol(H11Protocol):
+    """uvicorn's, and a time-out for a request's headers, which it does not have."""
+
+    header_seconds = 10.0
+    _alarm: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watch()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """The alarm runs while a request is awaited of which a part is here, or none was ever sent."""
+        idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
+        resting = idle and self.timeout_keep_alive_task is not None
+        if not idle or resting:
+            self._stop_watch()
+        elif self._alarm is None:
+            self._alarm = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)
+
+    def _stop_watch(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with our signals: SIGTERM and SIGINT end it in peace and with exit code 0, SIGHUP reopens files."""
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self._app = app
+        self._parent = os.getppid()
+        self._answered = 0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        handlers: dict[signal.Signals, Any] = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
+        handlers[signal.SIGHUP] = self._handle_hangup
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+        self._app.is_stopping = True
+
+    def _handle_hangup(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # A handler runs between two instructions of whatever the loop is doing; the work waits for the loop.
+        asyncio.get_running_loop().call_soon_threadsafe(self._open_again)
+
+    def _open_again(self) -> None:
+        try:
+            self._app.reopen_logs()
+            if self.config.ssl is not None and self.config.ssl_certfile is not None:
+                self.config.ssl.load_cert_chain(self.config.ssl_certfile, self.config.ssl_keyfile)
+        except (SettingsError, OSError, ssl.SSLError) as error:
+            _log.error("SIGHUP: %s; what was open before stays in use", error)
+        else:
+            _log.info("SIGHUP: log files and certificates opened again")
+
+    async def on_tick(self, counter: int) -> bool:
+        self._app.observe()
+        if os.getppid() != self._parent:
+            self.should_exit = True  # the supervisor is gone, and with it whoever would stop us
+        if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
+            self._answered = self.server_state.total_requests
+            memory.give_back()
+        return await super().on_tick(counter)
+
+
+def run_worker(settings: Settings, listener: socket.socket, load: Load, *, threads: int, rates: Rates) -> int:
+    """Serves until told to end; returns the exit code. `threads` is how many processors this worker may use."""
+    memory.limit_arenas()
+    # Libraries that would start a thread per processor for one request's matrix product; requests are the parallelism.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    return asyncio.run(_serve(settings, listener, load, threads, rates))
+
+
+async def _serve(settings: Settings, listener: socket.socket, load: Load, threads: int, rates: Rates) -> int:
+    max_queue = -(-settings.max_queue // settings.workers)
+    app = Application(settings, load, threads=threads, max_queue=max_queue, rates=rates)
+    server = Server(_config(settings, app), app)
+    app.start(on_failure=partial(setattr, server, "should_exit", True))
+    await server.serve([listener])
+    running = app.admission.running
+    app.close()
+    if app.loader.failure is not None:
+        _say_failure(app.loader.failure)
+        return CANNOT_START
+    if running or server.force_exit:
+        # Threads cannot be stopped and would keep the process alive beyond its grace period.
+        _log.warning("ended with %d comparisons unfinished", running)
+        logging.shutdown()
+        os._exit(DONE)
+    return DONE
+
+
+def _say_failure(error: Exception) -> None:
+    text = str(error) if isinstance(error, LikenessError) else f"{type(error).__name__}: {error}"
+    _log.error("the engine cannot be loaded: %s", text)
+
+
+def _config(settings: Settings, app: Application) -> uvicorn.Config:
+    class TimedProtocol(Protocol):
+        header_seconds = settings.header_timeout_seconds
+
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        limit_concurrency=settings.max_connections + 1,
+        backlog=_BACKLOG,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+    )

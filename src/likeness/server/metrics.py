@@ -1,0 +1,123 @@
+"""What Prometheus reads from GET /metrics.
+
+The service's own CloudWatch names (specification section 7.4) stand in the label `metric`. With several workers each
+writes to files of a folder they share, and whichever answers adds them up: prometheus_client's multiprocess mode, which
+its environment variable switches on before it is imported. Hence the imports inside.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from likeness.aws.errors import UnknownOperation
+from likeness.errors import RateExceeded, Throttled
+from likeness.server.exchange import Exchange
+
+if TYPE_CHECKING:
+    pass
+
+#: prometheus_client's own name for the folder that workers share.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_OPERATION = "CompareFaces"
+_STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_RESPONSE_MS = (10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2500, 5000, 10_000, 30_000)
+
+
+class Metrics:
+    """All series of one process."""
+
+    def __init__(self) -> None:
+        from prometheus_client import (
+            CollectorRegistry,
+            Counter,
+            Gauge,
+            Histogram,
+            ProcessCollector,
+            disable_created_metrics,
+        )
+
+        disable_created_metrics()
+        self._shared = bool(os.environ.get(FOLDER_VARIABLE))
+        self._registry = registry = CollectorRegistry()
+        if not self._shared:
+            ProcessCollector(registry=registry)
+        self.cloudwatch = Counter(
+            "likeness_cloudwatch",
+            "Counts by the service's own metric names. A throttled request counts as ThrottledCount and by its status.",
+            ("metric", "operation"),
+            registry=registry,
+        )
+        self.response_time = Histogram(
+            "likeness_response_time_milliseconds",
+            "The service's ResponseTime: from the request's headers to the answer.",
+            ("metric", "operation"),
+            buckets=_RESPONSE_MS,
+            registry=registry,
+        )
+        self.requests = Counter(
+            "likeness_requests", "Requests by HTTP status and error code.", ("status", "code"), registry=registry
+        )
+        self.stages = Histogram(
+            "likeness_stage_seconds", "Time per stage.", ("stage",), buckets=_STAGE_SECONDS, registry=registry
+        )
+        self.faces = Counter("likeness_faces_found", "Faces found before any filter.", ("photo",), registry=registry)
+        self.body_bytes = Counter("likeness_body_bytes", "Bytes of request bodies.", registry=registry)
+        self.queue = Gauge(
+            "likeness_queue_length", "Requests that wait.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.running = Gauge(
+            "likeness_running", "Requests being compared.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.ready = Gauge(
+            "likeness_ready_workers", "Workers whose engine has answered once.", registry=registry,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
+        for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
+            self.cloudwatch.labels(name, _OPERATION)
+
+    def count(self, exchange: Exchange) -> None:
+        """Counts an answered request."""
+        code = exchange.error.code if exchange.error is not None else ""
+        self.requests.labels(str(exchange.status), code).inc()
+        self.body_bytes.inc(exchange.body_bytes)
+        for stage, seconds in exchange.seconds.items():
+            self.stages.labels(stage).observe(seconds)
+        if exchange.trace is not None:
+            self.faces.labels("source").inc(exchange.trace.source_faces)
+            self.faces.labels("target").inc(exchange.trace.target_faces)
+        if exchange.method == "POST" and not isinstance(exchange.error, UnknownOperation):
+            for name in _cloudwatch_names(exchange):
+                self.cloudwatch.labels(name, _OPERATION).inc()
+            self.response_time.labels("ResponseTime", _OPERATION).observe(1000 * exchange.seconds.get("total", 0.0))
+
+    def render(self) -> bytes:
+        """The page, of all workers together."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _cloudwatch_names(exchange: Exchange) -> list[str]:
+    names = []
+    if 200 <= exchange.status < 300:
+        names.append("SuccessfulRequestCount")
+    elif 400 <= exchange.status < 500:
+        names.append("UserErrorCount")
+    elif exchange.status >= 500:
+        names.append("ServerErrorCount")
+    if isinstance(exchange.error, (Throttled, RateExceeded)):
+        names.append("ThrottledCount")
+    return names
+
+
+def forget_process(pid: int, folder: Path) -> None:
+    """Takes the gauges of a worker that is gone out of the sums; its counts stay."""
+    for path in folder.glob(f"gauge_live*_{pid}.db"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,188 @@
+"""CompareFaces over the wire: the evaluation order of the front end (specification section 2.4), then the engine."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+from likeness.aws import protocol
+from likeness.aws.errors import WireError
+from likeness.aws.keys import KeyFile
+from likeness.aws.policy import authorize
+from likeness.aws.protocol import Cors, WireResponse
+from likeness.aws.shapes import ACTION, CompareFacesRequest, ImageReference
+from likeness.aws.signature import verify
+from likeness.errors import InternalFailure, RequestError
+from likeness.faces import Comparison
+from likeness.server.admission import Admission
+from likeness.server.bodies import BodyMemory, BodyTooSlow, ClientLeft, Receive, read_body
+from likeness.server.exchange import Exchange
+from likeness.server.images import ImageReader
+from likeness.server.loader import Compares, Loader
+from likeness.server.rates import Rates
+from likeness.server.settings import Settings
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+#: Bodies up to this are parsed and checked in the event loop; larger ones, which take milliseconds, in a thread.
+_INLINE_BYTES = 64 * 1024
+#: The bucket of those who do not sign.
+_ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Answers requests. One for each worker, for one event loop."""
+
+    settings: Settings
+    cors: Cors
+    keys: KeyFile | None
+    rates: Rates
+    loader: Loader
+    admission: Admission
+    memory: BodyMemory
+    images: ImageReader
+    parser: ThreadPoolExecutor
+
+    async def answer(self, exchange: Exchange, receive: Receive) -> WireResponse:
+        """The answer to a request. Raises ClientLeft when there is nobody to answer."""
+        try:
+            response = await self._answer(exchange, receive)
+        except (RequestError, WireError) as error:
+            exchange.error = error
+            response = protocol.failure(error, exchange.request_id, verbose=self.settings.verbose_errors)
+        except BodyTooSlow:
+            response = WireResponse(408, (("Content-Length", "0"), ("Connection", "close")), b"")
+        except (ClientLeft, asyncio.CancelledError):
+            raise
+        except Exception:  # noqa: BLE001 - the edge of the program
+            # A bug of ours. The caller gets the service's InternalServerError, the log the cause.
+            _log.exception("request %s failed", exchange.request_id)
+            exchange.error = InternalFailure("see the event with this request id")
+            response = protocol.failure(exchange.error, exchange.request_id)
+        return response if exchange.method == "OPTIONS" else self.cors.decorate(response, exchange.header("origin"))
+
+    async def _answer(self, exchange: Exchange, receive: Receive) -> WireResponse:
+        deadline = asyncio.get_running_loop().time() + self.settings.request_deadline_seconds
+        reserved = await self.memory.reserve(exchange, deadline)
+        try:
+            with exchange.timed("receive"):
+                body = await read_body(
+                    exchange,
+                    receive,
+                    limit=self.settings.body_limit_bytes,
+                    seconds=self.settings.body_timeout_seconds,
+                )
+            routed = self._route(exchange)
+            if routed is not None:
+                return routed
+            # From here on the body belongs to whoever parses it, and is gone when that is done.
+            held = [body]
+            del body
+            comparison = await _unless_client_leaves(self._work(exchange, held, deadline), receive)
+        finally:
+            self.memory.release(reserved)
+        exchange.trace = comparison.trace
+        exchange.seconds |= comparison.trace.seconds
+        return protocol.success(comparison, exchange.request_id)
+
+    def _route(self, exchange: Exchange) -> WireResponse | None:
+        prefix = self.settings.path_prefix
+        ours = exchange.path in ("/", "", prefix, f"{prefix}/")
+        # A path that is not ours is answered as the content type that is not ours: table 2.4, row 4.
+        headers = exchange.headers if ours else ()
+        routed = protocol.route(exchange.method, headers, request_id=exchange.request_id, cors=self.cors)
+        if routed is not None:
+            exchange.target = exchange.header("x-amz-target")
+        return routed
+
+    async def _work(self, exchange: Exchange, held: list[bytearray], deadline: float) -> Comparison:
+        images, request = await self._understood(exchange, held)
+        self.rates.take(exchange.identity.key.id if exchange.identity else _ANONYMOUS)
+        return await self._compared(exchange, request, images, deadline)
+
+    async def _understood(
+        self, exchange: Exchange, held: list[bytearray]
+    ) -> tuple[list[ImageReference], CompareFacesRequest]:
+        """The images of a request, and the rest of it, when it is right and its sender may send it."""
+        with exchange.timed("check"):
+            if len(held[0]) <= _INLINE_BYTES:
+                request = self._check(exchange, held)
+            else:
+                loop = asyncio.get_running_loop()
+                request = await loop.run_in_executor(self.parser, partial(self._check, exchange, held))
+        images = [request.source, request.target]
+        exchange.request = replace(
+            request, source=_without_photo(request.source), target=_without_photo(request.target)
+        )
+        return images, exchange.request
+
+    def _check(self, exchange: Exchange, held: list[bytearray]) -> CompareFacesRequest:
+        """Rows 7 to 12 of table 2.4. May run in a thread."""
+        body = held.pop()
+        document = protocol.parse_body(body)
+        if self.keys is not None:
+            exchange.identity = verify(
+                exchange.method,
+                exchange.path,
+                exchange.query,
+                exchange.headers,
+                body,
+                lookup_key=self.keys.lookup,
+                now=exchange.time,
+                skew=timedelta(seconds=self.settings.clock_skew_seconds),
+                regions=self.settings.regions or None,
+            )
+            authorize(exchange.identity, ACTION, "*", exchange.context)
+        return protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
+
+    async def _compared(
+        self, exchange: Exchange, request: CompareFacesRequest, images: list[ImageReference], deadline: float
+    ) -> Comparison:
+        turns = await self.images.enter(images, deadline)
+        try:
+            if turns:
+                with exchange.timed("fetch"):
+                    images[:] = await self.images.read(images, exchange, deadline)
+            with exchange.timed("queue"):
+                engine = await self.loader.ready(deadline)
+                await self.admission.enter(deadline)
+            with exchange.timed("compare"):
+                return await self.admission.run(partial(_compare, engine, images, request))
+        finally:
+            self.images.leave(turns)
+
+
+def _compare(engine: Compares, images: list[ImageReference], request: CompareFacesRequest) -> Comparison:
+    """Runs in a thread of the engine. The photos are let go of as soon as the engine is done with them."""
+    target, source = images.pop(), images.pop()
+    if not isinstance(source, bytes) or not isinstance(target, bytes):
+        raise TypeError("images that are not loaded reached the engine")
+    return engine.compare(
+        source, target, similarity_threshold=request.similarity_threshold, quality_filter=request.quality_filter
+    )
+
+
+def _without_photo(image: ImageReference) -> ImageReference:
+    return b"" if isinstance(image, bytes) else image
+
+
+async def _unless_client_leaves(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    """What `work` returns or raises. Raises ClientLeft, and cancels the work, when the client hangs up before."""
+    task = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientLeft
+    finally:
+        for each in (task, leaving):
+            each.cancel()
+        await asyncio.gather(task, leaving, return_exceptions=True)

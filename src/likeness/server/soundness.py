@@ -1,0 +1,102 @@
+"""Settings that are each right and together impossible, found at the start and not at the first request."""
+
+import ssl
+from pathlib import Path
+
+from likeness.errors import SettingsError
+from likeness.server.settings import Settings, smallest_body_limit
+from likeness.threads import thread_budget
+
+
+def check(settings: Settings) -> None:
+    """Raises SettingsError that names the settings and says what to do."""
+    _check_access(settings)
+    _check_listening(settings)
+    _check_capacity(settings)
+    _check_s3(settings)
+
+
+def _check_access(settings: Settings) -> None:
+    """Decision 20: whoever listens for others without keys must say that this is meant."""
+    if settings.auth == "sigv4" and not settings.keys.exists():
+        raise SettingsError(
+            f"auth = sigv4, but there is no key file {settings.keys}: "
+            f"create a key with `likeness keys create --name NAME --keys {settings.keys}`"
+        )
+    if settings.auth is None and not settings.signed and not settings.on_loopback:
+        raise SettingsError(
+            f"host = {settings.host} is reached from other machines, and there is no key file {settings.keys}. "
+            "Create a key with `likeness keys create --name NAME`, or, if everybody who reaches this address may "
+            "compare faces, say so with auth = none (--auth none)"
+        )
+    if settings.rates and not settings.signed:
+        raise SettingsError("[rates] names keys, but authentication is off; use rate_per_second, or set auth = sigv4")
+    if settings.clock_skew_seconds > 86_400 / 2:
+        raise SettingsError(f"clock_skew_seconds = {settings.clock_skew_seconds:g} is more than half a day")
+
+
+def _check_listening(settings: Settings) -> None:
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        missing = "tls_key" if settings.tls_key is None else "tls_certificate"
+        raise SettingsError(f"{missing} is missing: TLS needs both tls_certificate and tls_key")
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        _check_certificate(settings.tls_certificate, settings.tls_key)
+    if settings.unix_socket is not None:
+        if len(str(settings.unix_socket)) > 100:
+            raise SettingsError(
+                f"unix_socket = {settings.unix_socket} is longer than the system allows (100 characters)"
+            )
+        if not settings.unix_socket.parent.is_dir():
+            raise SettingsError(
+                f"unix_socket = {settings.unix_socket}: there is no folder {settings.unix_socket.parent}"
+            )
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    for name, path in (("tls_certificate", certificate), ("tls_key", key)):
+        if not path.is_file():
+            raise SettingsError(f"{name} = {path}: there is no such file")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(f"tls_certificate = {certificate} and tls_key = {key} cannot be used: {error}") from error
+
+
+def _check_capacity(settings: Settings) -> None:
+    budget = thread_budget()
+    if settings.threads is not None and settings.threads > budget:
+        raise SettingsError(f"threads = {settings.threads}, but this process may use {budget} processors")
+    threads = settings.threads or budget
+    if settings.workers > threads:
+        raise SettingsError(
+            f"workers = {settings.workers} on {threads} processors would oversubscribe them: use at most {threads}"
+        )
+    smallest = smallest_body_limit(settings.max_inline_bytes)
+    if settings.body_limit_bytes < smallest:
+        raise SettingsError(
+            f"max_body_bytes = {settings.body_limit_bytes} cannot hold two images of max_inline_bytes = "
+            f"{settings.max_inline_bytes}: leave it unset, or use at least {smallest}"
+        )
+    if settings.body_memory < settings.body_limit_bytes:
+        raise SettingsError(
+            f"body_memory_bytes = {settings.body_memory} is less than one body of {settings.body_limit_bytes} bytes"
+        )
+    if settings.min_side_px**2 > settings.max_pixels:
+        raise SettingsError(
+            f"min_side_px = {settings.min_side_px} leaves no image within max_pixels = {settings.max_pixels}"
+        )
+
+
+def _check_s3(settings: Settings) -> None:
+    for store in settings.stores():
+        where = f"s3 settings for buckets {store.pattern!r}"
+        if (store.access_key_id is None) != (store.secret_access_key is None):
+            raise SettingsError(f"{where}: access_key_id and secret_access_key go together")
+        if store.access_key_id is not None and store.profile is not None:
+            raise SettingsError(f"{where}: use either profile or access_key_id, not both")
+        if store.directory is not None and not store.directory.is_dir():
+            raise SettingsError(f"{where}: directory = {store.directory} is not a folder")
+        if store.ca_bundle is not None and not store.ca_bundle.is_file():
+            raise SettingsError(f"{where}: ca_bundle = {store.ca_bundle}: there is no such file")
+        if store.endpoint_url is not None and not store.endpoint_url.startswith(("http://", "https://")):
+            raise SettingsError(f"{where}: endpoint_url = {store.endpoint_url} must begin with http:// or https://")

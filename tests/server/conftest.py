@@ -1,0 +1,186 @@
+"""Real server processes on free loopback ports, and raw requests to them."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.aws.keys import create_key
+
+STUB = Path(__file__).with_name("stub_server.py")
+HEADERS = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "application/x-amz-json-1.1"}
+
+
+def body(source: bytes = b"source", target: bytes = b"target", **members: Any) -> bytes:
+    """A request's body with inline images."""
+    images = {"SourceImage": source, "TargetImage": target}
+    return json.dumps(
+        {name: {"Bytes": base64.b64encode(image).decode()} for name, image in images.items()} | members
+    ).encode()
+
+
+def s3_body(name: str, bucket: str = "photos-test", version: str | None = None) -> bytes:
+    """A request's body with the same S3Object twice."""
+    reference = {"Bucket": bucket, "Name": name} | ({"Version": version} if version else {})
+    return json.dumps({"SourceImage": {"S3Object": reference}, "TargetImage": {"S3Object": reference}}).encode()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        return str(self.json["__type"])
+
+
+@dataclass
+class Running:
+    """A server process. Its access log and its errors go to files of `folder`."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    url: str = ""
+    port: int = 0
+    connections: list[http.client.HTTPConnection] = field(default_factory=list)
+
+    def connect(self, timeout: float = 10) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        self.connections.append(connection)
+        return connection
+
+    def request(
+        self, data: bytes = b"", headers: dict[str, str] | None = None, method: str = "POST", path: str = "/"
+    ) -> Answer:
+        connection = self.connect()
+        connection.request(method, path, body=data or None, headers=HEADERS if headers is None else headers)
+        answer = read_answer(connection)
+        connection.close()
+        return answer
+
+    def get(self, path: str) -> Answer:
+        return self.request(method="GET", path=path, headers={})
+
+    def wait_ready(self, seconds: float = 10) -> None:
+        wait_for(lambda: self.get("/readyz").status == 200, seconds)
+
+    def log(self) -> list[dict[str, Any]]:
+        """The access log."""
+        return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
+
+    @property
+    def errors(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def read_answer(connection: http.client.HTTPConnection) -> Answer:
+    response = connection.getresponse()
+    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{condition} did not come true in {seconds} s"
+        time.sleep(0.02)
+
+
+Serve = Callable[..., Running]
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Starts servers with the flags given, and ends them all after the module's last test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*flags: str, wait: bool = True, env: dict[str, str] | None = None) -> Running:
+            folder = tmp_path_factory.mktemp("server")
+            environment = {
+                k: v for k, v in os.environ.items() if not k.startswith(("LIKENESS_", "AWS_", "PROMETHEUS_"))
+            }
+            # Nobody's keys, nobody's credentials.
+            environment |= {"XDG_CONFIG_HOME": str(folder), "AWS_EC2_METADATA_DISABLED": "true"} | (env or {})
+            environment |= {
+                "AWS_CONFIG_FILE": str(folder / "none"),
+                "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
+            }
+            command = [sys.executable, str(STUB), "--port", "0", *flags]
+            out = stack.enter_context((folder / "stdout").open("wb"))
+            err = stack.enter_context((folder / "stderr").open("wb"))
+            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder)
+            stack.callback(_end, process)
+            running = Running(process, folder)
+            stack.callback(lambda: [each.close() for each in running.connections])
+            if wait:
+                _await_address(running)
+            return running
+
+        yield start
+
+
+def _await_address(running: Running) -> None:
+    def found() -> bool:
+        assert running.process.poll() is None, running.errors
+        match = re.search(r"listens on (\S+)", running.errors)
+        if match is None:
+            return False
+        running.url = match[1]
+        port = re.search(r":(\d+)", running.url)
+        running.port = int(port[1]) if port else 0
+        return True
+
+    wait_for(found, 15)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Running:
+    """A server with the defaults, for tests that change nothing in it."""
+    running = serve()
+    running.wait_ready()
+    return running
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """A file with one key, which may compare what comes with the request."""
+    path = tmp_path / "keys.json"
+    create_key(path, user="tester")
+    return path
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

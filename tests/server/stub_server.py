@@ -1,0 +1,59 @@
+"""`likeness serve` on an engine that answers by what is written in the source image instead of looking at it.
+
+Everything else is the real server, in a real process: this is for tests of the server, which need no face.
+"""
+
+import sys
+import time
+
+from likeness.cli.serve import main
+from likeness.errors import NoFaceFound, PackNotInstalled
+from likeness.faces import BoundingBox, Comparison, Face, FaceMatch, Landmark, Pose, Quality, QualityFilter, Trace
+from likeness.server.settings import Settings
+
+SIMILARITY = 98.76543
+
+
+def face(left: float) -> Face:
+    return Face(
+        bounding_box=BoundingBox(0.25, 0.5, left, 0.125),
+        confidence=99.5,
+        landmarks=(Landmark("eyeLeft", 0.3123, 0.4567),),
+        pose=Pose(1.0, 2.0, 3.0),
+        quality=Quality(50.0, 60.0),
+    )
+
+
+class StubComparer:
+    """Obeys commands in the source image: `sleep SECONDS`, `no face`, `bug`, `memory`; else it answers."""
+
+    def compare(
+        self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
+    ) -> Comparison:
+        command = bytes(source[:40])
+        if command.startswith(b"sleep "):
+            time.sleep(float(command.split()[1]))
+        if command.startswith(b"no face"):
+            raise NoFaceFound("SourceImage: no face found (largest candidate 22 px)")
+        if command.startswith(b"bug"):
+            raise ZeroDivisionError("a bug")
+        if command.startswith(b"memory"):
+            raise MemoryError
+        trace = Trace(("source photo has 2 faces",), {"decode": 0.001, "detect": 0.002}, 2, 3)
+        match = FaceMatch(SIMILARITY, face(0.25))
+        return Comparison(face(0.5), (match,), (), trace=trace)
+
+    def close(self) -> None:
+        pass
+
+
+def load(settings: Settings, threads: int) -> StubComparer:
+    if settings.pack == "missing":
+        raise PackNotInstalled("pack 'missing' is not installed")
+    if settings.pack == "slow":
+        time.sleep(1.0)
+    return StubComparer()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], load))
