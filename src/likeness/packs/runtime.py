@@ -6,10 +6,12 @@ Measured choices: see `Runtime`.
 import hashlib
 import os
 import platform
-import tempfile
+import struct
 import threading
-from collections.abc import Sequence
+import zlib
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +23,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from likeness.errors import PackDamaged, SettingsError
 
 Device = Literal["cpu", "cuda"]
-_DIGEST_BYTES = 32
+_MAGIC = b"LIKE0001"
+#: Before a kept network: the magic, its length, its CRC-32.
+_HEADER = struct.Struct("<8sQI")
 #: What ONNX Runtime raises for a file that it cannot run; these classes share no base but Exception.
 _ONNX_ERRORS = (
     ort_errors.EPFail,
@@ -72,7 +76,12 @@ class Runtime:
     """How sessions are made.
 
     `threads` are those that one call may use. `optimised` is the folder for prepared networks, None to prepare at each
-    start.
+    start. Chosen by measuring (benchmarks/runtime.py prints it again):
+
+    - Threads do not spin while they wait: with two threads on busy cores spinning cost 50 ms of processor time a
+      detection of 640×480 instead of 33, and gained nothing.
+    - The arena stays on, its memory pattern off: a pattern is kept for every input size, and detectors see many.
+    - A network that ONNX Runtime has already optimised opens in half the time.
     """
 
     threads: int
@@ -80,41 +89,67 @@ class Runtime:
     optimised: Path | None = None
 
     def open(self, file: Path, sha256: str) -> OnnxNetwork:
-        """The network in `file`, whose verified SHA-256 is given. PackDamaged when ONNX Runtime cannot read it,
-        SettingsError for a device that is not there."""
-        try:
-            return OnnxNetwork(self._session(file, sha256), file)
-        except _ONNX_ERRORS as error:
-            reason = str(error).splitlines()[0]
-            raise PackDamaged(
-                f"{file} is not a network that ONNX Runtime {onnxruntime.__version__} can run: {reason}"
-            ) from error
-
-    def _session(self, file: Path, sha256: str) -> Any:
-        if self.device == "cuda":
-            return onnxruntime.InferenceSession(str(file), self._options(), providers=_cuda_providers())
-        if self.optimised is None:
-            return onnxruntime.InferenceSession(str(file), self._options(), providers=["CPUExecutionProvider"])
-        kept = self.optimised / f"{sha256[:24]}-{_processor_key()}.bin"
-        model = _read_kept(kept)
-        if model is None:
-            model = self._optimise(file, kept)
-        options = self._options()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-    def _optimise(self, file: Path, kept: Path) -> bytes:
-        """Lets ONNX Runtime optimise the network once and keeps the result; another process may do the same at the same
-        time.
+        """The network in `file`, whose SHA-256 has been checked. PackDamaged when ONNX Runtime cannot read it,
+        SettingsError for a device that is not there.
         """
-        with tempfile.TemporaryDirectory(prefix="likeness-") as folder:
+        try:
+            session = self._cuda_session(file) if self.device == "cuda" else self._cpu_session(file, sha256)
+        except _ONNX_ERRORS as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise PackDamaged(
+                f"{file} is not a network that ONNX Runtime {onnxruntime.__version__} can run ({reason}); "
+                "get the pack again, or one made for this version"
+            ) from error
+        return OnnxNetwork(session, file)
+
+    def _cuda_session(self, file: Path) -> Any:
+        missing = SettingsError(
+            "the device cuda was asked for, but this ONNX Runtime cannot use it here; install the extra "
+            "`likeness[cuda]` and NVIDIA's driver, or use the device cpu"
+        )
+        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+            raise missing
+        providers = [("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}), "CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(str(file), self._options(), providers=providers)
+        # Without the driver ONNX Runtime only writes a warning and goes on with the processor.
+        if "CUDAExecutionProvider" not in session.get_providers():
+            raise missing
+        return session
+
+    def _cpu_session(self, file: Path, sha256: str) -> Any:
+        if self.optimised is None:
+            return self._session(str(file), self._options())
+        kept = self.optimised / f"{sha256[:24]}-{_processor_key()}"
+        model = _read_kept(kept)
+        if model is not None:
             options = self._options()
-            options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
-            options.add_session_config_entry("session.save_model_format", "ONNX")
-            onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-            model = (Path(folder) / "optimised.onnx").read_bytes()
-        _keep(kept, model)
-        return model
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            try:
+                return self._session(model, options)
+            except _ONNX_ERRORS:
+                kept.unlink(missing_ok=True)
+        return self._optimise(file, kept)
+
+    def _optimise(self, file: Path, kept: Path) -> Any:
+        """The network optimised now, and kept for the next time; several processes may do this at once."""
+        temporary = kept.with_name(f".{kept.name}.{os.getpid()}.{threading.get_ident()}")
+        options = self._options()
+        options.optimized_model_filepath = str(temporary)
+        options.add_session_config_entry("session.save_model_format", "ONNX")
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            session = self._session(str(file), options)
+            _keep(kept, temporary)
+            return session
+        except (OSError, *_ONNX_ERRORS):
+            # The folder cannot be written, or the network is bad; only the second is an error, and it comes again.
+            return self._session(str(file), self._options())
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _session(self, model: str | bytes, options: Any) -> Any:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def _options(self) -> Any:
         options = onnxruntime.SessionOptions()
@@ -128,47 +163,38 @@ class Runtime:
         return options
 
 
-def _cuda_providers() -> Sequence[Any]:
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise SettingsError(
-            "the device cuda was asked for, but this ONNX Runtime has no CUDA; "
-            "install the extra `likeness[cuda]`, or use the device cpu"
-        )
-    return [("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})]
-
-
 def _read_kept(path: Path) -> bytes | None:
-    """The network kept in `path`, None when there is none or it is not what was written."""
+    """The network kept in `path`, None when there is none or it is not what was written.
+
+    The checksum guards against accidents; whoever can write here can write everywhere in the cache.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+            model = file.read()
     except OSError:
         return None
-    digest, model = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return model if hashlib.sha256(model).digest() == digest else None
+    intact = len(header) == _HEADER.size and _HEADER.unpack(header) == (_MAGIC, len(model), zlib.crc32(model))
+    return model if intact else None
 
 
-def _keep(path: Path, model: bytes) -> None:
-    """Writes the network and its digest, whole or not at all. A cache folder that cannot be written costs only time."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(hashlib.sha256(model).digest() + model)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+def _keep(path: Path, written: Path) -> None:
+    """Moves the network in `written` to `path`, with its checksum; OSError when the disk does not take it."""
+    model = written.read_bytes()
+    with written.open("wb") as file:
+        file.write(_HEADER.pack(_MAGIC, len(model), zlib.crc32(model)))
+        file.write(model)
+    os.replace(written, path)
 
 
+@cache
 def _processor_key() -> str:
-    """Short digest of everything that a prepared network depends on: ONNX Runtime's version and the processor's
-    abilities.
-    """
+    """Short digest of what a prepared network depends on: ONNX Runtime's version and the processor's abilities."""
     features = platform.machine()
     try:
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
-            if line.startswith(("flags", "Features", "model name")):
-                features += line
-                if line.startswith(("flags", "Features")):
-                    break
+        # The first processor stands for all; the whole file takes long on large machines.
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            features += file.read(8192).partition("\n\n")[0].partition("flags")[2].partition("\n")[0]
     except OSError:
         features += platform.processor()
     return hashlib.sha256(f"{onnxruntime.__version__} {features}".encode()).hexdigest()[:16]

@@ -30,19 +30,14 @@ class Web:
     _managers: dict[tuple[str, bool], urllib3.PoolManager] = field(default_factory=dict)
 
     @contextmanager
-    def open(
-        self, url: str, *, accept: str = "*/*", start: int = 0, validator: str = ""
-    ) -> Iterator[urllib3.BaseHTTPResponse]:
+    def open(self, url: str, *, accept: str = "*/*", start: int = 0) -> Iterator[urllib3.BaseHTTPResponse]:
         """The streamed answer to a GET of `url` (any status below 500 but 429), closed at the end.
 
-        `start` asks for the bytes from there on, if the file still has the `validator` (an ETag or date of an earlier
-        answer).
+        `start` asks for the bytes from there on.
         """
         headers = {"User-Agent": "likeness", "Accept": accept, "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-            if validator:
-                headers["If-Range"] = validator
         plain, credentials = split_credentials(url)
         credentials = credentials or self._credentials_for(plain)
         if credentials:

