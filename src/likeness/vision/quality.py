@@ -1,0 +1,158 @@
+"""How well a face can be seen: brightness, sharpness, and what each quality filter asks of a face.
+
+Sharpness is a mean spatial frequency: the energy of the face's Laplacian over the energy of its gradient, which is
+the mean of the squared frequency under the gradient's spectrum. A Gaussian blur weighs that spectrum with a falling
+function of frequency, so the mean cannot rise; a change of gain divides out; slow shading counts for little. A slight
+smoothing before it keeps sensor noise and the rounding to bytes from counting as detail. It is taken at one size of
+face, so that a large photo is not called blurred for being large, and a face that is smaller than that is measured as
+it is and its frequencies are counted at the size it would be enlarged to: enlarging adds no detail.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from likeness.faces import Pose, Quality, QualityFilter
+
+#: ITU-R BT.601 luma of R, G, B.
+_LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+#: The width of the service's box at which sharpness is taken: about the detail that embedders see (a 150 px chip has
+#: 123 px of it).
+_FACE_WIDTH_PX = 112.0
+_FACE_HEIGHT_PER_WIDTH = 1.385
+#: Brightness is 100 (luma / 255)^0.66: so the median face of lfw-dev has 67, next to the 65.3 of the page's sample.
+_BRIGHTNESS_EXPONENT = 0.66
+#: Sharpness is 100 f^4 / (f^4 + 0.22^4) of the mean squared frequency f: crisp portraits have f of 0.5 to 0.75, a 51
+#: px face enlarged from half its size has 0.06 to 0.10 and gets the 1 to 4 of the service's example (section 5.6).
+_MIDDLE_FREQUENCY, _STEEPNESS = 0.22, 4
+#: The gradient energy (squared grey levels) under which a face is too faint to judge: without it, the rounding of
+#: near-black faces would be read as detail.
+_FAINT_ENERGY = 2.0
+#: Rounding each channel to bytes adds white noise; what of it passes the smoothing into the Laplacian's and the
+#: gradient's energy (integrals of the filters' squared responses), with half as much again for the rounding of
+#: whoever blurred or darkened the photo.
+_ROUNDING_VARIANCE = 1.5 * float((_LUMA**2).sum()) / 12.0
+_LAPLACIAN_NOISE, _GRADIENT_NOISE = 0.40625, 0.1875
+_SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityBar:
+    """What a filter asks of a face. Every limit is inclusive.
+
+    `face_width_px` is the width of the service's box in px of the photo; `sharpness`, `brightness` and `confidence`
+    are 0 to 100; `yaw_deg` and `pitch_deg` bound the size of either angle. Roll is free: faces are turned upright
+    before they are compared.
+    """
+
+    face_width_px: float
+    sharpness: float
+    brightness: float
+    yaw_deg: float
+    pitch_deg: float
+    confidence: float
+
+    def passes(self, quality: Quality, pose: Pose, *, face_width_px: float, confidence: float) -> bool:
+        """Whether a face with these measurements is good enough."""
+        return (
+            face_width_px >= self.face_width_px
+            and quality.sharpness >= self.sharpness
+            and quality.brightness >= self.brightness
+            and abs(pose.yaw) <= self.yaw_deg
+            and abs(pose.pitch) <= self.pitch_deg
+            and confidence >= self.confidence
+        )
+
+    def tighter_than(self, other: "QualityBar") -> bool:
+        """Whether every limit of this bar is strictly tighter than `other`'s."""
+        upper = ("yaw_deg", "pitch_deg")
+        return all(
+            getattr(self, limit.name) < getattr(other, limit.name)
+            if limit.name in upper
+            else getattr(self, limit.name) > getattr(other, limit.name)
+            for limit in fields(self)
+        )
+
+
+#: The bars where a pack's manifest names none. AUTO drops only what is hardly a face; HIGH keeps what a passport
+#: office would. `python benchmarks/attributes.py quality` prints what each does to the error rates.
+DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
+    "AUTO": QualityBar(face_width_px=20, sharpness=0.05, brightness=8, yaw_deg=75, pitch_deg=60, confidence=50),
+    "LOW": QualityBar(face_width_px=30, sharpness=0.5, brightness=15, yaw_deg=60, pitch_deg=45, confidence=75),
+    "MEDIUM": QualityBar(face_width_px=45, sharpness=8, brightness=22, yaw_deg=45, pitch_deg=35, confidence=90),
+    "HIGH": QualityBar(face_width_px=60, sharpness=40, brightness=30, yaw_deg=30, pitch_deg=25, confidence=99),
+}
+
+
+def bar_for(
+    quality_filter: QualityFilter, bars: Mapping[QualityFilter, QualityBar] = DEFAULT_BARS
+) -> QualityBar | None:
+    """The bar of a filter; None for NONE, which lets every face pass."""
+    return None if quality_filter == "NONE" else bars[quality_filter]
+
+
+def measure_quality(pixels: NDArray[np.uint8], boxes: ArrayLike) -> list[Quality]:
+    """The quality of each face. `pixels` is (height, width, 3) uint8 RGB, `boxes` (N, 4) px x1, y1, x2, y2 as the
+    service draws them.
+
+    Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
+    """
+    return [_measure(pixels, box) for box in np.asarray(boxes, dtype=np.float64).reshape(-1, 4)]
+
+
+def _measure(pixels: NDArray[np.uint8], box: NDArray[np.float64]) -> Quality:
+    height_px, width_px = pixels.shape[:2]
+    left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(box[2:]), (width_px, height_px)).astype(int)
+    if right <= left or bottom <= top:
+        return Quality(brightness=0.0, sharpness=0.0)
+    region = np.ascontiguousarray(pixels[top:bottom, left:right])
+    # A rolled face's box is wider for its height; the area tells the face's size all the same.
+    face_width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / _FACE_HEIGHT_PER_WIDTH))
+    shrink = min(1.0, _FACE_WIDTH_PX / face_width_px)
+    if shrink < 1.0:
+        size = (max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink)))
+        region = np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    luma = region.astype(np.float32) @ _LUMA
+    radii = _squared_radii(luma.shape, box - (left, top, left, top), (right - left, bottom - top))
+    enlarged = _FACE_WIDTH_PX / (face_width_px * shrink)
+    return Quality(
+        brightness=_brightness(luma, np.clip((0.5 - radii) / 0.2, 0.0, 1.0)),
+        sharpness=_sharpness(luma, np.clip((0.85 - radii) / 0.3, 0.0, 1.0), enlarged),
+    )
+
+
+def _squared_radii(shape: tuple[int, ...], box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float32]:
+    """For each pixel of a region reduced to `shape`: the squared distance from the box's middle, 1 on the ellipse
+    that the box holds.
+    """
+    axes = []
+    for count, low, high, length_px in zip(shape[::-1], box[:2], box[2:], size_px, strict=True):
+        places_px = (np.arange(count) + 0.5) * (length_px / count)
+        axes.append(((places_px - (low + high) / 2) / (high - low) * 2) ** 2)
+    return np.asarray(axes[0][np.newaxis] + axes[1][:, np.newaxis], dtype=np.float32)
+
+
+def _brightness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    total = float(weights.sum())
+    mean = float((weights * luma).sum()) / total if total > 0 else float(luma.mean())
+    return float(100.0 * np.clip(mean / 255.0, 0.0, 1.0) ** _BRIGHTNESS_EXPONENT)
+
+
+def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32], enlarged: float) -> float:
+    """`enlarged`, at least 1, is what `luma` lacks in size."""
+    total = float(weights.sum())
+    if total <= 0:
+        return 0.0
+    smooth = cv2.sepFilter2D(luma, -1, _SMOOTHING, _SMOOTHING, borderType=cv2.BORDER_REFLECT_101)
+    padded = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
+    right, below = padded[1:-1, 2:] - smooth, padded[2:, 1:-1] - smooth
+    laplacian = right + below + padded[1:-1, :-2] + padded[:-2, 1:-1] - 2 * smooth
+    curving = max(float((weights * laplacian**2).sum()) / total - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE, 0.0)
+    rising = max(float((weights * (right**2 + below**2)).sum()) / total - _GRADIENT_NOISE * _ROUNDING_VARIANCE, 0.0)
+    frequency = curving / (rising + _FAINT_ENERGY) / enlarged**2
+    powered = frequency**_STEEPNESS
+    return 100.0 * powered / (powered + _MIDDLE_FREQUENCY**_STEEPNESS)
