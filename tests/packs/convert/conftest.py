@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from likeness.packs.artifacts import fetch, read_member, sha256_of
+from likeness.packs.archives import read_member
+from likeness.packs.artifacts import fetch, sha256_of
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
