@@ -28,9 +28,6 @@ CROP_TEMPLATE: NDArray[np.float64] = np.array(
 _CROP_PER_DETECTED_SIDE = 1.386
 _CROP_PER_MESH_SIDE = 1.5
 
-#: Crops in one run of the network: a bound on memory, past which a larger batch is no faster.
-_BATCH = 16
-
 #: A mesh under this presence (MediaPipe's own bar) is none.
 LEAST_PRESENCE = 0.5
 #: Nor is one whose five landmarks lie farther from the detector's than this, mean distance over the crop's side.
@@ -58,8 +55,8 @@ class FaceMesh:
 class Mesh:
     """Fits the mesh to faces that a detector found.
 
-    `network` takes (V, 3, 192, 192) float32 RGB, 0 to 1, and answers the points, (V, 1404) in px of the crop, and the
-    presence, (V, 1), as a logit. Without `refine` the crop is taken from the detector alone: a third of the work
+    `network` takes (1, 3, 192, 192) float32 RGB, 0 to 1, and answers the points, (1, 1404) in px of the crop, and the
+    presence, (1, 1), as a logit. Without `refine` the crop is taken from the detector alone: a third of the work
     less, the mesh half as steady.
     """
 
@@ -94,22 +91,28 @@ class Mesh:
     def _run(
         self, pixels: NDArray[np.uint8], transforms: Sequence[NDArray[np.float64]], *, mirrored: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Meshes (N, 468, 3) in px of the photo and presences (N,) for the crops that `transforms` cut, each with its
-        mirror if asked.
+        """Meshes (N, 468, 3) in px of the photo and presences (N,) for the crops that `transforms` cut; if `mirrored`,
+        means over each crop and its mirror image.
+
+        Each view is run by itself: on a processor that is faster than any batch (measured: 1.0 ms a crop, 1.6 ms in
+        batches of 16), and a face has the same mesh in every company, to the last bit.
         """
-        views = 2 if mirrored else 1
-        on_crop, presences = [], []
-        for start in range(0, len(transforms), _BATCH // views):
-            crops = [warp_chip(pixels, each, CROP_SIZE_PX) for each in transforms[start : start + _BATCH // views]]
-            fed = np.stack([crop[:, :: 1 - 2 * view] for crop in crops for view in range(views)])
-            outputs = self._network(np.ascontiguousarray(fed.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255))
-            on_crop.append(np.asarray(outputs[0], dtype=np.float64).reshape(-1, views, MESH_POINTS, 3))
-            presences.append(_sigmoid(np.asarray(outputs[1], dtype=np.float64).reshape(-1, views)))
-        meshes = np.concatenate(on_crop)
-        if mirrored:
-            reflected = meshes[:, 1, MIRROR] * (-1, 1, 1) + (CROP_SIZE_PX, 0, 0)
-            meshes = np.stack([meshes[:, 0], reflected], axis=1)
-        return _to_photo(meshes.mean(axis=1), transforms), np.concatenate(presences).mean(axis=1)
+        meshes, presences = np.empty((len(transforms), MESH_POINTS, 3)), np.empty(len(transforms))
+        for place, transform in enumerate(transforms):
+            crop = warp_chip(pixels, transform, CROP_SIZE_PX)
+            meshes[place], presences[place] = self._look(crop)
+            if mirrored:
+                mesh, presence = self._look(crop[:, ::-1])
+                meshes[place] = (meshes[place] + mesh[MIRROR] * (-1, 1, 1) + (CROP_SIZE_PX, 0, 0)) / 2
+                presences[place] = (presences[place] + presence) / 2
+        return _to_photo(meshes, transforms), presences
+
+    def _look(self, crop: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float]:
+        """The mesh (468, 3) in px of the crop, and the presence, of one crop (192, 192, 3) uint8 RGB."""
+        fed = np.ascontiguousarray(crop.transpose(2, 0, 1)[np.newaxis], dtype=np.float32) * np.float32(1 / 255)
+        points, presence = self._network(fed)
+        logit = float(np.clip(presence.ravel()[0], -60.0, 60.0))
+        return points.reshape(MESH_POINTS, 3).astype(np.float64), 1.0 / (1.0 + np.exp(-logit))
 
 
 def five_landmarks(meshes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -179,7 +182,3 @@ def _to_photo(meshes: NDArray[np.float64], transforms: Sequence[NDArray[np.float
     flat = meshes[..., :2] - 0.5 - matrices[:, np.newaxis, :, 2]
     in_photo = np.einsum("nij,npj->npi", np.linalg.inv(matrices[:, :, :2]), flat)
     return np.concatenate([in_photo, meshes[..., 2:] / scales[:, np.newaxis, np.newaxis]], axis=2)
-
-
-def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0))))
