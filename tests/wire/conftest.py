@@ -62,7 +62,6 @@ class Server:
             "AWS_CONFIG_FILE": str(self.folder / "none"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.folder / "none"),
             "AWS_PAGER": "",
-            "AWS_MAX_ATTEMPTS": "1",
         }
 
 
