@@ -17,8 +17,8 @@ SIMILARITY = 98.76543
 def face(left: float) -> Face:
     return Face(
         bounding_box=BoundingBox(0.25, 0.5, left, 0.125),
-        confidence=99.5,
-        landmarks=(Landmark("eyeLeft", 0.3123, 0.4567),),
+        confidence=99.512345,
+        landmarks=(Landmark("eyeLeft", 0.312345, 0.456789),),
         pose=Pose(1.0, 2.0, 3.0),
         quality=Quality(50.0, 60.0),
     )

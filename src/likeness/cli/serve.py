@@ -41,21 +41,26 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="likeness serve",
-        description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the file, "
-        "and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
+        description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the "
+        "file, and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
         allow_abbrev=False,
     )
-    parser.add_argument("--check", action="store_true", help="print the settings in force, where each is set, and end")
+    parser.add_argument("--check", action="store_true", help="print what is in force and where it is set, and end")
     add_flags(parser)
     return parser
 
 
 def _serve(settings: Settings, load: Load) -> int:
-    logs.set_up()
-    leave_on_signals()
     listener = listen(settings)
-    print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
-    return run(settings, listener, load)
+    try:
+        logs.set_up()
+        leave_on_signals()
+        print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
+        return run(settings, listener, load)
+    finally:
+        listener.close()
+        if settings.unix_socket is not None:
+            settings.unix_socket.unlink(missing_ok=True)
 
 
 def _greeting(settings: Settings, address: str) -> str:

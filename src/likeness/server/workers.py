@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from likeness.errors import SettingsError
 from likeness.server import metrics
 from likeness.server.loader import Load, load_comparer
 from likeness.server.rates import Rates
@@ -42,19 +43,14 @@ def run(settings: Settings, listener: socket.socket, load: Load = load_comparer)
     """Serves on `listener` until SIGTERM or SIGINT; returns the exit code, 0 when all ended well."""
     rates = Rates(settings.rate_per_second, settings.rate_burst, settings.rates)
     shares = thread_shares(settings.threads or thread_budget(), settings.workers)
-    try:
-        if settings.workers == 1:
-            return _work(settings, listener, load, shares[0], rates)
-        return Supervisor(listener, shares, lambda share: _work(settings, listener, load, share, rates)).run(
-            grace_seconds=settings.grace_seconds + _SPARE_SECONDS
-        )
-    finally:
-        if settings.unix_socket is not None:
-            settings.unix_socket.unlink(missing_ok=True)
+    if settings.workers == 1:
+        return _work(settings, listener, load, shares[0], rates)
+    supervisor = Supervisor(listener, shares, lambda share: _work(settings, listener, load, share, rates))
+    return supervisor.run(grace_seconds=settings.grace_seconds + _SPARE_SECONDS)
 
 
 def leave_on_signals() -> None:
-    """Until there is a server that would have to finish something, SIGTERM and SIGINT simply end the process, with 0."""
+    """Until there is a server that has something to finish, SIGTERM and SIGINT simply end the process, with 0."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -134,6 +130,9 @@ class Supervisor:
             code = self.work(threads)
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else DONE
+        except SettingsError as error:
+            _log.error("%s", error)
+            code = CANNOT_START
         except Exception:  # noqa: BLE001 - the edge of the process
             _log.exception("worker %d failed", os.getpid())
         finally:

@@ -1,0 +1,252 @@
+"""Start, end and everything between: signals, workers, sockets, TLS, and settings that are refused."""
+
+import http.client
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from likeness.cli.serve import main
+from likeness.threads import thread_budget
+
+from .conftest import HEADERS, STUB, Running, Serve, body, read_answer, wait_for
+
+needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
+
+
+def refused(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and standard error of a server that does not start."""
+    environment = os.environ | {"XDG_CONFIG_HOME": "/nonexistent"} | (env or {})
+    done = subprocess.run(
+        [sys.executable, str(STUB), *flags], capture_output=True, text=True, env=environment, timeout=20
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_finishes_what_runs_refuses_what_is_new_and_exits_0(serve: Serve, number: signal.Signals) -> None:
+    server = serve()
+    server.wait_ready()
+    idle = server.connect()
+    idle.request("GET", "/healthz")
+    read_answer(idle)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.request, body(b"sleep 1"))
+        time.sleep(0.2)
+        server.process.send_signal(number)
+        time.sleep(0.4)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port), timeout=1)
+        assert running.result().status == 200
+    assert server.process.wait(5) == 0
+
+
+def test_the_grace_period_ends(serve: Serve) -> None:
+    server = serve("--grace-seconds", "0.3")
+    server.wait_ready()
+    connection = server.connect()
+    connection.request("POST", "/", body(b"sleep 30"), HEADERS)
+    time.sleep(0.2)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 2
+    assert "1 comparisons unfinished" in server.errors
+
+
+def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:
+    server = serve("--pack", "slow")
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 1.5
+
+
+@needs_two_processors
+def test_workers_share_the_port_and_the_metrics(serve: Serve) -> None:
+    server = serve("--workers", "2")
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: server.request(body(b"sleep 0.02")), range(40)))
+    assert [answer.status for answer in answers] == [200] * 40
+    counted = b'likeness_cloudwatch_total{metric="SuccessfulRequestCount",operation="CompareFaces"} 40.0'
+    assert all(counted in server.get("/metrics").body for _ in range(4))
+    assert len(children(server)) == 2
+    assert server.stop() == 0
+    assert all(not Path(f"/proc/{pid}").exists() for pid in children(server))
+
+
+@needs_two_processors
+def test_a_worker_that_dies_is_replaced_and_its_counts_stay(serve: Serve) -> None:
+    server = serve("--workers", "2")
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    assert server.request(body()).status == 200
+    first = children(server)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(children(server)) == 2 and not set(children(server)) & set(first))
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    assert b'metric="SuccessfulRequestCount",operation="CompareFaces"} 1.0' in server.get("/metrics").body
+    assert server.errors.count("a new one starts") == 2
+    assert server.request(body()).status == 200
+
+
+@needs_two_processors
+def test_workers_do_not_outlive_their_supervisor(serve: Serve) -> None:
+    server = serve("--workers", "2")
+    server.wait_ready()
+    workers = children(server)
+    server.process.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5)
+
+
+@needs_two_processors
+def test_workers_finish_what_runs(serve: Serve) -> None:
+    server = serve("--workers", "2")
+    server.wait_ready()
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(server.request, body(b"sleep 0.8")) for _ in range(2)]
+        time.sleep(0.3)
+        assert server.stop() == 0
+        assert [each.result().status for each in running] == [200, 200]
+
+
+@needs_two_processors
+def test_a_rate_holds_for_all_workers_together(serve: Serve) -> None:
+    server = serve(*["--workers", "2", "--rate-per-second", "0.001", "--rate-burst", "10"])
+    server.wait_ready()
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: server.request(body(b"sleep 0.01")).status, range(30)))
+    assert sorted(statuses) == [200] * 10 + [400] * 20
+
+
+def children(server: Running) -> list[int]:
+    path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])
+def test_a_pack_that_is_missing_ends_the_server_and_says_so(serve: Serve, workers: str) -> None:
+    server = serve("--pack", "missing", "--workers", workers, wait=False)
+    assert server.process.wait(10) == 78
+    assert "pack 'missing' is not installed" in server.errors
+    assert "Traceback" not in server.errors
+
+
+def test_sighup_opens_the_log_again(serve: Serve) -> None:
+    server = serve("--access-log", "access.jsonl")
+    log = server.folder / "access.jsonl"
+    server.request(body())
+    log.rename(server.folder / "rotated.jsonl")
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(log.exists)
+    server.request(body())
+    assert [len(each.read_text().splitlines()) for each in (log, server.folder / "rotated.jsonl")] == [1, 1]
+
+
+def test_a_full_disk_costs_the_line_and_not_the_request(serve: Serve) -> None:
+    server = serve("--access-log", "/dev/full")
+    assert [server.request(body()).status for _ in range(3)] == [200, 200, 200]
+    wait_for(lambda: "No space left" in server.errors)
+    assert server.errors.count("No space left") == 1
+
+
+def test_a_unix_socket(serve: Serve) -> None:
+    server = serve("--unix-socket", "likeness.sock", "--unix-socket-mode", "600")
+    path = server.folder / "likeness.sock"
+    assert path.stat().st_mode & 0o777 == 0o600
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(path))
+    connection.request("POST", "/", body(), HEADERS)
+    assert read_answer(connection).status == 200
+    connection.close()
+    code, text = refused("--unix-socket", str(path))
+    assert (code, "another server listens" in text) == (252, True)
+    server.process.kill()
+    server.process.wait()
+    assert path.exists()  # left behind by the kill, and no hindrance
+    again = serve("--unix-socket", str(path))
+    assert again.stop() == 0
+    assert not path.exists()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost, signed by itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
+    cert, key = certificate
+    server = serve("--tls-certificate", str(cert), "--tls-key", str(key))
+    assert server.url.startswith("https://")
+    context = ssl.create_default_context(cafile=str(cert))
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=5)
+    connection.request("POST", "/", body(b"x" * 1_000_000), HEADERS)
+    assert read_answer(connection).status == 200
+    connection.close()
+
+
+def test_listening_for_others_needs_keys_or_insistence(serve: Serve) -> None:
+    code, text = refused("--host", "0.0.0.0", "--port", "0")
+    assert code == 252
+    assert "likeness keys create" in text
+    assert "auth = none" in text
+    assert serve("--host", "0.0.0.0", "--auth", "none").stop() == 0
+
+
+def test_refusals_at_the_start_name_the_setting(
+    server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("no certificate")
+    for flags, expected in {
+        ("--port", str(server.port)): f"port {server.port}: Address already in use",
+        ("--host", "no.such.host.invalid", "--auth", "none"): "no.such.host.invalid is no address",
+        ("--prot", "1"): "did you mean --port?",
+        ("--workers", "999"): "workers = 999",
+        ("--tls-key", "k"): "tls_certificate is missing",
+        ("--tls-certificate", str(garbage), "--tls-key", str(garbage)): "cannot be used",
+        ("--auth", "sigv4"): "likeness keys create",
+        ("--config", "/nonexistent.toml"): "/nonexistent.toml cannot be read",
+    }.items():
+        assert main(["--port", "0", *flags]) == 252, flags
+        assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("workers", "code"), [("1", 252), pytest.param("2", 78, marks=needs_two_processors)])
+def test_a_log_that_cannot_be_written_ends_the_server(workers: str, code: int) -> None:
+    ended, text = refused("--port", "0", "--access-log", "/nonexistent/log", "--workers", workers)
+    assert (ended, "log file /nonexistent/log cannot be written" in text) == (code, True)
+
+
+def test_check_prints_what_is_in_force_and_hides_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "likeness.toml"
+    file.write_text('port = 9000\nmax_faces = 50\n[s3]\naccess_key_id = "AKID"\nsecret_access_key = "hush-hush"\n')
+    done = subprocess.run(
+        [sys.executable, str(STUB), "--check", "--config", str(file), "--max-faces", "20"],
+        env=os.environ | {"LIKENESS_PORT": "9001", "LIKENESS_MAX_FACES": "30"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
+    assert done.returncode == 0, done.stderr
+    assert rows["port"] == ["9001", "LIKENESS_PORT"]
+    assert rows["max_faces"] == ["20", "--max-faces"]
+    assert rows["s3.access_key_id"] == ["AKID", "file", str(file)]
+    assert rows["s3.secret_access_key"][0] == "********"
+    assert rows["min_side_px"] == ["80", "default"]
+    assert "hush" not in done.stdout + done.stderr
