@@ -1,1 +1,93 @@
-"""Likeness: CompareFaces that you run yourself."""
+"""CompareFaces that you run yourself.
+
+    import likeness
+
+    comparison = likeness.compare_faces("source.jpg", "target.jpg", similarity_threshold=90)
+    comparison.matches[0].similarity        # 0 to 100, calibrated to a measured false match rate
+    comparison.to_dict()                    # the JSON of AWS Rekognition's CompareFaces
+
+`Comparer` is the same engine kept warm, for more than one comparison; `client` has the signature of boto3's
+`compare_faces` on the engine in this process. What can go wrong is in `likeness.errors`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from likeness import errors
+
+if TYPE_CHECKING:
+    from likeness.comparer import Comparer, ComparerSettings, Photo, SourceFace
+    from likeness.faces import Comparison, Face, FaceMatch, QualityFilter
+    from likeness.inprocess import client
+
+__all__ = [
+    "Comparer",
+    "ComparerSettings",
+    "Comparison",
+    "Face",
+    "FaceMatch",
+    "Photo",
+    "QualityFilter",
+    "SourceFace",
+    "client",
+    "compare_faces",
+    "errors",
+]
+__version__ = "0.1.0"
+
+#: Where the public names live. They are imported when first used, so that `likeness --version` loads no engine.
+_HOMES = {
+    "Comparer": "likeness.comparer",
+    "ComparerSettings": "likeness.comparer",
+    "Photo": "likeness.comparer",
+    "SourceFace": "likeness.comparer",
+    "Comparison": "likeness.faces",
+    "Face": "likeness.faces",
+    "FaceMatch": "likeness.faces",
+    "QualityFilter": "likeness.faces",
+    "client": "likeness.inprocess",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'likeness' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def compare_faces(
+    source: "Photo",
+    target: "Photo",
+    similarity_threshold: float = 80.0,
+    quality_filter: "QualityFilter" = "NONE",
+) -> "Comparison":
+    """Compares the largest face of `source` with the (at most 100) largest faces of `target`.
+
+    Each photo is a path, the bytes of a JPEG or PNG file, or an array of upright RGB pixels (height, width, 3), uint8.
+    `similarity_threshold`, 0 to 100, divides matches from unmatched faces; `quality_filter` is NONE, AUTO, LOW,
+    MEDIUM or HIGH. The first call in a process loads the networks (and installs them, if they are missing); later
+    calls are as fast as a `Comparer`'s.
+
+    >>> import likeness
+    >>> from likeness import packs
+    >>> photos = packs.samples()
+    >>> comparison = likeness.compare_faces(photos["obama.jpg"], photos["obama2.jpg"])
+    >>> comparison.matches[0].similarity > 80
+    True
+    >>> [landmark.type for landmark in comparison.matches[0].face.landmarks]
+    ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose']
+
+    Raises `likeness.errors.RequestError` (NoFaceFound, ImageTooSmall, ImageTooLarge, InvalidImageFormat,
+    InvalidParameter) for what the service would refuse, and `likeness.errors.PackError` when the networks cannot be
+    had.
+    """
+    from likeness.comparer import warm_comparer
+
+    return warm_comparer().compare(
+        source, target, similarity_threshold=similarity_threshold, quality_filter=quality_filter
+    )

@@ -1,14 +1,27 @@
-"""Two photos in, one Comparison out: the only pipeline there is."""
+"""Two photos in, one Comparison out: the only pipeline there is.
 
-from collections.abc import Sequence
+bytes → upright pixels → faces → landmarks, pose, quality → quality filter → chips → vectors → scores → Similarity
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
-from typing import Any, Literal, Self
+from threading import Lock
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.faces import Comparison, QualityFilter
+from likeness.analysis import PhotoAnalysis, Stopwatch, analyse, as_face, embed, faces_with_attributes
+from likeness.engine import Engine
+from likeness.errors import InvalidParameter, NoFaceFound
+from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
+from likeness.image import ImageLimits, open_image
+from likeness.threads import thread_budget
+from likeness.vision.calibration import Calibration
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -16,7 +29,12 @@ Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class ComparerSettings:
-    """What of the behaviour can be chosen; the defaults are those of decisions 1, 3, 4, 9, 10, 14."""
+    """What of the behaviour can be chosen; the defaults are those of decisions 1, 3, 4, 9, 10 and 14.
+
+    `target_without_faces`: an error, or an answer with two empty lists. `face_attributes`: "all" that the page lists,
+    or the "default" that the service sends. `orientation_correction`: "estimate" says how a photo without EXIF
+    orientation was turned. `search_rotations`: look at the other right angles where the upright photo shows no face.
+    """
 
     target_without_faces: Literal["error", "empty"] = "error"
     face_attributes: Literal["all", "default"] = "all"
@@ -27,9 +45,38 @@ class ComparerSettings:
     max_pixels: int = 100_000_000
     max_bytes: int = 15 * 1024 * 1024
 
+    @property
+    def limits(self) -> ImageLimits:
+        """The limits that a photo is held to before it is decoded."""
+        return ImageLimits(min_side_px=self.min_side_px, max_pixels=self.max_pixels, max_bytes=self.max_bytes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceFace:
+    """The largest face of a source photo, ready to be compared with any number of target photos.
+
+    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32 of unit length. Made by
+    `Comparer.prepare`; it holds no pixels.
+    """
+
+    face: Face
+    vector: NDArray[np.float32]
+    orientation_correction: OrientationCorrection | None
+    trace: Trace
+
 
 class Comparer:
-    """A warm engine: loads a model pack once and compares as many photos as asked, from as many threads as asked."""
+    """A warm engine: loads a model pack once and compares as many photos as asked, from as many threads as asked.
+
+        with Comparer() as comparer:
+            comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
+
+    `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
+    processors one comparison may use, by default all that the process may. When the machine has nothing else to do, the
+    two photos of a comparison are worked on at the same time; when several comparisons run, each keeps to its own
+    thread. The same photos always give the same answer. Raises `likeness.errors.PackError` when the pack cannot be
+    used.
+    """
 
     def __init__(
         self,
@@ -37,19 +84,60 @@ class Comparer:
         *,
         settings: ComparerSettings | None = None,
         threads: int | None = None,
-    ) -> None: ...
+    ) -> None:
+        self.settings = settings or ComparerSettings()
+        self.threads = threads or thread_budget()
+        # Both photos are looked at side by side, so one network run gets half of the processors.
+        self._engine = Engine(pack, threads=max(1, (self.threads + 1) // 2))
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="likeness-target")
+        self._running = 0
+        self._counting = Lock()
+
+    @property
+    def calibration(self) -> Calibration:
+        """The error rates behind a Similarity."""
+        return self._engine.calibration
+
+    def warm_up(self) -> None:
+        """Loads every network now instead of at the first comparison."""
+        self._engine.warm_up()
 
     def compare(
         self,
-        source: Photo,
+        source: Photo | SourceFace,
         target: Photo,
         *,
         similarity_threshold: float = 80.0,
         quality_filter: QualityFilter = "NONE",
     ) -> Comparison:
-        raise NotImplementedError
+        """Compares the largest face of `source` with the (at most 100) largest faces of `target`.
 
-    def close(self) -> None: ...
+        Faces with a Similarity of `similarity_threshold` (0 to 100) or more are matches, highest first; the others are
+        unmatched, largest first. Faces that `quality_filter` (NONE, AUTO, LOW, MEDIUM, HIGH) rejects are compared with
+        nothing and appear nowhere. A source made by `prepare` is not looked at again.
+
+        Raises NoFaceFound, ImageTooSmall, ImageTooLarge, InvalidImageFormat, InvalidParameter, all RequestErrors, with
+        the photo named; when both photos are bad, for the source.
+        """
+        _check(similarity_threshold, quality_filter)
+        with self._alone() as alone:
+            if alone and not isinstance(source, SourceFace):
+                beside = self._beside.submit(self._target, target, quality_filter)
+                prepared = self._source(source, quality_filter)
+                seen = beside.result()
+            else:
+                prepared = source if isinstance(source, SourceFace) else self._source(source, quality_filter)
+                seen = self._target(target, quality_filter)
+        return self._judge(prepared, seen, similarity_threshold)
+
+    def prepare(self, source: Photo, *, quality_filter: QualityFilter = "NONE") -> SourceFace:
+        """The largest face of `source`, to be compared with many target photos; raises what `compare` raises."""
+        _check(80.0, quality_filter)
+        return self._source(source, quality_filter)
+
+    def close(self) -> None:
+        """Waits for running work and ends the engine's thread; the comparer cannot be used afterwards."""
+        self._beside.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -57,5 +145,122 @@ class Comparer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether this comparison has the machine to itself, and a second thread to use."""
+        with self._counting:
+            self._running += 1
+            alone = self._running == 1 and self.threads > 1
+        try:
+            yield alone
+        finally:
+            with self._counting:
+                self._running -= 1
 
-_ = (Sequence, Any)
+    def _analyse(
+        self, photo: Photo, name: str, most: int, quality_filter: QualityFilter, watch: Stopwatch
+    ) -> PhotoAnalysis:
+        image = open_image(photo, name=name, limits=self.settings.limits)
+        return analyse(
+            self._engine,
+            image,
+            most=most,
+            search_rotations=self.settings.search_rotations,
+            quality_filter=quality_filter,
+            watch=watch,
+        )
+
+    def _source(self, photo: Photo, quality_filter: QualityFilter) -> SourceFace:
+        watch = Stopwatch()
+        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch)
+        if not analysis.faces:
+            raise _no_face(analysis, quality_filter)
+        notes = analysis.image.notes
+        if analysis.found > 1:
+            notes += (f"{analysis.image.name}: {analysis.found} faces; the largest is compared.",)
+        return SourceFace(
+            face=as_face(analysis.image, analysis.faces[0]),
+            vector=embed(self._engine, analysis.image, analysis.faces, watch)[0],
+            orientation_correction=self._correction(analysis),
+            trace=Trace(notes, watch.seconds, source_faces=analysis.found),
+        )
+
+    def _target(self, photo: Photo, quality_filter: QualityFilter) -> "_TargetFaces":
+        watch = Stopwatch()
+        analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch)
+        if analysis.found == 0 and self.settings.target_without_faces == "error":
+            raise _no_face(analysis, quality_filter)
+        with_attributes = self.settings.face_attributes == "all"
+        return _TargetFaces(
+            faces=faces_with_attributes(self._engine, analysis, with_attributes, watch),
+            vectors=embed(self._engine, analysis.image, analysis.faces, watch),
+            orientation_correction=self._correction(analysis),
+            trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
+        )
+
+    def _correction(self, analysis: PhotoAnalysis) -> OrientationCorrection | None:
+        return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None
+
+    def _judge(self, source: SourceFace, target: "_TargetFaces", similarity_threshold: float) -> Comparison:
+        similarities = self._engine.similarities(source.vector, target.vectors)
+        faces = [FaceMatch(value, face) for value, face in zip(similarities, target.faces, strict=True)]
+        # `faces` is in the order of size; sorting keeps that order among equals (specification section 5.1).
+        matches = sorted((f for f in faces if f.similarity >= similarity_threshold), key=lambda f: -f.similarity)
+        return Comparison(
+            source=source.face,
+            matches=tuple(matches),
+            unmatched=tuple(f for f in faces if f.similarity < similarity_threshold),
+            source_orientation_correction=source.orientation_correction,
+            target_orientation_correction=target.orientation_correction,
+            trace=_both(source.trace, target.trace),
+        )
+
+
+_WARMING = Lock()
+
+
+@cache
+def _one_comparer() -> Comparer:
+    return Comparer()
+
+
+def warm_comparer() -> Comparer:
+    """The comparer on the standard pack that `likeness.compare_faces` keeps for the whole process."""
+    with _WARMING:  # two first calls at once must not load the networks twice
+        return _one_comparer()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _TargetFaces:
+    """The faces of a target photo, largest first, with their vectors (N, D)."""
+
+    faces: list[Face]
+    vectors: NDArray[np.float32]
+    orientation_correction: OrientationCorrection | None
+    trace: Trace
+
+
+def _check(similarity_threshold: float, quality_filter: str) -> None:
+    if not 0.0 <= similarity_threshold <= 100.0:
+        raise InvalidParameter(f"similarity_threshold is {similarity_threshold}; it must lie between 0 and 100.")
+    if quality_filter not in QUALITY_FILTERS:
+        raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
+
+
+def _no_face(analysis: PhotoAnalysis, quality_filter: str) -> NoFaceFound:
+    name = analysis.image.name
+    if analysis.found:
+        return NoFaceFound(
+            f"{name}: the largest face does not pass the quality filter {quality_filter}. "
+            "Use a sharper, brighter, more frontal photo, or a lower filter."
+        )
+    return NoFaceFound(
+        f"{name}: no face found in {analysis.image.width} x {analysis.image.height} pixels. "
+        "A face needs about 40 pixels in a 1920 x 1080 photo, and must be neither covered nor seen from behind."
+    )
+
+
+def _both(source: Trace, target: Trace) -> Trace:
+    stages = source.seconds.keys() | target.seconds.keys()
+    seconds = {stage: source.seconds.get(stage, 0.0) + target.seconds.get(stage, 0.0) for stage in sorted(stages)}
+    return Trace(source.notes + target.notes, seconds, source.source_faces, target.target_faces)

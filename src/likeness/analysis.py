@@ -1,0 +1,227 @@
+"""One photo → its faces, measured: found, landmarks fitted, pose and quality taken, the unfit left out, embedded."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.engine import Engine
+from likeness.faces import Emotion, Face, OrientationCorrection, Pose, Quality, QualityFilter, Smile
+from likeness.image import REDUCTIONS, Image, Reduction
+from likeness.vision import geometry
+from likeness.vision.detection import WORKING_SIDE_PX, Detections, confidences, find_faces
+from likeness.vision.mesh import FaceMesh
+from likeness.vision.pose import poses_of_meshes, poses_of_points
+from likeness.vision.quality import QualityBar, measure_quality
+
+#: A face whose detected box has this longer side, px, shows its mesh's crop (192 px across 1.39 boxes) and its chip all
+#: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
+_DETAILED_BOX_PX = 140.0
+
+_CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
+
+
+class Stopwatch:
+    """Adds up the seconds that each stage takes; each photo has its own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredFace:
+    """One face of a photo.
+
+    It is looked at in the photo decoded at 1 / `reduction`; the detector's `box` (4,) and `points` (5, 2), the `mesh`
+    and the `service_box` (4,) that the answer shows are in px of that decoding.
+    """
+
+    reduction: Reduction
+    box: NDArray[np.float32]
+    points: NDArray[np.float32]
+    mesh: FaceMesh | None
+    service_box: NDArray[np.float64]
+    pose: Pose
+    quality: Quality
+    confidence: float
+
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        """The five points (5, 2) px that the answer shows: the mesh's where it fits, the detector's where it does
+        not.""" return self.mesh.landmarks if self.mesh else self.points
+
+    @property
+    def width_px(self) -> float:
+        """The width of the box that the answer shows, px of the full photo."""
+        return float(self.service_box[2] - self.service_box[0]) * self.reduction
+
+    def passes(self, bar: QualityBar) -> bool:
+        """Whether the face is as good as `bar` asks."""
+        return bar.passes(self.quality, self.pose, face_width_px=self.width_px, confidence=self.confidence)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoAnalysis:
+    """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
+
+    `quarter_turns` counts the right angles by which the photo had to be turned, counterclockwise, before a face was
+    found.
+    """
+
+    image: Image
+    faces: tuple[MeasuredFace, ...]
+    found: int
+    quarter_turns: int
+
+    @property
+    def orientation_correction(self) -> OrientationCorrection | None:
+        """The turn that was needed; None where EXIF settled it (decision 3)."""
+        return None if self.image.orientation != 1 else _CORRECTIONS[self.quarter_turns]
+
+
+def analyse(
+    engine: Engine,
+    image: Image,
+    *,
+    most: int,
+    search_rotations: bool,
+    quality_filter: QualityFilter,
+    watch: Stopwatch,
+) -> PhotoAnalysis:
+    """Finds and measures faces of a photo: the `most` largest of those that pass the quality filter.
+
+    With `most` = 1, as for a source photo, only the largest face is asked: another must never stand in for the one that
+    was meant.
+    """
+    with watch.stage("decode"):
+        reduction = image.reduction_for(WORKING_SIDE_PX)
+        pixels = image.pixels(reduction)
+    with watch.stage("detect"):
+        detections, quarter_turns = find_faces(engine.detector, pixels, search_rotations=search_rotations)
+        order = np.argsort(-_areas(detections.boxes), kind="stable")
+    bar = engine.quality_bar(quality_filter)
+    faces: list[MeasuredFace] = []
+    for start in range(0, len(order), most):
+        block = order[start : start + most]
+        measured = _measure(engine, image, reduction, _chosen(detections, block), watch)
+        faces += [face for face in measured if bar is None or face.passes(bar)]
+        if len(faces) >= most or most == 1:
+            break
+    return PhotoAnalysis(image, tuple(faces[:most]), len(order), quarter_turns)
+
+
+def embed(engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch) -> NDArray[np.float32]:
+    """The vectors of faces, (N, D) float32 of unit length."""
+    with watch.stage("embed"):
+        return engine.embedder.embed([engine.chip(image.pixels(face.reduction), face.points) for face in faces])
+
+
+def faces_with_attributes(
+    engine: Engine, analysis: PhotoAnalysis, with_attributes: bool, watch: Stopwatch
+) -> list[Face]:
+    """The faces of an analysis as values of an answer, with emotions and smile where they are asked for."""
+    if not with_attributes:
+        return [as_face(analysis.image, measured) for measured in analysis.faces]
+    with watch.stage("attributes"):
+        return [
+            as_face(analysis.image, measured, *engine.attributes(analysis.image.pixels(measured.reduction), measured))
+            for measured in analysis.faces
+        ]
+
+
+def as_face(
+    image: Image, measured: MeasuredFace, emotions: tuple[Emotion, ...] | None = None, smile: Smile | None = None
+) -> Face:
+    """A measured face as the value of an answer: ratios of the upright photo."""
+    width_px, height_px = image.width / measured.reduction, image.height / measured.reduction
+    return Face(
+        bounding_box=geometry.bounding_box(measured.service_box, width_px, height_px),
+        confidence=measured.confidence,
+        landmarks=geometry.landmarks(measured.landmarks, width_px, height_px),
+        pose=measured.pose,
+        quality=measured.quality,
+        emotions=emotions,
+        smile=smile,
+    )
+
+
+def _measure(
+    engine: Engine, image: Image, working: Reduction, detections: Detections, watch: Stopwatch
+) -> list[MeasuredFace]:
+    """The faces of `detections` (px of the photo at 1 / `working`), each looked at as finely as it needs."""
+    sides_px = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(axis=1)
+    detailed = sides_px >= _DETAILED_BOX_PX
+    finer = working if detailed.all() else _finer(working, float(sides_px.min()))
+    measured: dict[int, MeasuredFace] = {}
+    for reduction, indices in ((working, np.flatnonzero(detailed)), (finer, np.flatnonzero(~detailed))):
+        if len(indices) == 0:
+            continue
+        with watch.stage("decode"):
+            pixels = image.pixels(reduction)
+        scale = np.float32(working / reduction)
+        some = Detections(
+            detections.boxes[indices] * scale, detections.scores[indices], detections.points[indices] * scale
+        )
+        measured |= zip(indices.tolist(), _look(engine, pixels, reduction, some, watch), strict=True)
+    return [measured[index] for index in sorted(measured)]
+
+
+def _finer(working: Reduction, smallest_px: float) -> Reduction:
+    """The coarsest decoding in which a box of `smallest_px`, px at 1 / `working`, is detailed; 1 where none is."""
+    return next((each for each in REDUCTIONS if each <= working * smallest_px / _DETAILED_BOX_PX), 1)
+
+
+def _look(
+    engine: Engine, pixels: NDArray[np.uint8], reduction: Reduction, detections: Detections, watch: Stopwatch
+) -> list[MeasuredFace]:
+    """The measured faces of `detections`, px of `pixels`, which is the photo at 1 / `reduction`."""
+    with watch.stage("mesh"):
+        mesh = engine.mesh
+        meshes = mesh.measure(pixels, detections.boxes, detections.points) if mesh else [None] * len(detections)
+        landmarks = [mesh.landmarks if mesh else points for mesh, points in zip(meshes, detections.points, strict=True)]
+        poses = _poses(meshes, detections.points)
+        boxes = geometry.service_boxes(np.stack(landmarks), poses)
+    with watch.stage("quality"):
+        qualities = measure_quality(pixels, boxes)
+    return [
+        MeasuredFace(reduction, *parts)
+        for parts in zip(
+            detections.boxes,
+            detections.points,
+            meshes,
+            boxes,
+            poses,
+            qualities,
+            confidences(detections.scores),
+            strict=True,
+        )
+    ]
+
+
+def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> list[Pose]:
+    """The pose of each face: by its mesh where it fits, by the detector's points where it does not."""
+    poses = poses_of_points(points)
+    fitting = [index for index, mesh in enumerate(meshes) if mesh is not None]
+    by_mesh = poses_of_meshes(np.stack([mesh.points for mesh in meshes if mesh is not None])) if fitting else []
+    for index, pose in zip(fitting, by_mesh, strict=True):
+        poses[index] = pose
+    return poses
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+
+
+def _chosen(detections: Detections, indices: NDArray[np.intp]) -> Detections:
+    return Detections(detections.boxes[indices], detections.scores[indices], detections.points[indices])

@@ -1,0 +1,126 @@
+"""The networks of one pack as the steps of the pipeline, each made when it is first needed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from os import PathLike
+from threading import RLock
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness import packs
+from likeness.errors import PackInvalid
+from likeness.faces import QualityFilter
+from likeness.packs.manifest import Manifest
+from likeness.vision.alignment import cut_chip
+from likeness.vision.calibration import Calibration
+from likeness.vision.detection import Detector
+from likeness.vision.detectors import make_detector
+from likeness.vision.embedding import Embedder
+from likeness.vision.mesh import Mesh
+from likeness.vision.quality import DEFAULT_BARS, QualityBar
+from likeness.vision.scoring import Scorer
+
+Step = TypeVar("Step")
+
+
+class Engine:
+    """What a pack can do. Steps are made once, whichever thread asks first, and serve all threads.
+
+    `threads` are those that one run of one network may use. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
+    PackDamaged: for the pack when made, for its files when a step is first asked for.
+    """
+
+    def __init__(self, pack: str | PathLike[str], *, threads: int) -> None:
+        self._pack = packs.load(pack, threads=threads)
+        self._input = self._pack.manifest.embedder_input()
+        self._template = np.asarray(self._input.template)
+        self._bars = _quality_bars(self._pack.manifest)
+        self._steps: dict[str, Any] = {}
+        self._making = RLock()
+
+    @property
+    def manifest(self) -> Manifest:
+        """The pack's description."""
+        return self._pack.manifest
+
+    @property
+    def detector(self) -> Detector:
+        """Who finds faces."""
+        role = self.manifest.role("detector")
+        return self._step(
+            "detector", lambda: make_detector(role.family, self._pack.network("detector"), role.parameters)
+        )
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
+        return self._step("mesh", lambda: Mesh(self._pack.network("mesh"))) if self._pack.has("mesh") else None
+
+    @property
+    def embedder(self) -> Embedder:
+        """Who turns chips into vectors."""
+        fed = self._input
+        return self._step(
+            "embedder",
+            lambda: Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale, mirror=fed.mirror),
+        )
+
+    @property
+    def scorer(self) -> Scorer:
+        """Who turns two vectors into a score."""
+        return self._step("scorer", Scorer)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Score to Similarity; PackInvalid where the pack has no curve, as it then promises nothing."""
+        calibration = self.manifest.calibration
+        if calibration is None:
+            raise PackInvalid(
+                f"{self.manifest.described_as} has no [calibration], so it cannot say how alike two faces are; "
+                "make one with `likeness calibrate`"
+            )
+        return calibration
+
+    def quality_bar(self, quality_filter: QualityFilter) -> QualityBar | None:
+        """What a filter asks of a face; None for NONE."""
+        return None if quality_filter == "NONE" else self._bars[quality_filter]
+
+    def chip(self, pixels: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The chip, (S, S, 3) uint8, of the face with these five points (5, 2) px, as this pack's embedder wants it."""
+        chip = cut_chip(pixels, points, self._template, self._input.size_px)
+        return chip if self._input.colour == "rgb" else np.ascontiguousarray(chip[:, :, ::-1])
+
+    def similarities(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> list[float]:
+        """The Similarity, 0 to 100, of the vector `source` (D,) with each of `targets` (N, D)."""
+        if len(targets) == 0:
+            return []
+        return [float(value) for value in self.calibration.similarity(self.scorer.score(source, targets))]
+
+    def attributes(self, pixels: NDArray[np.uint8], face: Any) -> tuple[None, None]:
+        return None, None
+
+    def warm_up(self) -> None:
+        """Makes every step, so that the first comparison is as fast as the next."""
+        _ = (self.detector, self.mesh, self.embedder, self.scorer, self.calibration)
+
+    def _step(self, name: str, make: Callable[[], Step]) -> Step:
+        with self._making:
+            if name not in self._steps:
+                self._steps[name] = make()
+            return cast(Step, self._steps[name])
+
+
+def _quality_bars(manifest: Manifest) -> Mapping[QualityFilter, QualityBar]:
+    """The bars of the manifest's [quality] tables over the default ones; PackInvalid for what is not a bar."""
+    known = {each.name for each in fields(QualityBar)}
+    bars = dict(DEFAULT_BARS)
+    for name, limits in manifest.quality.items():
+        if name not in bars or set(limits) != known:
+            raise PackInvalid(
+                f"{manifest.described_as}: [quality.{name}] must be one of {', '.join(bars)} "
+                f"with the limits {', '.join(sorted(known))}"
+            )
+        bars[cast(QualityFilter, name)] = QualityBar(**limits)
+    return bars
