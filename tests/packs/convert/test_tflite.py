@@ -25,6 +25,9 @@ SHA256 = {
     "expression.onnx": "81de53037c479fb7e32c2e47d04a5e0311e650dcd521541bdaba8ebd520a5d48",
 }
 
+#: MediaPipe appends the end of an empty ZIP archive (a place for metadata); without it the network is still whole.
+BEHIND_THE_NETWORK = {"face-mesh.onnx": 22, "expression.onnx": 0}
+
 
 @pytest.fixture(scope="module")
 def data(original: Callable[[str], Path]) -> dict[str, bytes]:
@@ -168,12 +171,13 @@ def test_arbitrary_bytes_are_refused(junk: bytes) -> None:
 
 @pytest.mark.parametrize("name", CONVERTERS)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.integers(0, 3000) | st.floats(0, 0.99999))
+@given(st.integers(0, 3000) | st.integers(-3000, -1) | st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_refused(data: dict[str, bytes], name: str, kept: float) -> None:
-    """`kept` is a number of bytes, or a part of the file."""
-    length = kept if isinstance(kept, int) else int(kept * len(data[name]))
+    """`kept` is a number of bytes, from the end when negative, or a part of the file."""
+    network = data[name][: len(data[name]) - BEHIND_THE_NETWORK[name]]
+    length = kept if isinstance(kept, int) else int(kept * len(network))
     with pytest.raises(PackDamaged, match=r"expected|found"):
-        CONVERTERS[name](data[name][:length])
+        CONVERTERS[name](network[:length])
 
 
 @pytest.mark.parametrize("name", CONVERTERS)

@@ -62,12 +62,22 @@ class Table:
     buffer: Buffer
     position: int
 
+    def __post_init__(self) -> None:
+        """Checks that the table and its vtable lie inside the file as a whole, with the fields that nobody reads."""
+        end = len(self.buffer.data)
+        fields, size = (self.buffer.scalar("H", self._vtable + place, "the fields of a table") for place in (0, 2))
+        if fields < 4 or self._vtable + fields > end or self.position + size > end:
+            raise self.buffer.damaged(f"a table of {size} bytes with {fields} bytes of fields", self.position)
+
+    @property
+    def _vtable(self) -> int:
+        return self.position - self.buffer.scalar("i", self.position, "a table")
+
     def _field(self, number: int, expected: str) -> int | None:
         """Where a field stands, None when it has its default value."""
-        vtable = self.position - self.buffer.scalar("i", self.position, f"the table of {expected}")
-        if 4 + 2 * number + 2 > self.buffer.scalar("H", vtable, f"the fields of {expected}"):
+        if 4 + 2 * number + 2 > self.buffer.scalar("H", self._vtable, f"the fields of {expected}"):
             return None
-        offset = self.buffer.scalar("H", vtable + 4 + 2 * number, f"the fields of {expected}")
+        offset = self.buffer.scalar("H", self._vtable + 4 + 2 * number, f"the fields of {expected}")
         return self.position + offset if offset else None
 
     def integer(self, number: int, code: str, expected: str, default: int = 0) -> int:
