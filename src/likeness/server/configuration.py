@@ -21,7 +21,7 @@ from likeness.sources.stores import StoreSettings
 
 ENVIRONMENT_PREFIX = "LIKENESS_"
 #: Variables of that prefix that are no settings of the server.
-OTHER_VARIABLES = frozenset({"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_HOME"})
+OTHER_VARIABLES = frozenset({"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_HOME", "LIKENESS_OFFLINE"})
 HIDDEN = "********"
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Self
 
 from likeness.errors import RateExceeded
 
@@ -59,6 +60,17 @@ class Rates:
             _BUCKET.pack_into(self._memory, place, digest, tokens - 1 if allowed else tokens, now)
         if not allowed:
             raise RateExceeded(f"key {key_id} asks more than {rate:g} times a second (burst {burst:g})")
+
+    def close(self) -> None:
+        """Frees the memory."""
+        self._memory.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _find(self, digest: bytes, burst: float, now: float) -> tuple[int, float, float]:
         """(offset, tokens, when counted) of a key's bucket; a new one is full, and displaces the one longest unused."""

@@ -41,12 +41,12 @@ _SPARE_SECONDS = 3.0
 
 def run(settings: Settings, listener: socket.socket, load: Load = load_comparer) -> int:
     """Serves on `listener` until SIGTERM or SIGINT; returns the exit code, 0 when all ended well."""
-    rates = Rates(settings.rate_per_second, settings.rate_burst, settings.rates)
     shares = thread_shares(settings.threads or thread_budget(), settings.workers)
-    if settings.workers == 1:
-        return _work(settings, listener, load, shares[0], rates)
-    supervisor = Supervisor(listener, shares, lambda share: _work(settings, listener, load, share, rates))
-    return supervisor.run(grace_seconds=settings.grace_seconds + _SPARE_SECONDS)
+    with Rates(settings.rate_per_second, settings.rate_burst, settings.rates) as rates:
+        if settings.workers == 1:
+            return _work(settings, listener, load, shares[0], rates)
+        supervisor = Supervisor(listener, shares, lambda share: _work(settings, listener, load, share, rates))
+        return supervisor.run(grace_seconds=settings.grace_seconds + _SPARE_SECONDS)
 
 
 def leave_on_signals() -> None:

@@ -1,0 +1,186 @@
+"""The queue: order, bounds, deadlines, and that no place is ever lost, whatever is cancelled when."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from likeness.errors import RateExceeded, Throttled
+from likeness.server.admission import Admission, Overloaded, Turnstile
+from likeness.server.rates import Rates
+
+
+def later(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def test_first_come_first_served() -> None:
+    async def scene() -> list[int]:
+        turnstile = Turnstile(1)
+        order: list[int] = []
+
+        async def visit(number: int) -> None:
+            assert await turnstile.take(1, later(5))
+            order.append(number)
+            await asyncio.sleep(0)
+            turnstile.give(1)
+
+        await asyncio.gather(*(visit(number) for number in range(20)))
+        assert (turnstile.free, turnstile.waiting) == (1, 0)
+        return order
+
+    assert asyncio.run(scene()) == list(range(20))
+
+
+def test_small_requests_do_not_overtake_a_large_one_for_ever() -> None:
+    async def scene() -> None:
+        turnstile = Turnstile(10)
+        assert await turnstile.take(6, later(1))
+        large = asyncio.ensure_future(turnstile.take(10, later(1)))
+        await asyncio.sleep(0)
+        small = asyncio.ensure_future(turnstile.take(1, later(1)))
+        await asyncio.sleep(0.01)
+        assert (large.done(), small.done()) == (False, False)
+        turnstile.give(6)
+        assert await large
+        turnstile.give(10)
+        assert await small
+
+    asyncio.run(scene())
+
+
+def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
+    async def scene() -> None:
+        turnstile = Turnstile(2)
+        assert await turnstile.take(1, later(1))
+        late = asyncio.ensure_future(turnstile.take(2, later(0.02)))
+        await asyncio.sleep(0)
+        next_one = asyncio.ensure_future(turnstile.take(1, later(1)))
+        assert await late is False
+        assert await asyncio.wait_for(next_one, 0.5)
+
+    asyncio.run(scene())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["stay", "cancel", "late"]), st.integers(0, 3)), max_size=12)
+)
+def test_nothing_is_lost_whatever_is_cancelled_when(visits: list[tuple[int, str, int]]) -> None:
+    async def visit(turnstile: Turnstile, units: int, kind: str) -> None:
+        if await turnstile.take(units, later(0.001 if kind == "late" else 5)):
+            try:
+                await asyncio.sleep(0)
+            finally:
+                turnstile.give(units)
+
+    async def scene() -> None:
+        turnstile = Turnstile(3)
+        tasks = []
+        for units, kind, pause in visits:
+            task = asyncio.ensure_future(visit(turnstile, units, kind))
+            tasks.append((task, kind))
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            if kind == "cancel":
+                task.cancel()
+        await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+        assert (turnstile.free, turnstile.waiting) == (3, 0)
+        assert all(task.cancelled() or task.exception() is None for task, _ in tasks)
+
+    asyncio.run(scene())
+
+
+def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
+    async def scene() -> None:
+        release = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 0, pool)
+            await admission.enter(later(1))
+            work = asyncio.ensure_future(admission.run(lambda: release.wait(5)))
+            await asyncio.sleep(0.02)
+            work.cancel()
+            await asyncio.sleep(0.02)
+            assert admission.running == 1
+            with pytest.raises(Throttled, match="queue is full"):
+                await admission.enter(later(1))
+            release.set()
+            await asyncio.sleep(0.05)
+            assert admission.running == 0
+
+    asyncio.run(scene())
+
+
+def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:
+    async def scene() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 0, pool)
+            await admission.enter(later(1))
+            with pytest.raises(ZeroDivisionError):
+                await admission.run(lambda: 1 // 0)
+            await asyncio.sleep(0)
+            assert admission.running == 0
+
+    asyncio.run(scene())
+
+
+def test_overload_is_a_throttling_with_status_500() -> None:
+    assert (Overloaded.code, Overloaded.http_status, Overloaded.service_message) == (
+        "ThrottlingException",
+        500,
+        "Service Unavailable",
+    )
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def allowed(rates: Rates, key: str, times: int) -> int:
+    count = 0
+    for _ in range(times):
+        try:
+            rates.take(key)
+        except RateExceeded:
+            continue
+        count += 1
+    return count
+
+
+def test_a_bucket_fills_at_its_rate_up_to_its_burst() -> None:
+    clock = Clock()
+    with Rates(2.0, burst=4, clock=clock) as rates:
+        assert allowed(rates, "a", 10) == 4
+        clock.now += 1
+        assert allowed(rates, "a", 10) == 2
+        clock.now += 100
+        assert allowed(rates, "a", 10) == 4
+        assert allowed(rates, "b", 10) == 4
+
+
+def test_rates_of_single_keys() -> None:
+    with Rates(1.0, rates={"fast": 50.0, "free": 0.0}, clock=Clock()) as rates:
+        assert [allowed(rates, key, 500) for key in ("fast", "free", "other")] == [100, 500, 2]
+
+
+def test_without_a_rate_nothing_is_refused() -> None:
+    with Rates(0.0) as rates:
+        assert allowed(rates, "a", 1000) == 1000
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.1, 50), st.integers(1, 20), st.lists(st.floats(0, 2), min_size=1, max_size=200))
+def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: list[float]) -> None:
+    clock = Clock()
+    passed = 0
+    with Rates(rate, burst=burst, clock=clock) as rates:
+        for pause in pauses:
+            clock.now += pause
+            passed += allowed(rates, "key", 1)
+    assert passed <= burst + rate * sum(pauses) + 1e-6

@@ -1,0 +1,230 @@
+"""S3Object references through the server: from a real S3 on loopback and from a folder, and who may read what."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.server import ThreadedMotoServer
+
+from likeness.aws.keys import Record, create_key
+
+from .conftest import Running, Serve, s3_body
+
+BUCKET = "photos-test"
+MIB = 1024 * 1024
+METADATA_TEXT = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+
+
+def client(service: str, url: str, key: str = "test", secret: str = "test") -> Any:
+    return botocore.session.Session().create_client(
+        service,
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """A running S3 server with the bucket BUCKET, which keeps versions."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    admin = client("s3", url)
+    admin.create_bucket(Bucket=BUCKET)
+    admin.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    admin.put_object(Bucket=BUCKET, Key="a.jpg", Body=b"photo")
+    admin.put_object(Bucket=BUCKET, Key="private/b.jpg", Body=b"photo")
+    admin.put_object(Bucket=BUCKET, Key="no-face.jpg", Body=b"no face")
+    admin.put_object(Bucket=BUCKET, Key="large.jpg", Body=bytes(15 * MIB + 1))
+    admin.put_object(Bucket=BUCKET, Key="empty.jpg", Body=b"")
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def silent_url() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        held: list[socket.socket] = []
+
+        def hold() -> None:
+            try:
+                while True:
+                    held.append(listener.accept()[0])
+            except OSError:
+                return
+
+        threading.Thread(target=hold, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        for each in held:
+            each.close()
+
+
+@pytest.fixture(scope="module")
+def configured(serve: Serve, s3_url: str, silent_url: str, tmp_path_factory: pytest.TempPathFactory) -> Running:
+    """A server without authentication that knows an S3, a folder and an S3 that hangs."""
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "photos").mkdir()
+    (folder / "photos" / "c.jpg").write_bytes(b"photo")
+    (folder / "secret").write_bytes(b"secret")
+    (folder / "photos" / "link").symlink_to(folder / "secret")
+    (folder / "likeness.toml").write_text(
+        f"""
+        request_deadline_seconds = 2
+        [s3]
+        endpoint_url = "{s3_url}"
+        access_key_id = "test"
+        secret_access_key = "test"
+        [[s3.buckets]]
+        pattern = "folder-*"
+        directory = "{folder / "photos"}"
+        [[s3.buckets]]
+        pattern = "hanging"
+        endpoint_url = "{silent_url}"
+        read_timeout_seconds = 0.4
+        attempts = 1
+        """
+    )
+    server = serve("--config", str(folder / "likeness.toml"))
+    server.wait_ready()
+    return server
+
+
+@pytest.mark.parametrize(("name", "bucket"), [("a.jpg", BUCKET), ("c.jpg", "folder-1")])
+def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
+    answer = configured.request(s3_body(name, bucket))
+    assert (answer.status, len(answer.json["FaceMatches"])) == (200, 1)
+    assert configured.log()[-1]["seconds"]["fetch"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "bucket", "version", "code", "reason"),
+    [
+        ("missing.jpg", BUCKET, None, "InvalidS3ObjectException", "there is no such object"),
+        ("a.jpg", "missing-bucket", None, "InvalidS3ObjectException", "there is no such bucket"),
+        ("a.jpg", BUCKET, "0", "InvalidS3ObjectException", "version 0: "),
+        ("a.jpg", "hanging", None, "InvalidS3ObjectException", "does not answer in time"),
+        ("../secret", "folder-1", None, "InvalidS3ObjectException", "plain relative path"),
+        ("link", "folder-1", None, "InvalidS3ObjectException", "is a link"),
+        ("large.jpg", BUCKET, None, "ImageTooLargeException", "15728641 bytes"),
+        ("empty.jpg", BUCKET, None, "InvalidImageFormatException", "no bytes"),
+        ("no-face.jpg", BUCKET, None, "InvalidParameterException", "no face found"),
+    ],
+)
+def test_causes_look_the_same_to_the_caller_and_are_told_apart_in_the_log(
+    configured: Running, name: str, bucket: str, version: str | None, code: str, reason: str
+) -> None:
+    answer = configured.request(s3_body(name, bucket, version))
+    assert (answer.status, answer.code) == (400, code)
+    if code == "InvalidS3ObjectException":
+        assert answer.json["Message"] == METADATA_TEXT
+    assert reason in configured.log()[-1]["reason"]
+
+
+def test_both_images_are_loaded_at_the_same_time(configured: Running) -> None:
+    """Each image would take the hanging store's 0.4 s."""
+    begun = time.monotonic()
+    configured.request(s3_body("a.jpg", "hanging"))
+    assert time.monotonic() - begun < 0.75
+
+
+def test_without_s3_the_reason_says_so(serve: Serve) -> None:
+    server = serve("--no-s3-enabled")
+    assert server.request(s3_body("a.jpg")).json["Message"] == METADATA_TEXT
+    assert "no store is set" in server.log()[-1]["reason"]
+
+
+def allow(action: str, resource: str) -> dict[str, Any]:
+    compare = {"Effect": "Allow", "Action": "rekognition:CompareFaces", "Resource": "*"}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [compare, {"Effect": "Allow", "Action": action, "Resource": resource}],
+    }
+
+
+@pytest.fixture(scope="module")
+def signed(serve: Serve, s3_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Running, dict[str, Record]]:
+    """A server that checks signatures, and keys by what they may do."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    keys = {
+        "none": create_key(path, user="none"),
+        "public": create_key(path, user="public", policy=allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*.jpg")),
+        "private": create_key(path, user="private", policy=allow("s3:Get*", f"arn:aws:s3:::{BUCKET}/private/*")),
+    }
+    s3 = ["--s3-endpoint-url", s3_url, "--s3-access-key-id", "test"]
+    server = serve(
+        "--keys", str(path), "--audit-log", "audit.jsonl", *s3, env={"LIKENESS_S3_SECRET_ACCESS_KEY": "test"}
+    )
+    server.wait_ready()
+    return server, keys
+
+
+def compare(server: Running, key: Record, name: str, version: str | None = None) -> Any:
+    reference = {"Bucket": BUCKET, "Name": name} | ({"Version": version} if version else {})
+    rekognition = client("rekognition", server.url, key.id, key.secret)
+    return rekognition.compare_faces(SourceImage={"S3Object": reference}, TargetImage={"S3Object": reference})
+
+
+def test_the_callers_policy_must_allow_the_object(signed: tuple[Running, dict[str, Record]], s3_url: str) -> None:
+    server, keys = signed
+    version = client("s3", s3_url).put_object(Bucket=BUCKET, Key="private/v.jpg", Body=b"x")["VersionId"]
+    assert compare(server, keys["public"], "a.jpg")["FaceMatches"]
+    assert compare(server, keys["private"], "private/v.jpg", version)["FaceMatches"]
+    for key, name, asked, action in (
+        ("none", "a.jpg", None, "s3:GetObject"),
+        ("private", "a.jpg", None, "s3:GetObject"),
+        ("public", "private/v.jpg", version, "s3:GetObjectVersion"),
+    ):
+        with pytest.raises(ClientError, match="InvalidS3ObjectException") as caught:
+            compare(server, keys[key], name, asked)
+        assert caught.value.response["Error"]["Message"] == METADATA_TEXT
+        assert f"does not allow {action} on arn:aws:s3:::{BUCKET}/{name}" in server.log()[-1]["reason"]
+
+
+def test_who_is_refused_and_who_is_known(signed: tuple[Running, dict[str, Record]]) -> None:
+    server, keys = signed
+    unsigned = server.request(s3_body("a.jpg"))
+    assert unsigned.code == "MissingAuthenticationTokenException"
+    with pytest.raises(ClientError, match="InvalidSignatureException"):
+        client("rekognition", server.url, keys["none"].id, "wrong").compare_faces(
+            SourceImage={"Bytes": b"x"}, TargetImage={"Bytes": b"x"}
+        )
+    with pytest.raises(ClientError, match="UnrecognizedClientException"):
+        client("rekognition", server.url, "AKIAUNKNOWN", "x").compare_faces(
+            SourceImage={"Bytes": b"x"}, TargetImage={"Bytes": b"x"}
+        )
+    photo = {"Bytes": b"x" * 100_000}
+    answer = client("rekognition", server.url, keys["none"].id, keys["none"].secret).compare_faces(
+        SourceImage=photo, TargetImage=photo
+    )
+    assert answer["FaceMatches"]
+    line = server.log()[-1]
+    assert (line["key"], line["request_id"]) == (keys["none"].id, answer["ResponseMetadata"]["RequestId"])
+    audit = (server.folder / "audit.jsonl").read_text()
+    assert keys["none"].id in audit
+    everything = audit + (server.folder / "stdout").read_text() + server.errors
+    assert [key.secret for key in keys.values() if key.secret in everything] == []
+
+
+def test_a_key_made_while_the_server_runs_works_at_once(signed: tuple[Running, dict[str, Record]]) -> None:
+    server, _ = signed
+    words = server.process.args
+    assert isinstance(words, list)
+    path = Path(words[words.index("--keys") + 1])
+    key = create_key(path, user="late")
+    answer = client("rekognition", server.url, key.id, key.secret).compare_faces(
+        SourceImage={"Bytes": b"x"}, TargetImage={"Bytes": b"x"}
+    )
+    assert answer["FaceMatches"]
