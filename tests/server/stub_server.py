@@ -43,6 +43,9 @@ class StubComparer:
         match = FaceMatch(SIMILARITY, face(0.25))
         return Comparison(face(0.5), (match,), (), trace=trace)
 
+    def warm_up(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -24,6 +24,10 @@ class Compares(Protocol):
         """See `likeness.comparer.Comparer.compare`."""
         ...
 
+    def warm_up(self) -> None:
+        """Loads now what would be loaded at the first comparison."""
+        ...
+
     def close(self) -> None:
         """Frees what it holds."""
         ...
@@ -58,6 +62,7 @@ class Loader:
     def _run(self, on_failure: Callable[[], None]) -> None:
         try:
             comparer = self._load()
+            comparer.warm_up()
             _ask_once(comparer)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the server, which says so
             self.failure = error

@@ -38,7 +38,7 @@ class Metrics:
             disable_created_metrics,
         )
 
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._shared = bool(os.environ.get(FOLDER_VARIABLE))
         self._registry = registry = CollectorRegistry()
         if not self._shared:
