@@ -7,8 +7,8 @@ Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their
 taken from the values at hand. That is a saving, not a part of the network, and is left out here: the rounding makes
 the answer jump where the input hardly moves, and its kernels differ among themselves. Over 200 random inputs the
 runtime's probabilities change by up to 0.013 when the input moves by 1e-6, and by 0.06 between its two sets of
-kernels; this network is 0.03 from either, and moves by 1e-6. Given the same weights as float32, runtime and converted
-network agree to 1e-5 (all of it in tests/packs/convert/test_tflite.py).
+kernels; this network is 0.03 from the one and 0.045 from the other, and moves by 1e-6. Given the same weights as
+float32, runtime and converted network agree to 1e-5 (all of it in tests/packs/convert/test_tflite.py).
 """
 
 from typing import Any
@@ -189,7 +189,7 @@ class _Converter:
     def _prelu(self, operator: Operator) -> None:
         """x where it is positive, s·x where it is not, as s·x + (1 − s)·max(x, 0), each product a convolution of 1×1.
 
-        ONNX Runtime's PRelu took most of the mesh's time: 3.9 ms a face with it, 1.4 ms so (one thread).
+        ONNX Runtime's PRelu took most of the mesh's time: 3.5 ms a face with it, 1.0 ms so (one thread).
         """
         slopes, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
         if slopes.size != channels:
