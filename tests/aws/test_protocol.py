@@ -214,6 +214,11 @@ def test_verbose_errors_append_the_reason() -> None:
             SignatureError("InvalidSignatureException", "Signature expired"),
             '{"__type":"InvalidSignatureException","message":"Signature expired"}',
         ),
+        (
+            errors.AccessDenied(),
+            '{"__type":"AccessDeniedException",'
+            '"Message":"User is not authorized to perform: rekognition:CompareFaces"}',
+        ),
         (NotAuthorized("User: x"), '{"__type":"AccessDeniedException","Message":"User: x"}'),
     ],
     ids=lambda v: type(v).__name__,

@@ -246,6 +246,7 @@ def test_row_11_the_scope() -> None:
         f"{REGION} {SERVICE} {TERMINATOR} {DAY}",
     )
     Signed().verify(regions=["eu-central-1"])
+    assert Signed(region="").refused() == (invalid, "Credential should be scoped to a valid region, not ''.")
 
 
 UNRECOGNIZED = ("UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -314,6 +315,8 @@ def test_a_sent_hash_is_used_and_checked() -> None:
     sent = [("x-amz-content-sha256", digest(BODY))]
     Signed(extra=sent).verify()
     assert refused(Signed(extra=sent).headers(), body=b"tampered") == ("InvalidSignatureException", MISMATCH)
+    shouted = digest(BODY).upper()
+    Signed(extra=[("x-amz-content-sha256", shouted)], payload=shouted).verify()
     unsigned = Signed(unsigned=[("x-amz-content-sha256", digest(b"other"))])
     assert unsigned.refused() == ("InvalidSignatureException", MISMATCH)
 
@@ -399,6 +402,15 @@ def test_a_presigned_request(key: Key) -> None:
     assert refused(headers, query=query + "&a=b", now=now, **known)[1] == MISMATCH
     assert refused(headers, query=query, now=now, **known | {"body": BODY})[1] == MISMATCH
     code, text = refused(headers, query=query, now=now + timedelta(minutes=2), **known)
+    assert code == "InvalidSignatureException"
+    assert str(text).startswith("Signature expired: ")
+
+
+def test_a_presigned_request_lives_for_a_week_at_most() -> None:
+    query, now = presigned(expires=9_999_999)
+    headers = [("Host", "localhost:8080")]
+    assert check(headers, b"", query=query, now=now + timedelta(days=6)).key.id == KEY.id
+    code, text = refused(headers, body=b"", query=query, now=now + timedelta(days=8))
     assert code == "InvalidSignatureException"
     assert str(text).startswith("Signature expired: ")
 
