@@ -1,0 +1,130 @@
+"""The documents are held to the code: every command they show runs, every table they keep is true."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text("utf-8")
+BIN = Path(sys.executable).parent
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of the README in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def make_targets() -> set[str]:
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    return set(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def photos(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the a.jpg and b.jpg of the README."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copy(portraits["obama.jpg"], folder / "a.jpg")
+    shutil.copy(portraits["obama2.jpg"], folder / "b.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(standard_pack: None) -> Iterator[str]:
+    """`likeness serve` on a free port; the README's 8080 may be taken."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [BIN / "likeness", "serve", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def wait_for(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("likeness serve did not start to listen")
+
+
+def run(command: list[str], folder: Path) -> str:
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "AWS_PAGER": ""}
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.engine
+def test_the_shell_commands_of_the_readme_run(photos: Path, server: str) -> None:
+    ran = 0
+    for block in blocks("sh"):
+        for command in re.sub(r"\\\n\s*", "", block).splitlines():
+            if command.startswith("make "):
+                assert command.split()[1] in make_targets()
+                continue
+            assert '"FaceMatches"' in run(["bash", "-c", command.replace("http://127.0.0.1:8080", server)], photos)
+            ran += 1
+    assert ran == 2
+
+
+@pytest.mark.engine
+def test_the_programs_of_the_readme_run(photos: Path, server: str) -> None:
+    programs = blocks("python")
+    assert len(programs) == 2
+    for program in programs:
+        assert run([sys.executable, "-c", program.replace("http://127.0.0.1:8080", server)], photos)
+    assert (photos / "out.png").is_file()
+
+
+@pytest.mark.engine
+def test_the_demo_compares_and_leaves_a_picture(portraits: dict[str, Path]) -> None:
+    printed = run([sys.executable, str(REPOSITORY / "examples" / "demo.py")], REPOSITORY)
+    assert printed.count('"FaceMatches"') == 2
+    assert printed.count("-- took") == 2
+    picture = printed.rsplit("The annotated picture: ", 1)[1].strip()
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
+    assert len(README.splitlines()) <= 110
+    for link in re.findall(r"\]\(([^)#]+)", README):
+        assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+def test_every_direct_dependency_is_named_with_its_reason() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    direct = {re.split(r"[<>=\[; ]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    named = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", page.split("## Direct dependencies")[1], re.MULTILINE))
+    assert set(named) == direct
+    assert all(len(reason) > 5 for reason in named.values())
+
+
+def test_the_rooms_of_the_architecture_page_are_those_of_the_code() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    table = page.split("## Rooms")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\|([^|]+)\|", table, re.MULTILINE))))
+    rooms = {
+        each.stem
+        for each in (REPOSITORY / "src" / "likeness").iterdir()
+        if not each.name.startswith(("_", ".")) and each.name != "py.typed"
+    }
+    assert named == rooms
