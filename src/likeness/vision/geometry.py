@@ -78,13 +78,13 @@ def _widths(
     return np.where(profile, by_drop, between)
 
 
-def bounding_box(box: ArrayLike, width_px: int, height_px: int) -> BoundingBox:
+def bounding_box(box: ArrayLike, width_px: float, height_px: float) -> BoundingBox:
     """A box (4,), x1, y1, x2, y2 px, as ratios of a photo of the given size."""
     x1, y1, x2, y2 = (float(value) for value in np.asarray(box, dtype=np.float64))
     return BoundingBox(width=(x2 - x1) / width_px, height=(y2 - y1) / height_px, left=x1 / width_px, top=y1 / height_px)
 
 
-def landmarks(points: ArrayLike, width_px: int, height_px: int) -> tuple[Landmark, ...]:
+def landmarks(points: ArrayLike, width_px: float, height_px: float) -> tuple[Landmark, ...]:
     """Five points (5, 2) px in the detector's order as the service's landmarks: its order, ratios of a photo of the
     given size.
 

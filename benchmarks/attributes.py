@@ -1,0 +1,408 @@
+"""Holds the attributes to account on the evaluation data: pose, smile, emotions, and what the quality filters are
+worth.
+
+    python benchmarks/attributes.py [pose] [smile] [emotions] [quality] [fit] [--data DIR]
+
+Without a name all but `fit` are measured. `fit` prints the tables of `expression.py` and `smile.py`. Whatever is
+learned is judged by five folds over persons, three times, with different folds; nobody is in a fold and in what it is
+judged by. The data are internal (LIKENESS_DATA).
+"""
+
+import argparse
+import csv
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from likeness import packs
+from likeness.engine import Engine
+from likeness.faces import QUALITY_FILTERS, Pose, Quality
+from likeness.vision.detection import confidences, find_faces
+from likeness.vision.expression import LABELS, ExpressionReader
+from likeness.vision.geometry import service_boxes
+from likeness.vision.mesh import FaceMesh
+from likeness.vision.pose import poses_of_meshes, poses_of_points
+from likeness.vision.quality import measure_quality
+from likeness.vision.smile import smile_features
+
+DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+SEEDS, FOLDS = 3, 5
+EMOTION_RIDGE, SMILE_RIDGE = 5.0, 1.0
+#: The names that expressions-dev gives to the network's labels, in the network's order.
+NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+HAPPY, NEUTRAL = NAMES.index("happiness"), NAMES.index("neutral")
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """The largest face of one photo; `points` are the mesh's landmarks where it fits, `detected` the detector's."""
+
+    pixels: NDArray[np.uint8]
+    detected: Numbers
+    points: Numbers
+    mesh: FaceMesh | None
+    pose: Pose
+    quality: Quality
+    width_px: float
+    confidence: float
+
+
+def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
+    """The largest face, measured as the comparer measures it; None where no face is found."""
+    found, _ = find_faces(engine.detector, pixels, search_rotations=True)
+    if len(found) == 0:
+        return None
+    largest = int(np.argmax(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)))
+    detected = found.points[largest]
+    assert engine.mesh is not None
+    mesh = engine.mesh.measure(pixels, found.boxes[largest], detected)[0]
+    points = detected if mesh is None else mesh.landmarks
+    pose = (poses_of_points(detected) if mesh is None else poses_of_meshes(mesh.points))[0]
+    box = service_boxes(points, [pose])
+    width_px = float(np.sqrt(np.prod(box[0, 2:] - box[0, :2]) / 1.385))
+    quality = measure_quality(pixels, box)[0]
+    confidence = float(confidences(found.scores)[largest])
+    return Seen(
+        pixels, np.asarray(detected, float), np.asarray(points, float), mesh, pose, quality, width_px, confidence
+    )
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
+
+
+def person(path: Path) -> str:
+    return re.sub(r"_\d+$", "", path.stem)
+
+
+# -- learning and judging ---------------------------------------------------------------------------------------------
+
+
+def softmax_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, Numbers]:
+    """Weights (D, C) and bias (C,) of multinomial logistic regression: classes weighed alike, ridge on standardised
+    inputs.
+    """
+    mean, spread, classes = inputs.mean(axis=0), inputs.std(axis=0), len(NAMES)
+    standard = (inputs - mean) / spread
+    weights = (len(labels) / classes / np.maximum(np.bincount(labels, minlength=classes), 1))[labels]
+    rows = np.arange(len(labels))
+
+    def loss(flat: Numbers) -> tuple[float, Numbers]:
+        table = flat.reshape(-1, classes)
+        logits = standard @ table[:-1] + table[-1]
+        logs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        errors = np.exp(logs)
+        errors[rows, labels] -= 1
+        errors *= weights[:, np.newaxis]
+        gradient = np.vstack([standard.T @ errors + ridge * table[:-1], errors.sum(axis=0) + 1e-3 * table[-1]])
+        penalty = 0.5 * ridge * (table[:-1] ** 2).sum() + 0.5e-3 * (table[-1] ** 2).sum()
+        return float(penalty - (weights * logs[rows, labels]).sum()), gradient.ravel()
+
+    table = minimize(loss, np.zeros((inputs.shape[1] + 1) * classes), jac=True, method="L-BFGS-B").x.reshape(
+        -1, classes
+    )
+    slopes = table[:-1] / spread[:, np.newaxis]
+    return slopes, table[-1] - mean @ slopes
+
+
+def smile_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, float]:
+    """Weights (D,) and bias of logistic regression, happiness against the rest: neutral counts twice, both sides
+    weigh alike.
+    """
+    mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
+    standard, smiles = (inputs - mean) / spread, labels == HAPPY
+    weights = np.where(smiles, 0.5 / smiles.mean(), 0.5 / (1 - smiles.mean())) * np.where(labels == NEUTRAL, 2.0, 1.0)
+
+    def loss(flat: Numbers) -> tuple[float, Numbers]:
+        logits = standard @ flat[:-1] + flat[-1]
+        errors = weights * (1 / (1 + np.exp(-logits)) - smiles)
+        value = (weights * (np.logaddexp(0, logits) - smiles * logits)).sum() + 0.5 * ridge * (flat[:-1] ** 2).sum()
+        return float(value), np.append(standard.T @ errors + ridge * flat[:-1], errors.sum())
+
+    fitted = minimize(loss, np.zeros(inputs.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    slopes = fitted[:-1] / spread
+    return slopes, float(fitted[-1] - mean @ slopes)
+
+
+def judged_by_folds(
+    persons: Sequence[str], fit_and_score: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Numbers]
+) -> Iterator[Numbers]:
+    """For each seed, the scores of all faces, each scored by what was learned from other people's faces."""
+    names = sorted(set(persons))
+    for seed in range(SEEDS):
+        shuffled = np.random.default_rng(seed).permutation(len(names))
+        fold_of = {names[place]: rank % FOLDS for rank, place in enumerate(shuffled)}
+        folds = np.array([fold_of[name] for name in persons])
+        parts = [(folds == fold, fit_and_score(folds != fold, folds == fold)) for fold in range(FOLDS)]
+        scores = np.zeros((len(persons), *parts[0][1].shape[1:]))
+        for judged, part in parts:
+            scores[judged] = part
+        yield scores
+
+
+def area_under_curve(positive: Numbers, negative: Numbers) -> float:
+    difference = positive[:, np.newaxis] - negative
+    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
+
+
+def macro_recall(scores: Numbers, labels: NDArray[np.intp]) -> float:
+    return float(np.mean([(scores[labels == label].argmax(axis=1) == label).mean() for label in range(len(NAMES))]))
+
+
+# -- the data ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expressions:
+    """expressions-dev as seen: one row a face that was found and has one of the seven names."""
+
+    labels: NDArray[np.intp]
+    persons: list[str]
+    log_probabilities: Numbers
+    smile: Numbers
+    meshes: NDArray[np.bool_]
+
+
+def expressions(engine: Engine, data: Path) -> Expressions:
+    reader = ExpressionReader(packs.load("standard", threads=1).network("expression"))
+    labels, persons, logs, smiles, meshes = [], [], [], [], []
+    with (data / "expressions-dev" / "labels.csv").open() as table:
+        rows = [row for row in csv.DictReader(table) if row["expression"] in NAMES]
+    for row in rows:
+        path = data / "expressions-dev" / row["image"]
+        seen = look(engine, read(path))
+        if seen is None:
+            continue
+        labels.append(NAMES.index(row["expression"]))
+        persons.append(person(path))
+        logs.append(reader.log_probabilities(seen.pixels, seen.points)[0])
+        smiles.append(smile_features([seen.mesh], [reader.read(seen.pixels, seen.points)[0].happiness])[0])
+        meshes.append(seen.mesh is not None)
+    print(f"expressions-dev: {len(rows)} named photos, {len(labels)} with a face, {sum(meshes)} with a mesh")
+    return Expressions(np.array(labels), persons, np.array(logs), np.array(smiles), np.array(meshes))
+
+
+# -- what is printed --------------------------------------------------------------------------------------------------
+
+
+def emotions(_: Engine, seen: Expressions) -> None:
+    logs, labels = seen.log_probabilities, seen.labels
+
+    def fit_and_score(learn: NDArray[np.bool_], judge: NDArray[np.bool_]) -> Numbers:
+        slopes, bias = softmax_regression(logs[learn], labels[learn], EMOTION_RIDGE)
+        return logs[judge] @ slopes + bias
+
+    def log_loss(scores: Numbers) -> float:
+        return float(np.mean(np.logaddexp.reduce(scores, axis=1) - scores[np.arange(len(labels)), labels]))
+
+    runs = list(judged_by_folds(seen.persons, fit_and_score))
+    recalls = [macro_recall(run, labels) for run in runs]
+    print("emotions: macro recall over the seven named ones, chance is 0.143")
+    print(f"  the network as it is             {macro_recall(logs, labels):.3f}   log loss {log_loss(logs):.2f}")
+    losses = np.mean([log_loss(run) for run in runs])
+    print(f"  recalibrated, by folds           {np.mean(recalls):.3f}   log loss {losses:.2f}   "
+          f"(seeds {min(recalls):.3f} to {max(recalls):.3f})")  # fmt: skip
+    print("  of each label (row), the share read as each emotion (column), by folds, percent")
+    print("  " + " " * 10 + "".join(f"{label[:8]:>10}" for label in LABELS))
+    for label, name in enumerate(NAMES):
+        reads = np.concatenate([run[labels == label].argmax(axis=1) for run in runs])
+        shares = np.bincount(reads, minlength=len(NAMES)) / len(reads)
+        print(f"  {name:10}" + "".join(f"{100 * share:10.0f}" for share in shares))
+
+
+def smile(_: Engine, seen: Expressions) -> None:
+    labels = seen.labels
+    print("smile: area under the ROC curve, by folds")
+    for name, columns in (("happiness and mouth", [0, 1, 2]), ("happiness alone", [0]), ("mouth alone", [1, 2])):
+        inputs = seen.smile[:, columns]
+
+        def fit_and_score(learn: NDArray[np.bool_], judge: NDArray[np.bool_], inputs: Numbers = inputs) -> Numbers:
+            slopes, bias = smile_regression(inputs[learn], labels[learn], SMILE_RIDGE)
+            return inputs[judge] @ slopes + bias
+
+        runs = list(judged_by_folds(seen.persons, fit_and_score))
+        against = {
+            rival: np.mean([area_under_curve(run[labels == HAPPY], run[others]) for run in runs])
+            for rival, others in (("neutral", labels == NEUTRAL), ("all others", labels != HAPPY))
+        }
+        right = np.mean(
+            [((run[labels == HAPPY] > 0).mean() + (run[labels == NEUTRAL] <= 0).mean()) / 2 for run in runs]
+        )
+        print(f"  {name:20} against neutral {against['neutral']:.3f}, against all others {against['all others']:.3f}; "
+              f"smile or neutral told right {right:.3f}")  # fmt: skip
+
+
+def fit(_: Engine, seen: Expressions) -> None:
+    slopes, bias = softmax_regression(seen.log_probabilities, seen.labels, EMOTION_RIDGE)
+    print("expression.py, _RECALIBRATION and _BIAS")
+    for row in slopes:
+        print("    [" + ", ".join(f"{value:.3f}" for value in row) + "],")
+    print("    " + ", ".join(f"{value:.3f}" for value in bias))
+    usual = np.median(seen.smile[seen.meshes, 1:], axis=0)
+    weights, offset = smile_regression(seen.smile, seen.labels, SMILE_RIDGE)
+    print("smile.py, _WEIGHTS, _BIAS, _USUAL_MOUTH")
+    print("    " + ", ".join(f"{value:.3f}" for value in weights), f"   {offset:.3f}   ", np.round(usual, 3))
+
+
+def pose(engine: Engine, data: Path) -> None:
+    """Every 38th photo of lfw-dev, mirrored and turned: what a pose must do then is known without anyone's labels."""
+    paths = sorted((data / "lfw-dev" / "images").rglob("*.jpg"))[5::38]
+    angles = (30.0, -30.0, 90.0, 180.0)
+    mirrored: list[list[float]] = []
+    turned: dict[float, list[list[float]]] = {angle: [] for angle in angles}
+    lost = 0
+    for path in paths:
+        pixels = read(path)
+        before = look(engine, pixels)
+        flipped = look(engine, np.ascontiguousarray(pixels[:, ::-1]))
+        if before is None or flipped is None or not same_face(before, flipped, pixels.shape[1]):
+            lost += 1
+            continue
+        one, other = before.pose, flipped.pose
+        mirrored.append([one.roll + other.roll, one.yaw + other.yaw, one.pitch - other.pitch])
+        for angle in angles:
+            after = look(engine, turn(pixels, angle))
+            if after is None:
+                lost += 1
+                continue
+            off = [after.pose.roll - one.roll - angle, after.pose.yaw - one.yaw, after.pose.pitch - one.pitch]
+            turned[angle].append([(value + 180) % 360 - 180 for value in off])
+    print(f"pose: {len(paths)} photos of lfw-dev; {lost} mirrored or turned views lost or of another face")
+    print("  absolute error, degrees: median, 95 %, 99 %; share within 3")
+    print_errors("mirrored", mirrored)
+    for angle in angles:
+        print_errors(f"turned by {angle:.0f}", turned[angle])
+
+
+def same_face(before: Seen, flipped: Seen, width_px: int) -> bool:
+    back = width_px - 1 - flipped.points[:, 0].mean(), flipped.points[:, 1].mean()
+    return bool(np.linalg.norm(before.points.mean(axis=0) - back) < before.width_px / 4)
+
+
+def turn(pixels: NDArray[np.uint8], angle_deg: float) -> NDArray[np.uint8]:
+    """The photo turned clockwise about its middle on a canvas that holds all of it."""
+    height_px, width_px = pixels.shape[:2]
+    side_px = int(np.ceil(np.hypot(height_px, width_px)))
+    matrix = cv2.getRotationMatrix2D((width_px / 2, height_px / 2), -angle_deg, 1.0)
+    matrix[:, 2] += (side_px - width_px) / 2, (side_px - height_px) / 2
+    return np.asarray(cv2.warpAffine(pixels, matrix, (side_px, side_px)), dtype=np.uint8)
+
+
+def print_errors(name: str, errors: Sequence[Sequence[float]]) -> None:
+    sizes = np.abs(np.array(errors))
+    columns = zip(("roll", "yaw", "pitch"), sizes.T, strict=True)
+    print(f"  {name:15}" + "   ".join(
+        f"{axis} {np.median(size):.2f} {np.quantile(size, 0.95):.2f} {np.quantile(size, 0.99):.2f} ({(size <= 3).mean():.3f})"
+        for axis, size in columns
+    ))  # fmt: skip
+
+
+# -- what the filters are worth ---------------------------------------------------------------------------------------
+
+
+def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(pixels, None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def blurred(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 3.5), dtype=np.uint8)
+
+
+def dark(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(pixels * 0.04, dtype=np.uint8)
+
+
+VERSIONS: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "as it is": lambda pixels: pixels,
+    "blurred": blurred,
+    "small": small,
+    "turned by 30": lambda pixels: turn(pixels, 30.0),
+    "dark": dark,
+}
+
+
+def quality(engine: Engine, data: Path) -> None:
+    """Genuine pairs: photos of one person, one of them spoilt. Impostors: every pair of different people among the
+    same faces.
+    """
+    paths = sorted((data / "lfw-dev" / "images").rglob("*.jpg"))
+    several = [name for name, count in count_persons(paths).items() if count >= 2][:250]
+    chosen = [path for name in several for path in [each for each in paths if person(each) == name][:3]]
+    faces: list[tuple[str, str, Seen]] = []
+    vectors: list[NDArray[np.float32]] = []
+    for path in chosen:
+        pixels = read(path)
+        for version, spoil in VERSIONS.items():
+            seen = look(engine, spoil(pixels))
+            if seen is not None:
+                faces.append((path.stem, version, seen))
+                vectors.append(engine.embedder.embed([engine.chip(seen.pixels, np.float32(seen.detected))])[0])
+    print(
+        f"quality: {len(chosen)} photos of {len(several)} persons of lfw-dev, in {len(VERSIONS)} versions: {len(faces)} faces"
+    )
+    report_filters(engine, faces, np.stack(vectors))
+
+
+def count_persons(paths: Sequence[Path]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for path in paths:
+        counts[person(path)] = counts.get(person(path), 0) + 1
+    return counts
+
+
+def report_filters(engine: Engine, faces: Sequence[tuple[str, str, Seen]], vectors: NDArray[np.float32]) -> None:
+    photos = np.array([photo for photo, _, _ in faces])
+    people = np.array([person(Path(photo)) for photo in photos])
+    versions = np.array([version for _, version, _ in faces])
+    first, second = np.triu_indices(len(faces), k=1)
+    scores = (vectors @ vectors.T)[first, second]
+    genuine = (people[first] == people[second]) & (photos[first] != photos[second])
+    impostor = people[first] != people[second]
+    print(
+        "  faces kept of each version, percent; missed genuine pairs (FNMR) at a false match rate of 1e-2, 1e-3, 1e-4"
+    )
+    for name in QUALITY_FILTERS:
+        bar = engine.quality_bar(name)
+        kept = np.array([
+            bar is None or bar.passes(seen.quality, seen.pose, face_width_px=seen.width_px, confidence=seen.confidence)
+            for _, _, seen in faces
+        ])  # fmt: skip
+        both = kept[first] & kept[second]
+        impostors, genuines = np.sort(scores[both & impostor])[::-1], scores[both & genuine]
+        rates = [(genuines <= impostors[int(rate * len(impostors))]).mean() for rate in (1e-2, 1e-3, 1e-4)]
+        shares = "  ".join(f"{version} {100 * kept[versions == version].mean():.0f}" for version in VERSIONS)
+        print(
+            f"  {name:7} {shares}   FNMR "
+            + " ".join(f"{rate:.4f}" for rate in rates)
+            + f"   {len(genuines)} genuine pairs"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("what", nargs="*", choices=["pose", "smile", "emotions", "quality", "fit", []])
+    parser.add_argument("--data", type=Path, default=DATA)
+    arguments = parser.parse_args()
+    wanted = arguments.what or ["pose", "smile", "emotions", "quality"]
+    with_photos = {"pose": pose, "quality": quality}
+    with_expressions = {"smile": smile, "emotions": emotions, "fit": fit}
+    engine = Engine("standard", threads=2)
+    seen = expressions(engine, arguments.data) if set(wanted) & set(with_expressions) else None
+    for name in wanted:
+        if seen is not None and name in with_expressions:
+            with_expressions[name](engine, seen)
+        else:
+            with_photos[name](engine, arguments.data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Whether a face smiles: what the expression network says of happiness, and what the mesh says of the mouth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.faces import Smile
+from likeness.vision.mesh import FaceMesh
+from likeness.vision.pose import derotated
+
+_LEFT_MOUTH, _RIGHT_MOUTH = 61, 291
+_UPPER_LIP, _LOWER_LIP = 13, 14
+
+#: Logistic regression on expressions-dev, happiness against all else, neutral faces counted twice, both sides weighed
+#: alike, ridge 1 on standardised inputs. Judged by folds over persons, the area under the ROC curve of happiness
+#: against neutral is 0.96 with all three, 0.96 with happiness alone and 0.90 with the mouth alone. `python
+#: benchmarks/attributes.py fit` prints these numbers.
+_WEIGHTS: NDArray[np.float64] = np.array([0.613, 11.356, 0.502])
+_BIAS = 0.391
+#: What the mouth measures on average, for faces without a mesh: then happiness decides alone.
+_USUAL_MOUTH = (0.009, 0.818)
+
+
+def read_smiles(meshes: Sequence[FaceMesh | None], happinesses: Sequence[float]) -> list[Smile]:
+    """Whether each face smiles, with a confidence of 50 to 100.
+
+    `meshes` are the faces' meshes, None where none fits; `happinesses` the log odds that the expression network gives
+    to happiness.
+    """
+    logits = smile_features(meshes, happinesses) @ _WEIGHTS + _BIAS
+    chances = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
+    return [
+        Smile(value=bool(chance >= 0.5), confidence=100.0 * max(chance, 1.0 - chance)) for chance in map(float, chances)
+    ]
+
+
+def smile_features(meshes: Sequence[FaceMesh | None], happinesses: Sequence[float]) -> NDArray[np.float64]:
+    """What a smile shows by, (N, 3): log odds of happiness; how far the mouth's corners stand above the gap between
+    the lips, and how wide the mouth is, both on the face turned to the camera, in distances between the eyes.
+    """
+    features = np.empty((len(meshes), 3))
+    features[:, 0] = happinesses
+    features[:, 1:] = _USUAL_MOUTH
+    fitting = [place for place, mesh in enumerate(meshes) if mesh is not None]
+    if fitting:
+        upright = derotated(np.stack([mesh.points for mesh in meshes if mesh is not None]))
+        left, right = upright[:, _LEFT_MOUTH], upright[:, _RIGHT_MOUTH]
+        features[fitting, 1] = (upright[:, (_UPPER_LIP, _LOWER_LIP), 1].sum(axis=1) - left[:, 1] - right[:, 1]) / 2
+        features[fitting, 2] = np.linalg.norm(right - left, axis=1)
+    return features
