@@ -69,7 +69,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "s3.endpoint_url": ("http://minio:9000", "http://minio:9000"),
     "s3.region": ("eu-west-1", "eu-west-1"),
     "s3.addressing": ("virtual", "virtual"),
-    "s3.profile": ("minio", "minio"),
+    "s3.profile": ("default", "default"),
     "s3.session_token": ("t", "t"),
     "s3.anonymous": ("true", True),
     "s3.connect_timeout_seconds": ("1", 1.0),
@@ -93,12 +93,21 @@ def flags(*words: str) -> dict[str, Any]:
 
 def from_file(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> Configuration:
     path = tmp_path / "likeness.toml"
-    path.write_text(text)
+    path.write_text(text.replace("'likeness.toml'", f"'{path}'"))
     return configure({"config": str(path)}, environment or {})
 
 
 def test_every_setting_is_tested() -> None:
     assert set(EXAMPLES) | OTHERS == {name for name, setting in SETTINGS.items() if not setting.file_only}
+
+
+@pytest.fixture(autouse=True)
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS configuration files of which we know what is in them."""
+    path = tmp_path / "aws"
+    path.write_text("[default]\naws_access_key_id = x\naws_secret_access_key = y\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -154,7 +163,9 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("[[s3.buckets]]\npattern = 'x'\nattempts = 0", r"attempts of \[\[s3\.buckets\]\] number 1"),
         ("[[s3.buckets]]\npattern = 'x'\ndirectory = '/nonexistent'", r"/nonexistent is not a folder"),
         ("[s3]\naccess_key_id = 'x'", r"go together"),
-        ("[s3]\nendpoint_url = 'minio:9000'", r"must begin with http"),
+        ("[s3]\nprofile = 'no-such-profile'", r"profile 'no-such-profile' is not in"),
+        ("keys = 'likeness.toml'", r"likeness\.toml"),
+        ("[s3]\nendpoint_url = 'minio:9000'", r"must be an address"),
         ("[rates]\nAKIA = -1", r"setting rates"),
         ("[rates]\nAKIA = 1", r"authentication is off"),
         ("min_side_px = 20000", r"min_side_px = 20000 leaves no image"),

@@ -1,5 +1,6 @@
 """Too much, too slow, too late: what is refused, how, and that the rest goes on."""
 
+import os
 import socket
 import threading
 import time
@@ -164,6 +165,21 @@ def test_a_body_must_arrive_in_time(impatient: Running) -> None:
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
         assert time.monotonic() - begun < 1
         assert connection.recv(1000) == b""
+
+
+def test_a_client_that_does_not_read_is_cut_off(impatient: Running) -> None:
+    """More answers than the system's buffers hold are asked for, and none is read."""
+    time.sleep(0.1)
+    before = open_files(impatient)
+    with socket.create_connection(("127.0.0.1", impatient.port)) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
+        wait_for(lambda: open_files(impatient) > before)
+        wait_for(lambda: open_files(impatient) == before, 15)
+    assert impatient.request(body()).status == 200
+
+
+def open_files(server: Running) -> int:
+    return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
 def test_more_connections_than_allowed_get_503(impatient: Running) -> None:

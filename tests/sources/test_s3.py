@@ -55,6 +55,8 @@ def test_gives_the_version_asked_for(s3_url: str, s3_admin: Any) -> None:
         ("no-such-bucket", "x", None, "no such bucket"),
         (BUCKET, "versions", "00000000-0000-0000-0000-000000000000", "no such version"),
         (BUCKET, "folder/", None, "name of a folder"),
+        (BUCKET, f"../{BUCKET}/versions", None, "are not served"),
+        (BUCKET, "\ud800", None, "not valid Unicode"),
     ],
 )
 def test_tells_in_the_reason_what_is_missing(
@@ -216,6 +218,13 @@ def test_credentials_of_a_profile(s3_url: str, s3_admin: Any, monkeypatch: pytes
     assert fetch(S3Store(StoreSettings(endpoint_url=s3_url, profile="minio")), "profile") == b"x"
     with pytest.raises(SettingsError, match="'nobody'"):
         S3Store(StoreSettings(profile="nobody"))
+
+
+def test_settings_that_botocore_refuses_are_an_error_of_the_object() -> None:
+    with pytest.raises(InvalidS3Object, match="settings of the store"):
+        fetch(store("http://"), "x")
+    with pytest.raises(InvalidS3Object, match="settings of the store"):
+        fetch(store("http://127.0.0.1:9", region="no region"), "x")
 
 
 def test_the_endpoint_of_rekognition_is_not_taken_for_s3(

@@ -104,10 +104,12 @@ def url(settings: Settings, listener: socket.socket) -> str:
 
 
 class Protocol(H11Protocol):
-    """uvicorn's, and a time-out for a request's headers, which it does not have."""
+    """uvicorn's, with the time-outs that it lacks: for a request's headers, and for a client that does not read."""
 
     header_seconds = 10.0
+    write_seconds = 60.0
     _alarm: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -121,8 +123,20 @@ class Protocol(H11Protocol):
         super().on_response_complete()
         self._watch()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # The client does not read. Closing would wait for it to.
+        self._stuck = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stuck is not None:
+            self._stuck.cancel()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_watch()
+        if self._stuck is not None:
+            self._stuck.cancel()
         super().connection_lost(exc)
 
     def _watch(self) -> None:
@@ -225,6 +239,7 @@ def _say_failure(error: Exception) -> None:
 def _config(settings: Settings, app: Application) -> uvicorn.Config:
     class TimedProtocol(Protocol):
         header_seconds = settings.header_timeout_seconds
+        write_seconds = settings.body_timeout_seconds
 
     return uvicorn.Config(
         app,

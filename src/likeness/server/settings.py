@@ -122,7 +122,9 @@ class Settings:
     )
     max_connections: Positive = _setting(1000, "connections per worker; more get 503")
     header_timeout_seconds: Seconds = _setting(10.0, "for a request's headers to arrive")
-    body_timeout_seconds: Seconds = _setting(60.0, "for a request's body to arrive")
+    body_timeout_seconds: Seconds = _setting(
+        60.0, "for a request's body to arrive, and for a client to read its answer"
+    )
     keep_alive_seconds: Positive = _setting(65, "an idle connection is closed after")
     grace_seconds: Seconds = _setting(25.0, "after SIGTERM, for what is running to finish")
 

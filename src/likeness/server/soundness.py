@@ -2,9 +2,12 @@
 
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from likeness.aws.keys import KeyFile
 from likeness.errors import SettingsError
 from likeness.server.settings import Settings, smallest_body_limit
+from likeness.sources.stores import open_store
 from likeness.threads import thread_budget
 
 
@@ -18,6 +21,8 @@ def check(settings: Settings) -> None:
 
 def _check_access(settings: Settings) -> None:
     """Decision 20: whoever listens for others without keys must say that this is meant."""
+    if settings.signed and settings.keys.exists():
+        KeyFile(settings.keys)
     if settings.auth == "sigv4" and not settings.keys.exists():
         raise SettingsError(
             f"auth = sigv4, but there is no key file {settings.keys}: "
@@ -98,5 +103,15 @@ def _check_s3(settings: Settings) -> None:
             raise SettingsError(f"{where}: directory = {store.directory} is not a folder")
         if store.ca_bundle is not None and not store.ca_bundle.is_file():
             raise SettingsError(f"{where}: ca_bundle = {store.ca_bundle}: there is no such file")
-        if store.endpoint_url is not None and not store.endpoint_url.startswith(("http://", "https://")):
-            raise SettingsError(f"{where}: endpoint_url = {store.endpoint_url} must begin with http:// or https://")
+        if store.endpoint_url is not None and not _is_http_url(store.endpoint_url):
+            raise SettingsError(f"{where}: endpoint_url = {store.endpoint_url} must be an address: http://host:port")
+        if store.profile is not None:
+            open_store(store)
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -80,8 +80,7 @@ class S3Store:
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """See `sources.stores.Store.fetch`."""
         place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
-        if name.endswith("/"):
-            raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object")
+        _check_name(name, place)
         target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
@@ -169,16 +168,29 @@ class S3Store:
             "signature_version": UNSIGNED if settings.anonymous else None,
             "user_agent_appid": "likeness",
         }
-        return self._session.create_client(
-            "s3",
-            region_name=settings.region or self._session.get_config_variable("region") or _DEFAULT_REGION,
-            endpoint_url=endpoint,
-            aws_access_key_id=settings.access_key_id,
-            aws_secret_access_key=settings.secret_access_key,
-            aws_session_token=settings.session_token,
-            verify=str(settings.ca_bundle) if settings.ca_bundle else None,
-            config=Config(**options),
-        )
+        try:
+            return self._session.create_client(
+                "s3",
+                region_name=settings.region or self._session.get_config_variable("region") or _DEFAULT_REGION,
+                endpoint_url=endpoint,
+                aws_access_key_id=settings.access_key_id,
+                aws_secret_access_key=settings.secret_access_key,
+                aws_session_token=settings.session_token,
+                verify=str(settings.ca_bundle) if settings.ca_bundle else None,
+                config=Config(**options),
+            )
+        except ValueError as error:  # botocore's for an address or a region that is none
+            raise InvalidS3Object(f"the settings of the store cannot be used: {error}") from error
+
+
+def _check_name(name: str, place: str) -> None:
+    """Raises for a name that no object has, or that an HTTP client would turn into a path in another bucket."""
+    if name.endswith("/"):
+        raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object")
+    if any(part in (".", "..") for part in name.split("/")):
+        raise InvalidS3Object(f"{place}: names with the parts '.' or '..' are not served")
+    if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
+        raise InvalidS3Object(f"{place!r}: the name is not valid Unicode")
 
 
 def _check_head(head: Mapping[str, Any], place: str, max_bytes: int) -> None:

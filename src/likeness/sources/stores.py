@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta
 
-from likeness.errors import InvalidS3Object, RateExceeded
+from likeness.errors import InvalidS3Object, RateExceeded, SettingsError
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -72,10 +72,13 @@ class Stores:
         self._lock = threading.Lock()
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
-        """See `Store.fetch`; a bucket that no pattern fits is an InvalidS3Object."""
+        """See `Store.fetch`; a bucket that no pattern fits, or whose settings are wrong, is an InvalidS3Object."""
         for settings in self._settings:
             if fnmatchcase(bucket, settings.pattern):
-                store = self._store(settings)
+                try:
+                    store = self._store(settings)
+                except SettingsError as error:
+                    raise InvalidS3Object(str(error)) from error
                 return store.fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
         raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
 
@@ -88,7 +91,7 @@ class Stores:
 
 
 def open_store(settings: StoreSettings) -> Store:
-    """The store that `settings` describe. Nothing is connected yet. Raises SettingsError for a folder that is none."""
+    """The store that `settings` describe. Nothing is connected yet. Raises SettingsError."""
     if settings.directory is not None:
         from likeness.sources.directory import DirectoryStore
 
