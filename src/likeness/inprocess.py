@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Protocol, cast
 from urllib.parse import quote
@@ -43,11 +44,18 @@ class Compares(Protocol):
     ) -> Comparison: ...
 
 
-class Observer(Protocol):
-    """Called with each comparison and the bytes of its two photos, in the thread of the call, before the answer is
-    given."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Observation:
+    """A comparison that was made, the bytes of its two photos, and what made it."""
 
-    def __call__(self, comparison: Comparison, source: bytes, target: bytes) -> None: ...
+    comparison: Comparison
+    source: bytes
+    target: bytes
+    comparer: Compares
+
+
+#: Called with each comparison in the thread of the call, before the answer is given.
+Observer = Callable[[Observation], None]
 
 
 def client(
@@ -129,7 +137,8 @@ class _Engine:
                 raise BodyTooLarge
             request = protocol.validate(protocol.parse_body(content))
             source, target = self._photos(request)
-            comparison = self._warm().compare(
+            comparer = self._warm()
+            comparison = comparer.compare(
                 source,
                 target,
                 similarity_threshold=request.similarity_threshold,
@@ -138,7 +147,7 @@ class _Engine:
         except (RequestError, WireError) as error:
             return _with_reason(protocol.failure(error, request_id), error)
         if self._observer is not None:
-            self._observer(comparison, source, target)
+            self._observer(Observation(comparison, source, target, comparer))
         return protocol.success(comparison, request_id)
 
     def _photos(self, request: CompareFacesRequest) -> tuple[bytes, bytes]:

@@ -1,17 +1,24 @@
 """The real AWS CLI as oracle, an endpoint that answers as the wire does, and the command in this process."""
 
+import fcntl
 import json
 import os
+import pty
+import select
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyte
 import pytest
 
 from likeness import inprocess
@@ -56,7 +63,7 @@ def _is_version_2() -> bool:
 
 @pytest.fixture(scope="session")
 def version_2() -> Iterator[Callable[..., Ran]]:
-    """AWS CLI version 2: call it with arguments, an environment and a folder, or with a part's keywords (`aws_worker`)."""
+    """AWS CLI version 2: call it with arguments, environment and folder, or with keywords (see `aws_worker`)."""
     if not _is_version_2():
         pytest.skip(f"no AWS CLI version 2 at {VERSION_2}: apt-get install awscli")
     yield from _oracle(SYSTEM_PYTHON)
@@ -186,6 +193,7 @@ class Endpoint:
 
     url: str
     seen: list[tuple[dict[str, str], bytes]]
+    handler: type[BaseHTTPRequestHandler] = _Handler
 
 
 @pytest.fixture(scope="session")
@@ -230,15 +238,16 @@ Likeness = Callable[..., Ran]
 def likeness(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Likeness:
-    """The command in this process with the scripted comparer: call it with arguments."""
+    """The command in this process with the scripted comparer: call it with arguments, and with more variables."""
     monkeypatch.setattr(inprocess, "Comparer", Scripted)
 
-    def run(arguments: list[str], **more: str) -> Ran:
+    def run(arguments: list[str], **more: str | None) -> Ran:
         with monkeypatch.context() as patched:
             for name in list(os.environ):
                 patched.delenv(name)
             for name, value in {**environment, **more}.items():
-                patched.setenv(name, value)
+                if value is not None:
+                    patched.setenv(name, value)
             patched.chdir(tmp_path)
             capfd.readouterr()
             code = compare_faces.main(arguments)
@@ -246,3 +255,68 @@ def likeness(
         return Ran(code, out, err)
 
     return run
+
+
+class Terminal:
+    """A terminal of 100 x 24 with `likeness compare-faces` in it."""
+
+    def __init__(self, environment: dict[str, str], folder: Path, *arguments: str) -> None:
+        self.side, theirs = pty.openpty()
+        self.screen = pyte.Screen(100, 24)
+        # The program asks where the cursor is; a terminal answers.
+        self.screen.write_process_input = lambda data: os.write(self.side, data.encode())  # type: ignore[method-assign]
+        self.stream = pyte.ByteStream(self.screen)
+        os.set_blocking(self.side, False)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        program = "import sys; from likeness.cli.compare_faces import main; sys.exit(main(sys.argv[1:]))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**environment, "TERM": "xterm-256color"},
+            cwd=folder,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def type(self, keys: str) -> None:
+        os.write(self.side, keys.encode())
+
+    def wait_for(self, shown: Callable[[str], bool], seconds: float = 30) -> str:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ready, _, _ = select.select([self.side], [], [], 0.1)
+            if ready:
+                try:
+                    self.stream.feed(os.read(self.side, 65536))
+                except OSError:
+                    break
+            if shown(self.text):
+                return self.text
+        assert shown(self.text), self.text
+        return self.text
+
+    @property
+    def text(self) -> str:
+        return "\n".join(line.rstrip() for line in self.screen.display).strip()
+
+    def close(self) -> int:
+        code = self.process.wait(30)
+        os.close(self.side)
+        return code
+
+
+@pytest.fixture
+def terminal_of(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Runs the command in a terminal: call it with an environment and arguments."""
+    opened: list[Terminal] = []
+
+    def open_terminal(environment: dict[str, str], *arguments: str) -> Terminal:
+        opened.append(Terminal(environment, tmp_path, *arguments))
+        return opened[-1]
+
+    yield open_terminal
+    for terminal in opened:
+        terminal.process.kill()
+        terminal.process.wait()

@@ -1,4 +1,4 @@
-"""Output formats and the shorthand and YAML readers against those of AWS CLI version 2, on values made by hypothesis."""
+"""Formats, shorthand and YAML against those of AWS CLI version 2, on values made by hypothesis."""
 
 import io
 import json
@@ -86,8 +86,8 @@ def test_formats_as_version_2(version_2: Oracle, output: str) -> None:
         expected = version_2(value=value, output=output, color="off")
         try:
             printed = ours(value, output)
-        except (TypeError, ValueError, AttributeError, LookupError) as error:
-            assert expected.code == 255, error
+        except (TypeError, ValueError, AttributeError, LookupError):
+            assert expected.code == 255
         else:
             # In text, a list of dictionaries and scalars makes the original stumble; ours prints the scalars.
             stumbled = output == "text" and "object has no attribute 'items'" in expected.err
@@ -129,11 +129,10 @@ def test_shorthand_as_version_2(version_2: Oracle) -> None:
     def agree(source: str) -> None:
         expected = version_2(shorthand=source)
         try:
-            parsed = parse_shorthand(source)
+            outcome = (0, json.dumps(parse_shorthand(source)), "")
         except ShorthandError as error:
-            assert (255, str(error)) == (expected.code, expected.err)
-        else:
-            assert (0, json.dumps(parsed)) == (expected.code, expected.out)
+            outcome = (255, "", str(error))
+        assert outcome == (expected.code, expected.out, expected.err)
 
     agree()
 
@@ -177,7 +176,7 @@ def test_table_turns_rows_where_the_terminal_is_narrow() -> None:
     table.write(answer, wide, title="CompareFaces", width=80)
     table.write(answer, narrow, title="CompareFaces", width=20)
     assert "| Confidence | Similarity   |   Type    |" in wide.getvalue()
-    assert "|  Similarity |  12.5      |" in narrow.getvalue()
+    assert "|  Similarity |  12.5     |" in narrow.getvalue()
 
 
 def test_colours_only_where_asked() -> None:

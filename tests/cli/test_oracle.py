@@ -1,7 +1,7 @@
-"""The same arguments to AWS CLI version 2, to version 1, and to `likeness compare-faces`: with an endpoint, and without.
+"""The same arguments to AWS CLI version 2 and to `likeness compare-faces`: with an endpoint, and without.
 
-Byte for byte the same standard output, the same exit code, the same error text. Without an endpoint, lines that begin with
-`likeness:` may follow on standard error: they say what the service does not.
+Byte for byte the same standard output, the same exit code, the same error text. Without an endpoint, lines that begin
+with `likeness:` may follow on standard error: they say what the service does not.
 """
 
 import base64
@@ -192,16 +192,24 @@ REFUSED = [
     case("file as structure", "--source-image", "fileb://one.jpg", *TARGET),
 ]
 
-#: Where our text may differ from the original's, and why: what it says → what we say.
-DIFFERENCES: dict[str, str] = {
+#: Where our text may differ from the original's, and why: what it says, what we say.
+DIFFERENCES: tuple[tuple[str, str], ...] = (
     # The program's name and the shape of its command line.
-    "usage: aws [options] <command> <subcommand> [<subcommand> ...] [parameters]": "usage: likeness compare-faces [options]",
-    "  aws help\n  aws <command> help\n  aws <command> <subcommand> help\n": "  likeness help\n  likeness compare-faces help\n",
-    "aws: error:": "likeness: error:",
+    (
+        "usage: aws [options] <command> <subcommand> [<subcommand> ...] [parameters]",
+        "usage: likeness compare-faces [options]",
+    ),
+    (
+        "  aws help\n  aws <command> help\n  aws <command> <subcommand> help\n",
+        "  likeness help\n  likeness compare-faces help\n",
+    ),
+    ("aws: error:", "likeness: error:"),
     # The bytes of a photo as a structure: the original fails on the type of a character.
-    "'in <string>' requires string as left operand, not int": "--source-image takes shorthand or JSON, not the bytes of a "
-    "file; use --source-image-bytes for a photo",
-}
+    (
+        "'in <string>' requires string as left operand, not int",
+        "--source-image takes shorthand or JSON, not the bytes of a file; use --source-image-bytes for a photo",
+    ),
+)
 
 Oracle = Callable[..., Any]
 
@@ -218,7 +226,7 @@ def files(tmp_path: Path, home: Path) -> None:
 
 
 def expected_text(original: str) -> str:
-    for theirs, ours in DIFFERENCES.items():
+    for theirs, ours in DIFFERENCES:
         original = original.replace(theirs, ours)
     return original
 

@@ -8,6 +8,7 @@ the places, and the order, of that program.
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
@@ -16,9 +17,9 @@ from likeness.cli.pager import DEFAULT_PAGER
 
 DEFAULT_TIMEOUT_SECONDS = 60
 
-#: A folder whose subfolders stand for buckets would be the server's business; here one folder can stand for all
-#: buckets.
-S3_DIRECTORY = "LIKENESS_S3_DIRECTORY"
+#: Settings of the server that say where objects of S3 are.
+SERVER_VARIABLES = ("LIKENESS_S3_", "LIKENESS_CONFIG")
+FOR_EVER_SECONDS = 3600.0
 
 
 def open_session(given: argparse.Namespace) -> Any:
@@ -117,24 +118,22 @@ def engine_client(session: Any, given: argparse.Namespace, observer: Any) -> Any
 
 
 def _stores(session: Any, given: argparse.Namespace) -> Any:
-    """Where S3Object references are read: the folder of LIKENESS_S3_DIRECTORY, else S3 as the user (AWS_ENDPOINT_URL_S3
-    applies)."""
-    from pathlib import Path
-
+    """Where S3Object references are read: as the server would with these LIKENESS_S3_* variables (or LIKENESS_CONFIG),
+    else from S3 as the user, whose profile, region and AWS_ENDPOINT_URL_S3 apply. Raises SettingsError.
+    """
     from likeness.sources.stores import Stores, StoreSettings
 
-    directory = os.environ.get(S3_DIRECTORY)
-    if directory:
-        return Stores((StoreSettings(directory=Path(directory)),))
-    return Stores(
-        (
-            StoreSettings(
-                profile=session.profile,
-                region=session.get_config_variable("region"),
-                anonymous=given.no_sign_request,
-                ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
-                read_timeout_seconds=timeout_seconds(given.cli_read_timeout) or 3600.0,
-                connect_timeout_seconds=timeout_seconds(given.cli_connect_timeout) or 3600.0,
-            ),
-        )
+    of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
+    if of_server:
+        from likeness.server.configuration import configure
+
+        return Stores(configure({}, of_server).settings.stores())
+    settings = StoreSettings(
+        profile=session.profile,
+        region=session.get_config_variable("region"),
+        anonymous=given.no_sign_request,
+        ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
+        read_timeout_seconds=timeout_seconds(given.cli_read_timeout) or FOR_EVER_SECONDS,
+        connect_timeout_seconds=timeout_seconds(given.cli_connect_timeout) or FOR_EVER_SECONDS,
     )
+    return Stores((settings,))

@@ -1,11 +1,16 @@
-"""What follows the answer of the engine in this process: notes about the photos, `--overlay`, `--explain`."""
+"""What follows the answer of the engine in this process: notes about the photos, `--explain`, `--overlay`.
+
+All of it goes to standard error or to the file asked for, so that standard output holds the answer and nothing else.
+"""
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import OptionError
-from likeness.faces import Comparison
+
+if TYPE_CHECKING:
+    from likeness.inprocess import Observation
 
 DEFAULT_THRESHOLD = 80.0
 
@@ -17,21 +22,44 @@ class Review:
         """Raises OptionError for an overlay that cannot be written."""
         self._overlay = overlay
         self._explain = explain
-        self._threshold = DEFAULT_THRESHOLD if threshold is None else float(threshold)
-        self._seen: tuple[Comparison, bytes, bytes] | None = None
+        self._threshold = DEFAULT_THRESHOLD if threshold is None else threshold
+        self._seen: Observation | None = None
         if overlay is not None:
             _check_writable(overlay)
 
-    def __call__(self, comparison: Comparison, source: bytes, target: bytes) -> None:
-        self._seen = (comparison, source, target)
+    def __call__(self, observation: "Observation") -> None:
+        self._seen = observation
 
     def finish(self) -> None:
         """Write notes and the explanation to standard error and the overlay to its file."""
         if self._seen is None:
             return
-        comparison, source, target = self._seen
-        for note in comparison.trace.notes:
+        for note in self._seen.comparison.trace.notes:
             print(f"likeness: {note}", file=sys.stderr)
+        if self._explain:
+            print(_explanation(self._seen, self._threshold), file=sys.stderr)
+        if self._overlay is not None:
+            _draw(self._seen, self._overlay)
+            print(f"likeness: wrote {self._overlay}", file=sys.stderr)
+
+
+def _explanation(seen: "Observation", threshold: float) -> str:
+    from likeness.cli.explain import Photo, explain
+    from likeness.image import open_image
+
+    def photo(name: str, data: bytes) -> Photo:
+        image = open_image(data, name=name)
+        return Photo(name, image.width, image.height)
+
+    calibration = getattr(seen.comparer, "calibration", None)
+    rate = None if calibration is None else lambda similarity: float(calibration.false_match_rate(similarity))
+    return explain(
+        seen.comparison,
+        photo("source photo", seen.source),
+        photo("target photo", seen.target),
+        threshold=threshold,
+        false_match_rate=rate,
+    )
 
 
 def _check_writable(path: str) -> None:
