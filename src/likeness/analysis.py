@@ -16,6 +16,7 @@ from likeness.vision.detection import WORKING_SIDE_PX, Detections, confidences, 
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
+from likeness.vision.smile import read_smiles
 
 #: A face whose detected box has this longer side, px, shows its mesh's crop (192 px across 1.39 boxes) and its chip all
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
@@ -58,8 +59,8 @@ class MeasuredFace:
 
     @property
     def landmarks(self) -> NDArray[np.float32]:
-        """The five points (5, 2) px that the answer shows: the mesh's where it fits, the detector's where it does
-        not.""" return self.mesh.landmarks if self.mesh else self.points
+        """The five points (5, 2) px that the answer shows: the mesh's where it fits, else the detector's."""
+        return self.mesh.landmarks if self.mesh else self.points
 
     @property
     def width_px(self) -> float:
@@ -127,16 +128,20 @@ def embed(engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: St
         return engine.embedder.embed([engine.chip(image.pixels(face.reduction), face.points) for face in faces])
 
 
-def faces_with_attributes(
-    engine: Engine, analysis: PhotoAnalysis, with_attributes: bool, watch: Stopwatch
-) -> list[Face]:
-    """The faces of an analysis as values of an answer, with emotions and smile where they are asked for."""
-    if not with_attributes:
+def faces_with_attributes(engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
+    """The faces of an analysis as values of an answer, with emotions and smile where the pack can read them."""
+    reader = engine.expressions
+    if reader is None:
         return [as_face(analysis.image, measured) for measured in analysis.faces]
     with watch.stage("attributes"):
+        expressions = [
+            reader.read(analysis.image.pixels(measured.reduction), measured.landmarks)[0] for measured in analysis.faces
+        ]
+        meshes = [measured.mesh for measured in analysis.faces]
+        smiles = read_smiles(meshes, [expression.happiness for expression in expressions])
         return [
-            as_face(analysis.image, measured, *engine.attributes(analysis.image.pixels(measured.reduction), measured))
-            for measured in analysis.faces
+            as_face(analysis.image, measured, expression.emotions, smile)
+            for measured, expression, smile in zip(analysis.faces, expressions, smiles, strict=True)
         ]
 
 
@@ -220,7 +225,7 @@ def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> li
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), dtype=np.float32)
 
 
 def _chosen(detections: Detections, indices: NDArray[np.intp]) -> Detections:

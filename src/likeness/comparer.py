@@ -190,9 +190,12 @@ class Comparer:
         analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch)
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
-        with_attributes = self.settings.face_attributes == "all"
+        if self.settings.face_attributes == "all":
+            faces = faces_with_attributes(self._engine, analysis, watch)
+        else:
+            faces = [as_face(analysis.image, measured) for measured in analysis.faces]
         return _TargetFaces(
-            faces=faces_with_attributes(self._engine, analysis, with_attributes, watch),
+            faces=faces,
             vectors=embed(self._engine, analysis.image, analysis.faces, watch),
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),

@@ -18,6 +18,7 @@ from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Detector
 from likeness.vision.detectors import make_detector
 from likeness.vision.embedding import Embedder
+from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
@@ -48,15 +49,19 @@ class Engine:
     @property
     def detector(self) -> Detector:
         """Who finds faces."""
-        role = self.manifest.role("detector")
-        return self._step(
-            "detector", lambda: make_detector(role.family, self._pack.network("detector"), role.parameters)
-        )
+        return self._step("detector", self._make_detector)
 
     @property
     def mesh(self) -> Mesh | None:
         """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
         return self._step("mesh", lambda: Mesh(self._pack.network("mesh"))) if self._pack.has("mesh") else None
+
+    @property
+    def expressions(self) -> ExpressionReader | None:
+        """Who reads emotions; None where the pack has no network for it."""
+        if not self._pack.has("expression"):
+            return None
+        return self._step("expression", lambda: ExpressionReader(self._pack.network("expression")))
 
     @property
     def embedder(self) -> Embedder:
@@ -98,12 +103,13 @@ class Engine:
             return []
         return [float(value) for value in self.calibration.similarity(self.scorer.score(source, targets))]
 
-    def attributes(self, pixels: NDArray[np.uint8], face: Any) -> tuple[None, None]:
-        return None, None
-
     def warm_up(self) -> None:
         """Makes every step, so that the first comparison is as fast as the next."""
-        _ = (self.detector, self.mesh, self.embedder, self.scorer, self.calibration)
+        _ = (self.detector, self.mesh, self.expressions, self.embedder, self.scorer, self.calibration)
+
+    def _make_detector(self) -> Detector:
+        role = self.manifest.role("detector")
+        return make_detector(role.family, self._pack.network("detector"), role.parameters)
 
     def _step(self, name: str, make: Callable[[], Step]) -> Step:
         with self._making:
