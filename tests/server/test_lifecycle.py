@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from likeness.cli.serve import main
+from likeness.server.listening import listen
+from likeness.server.settings import Settings
 from likeness.threads import thread_budget
 
 from .conftest import HEADERS, STUB, Running, Serve, body, read_answer, wait_for
@@ -157,14 +159,15 @@ def test_a_full_disk_costs_the_line_and_not_the_request(serve: Serve) -> None:
 
 
 def test_a_unix_socket(serve: Serve) -> None:
-    server = serve("--unix-socket", "likeness.sock", "--unix-socket-mode", "600")
+    server = serve("--unix-socket", "likeness.sock", "--unix-socket-mode", "600", "--trusted-proxies", "*")
     path = server.folder / "likeness.sock"
     assert path.stat().st_mode & 0o777 == 0o600
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
-    connection.request("POST", "/", body(), HEADERS)
+    connection.request("POST", "/", body(), HEADERS | {"X-Forwarded-For": "203.0.113.7"})
     assert read_answer(connection).status == 200
+    assert server.log()[-1]["client"] == "203.0.113.7"
     connection.close()
     code, text = refused("--unix-socket", str(path))
     assert (code, "another server listens" in text) == (252, True)
@@ -179,7 +182,10 @@ def test_a_unix_socket(serve: Serve) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for localhost, signed by itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
     subprocess.run(
         [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
@@ -196,6 +202,26 @@ def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
     connection.request("POST", "/", body(b"x" * 1_000_000), HEADERS)
     assert read_answer(connection).status == 200
     connection.close()
+
+
+def test_a_renewed_certificate_is_taken_up(serve: Serve, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    cert, key = (tmp_path / name for name in ("cert.pem", "key.pem"))
+    cert.write_bytes(certificate[0].read_bytes())
+    key.write_bytes(certificate[1].read_bytes())
+    server = serve("--tls-certificate", str(cert), "--tls-key", str(key))
+    before = ssl.get_server_certificate(("127.0.0.1", server.port))
+    make_certificate(tmp_path)
+    server.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "opened again" in server.errors)
+    after = ssl.get_server_certificate(("127.0.0.1", server.port))
+    assert before.strip() == certificate[0].read_text().strip()
+    assert after.strip() == cert.read_text().strip() != before.strip()
+
+
+def test_small_answers_are_not_held_back() -> None:
+    """asyncio sets TCP_NODELAY only on sockets that know to be TCP; without it each answer waits 40 ms."""
+    with listen(Settings(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_listening_for_others_needs_keys_or_insistence(serve: Serve) -> None:

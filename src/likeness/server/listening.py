@@ -45,8 +45,9 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SettingsError(f"host = {settings.host} is no address of this machine: {error.strerror}") from error
     # A name such as localhost has several addresses; clients try the one of version 4 in any case.
-    family, _, _, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    family, kind, protocol, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
+    # With its protocol: asyncio turns Nagle's delays off (TCP_NODELAY) only for sockets that say they are TCP.
+    listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -1,0 +1,48 @@
+"""The server's own memory stays flat: what an answered, refused or abandoned request held is let go of."""
+
+import os
+import re
+import socket
+from pathlib import Path
+
+from .conftest import HEADERS, Running, Serve, body, read_answer, wait_for
+
+
+def resident_bytes(server: Running) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def mixed_requests(server: Running, rounds: int) -> None:
+    """Eight requests a round, of all kinds and sizes; one client goes away in the middle of its body."""
+    photo, large = os.urandom(150_000), os.urandom(4_000_000)
+    connection = server.connect()
+    for number in range(rounds):
+        bodies = [
+            body(photo, photo),
+            body(b"no face", photo),
+            body(b"bug"),
+            body(),
+            b"{",
+            body(photo)[:-100],
+            b"x" * 99_999,
+        ]
+        for each in (*bodies, body(large, large) if number % 10 == 0 else body(photo)):
+            connection.request("POST", "/", each, HEADERS)
+            read_answer(connection)
+        with socket.create_connection(("127.0.0.1", server.port)) as leaving:
+            leaving.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + bytes(100_000))
+    connection.close()
+
+
+def test_memory_is_flat_over_mixed_requests(serve: Serve) -> None:
+    server = serve("--access-log", "/dev/null", "--threads", "1")
+    server.wait_ready()
+    mixed_requests(server, 30)
+    halfway = resident_bytes(server)
+    mixed_requests(server, 30)
+    # Freed memory is given back every few seconds, after requests; the limit is that of the second half.
+    wait_for(lambda: resident_bytes(server) <= 1.02 * halfway, 8)
+    assert halfway < 150 * 1024 * 1024
