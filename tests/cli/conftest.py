@@ -258,9 +258,9 @@ def likeness(
 
 
 class Terminal:
-    """A terminal of 100 x 24 with `likeness compare-faces` in it."""
+    """A terminal of 100 x 24 with a program in it."""
 
-    def __init__(self, environment: dict[str, str], folder: Path, *arguments: str) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, program: list[str]) -> None:
         self.side, theirs = pty.openpty()
         self.screen = pyte.Screen(100, 24)
         # The program asks where the cursor is; a terminal answers.
@@ -268,9 +268,8 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         os.set_blocking(self.side, False)
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        program = "import sys; from likeness.cli.compare_faces import main; sys.exit(main(sys.argv[1:]))"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
+            program,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -309,11 +308,12 @@ class Terminal:
 
 @pytest.fixture
 def terminal_of(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    """Runs the command in a terminal: call it with an environment and arguments."""
+    """Runs the command, or another program, in a terminal: call it with an environment and arguments."""
     opened: list[Terminal] = []
+    command = "import sys; from likeness.cli.compare_faces import main; sys.exit(main(sys.argv[1:]))"
 
-    def open_terminal(environment: dict[str, str], *arguments: str) -> Terminal:
-        opened.append(Terminal(environment, tmp_path, *arguments))
+    def open_terminal(environment: dict[str, str], *arguments: str, program: list[str] | None = None) -> Terminal:
+        opened.append(Terminal(environment, tmp_path, [*(program or [sys.executable, "-c", command]), *arguments]))
         return opened[-1]
 
     yield open_terminal

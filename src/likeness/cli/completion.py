@@ -52,13 +52,13 @@ _likeness_files() {{
     # on the line already and must not be inserted again.
     local prefix=$1 current=$2 name
     if [[ -n $prefix && $current != "$prefix"* ]]; then
-        [[ $prefix == "$current"* ]] && COMPREPLY=("$prefix") && compopt -o nospace
+        [[ $prefix == "$current"* ]] && COMPREPLY=("$prefix") && compopt -o nospace 2>/dev/null
     else
-        compopt -o nospace -o filenames 2>/dev/null
+        compopt -o nospace 2>/dev/null
         while IFS= read -r name; do
-            if [[ -d $name ]]; then COMPREPLY+=("$prefix$name/"); else COMPREPLY+=("$prefix$name "); fi
+            if [[ -d $name ]]; then name=$(printf %q "$name")/; else name="$(printf %q "$name") "; fi
+            COMPREPLY+=("$prefix$name")
         done < <(compgen -f -- "${{current#"$prefix"}}")
-        compopt +o filenames
     fi
 }}
 
@@ -156,7 +156,8 @@ def _zsh_argument(option: Option) -> str:
         action = f"({' '.join(option.choices)})"
     elif option.kind in _FILE_PREFIX:
         prefix = _FILE_PREFIX[option.kind].replace(":", "\\:")
-        action = f'_likeness_files "{prefix}"'
+        # The blank before it keeps zsh from adding words of its own.
+        action = f' _likeness_files "{prefix}"'
     else:
         action = " "
     return _quoted(f"{option.flag}[{about}]:{option.name}:{action}")
