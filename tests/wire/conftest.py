@@ -241,6 +241,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Reco
         "no-action": make("no-action", READ),
         "denied": make("denied", COMPARE, {"Effect": "Deny", "Action": "rekognition:*", "Resource": "*"}),
         "slow": make("slow", COMPARE),
+        "slower": make("slower", COMPARE),
         "revoked": make("revoked", COMPARE),
         "session": create_session(path, full.id),
         "expired": create_session(path, full.id, duration=timedelta(seconds=1)),
@@ -271,6 +272,7 @@ access_log = "{folder / "access.jsonl"}"
 audit_log = "{folder / "audit.jsonl"}"
 [rates]
 {records["slow"].id} = 0.01
+{records["slower"].id} = 0.01
 [s3]
 endpoint_url = "{s3_url}"
 access_key_id = "test"
