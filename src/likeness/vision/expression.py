@@ -79,7 +79,7 @@ class ExpressionReader:
         five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
         answers = np.empty((len(five), len(LABELS)))
         for place, face in enumerate(five):
-            grey = warp_chip(pixels, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
+            grey = warp_chip(pixels, _crop(face - 0.5), CROP_SIZE_PX).astype(np.float32) @ _LUMA
             fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
             probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
             answers[place] = np.log(probabilities + _SMALLEST_PROBABILITY).mean(axis=0)

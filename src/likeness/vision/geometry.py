@@ -25,13 +25,16 @@ _MOUTH_DROP_PER_WIDTH = 0.476
 #: Where the eye line and the mouth line lie, as fractions of the height; the two are met as nearly as a face allows,
 #: the eye line within its range.
 _EYE_LINE, _MOUTH_LINE = 0.3875, 0.75
-_HIGHEST_EYE_LINE, _LOWEST_EYE_LINE = 0.377, 0.398
+_HIGHEST_EYE_LINE, _LOWEST_EYE_LINE = 0.380, 0.395
 #: How far the middle of the visible head moves off the middle of the eyes as the head yaws, over the eyes' distance:
 #: follows from the mean face's outline, and gives the page's own sample (yaw -3.7, middle 0.05 eye distances to the
 #: right of the eyes).
 _SHIFT_PER_EYES = 0.4
-#: Past this yaw the eyes' distance says little of the head's size, and the drop from eyes to mouth says it alone.
-_PROFILE_YAW_DEG = 45.0
+#: Past this yaw or pitch no more is made up for what cannot be seen. Past this yaw the eyes' distance says little of
+#: the head's size, and the drop from eyes to mouth says it alone.
+_PROFILE_DEG = 45.0
+#: Every landmark is at least this far inside, over the width: seen from the side, the nose is the face's edge.
+_MARGIN = 0.04
 _SMALLEST_FACE_PX = 1.0
 
 
@@ -44,27 +47,29 @@ def service_boxes(points: ArrayLike, poses: Sequence[Pose]) -> NDArray[np.float6
     not blown up by corners without a face.
     """
     five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-    roll_rad, yaw_rad = (
-        np.radians([getattr(pose, axis) for pose in poses], dtype=np.float64) for axis in ("roll", "yaw")
-    )
+    roll_rad, yaw_rad, pitch_rad = np.radians([(pose.roll, pose.yaw, pose.pitch) for pose in poses]).reshape(-1, 3).T
     across = np.stack([np.cos(roll_rad), np.sin(roll_rad)], axis=1)
     down = np.stack([-np.sin(roll_rad), np.cos(roll_rad)], axis=1)
     eyes, mouth = five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1)
     spread_px = np.maximum(
         np.linalg.norm(five - five.mean(axis=1, keepdims=True), axis=2).mean(axis=1), _SMALLEST_FACE_PX / 4
     )
-    # Between the eyes of a head turned by yaw one sees only the cosine of their distance.
-    seen = np.cos(np.minimum(np.abs(yaw_rad), np.radians(_PROFILE_YAW_DEG)))
-    eyes_px = np.maximum(((five[:, 1] - five[:, 0]) * across).sum(axis=1), 0.25 * spread_px) / seen
-    drop_px = np.maximum(((mouth - eyes) * down).sum(axis=1), 0.25 * spread_px)
-    width_px = _widths(eyes_px, drop_px, np.abs(yaw_rad) > np.radians(_PROFILE_YAW_DEG))
+    # Of distances on a head turned by an angle one sees only the cosine.
+    yaw_seen, pitch_seen = (
+        np.cos(np.minimum(np.abs(angle), np.radians(_PROFILE_DEG))) for angle in (yaw_rad, pitch_rad)
+    )
+    eyes_px = np.maximum(((five[:, 1] - five[:, 0]) * across).sum(axis=1), 0.25 * spread_px) / yaw_seen
+    drop_px = np.maximum(((mouth - eyes) * down).sum(axis=1), 0.25 * spread_px) / pitch_seen
+    width_px = _widths(eyes_px, drop_px, np.abs(yaw_rad) > np.radians(_PROFILE_DEG))
     height_px = width_px * _HEIGHT_PER_WIDTH
     eye_line = _EYE_LINE + 0.5 * (_MOUTH_LINE - _EYE_LINE - drop_px / height_px)
     eye_line = np.clip(eye_line, _HIGHEST_EYE_LINE, _LOWEST_EYE_LINE)
     shift_px = -_SHIFT_PER_EYES * np.sin(2 * yaw_rad) * width_px * _EYES_PER_WIDTH
     centres = eyes + across * shift_px[:, np.newaxis] + down * ((0.5 - eye_line) * height_px)[:, np.newaxis]
     halves = 0.5 * np.sqrt((across * width_px[:, np.newaxis]) ** 2 + (down * height_px[:, np.newaxis]) ** 2)
-    return np.concatenate([centres - halves, centres + halves], axis=1)
+    margins_px = _MARGIN * width_px[:, np.newaxis]
+    low = np.minimum(centres - halves, five.min(axis=1) - margins_px)
+    return np.concatenate([low, np.maximum(centres + halves, five.max(axis=1) + margins_px)], axis=1)
 
 
 def _widths(

@@ -42,9 +42,10 @@ _LEFT_MOUTH, _RIGHT_MOUTH = 61, 291
 class FaceMesh:
     """One face's mesh.
 
-    `points` is (468, 3) float32: x and y in px of the photo, z in the same unit, smaller is nearer. `landmarks` is
-    (5, 2) float32 px: left eye, right eye, nose, left and right mouth corner, left being the picture's left on an
-    upright face. `presence` is the network's belief, 0 to 1, that there is a face.
+    `points` is (468, 3) float32: x and y in px of the photo (the first pixel reaches from 0 to 1), z in the same
+    unit, smaller is nearer. `landmarks` is (5, 2) float32 px: left eye, right eye, nose, left and right mouth corner,
+    left being the picture's left on an upright face. `presence` is the network's belief, 0 to 1, that there is a
+    face.
     """
 
     points: NDArray[np.float32]
@@ -74,10 +75,10 @@ class Mesh:
         points = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
         if len(boxes) == 0:
             return []
-        transforms = [detected_crop(box, five) for box, five in zip(boxes, points, strict=True)]
+        transforms = [detected_crop(box, five) for box, five in zip(boxes - 0.5, points - 0.5, strict=True)]
         if self._refine:
             first, _ = self._run(pixels, transforms, mirrored=False)
-            transforms = [mesh_crop(mesh) for mesh in first]
+            transforms = [mesh_crop(mesh - (0.5, 0.5, 0.0)) for mesh in first]
         meshes, presences = self._run(pixels, transforms, mirrored=True)
         landmarks = five_landmarks(meshes)
         sides_px = np.array([CROP_SIZE_PX / _scale(transform) for transform in transforms])
@@ -129,7 +130,8 @@ def five_landmarks(meshes: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
-    """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop.
+    """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop. Here and in
+    `mesh_crop` whole numbers are pixels' centres, as for `warp_chip`.
 
     Turn from the points; centre and size midway between what points and box say: of a turned head, points shrink
     together and boxes do not; of a turned photo, boxes grow and points do not.
@@ -180,5 +182,5 @@ def _to_photo(meshes: NDArray[np.float64], transforms: Sequence[NDArray[np.float
     matrices = np.stack(transforms)
     scales = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
     flat = meshes[..., :2] - 0.5 - matrices[:, np.newaxis, :, 2]
-    in_photo = np.einsum("nij,npj->npi", np.linalg.inv(matrices[:, :, :2]), flat)
+    in_photo = np.einsum("nij,npj->npi", np.linalg.inv(matrices[:, :, :2]), flat) + 0.5
     return np.concatenate([in_photo, meshes[..., 2:] / scales[:, np.newaxis, np.newaxis]], axis=2)

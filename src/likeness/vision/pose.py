@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Pose
-from likeness.vision.alignment import similarity_transform
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
+
+_STEADYING = 0.2
 
 
 def poses_of_meshes(meshes: ArrayLike) -> list[Pose]:
@@ -32,9 +33,14 @@ def poses_of_points(points: ArrayLike) -> list[Pose]:
 
 
 def _pose_of_five(five: NDArray[np.float64]) -> Pose:
-    to_upright = similarity_transform(five, MEAN_FIVE[:, :2])
-    roll_rad = -float(np.arctan2(to_upright[1, 0], to_upright[0, 0]))
-    upright = five @ to_upright[:, :2].T
+    # However the head is pitched and yawed, the lines between the eyes and between the mouth's corners stay level
+    # with it. Seen from the side they are short; what leads from eyes to mouth, turned by a right angle, then
+    # steadies them.
+    down = five[3:].mean(axis=0) - five[:2].mean(axis=0)
+    across = (five[1] - five[0]) + (five[4] - five[3]) + _STEADYING * np.array([down[1], -down[0]])
+    roll_rad = float(np.arctan2(across[1], across[0]))
+    cosine, sine = np.cos(roll_rad), np.sin(roll_rad)
+    upright = five @ np.array([[cosine, -sine], [sine, cosine]])
     eyes, nose, mouth = upright[:2].mean(axis=0), upright[2], upright[3:].mean(axis=0)
     nose_y, nose_z = MEAN_FIVE[2, 1:]
     mouth_y, mouth_z = MEAN_FIVE[3:, 1:].mean(axis=0)

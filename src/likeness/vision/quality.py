@@ -82,8 +82,8 @@ class QualityBar:
 DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
     "AUTO": QualityBar(face_width_px=20, sharpness=0.05, brightness=8, yaw_deg=75, pitch_deg=60, confidence=50),
     "LOW": QualityBar(face_width_px=30, sharpness=0.5, brightness=15, yaw_deg=60, pitch_deg=45, confidence=75),
-    "MEDIUM": QualityBar(face_width_px=45, sharpness=8, brightness=22, yaw_deg=45, pitch_deg=35, confidence=90),
-    "HIGH": QualityBar(face_width_px=60, sharpness=40, brightness=30, yaw_deg=30, pitch_deg=25, confidence=99),
+    "MEDIUM": QualityBar(face_width_px=45, sharpness=10, brightness=22, yaw_deg=40, pitch_deg=30, confidence=90),
+    "HIGH": QualityBar(face_width_px=60, sharpness=40, brightness=30, yaw_deg=25, pitch_deg=20, confidence=99),
 }
 
 
