@@ -3,6 +3,7 @@
 Everything else is the real server, in a real process: this is for tests of the server, which need no face.
 """
 
+import gc
 import sys
 import time
 
@@ -53,6 +54,8 @@ class StubComparer:
 def load(settings: Settings, threads: int) -> StubComparer:
     if settings.pack == "missing":
         raise PackNotInstalled("pack 'missing' is not installed")
+    if settings.pack == "no collector":
+        gc.disable()
     if settings.pack == "slow":
         time.sleep(1.0)
     return StubComparer()

@@ -46,3 +46,13 @@ def test_memory_is_flat_over_mixed_requests(serve: Serve) -> None:
     # Freed memory is given back every few seconds, after requests; the limit is that of the second half.
     wait_for(lambda: resident_bytes(server) <= 1.02 * halfway, 8)
     assert halfway < 150 * 1024 * 1024
+
+
+def test_nothing_waits_for_the_garbage_collector(serve: Serve) -> None:
+    """An error's frames hold the body, the photos and the pixels; in a reference cycle they would pile up."""
+    server = serve("--access-log", "/dev/null", "--threads", "1", "--pack", "no collector")
+    server.wait_ready()
+    mixed_requests(server, 5)
+    before = resident_bytes(server)
+    mixed_requests(server, 30)
+    wait_for(lambda: resident_bytes(server) < before + 10 * 1024 * 1024, 8)

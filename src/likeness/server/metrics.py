@@ -6,6 +6,7 @@ its environment variable switches on before it is imported. Hence the imports in
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from likeness.errors import RateExceeded, Throttled
 from likeness.server.exchange import Exchange
 
 if TYPE_CHECKING:
-    pass
+    from prometheus_client import Counter, Gauge, Histogram
 
 #: prometheus_client's own name for the folder that workers share.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -29,53 +30,48 @@ class Metrics:
     """All series of one process."""
 
     def __init__(self) -> None:
-        from prometheus_client import (
-            CollectorRegistry,
-            Counter,
-            Gauge,
-            Histogram,
-            ProcessCollector,
-            disable_created_metrics,
-        )
+        from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._shared = bool(os.environ.get(FOLDER_VARIABLE))
-        self._registry = registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         if not self._shared:
-            ProcessCollector(registry=registry)
-        self.cloudwatch = Counter(
+            ProcessCollector(registry=self._registry)
+        self.cloudwatch = self._counter(
             "likeness_cloudwatch",
             "Counts by the service's own metric names. A throttled request counts as ThrottledCount and by its status.",
             ("metric", "operation"),
-            registry=registry,
         )
-        self.response_time = Histogram(
+        self.response_time = self._histogram(
             "likeness_response_time_milliseconds",
             "The service's ResponseTime: from the request's headers to the answer.",
             ("metric", "operation"),
-            buckets=_RESPONSE_MS,
-            registry=registry,
+            _RESPONSE_MS,
         )
-        self.requests = Counter(
-            "likeness_requests", "Requests by HTTP status and error code.", ("status", "code"), registry=registry
-        )
-        self.stages = Histogram(
-            "likeness_stage_seconds", "Time per stage.", ("stage",), buckets=_STAGE_SECONDS, registry=registry
-        )
-        self.faces = Counter("likeness_faces_found", "Faces found before any filter.", ("photo",), registry=registry)
-        self.body_bytes = Counter("likeness_body_bytes", "Bytes of request bodies.", registry=registry)
-        self.queue = Gauge(
-            "likeness_queue_length", "Requests that wait.", registry=registry, multiprocess_mode="livesum"
-        )
-        self.running = Gauge(
-            "likeness_running", "Requests being compared.", registry=registry, multiprocess_mode="livesum"
-        )
-        self.ready = Gauge(
-            "likeness_ready_workers", "Workers whose engine has answered once.", registry=registry,
-            multiprocess_mode="livesum",
-        )  # fmt: skip
+        self.requests = self._counter("likeness_requests", "Requests by status and error code.", ("status", "code"))
+        self.stages = self._histogram("likeness_stage_seconds", "Time per stage.", ("stage",), _STAGE_SECONDS)
+        self.faces = self._counter("likeness_faces_found", "Faces found before any filter.", ("photo",))
+        self.body_bytes = self._counter("likeness_body_bytes", "Bytes of request bodies.")
+        self.queue = self._gauge("likeness_queue_length", "Requests that wait.")
+        self.running = self._gauge("likeness_running", "Requests being compared.")
+        self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self.cloudwatch.labels(name, _OPERATION)
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> "Counter":
+        from prometheus_client import Counter
+
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> "Histogram":
+        from prometheus_client import Histogram
+
+        return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> "Gauge":
+        from prometheus_client import Gauge
+
+        return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
 
     def count(self, exchange: Exchange) -> None:
         """Counts an answered request."""

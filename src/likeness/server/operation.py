@@ -56,14 +56,17 @@ class Operation:
             response = await self._answer(exchange, receive)
         except (RequestError, WireError) as error:
             exchange.error = error
+            _let_go(error)
             response = protocol.failure(error, exchange.request_id, verbose=self.settings.verbose_errors)
         except BodyTooSlow:
             response = WireResponse(408, (("Content-Length", "0"), ("Connection", "close")), b"")
-        except (ClientLeft, asyncio.CancelledError):
+        except (ClientLeft, asyncio.CancelledError) as leaving:
+            _let_go(leaving)
             raise
-        except Exception:  # noqa: BLE001 - the edge of the program
-            # A bug of ours. The caller gets the service's InternalServerError, the log the cause.
+        except Exception as bug:  # noqa: BLE001 - the edge of the program
+            # The caller gets the service's InternalServerError, the log the cause.
             _log.exception("request %s failed", exchange.request_id)
+            _let_go(bug)
             exchange.error = InternalFailure("see the event with this request id")
             response = protocol.failure(exchange.error, exchange.request_id)
         return response if exchange.method == "OPTIONS" else self.cors.decorate(response, exchange.header("origin"))
@@ -167,6 +170,20 @@ def _compare(engine: Compares, images: list[ImageReference], request: CompareFac
     return engine.compare(
         source, target, similarity_threshold=request.similarity_threshold, quality_filter=request.quality_filter
     )
+
+
+def _let_go(error: BaseException) -> None:
+    """Drops the frames of an error and of what caused it.
+
+    They hold the body, the photos and the pixels, and are held by what they hold: without this, megabytes would wait
+    for the garbage collector's next look at old objects.
+    """
+    chain: list[BaseException | None] = [error]
+    while chain:
+        each = chain.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            chain += [each.__cause__, each.__context__]
 
 
 def _without_photo(image: ImageReference) -> ImageReference:
