@@ -306,6 +306,34 @@ class Terminal:
         return code
 
 
+@dataclass(frozen=True)
+class S3:
+    """An S3 and a bucket in it that holds `a b.jpg`, a photo of a group."""
+
+    url: str
+    bucket: str
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    """An S3 on this machine."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    client.create_bucket(Bucket="photos")
+    client.put_object(Bucket="photos", Key="a b.jpg", Body=b"group")
+    yield S3(url, "photos")
+    client.close()
+    server.stop()
+
+
 @pytest.fixture
 def terminal_of(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     """Runs the command, or another program, in a terminal: call it with an environment and arguments."""

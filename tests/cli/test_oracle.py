@@ -116,6 +116,7 @@ ANSWERED = [
     case("last one wins", *TWO, "--output", "json", "--output", "text"),
     case("skeleton", "--generate-cli-skeleton"),
     case("skeleton of input", "--generate-cli-skeleton", "input", "--output", "text"),
+    case("skeleton of yaml", "--generate-cli-skeleton", "yaml-input"),
     case("skeleton of output", *TWO, "--generate-cli-skeleton", "output"),
     case(
         "skeleton of output, queried",

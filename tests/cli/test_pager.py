@@ -57,7 +57,8 @@ def test_leaving_the_pager_early_is_no_error(environment: dict[str, str], termin
 
 
 def test_colours_on_a_terminal(environment: dict[str, str], terminal_of: Callable[..., Any]) -> None:
-    terminal = terminal_of(environment, *PHOTOS, *QUERY[:1], "SourceImageFace", "--output", "table", "--no-cli-pager")
+    table = ("--query", "SourceImageFace", "--output", "table", "--color", "auto", "--no-cli-pager")
+    terminal = terminal_of(environment, *PHOTOS, *table)
     terminal.wait_for(lambda text: "BoundingBox" in text)
     assert terminal.close() == 0
     colours = {cell.fg for row in terminal.screen.buffer.values() for cell in row.values()}

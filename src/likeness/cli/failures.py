@@ -108,7 +108,7 @@ def report(error: BaseException, *, stdout: TextIO | None = None, stderr: TextIO
         return INTERRUPTED
     code, text = classify(error)
     err.write(f"\n{text}\n")
-    reason = _reason(error) or getattr(error, "hint", None)
+    reason = _reason(error) or _hint(error)
     if reason is not None:
         err.write(f"likeness: {reason}\n")
     return code
@@ -131,6 +131,14 @@ def classify(error: BaseException) -> tuple[int, str]:
     if isinstance(error, botocore_errors.ClientError):
         return SERVICE_ERROR, str(error)
     return GENERAL_ERROR, str(error)
+
+
+def _hint(error: BaseException) -> str | None:
+    """What the user may have meant, or None."""
+    if str(error).startswith("Parameter validation failed:\nMissing required parameter in input: "):
+        photos = "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
+        return f"give both photos, {photos}; see also: likeness compare-faces help"
+    return getattr(error, "hint", None)
 
 
 def _reason(error: BaseException) -> str | None:

@@ -136,8 +136,7 @@ def _install(options: argparse.Namespace) -> int:
         store.known(name)
     with progress_for_people() as progress:
         for name in options.packs:
-            folder = store.install(name, source_dir=options.source, progress=progress)
-            progress.say(f"{name} is whole in {folder}")
+            store.install(name, source_dir=options.source, progress=progress)
     return 0
 
 
