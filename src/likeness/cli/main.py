@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_help(sys.stdout if given else sys.stderr)
         return 0 if given else USAGE_ERROR
     if given[0] == "--version":
-        from importlib.metadata import version
+        from likeness.cli.version import version_line
 
-        print(f"likeness {version('likeness')}")
+        print(version_line())
         return 0
     return _run(given[0], given[1:])
 

@@ -19,9 +19,12 @@ from likeness.packs.progress import ByteCount, Progress
 from likeness.packs.web import Web, redacted
 
 _BLOCK_BYTES = 1 << 18
-#: A connection that brings less than this in a minute counts as dead.
-_LEAST_BYTES_A_MINUTE = 64 * 1024
+#: A connection that brings less than this in a minute counts as dead, and a try that brings less as failed.
+_LEAST_BYTES = 64 * 1024
 _MINUTE_S = 60.0
+
+
+pause = time.sleep
 
 
 class _BrokeOff(PackDownloadFailed):
@@ -92,17 +95,19 @@ class _Download:
             raise OSError(errno.ENOSPC, f"{needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free", str(self.part))
 
     def _complete(self, count: ByteCount) -> None:
-        """Asks for what is missing until all is there; pip's `retries` are the tries in a row that bring nothing."""
-        failures = 0
+        """Asks for what is missing until all is there, or until pip's `retries` tries in a row have brought nothing."""
+        failures, furthest = 0, self._size()
         while self._size() != self.distribution.size:
-            before = self._size()
+            start = self._size()
             try:
-                self._continue(before if before < self.distribution.size else 0, count)
+                self._continue(start if start < self.distribution.size else 0, count)
             except _BrokeOff as error:
-                failures = 1 if self._size() > before else failures + 1
+                # Bytes that were there before do not count, or a server with a short file would be asked for ever.
+                failures = 1 if self._size() >= furthest + _LEAST_BYTES else failures + 1
+                furthest = max(furthest, self._size())
                 if failures > self.web.settings.retries or (failures > 1 and isinstance(error.__cause__, TimeoutError)):
                     raise
-                time.sleep(min(0.25 * 2**failures, 8))
+                pause(min(0.25 * 2**failures, 8))
 
     def _continue(self, start: int, count: ByteCount) -> None:
         """Asks once for the bytes from `start` on; begins at 0 where the server does not know ranges."""
@@ -142,7 +147,7 @@ class _Download:
                     f"{self.distribution.file}; check the mirror, or give the right file with --from DIR"
                 )
             if time.monotonic() - minute_start > _MINUTE_S:
-                if minute_bytes < _LEAST_BYTES_A_MINUTE:
+                if minute_bytes < _LEAST_BYTES:
                     raise self._broke_off("less than 64 KB came in a minute") from TimeoutError()
                 minute_start, minute_bytes = time.monotonic(), 0
 

@@ -14,13 +14,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
+from likeness.packs import store
 from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch
 from likeness.packs.integrity import check_sha256, disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Distribution, Manifest, PackFile, Source, read_manifest
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import Progress
-from likeness.packs.store import CATALOGUE, damage, folder_of, home, installed_versions
+from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
 from likeness.packs.web import Web
 
@@ -191,7 +192,7 @@ class _Originals:
         return fetch(distribution, self._downloads, self._web, self.progress)
 
     def _own_file(self, source: Source) -> bytes:
-        folder = CATALOGUE if source.bundled else self.source_dir or Path()
+        folder = store.CATALOGUE if source.bundled else self.source_dir or Path()
         path = folder / (source.bundled or source.file or source.url.rpartition("/")[2])
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != source.sha256:

@@ -97,6 +97,8 @@ def install(
     progress = progress or LoggedProgress()
     with locked(name, progress):
         if is_installed(entry) and not damages(folder_of(entry)):
+            shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
+            progress.say(f"{name} is installed and whole in {folder_of(entry)}")
             return folder_of(entry)
         fetching = not offline() if may_fetch is None else may_fetch
         return Installation(entry, source_dir, progress, may_fetch=fetching).run()

@@ -1,0 +1,40 @@
+"""One member out of an archive: the right one, verified, nothing else unpacked."""
+
+import hashlib
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from likeness.errors import PackDamaged
+from likeness.packs.archives import read_member
+
+
+def test_members_of_both_kinds_of_distribution(tiny, tmp_path: Path) -> None:
+    for name, member, content in [(tiny.wheel_name, "net/a.onnx", tiny.a), (tiny.sdist_name, "big-2.0/b.onnx", tiny.b)]:
+        path = tmp_path / name
+        path.write_bytes(tiny.files[name])
+        assert read_member(path, member, hashlib.sha256(content).hexdigest()) == content
+        with pytest.raises(PackDamaged, match="SHA-256"):
+            read_member(path, member, "0" * 64)
+        with pytest.raises(PackDamaged, match="cannot be taken out"):
+            read_member(path, "no/such.onnx", "0" * 64)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.5])
+def test_a_broken_archive_is_named(tiny, tmp_path: Path, keep: float) -> None:
+    for name in tiny.files:
+        path = tmp_path / name
+        path.write_bytes(tiny.files[name][: int(keep * len(tiny.files[name]))])
+        with pytest.raises(PackDamaged, match=rf"{name}: .* cannot be taken out .*delete .* install again"):
+            read_member(path, "net/a.onnx", "0" * 64)
+
+
+def test_a_link_is_not_followed_out_of_the_archive(tmp_path: Path) -> None:
+    path = tmp_path / "evil.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("evil/b.onnx")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        archive.addfile(link)
+    with pytest.raises(PackDamaged, match="is not in it"):
+        read_member(path, "evil/b.onnx", "0" * 64)

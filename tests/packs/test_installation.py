@@ -1,0 +1,336 @@
+"""Installing: from the index, from a folder, interrupted anywhere, by many at once; a pack is whole or absent."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from likeness.errors import PackDamaged, PackDownloadFailed, PackNotInstalled
+from likeness.packs import installation, integrity, store
+from likeness.packs.manifest import read_manifest
+
+
+def installed_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def assert_whole(home: Path, tiny) -> None:
+    (folder,) = (home / "packs").iterdir()
+    assert installed_files(folder) == ["a.onnx", "b.onnx", "manifest.toml"]
+    assert (folder / "a.onnx").read_bytes() == tiny.a
+    assert (folder / "b.onnx").read_bytes() == tiny.b
+    assert store.damages(folder) == []
+
+
+def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, heard) -> None:
+    folder = store.install("tiny", progress=heard)
+    assert folder.parent == home / "packs"
+    assert_whole(home, tiny)
+    manifest = read_manifest(folder)
+    assert manifest.files["a.onnx"].size == len(tiny.a)
+    assert manifest.files["a.onnx"].licence == "MIT"
+    assert manifest.distributions["big"].version == "2.0"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~installation._umask()
+    assert not (home / "downloads" / "tiny").exists()
+    assert heard.lines[-1].startswith("installed tiny in ")
+
+
+def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
+    store.install("tiny")
+    tiny_index.requests.clear()
+    store.install("tiny", progress=heard)
+    store.ensure("tiny")
+    assert tiny_index.requests == []
+    assert heard.lines[0].startswith("tiny is installed and whole in ")
+
+
+def test_from_a_folder_without_any_network(tiny_index, tiny, home: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LIKENESS_OFFLINE", "1")
+    source = tmp_path / "handed"
+    source.mkdir()
+    for name, content in tiny.files.items():
+        (source / name).write_bytes(content)
+    store.install("tiny", source_dir=source)
+    assert_whole(home, tiny)
+    assert tiny_index.requests == []
+    assert installed_files(source) == sorted(tiny.files)
+
+
+def test_a_folder_that_lacks_files_names_them_all(tiny_index, tiny, tmp_path: Path) -> None:
+    with pytest.raises(PackNotInstalled, match=r"lacks big-2.0.tar.gz, small_net-1.0-py3-none-any.whl"):
+        store.install("tiny", source_dir=tmp_path)
+    with pytest.raises(PackDownloadFailed, match="is not a folder"):
+        store.install("tiny", source_dir=tmp_path / "none")
+
+
+def test_a_wrong_file_in_the_folder_is_named_and_nothing_is_installed(
+    tiny_index, tiny, home: Path, tmp_path: Path
+) -> None:
+    for name, content in tiny.files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / tiny.sdist_name).write_bytes(b"?")
+    with pytest.raises(PackDamaged, match=r"big-2.0.tar.gz is not the published file"):
+        store.install("tiny", source_dir=tmp_path)
+    assert list((home / "packs").iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_offline_never_touches_the_network_and_says_what_to_do(tiny_index, monkeypatch, value: str) -> None:
+    monkeypatch.setenv("LIKENESS_OFFLINE", value)
+    message = r"tiny is not installed in .* LIKENESS_OFFLINE .*likeness packs install tiny.*--from DIR.*big-2.0.tar.gz"
+    with pytest.raises(PackNotInstalled, match=message):
+        store.ensure("tiny")
+    assert tiny_index.requests == []
+
+
+def test_a_member_with_the_wrong_hash_is_refused(tiny_index, tiny_catalogue: Path, tiny, home: Path) -> None:
+    entry = tiny_catalogue / "tiny.toml"
+    member_hash = store.known("tiny").files["b.onnx"].source.sha256
+    entry.write_text(entry.read_text().replace(member_hash, "0" * 64))
+    with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256"):
+        store.install("tiny")
+    assert list((home / "packs").iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", ["truncate", "edit", "delete"])
+def test_a_damaged_pack_is_mended_and_only_the_damaged_file_is_fetched(tiny_index, tiny, home: Path, harm: str) -> None:
+    folder = store.install("tiny")
+    tiny_index.requests.clear()
+    damage(folder / "a.onnx", harm)
+    (error,) = store.damages(folder)
+    assert str(folder / "a.onnx") in str(error)
+    assert "run: likeness packs install tiny" in str(error)
+    store.install("tiny")
+    assert_whole(home, tiny)
+    assert tiny_index.paths() == ["/simple/small-net/", f"/files/{tiny.wheel_name}"]
+
+
+def damage(path: Path, harm: str) -> None:
+    content = path.read_bytes()
+    if harm == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-7] if harm == "truncate" else content[:50] + bytes([content[50] ^ 1]) + content[51:])
+
+
+def test_a_damaged_pack_offline_says_so(tiny_index, monkeypatch) -> None:
+    folder = store.install("tiny")
+    damage(folder / "a.onnx", "truncate")
+    monkeypatch.setenv("LIKENESS_OFFLINE", "1")
+    with pytest.raises(PackNotInstalled, match="tiny is damaged in"):
+        store.install("tiny")
+    assert folder.is_dir()
+
+
+def test_another_version_shares_what_is_the_same(tiny_index, tiny_catalogue: Path, home: Path) -> None:
+    first = store.install("tiny")
+    entry = tiny_catalogue / "tiny.toml"
+    entry.write_text(entry.read_text().replace('version = "1"', 'version = "2"', 1))
+    tiny_index.requests.clear()
+    second = store.install("tiny")
+    assert tiny_index.requests == []
+    assert first != second
+    assert (first / "a.onnx").samefile(second / "a.onnx")
+    assert store.remove("tiny") == sorted([first, second])
+    assert list((home / "packs").iterdir()) == []
+
+
+def test_a_new_converted_hash_in_the_catalogue_means_converting_again(tiny_index, tiny_catalogue: Path) -> None:
+    store.install("tiny")
+    entry = tiny_catalogue / "tiny.toml"
+    entry.write_text(entry.read_text().replace('[files."a.onnx"]', f'[files."a.onnx"]\nsha256 = "{"0" * 64}"'))
+    tiny_index.requests.clear()
+    store.install("tiny")
+    assert tiny_index.paths()[0] == "/simple/small-net/"
+
+
+def test_a_cache_folder_that_cannot_be_made_is_named(tiny_index, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / "file"))
+    with pytest.raises(PackDownloadFailed, match=r"file.* cannot be written .*LIKENESS_HOME"):
+        store.install("tiny")
+
+
+def test_a_disk_that_fills_up_while_converting(tiny_index, home: Path, monkeypatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(installation, "_write_synced", full)
+    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*a.onnx cannot be written; make room"):
+        store.install("tiny")
+    assert list((home / "packs").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A disk of 2 MB; making one needs root and mount."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small disk can only be mounted as root on Linux")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_really_full(tiny_index, small_disk: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LIKENESS_HOME", str(small_disk))
+    # The check beforehand is passed by, as when another process takes the room meanwhile.
+    monkeypatch.setattr("likeness.packs.artifacts._Download._check_free_space", lambda self: None)
+    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*small/.* make room"):
+        store.install("tiny")
+    assert list((small_disk / "packs").iterdir()) == []
+
+
+def test_other_errors_of_the_disk_are_not_hidden() -> None:
+    with pytest.raises(OSError, match="I/O"), integrity.disk_errors(Path("/x")):
+        raise OSError(5, "I/O error")
+
+
+# --- other processes -------------------------------------------------------------------------------------------------
+
+INSTALL = """
+import sys
+from pathlib import Path
+from likeness.packs import installation, store
+from likeness.packs.pip_settings import PipSettings
+store.CATALOGUE = Path({catalogue!r})
+installation.read_pip_settings = lambda: PipSettings(indexes=({index!r},), timeout_s=5.0)
+{before}
+class Said:
+    def __init__(self): self.lines = []
+    def say(self, text): print(text, flush=True)
+    def download(self, file, total): import contextlib; return contextlib.nullcontext(self)
+    def reached(self, done): {on_bytes}
+print("folder", store.install("tiny", progress=Said()))
+"""
+
+
+@pytest.fixture
+def start_process(tiny_index, tiny_catalogue: Path, home: Path):
+    """A function that starts an installation in a process of its own."""
+
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(before: str = "", on_bytes: str = "pass") -> subprocess.Popen[str]:
+        code = textwrap.dedent(INSTALL).format(
+            catalogue=str(tiny_catalogue), index=f"{tiny_index.url}/simple", before=before, on_bytes=on_bytes
+        )
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
+
+
+def stopped_before(function: str, call: int, how: str = KILL) -> str:
+    """Code that ends, or otherwise stops, the process at the given call of a function of the module `installation`."""
+    return textwrap.dedent(f"""
+        real, calls = {function}, [0]
+        def stopping(*args, **kwargs):
+            calls[0] += 1
+            if calls[0] == {call}: {how}
+            return real(*args, **kwargs)
+        {function} = stopping
+    """)
+
+
+@pytest.mark.parametrize(
+    ("before", "on_bytes"),
+    [
+        ("", f"{KILL} if done else None"),
+        ("", f"{KILL} if done > 1_000_000 else None"),
+        (stopped_before("installation._write_synced", 1), "pass"),
+        (stopped_before("installation._write_synced", 2), "pass"),
+        (stopped_before("installation._write_synced", 3), "pass"),
+        (stopped_before("installation.os.replace", 1), "pass"),
+        (stopped_before("installation.os.replace", 3), "pass"),
+        (stopped_before("installation.Installation._put_in_place", 1), "pass"),
+        (stopped_before("installation._Originals.clean", 1), "pass"),
+    ],
+    ids=[
+        "first bytes",
+        "later bytes",
+        "before the first file",
+        "before the second",
+        "before the manifest",
+        "before the renaming of a download",
+        "before the renaming of the pack",
+        "before it is put in place",
+        "before the downloads are deleted",
+    ],
+)
+def test_killed_at_any_point_the_next_run_finishes(start_process, tiny, home: Path, before: str, on_bytes: str) -> None:
+    process = start_process(before, on_bytes)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    visible = [path for path in (home / "packs").glob("*") if not path.name.startswith(".")]
+    assert all(store.damages(folder) == [] for folder in visible)
+    store.install("tiny")
+    assert_whole(home, tiny)
+    assert not (home / "downloads" / "tiny").exists()
+
+
+def test_killed_while_bytes_come_the_next_run_goes_on_where_it_stopped(
+    start_process, tiny_index, tiny, home: Path
+) -> None:
+    tiny_index.block_bytes, tiny_index.pause_s = 50_000, 0.02
+    process = start_process()
+    parts = home / "downloads" / "tiny"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any(part.stat().st_size > 500_000 for part in parts.glob("*.part")):
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)
+    (part,) = parts.glob("*.part")
+    have = part.stat().st_size
+    tiny_index.pause_s = 0.0
+    tiny_index.requests.clear()
+    store.install("tiny")
+    assert_whole(home, tiny)
+    assert [headers["range"] for _, headers in tiny_index.requests if "range" in headers] == [f"bytes={have}-"]
+
+
+def test_ten_processes_at_once_install_once(start_process, tiny_index, tiny, home: Path) -> None:
+    tiny_index.pause_s = 0.02
+    processes = [start_process() for _ in range(10)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 10, outputs
+    assert sorted(tiny_index.paths()) == sorted(
+        ["/simple/small-net/", "/simple/big/", f"/files/{tiny.wheel_name}", f"/files/{tiny.sdist_name}"]
+    )
+    assert_whole(home, tiny)
+    assert sum("waiting for it" in out for out, _ in outputs) >= 1
+
+
+def test_who_waits_goes_on_when_the_other_is_killed(start_process, tiny_index, tiny, home: Path) -> None:
+    first = start_process(stopped_before("installation._write_synced", 1, "__import__('time').sleep(60)"))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list((home / "packs").glob(".tiny-*")):
+        time.sleep(0.02)
+    second = start_process()
+    assert second.stdout.readline().startswith("another process is at work on the pack tiny")
+    first.kill()
+    first.communicate(timeout=60)
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert_whole(home, tiny)
+
+
+def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> None:
+    # setup.py and __init__.py of both distributions end the process that runs them; and nothing but the network stays.
+    store.install("tiny")
+    assert not [path for path in home.rglob("*") if path.suffix == ".py"]
+    assert os.path.basename(sys.argv[0]) != "setup.py"

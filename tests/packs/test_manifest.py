@@ -1,0 +1,112 @@
+"""Manifests: those of the catalogue are sound, and every mistake in one is named."""
+
+from pathlib import Path
+
+import pytest
+
+from likeness.errors import PackInvalid
+from likeness.packs import store
+from likeness.packs.manifest import parse_manifest, read_manifest
+
+
+def parsed(text: str):
+    return parse_manifest(text.encode(), described_as="x.toml")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in store.CATALOGUE.glob("*.toml")))
+def test_every_pack_of_the_catalogue_states_where_its_files_come_from_and_on_which_terms(name: str) -> None:
+    entry = store.known(name)
+    assert entry.name == name
+    assert entry.summary
+    for file in entry.files.values():
+        assert file.licence, file.name
+        assert file.licence_url.startswith("https://"), file.name
+        assert file.terms, file.name
+        assert file.source is not None
+        assert len(file.source.sha256) == 64
+    for distribution in entry.distributions.values():
+        assert distribution.version in distribution.file
+        assert any(f.source and f.source.distribution == distribution.id for f in entry.files.values())
+
+
+def test_the_standard_pack_has_every_role_and_leaves_out_what_may_not_be_used_commercially() -> None:
+    entry = store.known("standard")
+    assert set(entry.roles) >= {"detector", "embedder", "mesh", "expression"}
+    assert "68" not in "".join(f.source.path for f in entry.files.values() if f.source)
+    assert {f.licence for f in entry.files.values()} <= {"MIT", "Apache-2.0", "CC0-1.0"}
+
+
+def test_a_manifest_gives_typed_values(tiny) -> None:
+    manifest = parsed(tiny.entry)
+    embedder = manifest.embedder_input()
+    assert (embedder.size_px, embedder.scale, embedder.colour, embedder.mirror) == (32, 1.0, "rgb", True)
+    assert embedder.template[0] == (8.0, 8.0)
+    assert manifest.role("detector").family == "yunet"
+    assert manifest.calibration is not None
+    assert manifest.calibration.equal_error_rate == 0.01
+    assert manifest.accuracy[0].value == 0.5
+    assert manifest.distributions["big"].project == "big"
+    assert manifest.folder is None
+
+
+def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
+    manifest = parsed(
+        tiny.entry.replace('family = "yunet"', 'family = "yunet"\nlowest_score = 0.4')
+        + '[scoring]\nmethod = "normalised"\nnearest = 100\n[scoring.files]\ncohort = "a.onnx"\n'
+        + "[quality.LOW]\nmin_side_px = 30\n"
+    )
+    assert manifest.role("detector").parameters == {"lowest_score": 0.4}
+    assert manifest.scoring.method == "normalised"
+    assert manifest.scoring.files == {"cohort": "a.onnx"}
+    assert manifest.scoring.parameters == {"nearest": 100}
+    assert manifest.quality == {"LOW": {"min_side_px": 30.0}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "tiny"', 'name = "../up"', "name must be lower-case letters"),
+        ('[files."a.onnx"]', '[files."../a.onnx"]', "is not a plain file name"),
+        ('file = "a.onnx"', 'file = "c.onnx"', "names the file 'c.onnx', which the pack does not have"),
+        ('family = "yunet"', 'family = "viola"', "the detectors known are centerface, yunet, scrfd"),
+        ("[roles.detector]", "[roles.detective]", "is not a role"),
+        ("[roles.detector]", "[roles.mesh]", "has no role 'detector'"),
+        ("size_px = 32", "size_px = 4", "size_px must be 16 to 1024"),
+        ("scale = 1.0", "scale = 0", "scale above 0"),
+        ("mean = [0.0, 0.0, 0.0]", "mean = [0.0]", "list of 3 numbers"),
+        ("template = [[8, 8], ", "template = [", "template must be five points"),
+        ("[8, 8]", '["a", 8]', "is not a point"),
+        ("size_px = 32", 'size_px = 32\ncolour = "grey"', "not rgb or bgr"),
+        ('distribution = "small"', 'distribution = "other"', "names the distribution 'other'"),
+        ('distribution = "small"', 'distribution = "small"\nurl = "https://x"', "exactly one of"),
+        ("scores = [0.2, 0.4]", "scores = [0.4, 0.2]", "must rise in score"),
+        ("scores = [0.2, 0.4]", 'scores = ["a", "b"]', "must be a list of only numbers"),
+        ('version = "1"', "version = 1", "version must be text"),
+        ('version = "1"', 'version = "1"\ncolour = "red"', "has the key 'colour'"),
+        ("[pack]", "[pack", "is not readable TOML"),
+        ("value = 0.5", 'value = "good"', "value must be a number"),
+    ],
+)
+def test_a_wrong_manifest_says_what_is_wrong(tiny, old: str, new: str, message: str) -> None:
+    assert old in tiny.entry
+    with pytest.raises(PackInvalid, match=message):
+        parsed(tiny.entry.replace(old, new, 1))
+
+
+def test_an_installed_pack_must_state_the_hash_of_each_file(tiny) -> None:
+    with pytest.raises(PackInvalid, match="needs its sha256"):
+        parse_manifest(tiny.entry.encode(), described_as="x", folder=Path("/x"))
+
+
+def test_a_folder_without_manifest_and_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    with pytest.raises(PackInvalid, match=r"manifest.toml cannot be read"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(PackInvalid, match="is not readable TOML"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../standard", "Standard", "nothing", "a/b"])
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
+    with pytest.raises(PackInvalid, match=r"known are .*standard"):
+        store.known(name)

@@ -1,0 +1,130 @@
+"""ONNX Runtime sessions: right numbers, explicit choices, prepared once, clear errors."""
+
+import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from likeness.errors import PackDamaged, SettingsError
+from likeness.packs import runtime
+from likeness.packs.runtime import Runtime
+
+X = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
+
+
+@pytest.fixture
+def file(tmp_path: Path, tiny) -> Path:
+    """A small network: doubles its input and adds the mean."""
+    path = tmp_path / "a.onnx"
+    path.write_bytes(tiny.a)
+    return path
+
+
+def opened(file: Path, **choices):
+    return Runtime(**{"threads": 1, **choices}).open(file, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None:
+    network = opened(file)
+    (y,) = network(X)
+    np.testing.assert_allclose(y, X * 2 + X.mean())
+    assert network(np.ones((2, 3, 5, 7), np.float32))[0].shape == (2, 3, 5, 7)
+    assert network.input_shapes == [["N", 3, "H", "W"]]
+    assert network.output_names == ["y"]
+    with pytest.raises(ValueError, match=r"a.onnx takes 1 inputs, not 2"):
+        network(X, X)
+
+
+def test_the_prepared_network_is_made_once_and_gives_the_same(file: Path, tmp_path: Path, monkeypatch) -> None:
+    kept = tmp_path / "optimised"
+    first = opened(file, optimised=kept)(X)[0]
+    (only,) = kept.iterdir()
+    before = only.stat().st_mtime_ns
+    monkeypatch.setattr(Runtime, "_optimise", lambda *_: pytest.fail("it was prepared again"))
+    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], first)
+    assert [path.stat().st_mtime_ns for path in kept.iterdir()] == [before]
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda b: b[:-3], lambda b: b"", lambda b: b[:40] + b"?" + b[41:], lambda b: b + b"x"]
+)
+def test_a_damaged_prepared_network_is_made_again(file: Path, tmp_path: Path, harm) -> None:
+    kept = tmp_path / "optimised"
+    expected = opened(file, optimised=kept)(X)[0]
+    (only,) = kept.iterdir()
+    content = only.read_bytes()
+    only.write_bytes(harm(content))
+    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], expected)
+    assert only.read_bytes() == content
+
+
+def test_a_prepared_network_that_does_not_open_is_made_again(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "optimised"
+    expected = opened(file, optimised=kept)(X)[0]
+    (only,) = kept.iterdir()
+    written = tmp_path / "other"
+    written.write_bytes(b"no network at all")
+    runtime._keep(only, written)
+    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], expected)
+
+
+def test_many_who_prepare_at_once_do_not_disturb_each_other(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "optimised"
+    ready = threading.Barrier(6)
+
+    def work(_: int):
+        ready.wait()
+        return opened(file, optimised=kept)(X)[0]
+
+    with ThreadPoolExecutor(6) as pool:
+        results = list(pool.map(work, range(6)))
+    assert all(np.array_equal(result, results[0]) for result in results)
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "optimised").write_text("a file, not a folder")
+    np.testing.assert_allclose(opened(file, optimised=tmp_path / "optimised")(X)[0], X * 2 + X.mean())
+
+
+def test_another_version_or_processor_has_its_own_prepared_network(file: Path, tmp_path: Path, monkeypatch) -> None:
+    opened(file, optimised=tmp_path / "optimised")
+    monkeypatch.setattr(onnxruntime, "__version__", "0.0.0")
+    runtime._processor_key.cache_clear()
+    opened(file, optimised=tmp_path / "optimised")
+    runtime._processor_key.cache_clear()
+    assert len(list((tmp_path / "optimised").iterdir())) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"not a network", b"\x08\x08"])
+def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    for kept in (None, tmp_path / "optimised"):
+        with pytest.raises(PackDamaged, match=r"x.onnx is not a network that ONNX Runtime"):
+            opened(path, optimised=kept)
+
+
+def test_threads_are_what_was_asked_and_do_not_spin() -> None:
+    options = Runtime(threads=3)._options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert not options.enable_mem_pattern
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine has CUDA")
+def test_cuda_that_is_not_there_is_an_error_not_a_slow_answer(file: Path) -> None:
+    with pytest.raises(SettingsError, match=r"device cuda was asked for.*likeness\[cuda\]"):
+        opened(file, device="cuda")
+
+
+def test_one_network_serves_many_threads(file: Path) -> None:
+    network = opened(file, threads=2)
+    inputs = [np.full((1, 3, 8, 8), value, np.float32) for value in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        for value, (y,) in enumerate(pool.map(network, inputs)):
+            np.testing.assert_allclose(y, 3.0 * value)
