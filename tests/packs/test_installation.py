@@ -193,6 +193,43 @@ def test_other_errors_of_the_disk_are_not_hidden() -> None:
         raise OSError(5, "I/O error")
 
 
+@pytest.fixture
+def pack_of_a_url(tiny_index, tiny_catalogue: Path, tiny) -> None:
+    """The catalogue's pack takes a.onnx from an address instead of a distribution."""
+    tiny_index.files["published.onnx"] = tiny.a
+    path = tiny_catalogue / "tiny.toml"
+    url = f'url = "{tiny_index.url}/files/published.onnx"\nsize = {len(tiny.a)}'
+    text = path.read_text().replace('distribution = "small"\npath = "net/a.onnx"', url)
+    path.write_text(text)
+
+
+def test_a_file_from_a_publishers_address(tiny_index, pack_of_a_url, tiny, home: Path, monkeypatch) -> None:
+    tiny_index.cuts, tiny_index.block_bytes, tiny_index.cut_after = 1, 100, 100
+    monkeypatch.setattr("likeness.packs.artifacts.pause", lambda _: None)
+    store.install("tiny")
+    assert_whole(home, tiny)
+    assert tiny_index.paths()[:2] == ["/files/published.onnx"] * 2
+
+
+def test_a_file_of_a_publisher_handed_over_in_a_folder(
+    tiny_index, pack_of_a_url, tiny, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / tiny.sdist_name).write_bytes(tiny.files[tiny.sdist_name])
+    with pytest.raises(PackNotInstalled, match=r"lacks published.onnx"):
+        store.install("tiny", source_dir=tmp_path)
+    (tmp_path / "published.onnx").write_bytes(tiny.a)
+    store.install("tiny", source_dir=tmp_path)
+    assert_whole(home, tiny)
+    assert tiny_index.requests == []
+
+
+def test_a_publishers_file_that_changed_is_refused(tiny_index, pack_of_a_url, tiny, home: Path) -> None:
+    tiny_index.files["published.onnx"] = tiny.b
+    with pytest.raises(PackDamaged, match=r"published.onnx from http://.* is not the published file"):
+        store.install("tiny")
+    assert list((home / "packs").iterdir()) == []
+
+
 # --- other processes -------------------------------------------------------------------------------------------------
 
 INSTALL = """

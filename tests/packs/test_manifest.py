@@ -78,6 +78,7 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ("[8, 8]", '["a", 8]', "is not a point"),
         ("size_px = 32", 'size_px = 32\ncolour = "grey"', "not rgb or bgr"),
         ('distribution = "small"', 'distribution = "other"', "names the distribution 'other'"),
+        ('distribution = "small"', 'url = "https://x/y.onnx"', "needs the size of the file"),
         ('distribution = "small"', 'distribution = "small"\nurl = "https://x"', "exactly one of"),
         ("scores = [0.2, 0.4]", "scores = [0.4, 0.2]", "must rise in score"),
         ("scores = [0.2, 0.4]", 'scores = ["a", "b"]', "must be a list of only numbers"),

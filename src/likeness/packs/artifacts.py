@@ -38,11 +38,9 @@ def fetch(distribution: Distribution, folder: Path, web: Web, progress: Progress
     A part that an interrupted run left behind is continued. Every place that offers the file is tried. Raises
     PackDownloadFailed when no place gives it, PackDamaged when what they give is something else.
     """
-    target = folder / f"{distribution.sha256[:16]}-{distribution.file}"
-    if target.is_file():
-        if sha256_of(target) == distribution.sha256:
-            return target
-        target.unlink()
+    target = _target(distribution, folder)
+    if _is_there(target, distribution):
+        return target
     failure: PackDownloadFailed | PackDamaged | None = None
     for place in locate(distribution, web):
         try:
@@ -55,6 +53,28 @@ def fetch(distribution: Distribution, folder: Path, web: Web, progress: Progress
             # A wrong file is worse news than a silent mirror, and the first failure says more than the last.
             failure = error if failure is None or isinstance(error, PackDamaged) else failure
     raise failure or PackDownloadFailed(f"{distribution.file}: no place offers it")
+
+
+def fetch_url(url: str, distribution: Distribution, folder: Path, web: Web, progress: Progress) -> Path:
+    """The verified file of `distribution` from one address, in `folder`; raises as `fetch` does."""
+    target = _target(distribution, folder)
+    if not _is_there(target, distribution):
+        _Download(distribution, url, target, web).run(progress)
+    return target
+
+
+def _target(distribution: Distribution, folder: Path) -> Path:
+    return folder / f"{distribution.sha256[:16]}-{distribution.file}"
+
+
+def _is_there(target: Path, distribution: Distribution) -> bool:
+    """Whether an earlier run fetched the file; a damaged one is removed."""
+    if not target.is_file():
+        return False
+    if sha256_of(target) == distribution.sha256:
+        return True
+    target.unlink()
+    return False
 
 
 @dataclass

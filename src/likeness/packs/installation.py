@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import store
 from likeness.packs.archives import read_member
-from likeness.packs.artifacts import fetch
+from likeness.packs.artifacts import fetch, fetch_url
 from likeness.packs.integrity import check_sha256, disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Distribution, Manifest, PackFile, Source, read_manifest
 from likeness.packs.pip_settings import read_pip_settings
@@ -139,7 +139,7 @@ class _Originals:
     def check_handed_over(self, files: list[PackFile]) -> None:
         """Names everything that is missing in the user's folder at once, before any work is done."""
         sources = [(file, _source(file)) for file in files]
-        own = {s.file or s.url.rpartition("/")[2]: f for f, s in sources if s.file or s.url}
+        own = {s.file: f for f, s in sources if s.file}
         if self.source_dir is None:
             if own:
                 raise PackNotInstalled(
@@ -149,6 +149,7 @@ class _Originals:
                 )
             return
         published = {self.entry.distributions[s.distribution].file for _, s in sources if s.distribution}
+        published |= {_name(s.url) for _, s in sources if s.url}
         missing = sorted(name for name in {*own, *published} if not (self.source_dir / name).is_file())
         if missing:
             raise PackNotInstalled(
@@ -161,11 +162,14 @@ class _Originals:
         if source.distribution:
             distribution = self.entry.distributions[source.distribution]
             data = read_member(self._archive(distribution), source.path, source.sha256)
+        elif source.url:
+            distribution = Distribution(source.url, "", "", _name(source.url), source.sha256, source.size)
+            data = self._archive(distribution).read_bytes()
         else:
             data = self._own_file(source)
         if not source.converter:
             return data
-        self.progress.say(f"converting {source.path or source.file} to {file.name}")
+        self.progress.say(f"converting {_name(source.path) or source.file or _name(source.url)} to {file.name}")
         return converter(source.converter)(data)
 
     def clean(self) -> None:
@@ -189,11 +193,13 @@ class _Originals:
         if not self.may_fetch:
             raise PackNotInstalled(_forbidden(self.entry))
         self._web = self._web or Web(read_pip_settings())
-        return fetch(distribution, self._downloads, self._web, self.progress)
+        if distribution.project:
+            return fetch(distribution, self._downloads, self._web, self.progress)
+        return fetch_url(distribution.id, distribution, self._downloads, self._web, self.progress)
 
     def _own_file(self, source: Source) -> bytes:
         folder = store.CATALOGUE if source.bundled else self.source_dir or Path()
-        path = folder / (source.bundled or source.file or source.url.rpartition("/")[2])
+        path = folder / (source.bundled or source.file)
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != source.sha256:
             raise PackDamaged(f"{path} is not the file that the pack {self.entry.name} needs: expected {source.sha256}")
@@ -206,10 +212,17 @@ def _source(file: PackFile) -> Source:
     return file.source
 
 
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def _forbidden(entry: Manifest) -> str:
     """What to say when something must be fetched and may not be."""
     state = "damaged" if folder_of(entry).exists() else "not installed"
-    files = ", ".join(distribution.file for distribution in entry.distributions.values())
+    files = ", ".join(
+        [distribution.file for distribution in entry.distributions.values()]
+        + [_name(file.source.url) for file in entry.files.values() if file.source and file.source.url]
+    )
     return (
         f"the pack {entry.name} is {state} in {home()} and LIKENESS_OFFLINE forbids fetching it; run "
         f"`likeness packs install {entry.name}` with a network, or `likeness packs install {entry.name} --from DIR` "

@@ -55,9 +55,9 @@ class Distribution:
 class Source:
     """What a file of a pack is made from.
 
-    Exactly one of `distribution` (the id of one; `path` is inside it), `url`, `file` (handed over by the user in a
-    folder) and `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is that of the
-    original; `converter` says how it becomes ONNX, empty when it is kept as it is.
+    Exactly one of `distribution` (the id of one; `path` is inside it), `url` (with its `size`), `file` (handed over
+    by the user in a folder) and `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is
+    that of the original; `converter` says how it becomes ONNX, empty when it is kept as it is.
     """
 
     sha256: str
@@ -66,6 +66,7 @@ class Source:
     url: str = ""
     file: str = ""
     bundled: str = ""
+    size: int = 0
     converter: str = ""
 
     @property
@@ -269,7 +270,7 @@ def _file(key: str, t: Table, distributions: Mapping[str, Distribution], *, inst
 
 
 def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
-    t.only("distribution", "path", "url", "file", "bundled", "sha256", "converter")
+    t.only("distribution", "path", "url", "file", "bundled", "sha256", "size", "converter")
     kinds = [kind for kind in ("distribution", "url", "file", "bundled") if kind in t.values]
     if len(kinds) != 1:
         raise t.wrong("needs exactly one of distribution, url, file, bundled")
@@ -280,6 +281,7 @@ def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
         url=t.text("url", ""),
         file=t.text("file", ""),
         bundled=t.text("bundled", ""),
+        size=t.integer("size", 0),
         converter=t.text("converter", ""),
     )
     if source.distribution and (source.distribution not in distributions or not source.path):
@@ -287,6 +289,8 @@ def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
             f"names the distribution {source.distribution!r} and must say the path in it; "
             f"known: {', '.join(distributions)}"
         )
+    if source.url and not (source.size > 0 and source.url.startswith(("https://", "http://"))):
+        raise t.wrong("url must begin with https:// and needs the size of the file")
     return source
 
 
