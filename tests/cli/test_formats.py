@@ -1,6 +1,7 @@
 """Formats, shorthand and YAML against those of AWS CLI version 2, on values made by hypothesis."""
 
 import io
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -161,6 +162,18 @@ def test_yaml_is_read_as_it_was_written(value: Any) -> None:
     stream = io.StringIO()
     yaml12.dump([value], stream)
     assert yaml12.load(stream.getvalue()) == [value]
+
+
+def test_yaml_that_grows_by_its_aliases_is_refused() -> None:
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(
+        f"{name}: &{name} [{', '.join([f'*{last}'] * 10)}]\n" for last, name in itertools.pairwise("abcdefghi")
+    )
+    with pytest.raises(yaml.YAMLError, match="more than"):
+        yaml12.load(bomb)
+    with pytest.raises(yaml.YAMLError, match="more than"):
+        yaml12.load("a: &a [*a, *a]")
+    assert yaml12.load("a: &a [1]\nb: *a\n") == {"a": [1], "b": [1]}
 
 
 def test_table_lines_are_equally_wide() -> None:

@@ -250,3 +250,30 @@ def test_as_version_2(
     if case.anywhere:
         local = likeness(list(case.arguments))
         assert (local.code, local.out, without_remarks(local.err)) == expected
+
+
+#: What version 1 answers in the same way; it has no YAML and reads Bytes as they are (specification section 6.3).
+OF_VERSION_1 = (
+    *(f"{output} of {kind}" for output in ("json", "text", "table") for kind in ("group", "bare")),
+    *(f"{output} of FaceMatches[].[Similarity]" for output in ("json", "text", "table")),
+    "nobody",
+    "no face",
+    "gif",
+    "threshold over 100",
+    "bad filter",
+)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in [*ANSWERED, *REFUSED] if case.name in OF_VERSION_1], ids=lambda case: case.name
+)
+def test_as_version_1(
+    case: Case, version_1: Oracle, likeness: Oracle, endpoint: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The same output; version 1 ends with 255 on every error."""
+    arguments = [*case.arguments, "--endpoint-url", endpoint.url]
+    original = version_1(["rekognition", "compare-faces", *arguments], environment, tmp_path)
+    ran = likeness(arguments)
+    assert ran.out == original.out
+    assert (ran.code == 0) == (original.code == 0)
+    assert ran.err.strip() == original.err.strip().removeprefix("aws: [ERROR]: ")

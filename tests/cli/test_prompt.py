@@ -32,7 +32,7 @@ def test_all_options_are_offered_but_those_given() -> None:
 def test_options_by_beginning_and_by_part() -> None:
     assert texts([], "--quality") == ["--quality-filter"]
     assert texts([], "thre") == ["--similarity-threshold"]
-    assert texts([], "--image")[0] == "--source-image"
+    assert texts([], "--image") == ["--source-image-bytes", "--target-image-bytes", "--source-image", "--target-image"]
 
 
 @pytest.mark.parametrize(

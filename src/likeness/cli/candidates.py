@@ -41,6 +41,8 @@ def _options(before: Sequence[str], current: str) -> list[Candidate]:
     if current and not current.startswith("-"):
         current = f"--{current}"
     free = [option for option in OPTIONS if option.flag not in before and "cli-auto-prompt" not in option.name]
+    # Photos come first: without them there is nothing to compare.
+    free.sort(key=lambda option: option.kind != "bytes")
     beginning = [option for option in free if option.flag.startswith(current)]
     inside = [option for option in free if option not in beginning and current.lstrip("-") in option.name]
     return [Candidate(option.flag, option.summary) for option in beginning + inside]

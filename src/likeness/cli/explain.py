@@ -137,7 +137,7 @@ def _about_threshold(threshold: float, rate: FalseMatchRate | None, found: Seque
         yield f"Threshold {threshold:g}: {_rarity(share)}."
         if len(found) > 1 and 0 < share < 1:
             chance = 1 - (1 - share) ** len(found)
-            yield f"  With {len(found)} faces in the photo, some stranger reaches it in {_percent(chance)} of such photos."
+            yield f"  With {len(found)} faces in a photo, a stranger reaches it in {_percent(chance)} of such photos."
     if threshold < STRICT_THRESHOLD:
         yield f"  Where someone's rights or safety are at stake, use {STRICT_THRESHOLD:g} and let a person decide."
 
@@ -152,7 +152,8 @@ def _advice(comparison: Comparison, source: Photo, target: Photo, found: Sequenc
         about = target.name if len(found) == 1 else f"{target.name}, face {number}"
         yield from (f"{about}: {advice}" for advice in _shortcomings(each.face, target))
     if comparison.trace.source_faces > 1:
-        yield f"{source.name}: it shows {comparison.trace.source_faces} faces and the largest was taken; crop it to one person"
+        shown = comparison.trace.source_faces
+        yield f"{source.name}: it shows {shown} faces and the largest was taken; crop it to one person"
 
 
 def _shortcomings(face: Face, photo: Photo) -> Iterable[str]:

@@ -128,15 +128,8 @@ def toolbar(document: "Document") -> "StyleAndTextTuples":
         line = f" still missing: {' and '.join(missing)} "
     else:
         line = " Enter compares the photos "
-    return [
-        ("", line),
-        ("bold", "  Tab "),
-        ("", "next  "),
-        ("bold", "Enter "),
-        ("", "run  "),
-        ("bold", "Ctrl-C "),
-        ("", "leave "),
-    ]
+    keys = (("bold", " Tab "), ("", "next "), ("bold", " Enter "), ("", "run "), ("bold", " Ctrl-C "), ("", "leave "))
+    return [*keys, ("", f" {line}")]
 
 
 def split_line(text: str) -> tuple[list[str], str]:

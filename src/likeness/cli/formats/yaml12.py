@@ -14,6 +14,9 @@ import yaml
 # libyaml where the wheel has it: the same output, faster.
 _Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
+#: More values than any request has. Aliases of aliases can make a short document stand for billions.
+MOST_NODES = 100_000
+
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     (
@@ -75,8 +78,22 @@ _Dumper.add_multi_representer(dict, yaml.representer.SafeRepresenter.represent_d
 
 
 def load(text: str | bytes) -> Any:
-    """The value of a YAML 1.2 document. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
+    """The value of a YAML 1.2 document. Raises yaml.YAMLError, also for one that its aliases make huge."""
+    value = yaml.load(text, Loader=_Loader)
+    if _size(value, {}) > MOST_NODES:
+        raise yaml.YAMLError(f"the document stands for more than {MOST_NODES} values")
+    return value
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """How many values `value` holds when every alias is written out; `known` are those of lists and dictionaries."""
+    if not isinstance(value, (list, dict)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_NODES  # what holds itself has no end
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(each, known) for each in inside)
+    return known[id(value)]
 
 
 def dump(value: Any, stream: TextIO) -> None:

@@ -1,0 +1,134 @@
+"""A running Likeness with the real engine: AWS CLI 2 and 1, and our command with and without it, say the same."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.engine
+
+#: Loading the engine takes a second; a machine that builds something else at the same time needs more.
+START_SECONDS = 90
+LIKENESS = Path(sys.executable).with_name("likeness")
+FORMATS = (
+    (),
+    ("--output", "text"),
+    ("--output", "table"),
+    ("--output", "yaml"),
+    ("--query", "FaceMatches[].[Similarity, Face.Pose.Yaw]", "--output", "text"),
+)
+
+
+@pytest.fixture(scope="module")
+def running(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `likeness serve` on loopback, without keys."""
+    folder = tmp_path_factory.mktemp("running")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = folder / "log.txt"
+    with log.open("wb") as stream:
+        command = [LIKENESS, "serve", "--port", str(port), "--auth", "none"]
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=folder)
+        try:
+            _wait_until_ready(port, process, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    raise AssertionError(f"the server is not ready: {log.read_text()}")
+
+
+@pytest.fixture
+def photos(portraits: dict[str, Path], tmp_path: Path) -> list[str]:
+    """A portrait, and a picture that shows the same man and another."""
+    from PIL import Image
+
+    people = [Image.open(portraits[name]).convert("RGB").resize((400, 500)) for name in ("obama2.jpg", "biden.jpg")]
+    group = Image.new("RGB", (800, 500))
+    for at, person in enumerate(people):
+        group.paste(person, (400 * at, 0))
+    group.save(tmp_path / "group.jpg", quality=95)
+    return ["--source-image-bytes", f"fileb://{portraits['obama.jpg']}", "--target-image-bytes", "fileb://group.jpg"]
+
+
+def test_all_say_the_same(
+    running: str,
+    photos: list[str],
+    version_1: Callable[..., Any],
+    version_2: Callable[..., Any],
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    for options in FORMATS:
+        arguments = [*photos, *options]
+        remote = [*arguments, "--endpoint-url", running]
+        original = version_2(["rekognition", "compare-faces", *remote], environment, tmp_path)
+        assert (original.code, original.err) == (0, "")
+        assert original.out
+        for words in (remote, arguments):
+            ours = likeness(words, environment, tmp_path)
+            assert (ours.returncode, ours.stdout, ours.stderr) == (0, original.out, "")
+        if "yaml" not in options:
+            first = version_1(["rekognition", "compare-faces", *remote], environment, tmp_path)
+            assert (first.code, first.out) == (0, original.out)
+    answer = json.loads(likeness(photos, environment, tmp_path).stdout)
+    assert [len(answer["FaceMatches"]), len(answer["UnmatchedFaces"])] == [1, 1]
+
+
+def test_all_refuse_the_same(
+    running: str, version_2: Callable[..., Any], environment: dict[str, str], tmp_path: Path, portraits: dict[str, Path]
+) -> None:
+    """A photo without a face, a GIF, a text: the service's line, and in this process the reason below it."""
+    from PIL import Image
+
+    Image.new("RGB", (300, 300), (90, 140, 200)).save(tmp_path / "sky.png")
+    Image.new("RGB", (300, 300)).save(tmp_path / "photo.gif")
+    (tmp_path / "notes.jpg").write_text("dear diary")
+    target = ["--target-image-bytes", f"fileb://{portraits['obama.jpg']}"]
+    for name, code in (
+        ("sky.png", "InvalidParameterException"),
+        ("photo.gif", "InvalidImageFormatException"),
+        ("notes.jpg", "InvalidImageFormatException"),
+    ):
+        arguments = ["--source-image-bytes", f"fileb://{name}", *target]
+        remote = [*arguments, "--endpoint-url", running]
+        original = version_2(["rekognition", "compare-faces", *remote], environment, tmp_path)
+        ours, here = (likeness(words, environment, tmp_path) for words in (remote, arguments))
+        assert original.code == ours.returncode == here.returncode == 254
+        assert code in original.err
+        assert ours.stderr == original.err
+        assert here.stderr.startswith(original.err)
+        reason = here.stderr.removeprefix(original.err).splitlines()
+        assert len(reason) == 1
+        assert reason[0].startswith("likeness: ")
+
+
+def likeness(arguments: list[str], environment: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The command as people run it, with the packs of this machine."""
+    packs = {name: value for name, value in os.environ.items() if name.startswith(("LIKENESS_", "XDG_"))}
+    at_home = {**environment, **packs, "HOME": os.environ["HOME"], "AWS_CONFIG_FILE": "/dev/null"}
+    command = [LIKENESS, "compare-faces", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=at_home, cwd=folder, timeout=120, check=False)
