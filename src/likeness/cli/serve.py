@@ -41,6 +41,7 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="likeness serve",
+        usage="likeness serve [--config FILE] [--check] [--SETTING VALUE ...]",
         description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the "
         "file, and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
         allow_abbrev=False,

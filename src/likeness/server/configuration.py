@@ -79,7 +79,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for setting in SETTINGS.values():
         if setting.file_only:
             continue
-        common: dict[str, Any] = {"dest": setting.name, "default": None, "help": setting.help.replace("%", "%%")}
+        text = f"{setting.help} [{_shown(setting, setting.default)}]".replace("%", "%%")
+        common: dict[str, Any] = {"dest": setting.name, "default": None, "help": text}
         if setting.type is bool:
             parser.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from email.utils import formatdate
 from functools import partial
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ class Operation:
             _let_go(error)
             response = protocol.failure(error, exchange.request_id, verbose=self.settings.verbose_errors)
         except BodyTooSlow:
-            response = WireResponse(408, (("Content-Length", "0"), ("Connection", "close")), b"")
+            response = _timed_out(exchange.request_id)
         except (ClientLeft, asyncio.CancelledError) as leaving:
             _let_go(leaving)
             raise
@@ -170,6 +171,13 @@ def _compare(engine: Compares, images: list[ImageReference], request: CompareFac
     return engine.compare(
         source, target, similarity_threshold=request.similarity_threshold, quality_filter=request.quality_filter
     )
+
+
+def _timed_out(request_id: str) -> WireResponse:
+    """HTTP's own answer to a body that does not come; the service's is not known."""
+    date = formatdate(usegmt=True)
+    headers = (("x-amzn-RequestId", request_id), ("Date", date), ("Content-Length", "0"), ("Connection", "close"))
+    return WireResponse(408, headers, b"")
 
 
 def _let_go(error: BaseException) -> None:
