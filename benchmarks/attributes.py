@@ -36,7 +36,7 @@ DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] 
 SEEDS, FOLDS = 3, 5
 #: How many persons of lfw-dev, two photos each, the quality filters are judged on.
 PERSONS = 200
-EMOTION_RIDGE, SMILE_RIDGE = 5.0, 1.0
+EMOTION_RIDGE, SMILE_RIDGE = 20.0, 10.0
 #: The names that expressions-dev gives to the network's labels, in the network's order.
 NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 HAPPY, NEUTRAL = NAMES.index("happiness"), NAMES.index("neutral")
@@ -90,31 +90,32 @@ def person(path: Path) -> str:
 # -- learning and judging ---------------------------------------------------------------------------------------------
 
 
-def softmax_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, Numbers]:
-    """Weights (D, C) and bias (C,) of multinomial logistic regression: classes weighed alike, ridge on standardised
-    inputs.
+def emotion_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, Numbers]:
+    """Weights (7, 7) and bias (7,) of multinomial logistic regression on log probabilities, classes weighed alike.
+
+    The ridge draws towards a multiple of the unit matrix: what little data cannot tell is left to the network.
     """
-    mean, spread, classes = inputs.mean(axis=0), inputs.std(axis=0), len(NAMES)
-    standard = (inputs - mean) / spread
+    classes, rows = len(NAMES), np.arange(len(labels))
     weights = (len(labels) / classes / np.maximum(np.bincount(labels, minlength=classes), 1))[labels]
-    rows = np.arange(len(labels))
+
+    def parts(flat: Numbers) -> tuple[float, Numbers, Numbers]:
+        return float(flat[0]), flat[1 : 1 + classes**2].reshape(classes, classes), flat[1 + classes**2 :]
 
     def loss(flat: Numbers) -> tuple[float, Numbers]:
-        table = flat.reshape(-1, classes)
-        logits = standard @ table[:-1] + table[-1]
+        slope, mixing, bias = parts(flat)
+        logits = slope * inputs + inputs @ mixing + bias
         logs = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         errors = np.exp(logs)
         errors[rows, labels] -= 1
         errors *= weights[:, np.newaxis]
-        gradient = np.vstack([standard.T @ errors + ridge * table[:-1], errors.sum(axis=0) + 1e-3 * table[-1]])
-        penalty = 0.5 * ridge * (table[:-1] ** 2).sum() + 0.5e-3 * (table[-1] ** 2).sum()
-        return float(penalty - (weights * logs[rows, labels]).sum()), gradient.ravel()
+        gradient = [[(errors * inputs).sum()], (inputs.T @ errors + ridge * mixing).ravel()]
+        penalty = 0.5 * ridge * (mixing**2).sum() + 0.05 * (bias**2).sum()
+        value = float(penalty - (weights * logs[rows, labels]).sum())
+        return value, np.concatenate([*gradient, errors.sum(axis=0) + 0.1 * bias])
 
-    table = minimize(loss, np.zeros((inputs.shape[1] + 1) * classes), jac=True, method="L-BFGS-B").x.reshape(
-        -1, classes
-    )
-    slopes = table[:-1] / spread[:, np.newaxis]
-    return slopes, table[-1] - mean @ slopes
+    fitted = minimize(loss, np.zeros(1 + classes**2 + classes), jac=True, method="L-BFGS-B").x
+    slope, mixing, bias = parts(fitted)
+    return slope * np.eye(classes) + mixing, bias
 
 
 def smile_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, float]:
@@ -201,7 +202,7 @@ def emotions(_: Engine, seen: Expressions) -> None:
     logs, labels = seen.log_probabilities, seen.labels
 
     def fit_and_score(learn: NDArray[np.bool_], judge: NDArray[np.bool_]) -> Numbers:
-        slopes, bias = softmax_regression(logs[learn], labels[learn], EMOTION_RIDGE)
+        slopes, bias = emotion_regression(logs[learn], labels[learn], EMOTION_RIDGE)
         return logs[judge] @ slopes + bias
 
     def log_loss(scores: Numbers) -> float:
@@ -245,7 +246,7 @@ def smile(_: Engine, seen: Expressions) -> None:
 
 
 def fit(_: Engine, seen: Expressions) -> None:
-    slopes, bias = softmax_regression(seen.log_probabilities, seen.labels, EMOTION_RIDGE)
+    slopes, bias = emotion_regression(seen.log_probabilities, seen.labels, EMOTION_RIDGE)
     print("expression.py, _RECALIBRATION and _BIAS")
     for row in slopes:
         print("    [" + ", ".join(f"{value:.3f}" for value in row) + "],")
@@ -356,7 +357,9 @@ def quality(engine: Engine, data: Path) -> None:
             seen = look(engine, spoil(pixels))
             if seen is not None:
                 faces.append((path.stem, version, seen))
-                vectors.append(engine.embedder.embed([engine.chip(seen.pixels, np.float32(seen.detected))])[0])
+                vectors.append(
+                    engine.embedder.embed([engine.chips(seen.pixels, np.float32(seen.detected), seen.mesh)])[0]
+                )
     print(
         f"quality: {len(chosen)} photos of {len(several)} persons of lfw-dev, "
         f"in {len(VERSIONS)} versions: {len(faces)} faces"

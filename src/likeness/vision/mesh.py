@@ -75,10 +75,10 @@ class Mesh:
         points = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
         if len(boxes) == 0:
             return []
-        transforms = [detected_crop(box, five) for box, five in zip(boxes - 0.5, points - 0.5, strict=True)]
+        transforms = [detected_crop(box, five) for box, five in zip(boxes, points, strict=True)]
         if self._refine:
             first, _ = self._run(pixels, transforms, mirrored=False)
-            transforms = [mesh_crop(mesh - (0.5, 0.5, 0.0)) for mesh in first]
+            transforms = [mesh_crop(mesh) for mesh in first]
         meshes, presences = self._run(pixels, transforms, mirrored=True)
         landmarks = five_landmarks(meshes)
         sides_px = np.array([CROP_SIZE_PX / _scale(transform) for transform in transforms])
@@ -100,7 +100,7 @@ class Mesh:
         """
         meshes, presences = np.empty((len(transforms), MESH_POINTS, 3)), np.empty(len(transforms))
         for place, transform in enumerate(transforms):
-            crop = warp_chip(pixels, transform, CROP_SIZE_PX)
+            crop = warp_chip(pixels, _between_pixel_centres(transform), CROP_SIZE_PX)
             meshes[place], presences[place] = self._look(crop)
             if mirrored:
                 mesh, presence = self._look(crop[:, ::-1])
@@ -130,18 +130,20 @@ def five_landmarks(meshes: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
-    """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop. Here and in
-    `mesh_crop` whole numbers are pixels' centres, as for `warp_chip`.
+    """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop.
 
     Turn from the points; centre and size midway between what points and box say: of a turned head, points shrink
     together and boxes do not; of a turned photo, boxes grow and points do not.
     """
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64)
-    by_points = similarity_transform(points, CROP_TEMPLATE)
-    side_px = CROP_SIZE_PX / _scale(by_points)
-    centre = np.linalg.solve(by_points[:, :2], np.full(2, CROP_SIZE_PX / 2) - by_points[:, 2])
     box_side_px = max(_CROP_PER_DETECTED_SIDE * max(x2 - x1, y2 - y1), 1.0)
+    five = np.asarray(points, dtype=np.float64)
+    by_points = similarity_transform(five, CROP_TEMPLATE)
     turn_rad = float(np.arctan2(by_points[1, 0], by_points[0, 0]))
+    # Points that nearly coincide say nothing of size.
+    side_px = float(np.clip(CROP_SIZE_PX / _scale(by_points), box_side_px / 3, box_side_px * 3))
+    off_centre = (CROP_SIZE_PX / 2 - CROP_TEMPLATE.mean(axis=0)) * (side_px / CROP_SIZE_PX)
+    centre = five.mean(axis=0) + _turn(turn_rad).T @ off_centre
     box_centre = np.array([x1 + x2, y1 + y2]) / 2
     return _crop((centre + box_centre) / 2, float(np.sqrt(side_px * box_side_px)), turn_rad)
 
@@ -175,12 +177,19 @@ def _scale(transform: NDArray[np.float64]) -> float:
     return max(float(np.hypot(transform[0, 0], transform[1, 0])), 1e-9)
 
 
-def _to_photo(meshes: NDArray[np.float64], transforms: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Meshes on their crops as meshes on the photo. The network counts from the crop's edge, the transforms from the
-    first pixel's centre.
+def _between_pixel_centres(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`transform` counts from the pictures' edges, as detectors and the network do; warping counts from the first
+    pixels' centres.
     """
+    moved = transform.copy()
+    moved[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
+    return moved
+
+
+def _to_photo(meshes: NDArray[np.float64], transforms: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Meshes on their crops as meshes on the photo."""
     matrices = np.stack(transforms)
     scales = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
-    flat = meshes[..., :2] - 0.5 - matrices[:, np.newaxis, :, 2]
-    in_photo = np.einsum("nij,npj->npi", np.linalg.inv(matrices[:, :, :2]), flat) + 0.5
+    flat = meshes[..., :2] - matrices[:, np.newaxis, :, 2]
+    in_photo = np.einsum("nij,npj->npi", np.linalg.inv(matrices[:, :, :2]), flat)
     return np.concatenate([in_photo, meshes[..., 2:] / scales[:, np.newaxis, np.newaxis]], axis=2)

@@ -1,0 +1,138 @@
+"""Emotions: what the network is fed, how its answer becomes confidences, and that they are sorted and sum to 100."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from likeness.engine import Engine
+from likeness.faces import Emotion
+from likeness.vision.detection import find_faces
+from likeness.vision.expression import LABELS, ExpressionReader, expression
+from likeness.vision.mesh_model import MEAN_FIVE
+
+PHOTO = np.full((240, 320, 3), (200, 100, 50), dtype=np.uint8)
+POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
+
+
+class Recorder:
+    """A network that answers the same probabilities for every crop, and remembers what it was fed."""
+
+    def __init__(self, probabilities: list[float]) -> None:
+        self.fed: list[NDArray[np.float32]] = []
+        self._probabilities = np.array([probabilities], dtype=np.float32)
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self.fed.append(inputs[0])
+        return [np.repeat(self._probabilities, len(inputs[0]), axis=0)]
+
+
+FLAT = [1 / 7] * 7
+
+
+def test_the_network_is_fed_a_grey_face_and_its_mirror_image() -> None:
+    network = Recorder(FLAT)
+    photo = PHOTO.copy()
+    photo[:, :160] = 0
+    ExpressionReader(network).read(photo, POINTS)
+    (fed,) = network.fed
+    assert fed.shape == (2, 1, 64, 64)
+    assert fed.dtype == np.float32
+    assert np.array_equal(fed[0, 0, :, ::-1], fed[1, 0])
+    luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    assert fed[0, 0, 30, 60] == pytest.approx(luma / 127.5 - 1, abs=1e-5)
+    assert fed[0, 0, 30, 4] == pytest.approx(-1.0)
+
+
+def test_the_crop_follows_the_face_s_turn() -> None:
+    """A mark between the eyes lands at one place of the crop, however the photo is turned."""
+    places = []
+    for angle_deg in (0.0, 35.0, -90.0, 180.0):
+        turn = cv2.getRotationMatrix2D((160, 120), -angle_deg, 1.0)
+        points = POINTS @ turn[:, :2].T + turn[:, 2]
+        photo = np.zeros((240, 320, 3), dtype=np.uint8)
+        mark = points[:2].mean(axis=0)
+        cv2.circle(photo, (round(mark[0]), round(mark[1])), 4, (255, 255, 255), -1)
+        network = Recorder(FLAT)
+        ExpressionReader(network).read(photo, points)
+        bright = network.fed[0][0, 0] + 1
+        places.append(np.array(np.nonzero(bright > 0.5)).mean(axis=1))
+    assert np.ptp(places, axis=0) == pytest.approx([0, 0], abs=1.5)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=7, max_size=7))
+def test_emotions_are_sorted_complete_and_sum_to_100(weights: list[float]) -> None:
+    probabilities = np.array(weights) / np.sum(weights)
+    emotions = expression(np.log(probabilities)).emotions
+    confidences = [emotion.confidence for emotion in emotions]
+    assert {emotion.type for emotion in emotions} == set(LABELS)
+    assert len(emotions) == 7
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(100, abs=1e-4)
+    assert all(0 <= confidence <= 100 for confidence in confidences)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=7, max_size=7))
+def test_happiness_is_the_network_s_own_log_odds(weights: list[float]) -> None:
+    probabilities = np.array(weights) / np.sum(weights)
+    share = probabilities[LABELS.index("HAPPY")]
+    odds = share / (1 - share)
+    assert expression(np.log(probabilities)).happiness == pytest.approx(np.log(odds), abs=1e-5)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_network_that_is_sure_is_believed(label: str) -> None:
+    probabilities = np.full(7, 1e-4)
+    probabilities[LABELS.index(label)] = 1
+    assert expression(np.log(probabilities)).emotions[0].type == label
+
+
+def test_a_certain_network_gives_finite_confidences() -> None:
+    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(PHOTO, POINTS)[0]
+    assert all(np.isfinite(emotion.confidence) for emotion in found.emotions)
+    assert np.isfinite(found.happiness)
+
+
+def test_no_faces_no_expressions_and_many_are_the_same_as_one() -> None:
+    reader = ExpressionReader(Recorder([0.1, 0.05, 0.05, 0.5, 0.1, 0.1, 0.1]))
+    assert reader.read(PHOTO, np.zeros((0, 5, 2))) == []
+    assert reader.read(PHOTO, np.stack([POINTS] * 3)) == reader.read(PHOTO, POINTS) * 3
+
+
+@pytest.mark.engine
+def test_a_laughing_face_is_happy_and_a_sober_one_is_not(standard_pack: None, portraits: dict[str, Path]) -> None:
+    engine = Engine("standard", threads=1)
+
+    def top(name: str) -> Emotion:
+        pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
+        faces, _ = find_faces(engine.detector, pixels)
+        assert engine.expressions is not None
+        return engine.expressions.read(pixels, faces.points[0])[0].emotions[0]
+
+    assert top("obama.jpg").type == "HAPPY"
+    assert top("biden.jpg").type == "HAPPY"
+
+
+@pytest.mark.engine
+@pytest.mark.data
+def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: None, data_dir: Path) -> None:
+    """Shipped tables were learned on this set, so this guards against a wrong crop or label order; it is no accuracy
+    claim.
+    """
+    engine = Engine("standard", threads=2)
+    assert engine.expressions is not None
+    named = dict(zip(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), LABELS, strict=True))
+    hits: dict[str, list[bool]] = {}
+    with (data_dir / "expressions-dev" / "labels.csv").open() as table:
+        for row in csv.DictReader(table):
+            pixels = cv2.imread(str(data_dir / "expressions-dev" / row["image"]))
+            faces, _ = find_faces(engine.detector, np.ascontiguousarray(pixels[:, :, ::-1]))
+            if row["expression"] in named and len(faces):
+                found = engine.expressions.read(np.ascontiguousarray(pixels[:, :, ::-1]), faces.points[0])[0]
+                hits.setdefault(row["expression"], []).append(found.emotions[0].type == named[row["expression"]])
+    assert np.mean([np.mean(each) for each in hits.values()]) >= 0.5

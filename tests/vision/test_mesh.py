@@ -1,0 +1,230 @@
+"""The mesh: what the network is fed, where its points come back to, when it is not believed, and how steady it is on
+real faces.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from likeness.engine import Engine
+from likeness.vision.detection import find_faces
+from likeness.vision.mesh import CROP_SIZE_PX, CROP_TEMPLATE, FaceMesh, Mesh, detected_crop, five_landmarks, mesh_crop
+from likeness.vision.mesh_model import MEAN_RIGID, MIRROR, RIGID
+from likeness.vision.pose import poses_of_meshes
+
+#: The network's answer to every crop, in its px: all points in the middle but those that the five landmarks are made
+#: of.
+ANSWER = np.full((468, 3), CROP_SIZE_PX / 2)
+for _indices, _place in zip(((33, 133), (263, 362), (1, 4), (61,), (291,)), CROP_TEMPLATE, strict=True):
+    ANSWER[list(_indices), :2] = _place
+ANSWER[234, :2], ANSWER[454, :2] = (32, 96), (160, 96)  # the cheeks: the mesh's width
+
+
+class Recorder:
+    """A network that answers the same to every crop and remembers what it was fed."""
+
+    def __init__(self, answer: NDArray[np.float64] = ANSWER, logit: float = 20.0) -> None:
+        self.fed: list[NDArray[np.float32]] = []
+        self._outputs = [answer.reshape(1, 1404).astype(np.float32), np.array([[logit]], dtype=np.float32)]
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        (crop,) = inputs
+        self.fed.append(crop)
+        return self._outputs
+
+
+#: A face as a detector would give it, whose crop is 192 px of the photo turned by `ROLL`.
+SCALE, ROLL_DEG, SHIFT = 1.5, 20.0, (300.0, 200.0)
+
+
+def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points of the crop, in px of the crop, where they lie in the made-up photo."""
+    cosine, sine = np.cos(np.radians(ROLL_DEG)), np.sin(np.radians(ROLL_DEG))
+    centred = (np.asarray(points) - CROP_SIZE_PX / 2) * SCALE
+    return np.asarray(centred @ np.array([[cosine, sine], [-sine, cosine]]) + SHIFT)
+
+
+POINTS = placed(CROP_TEMPLATE)
+HALF_BOX = SCALE * CROP_SIZE_PX / 1.386 / 2
+BOX = np.array([SHIFT[0] - HALF_BOX, SHIFT[1] - HALF_BOX, SHIFT[0] + HALF_BOX, SHIFT[1] + HALF_BOX])
+PHOTO = np.full((400, 600, 3), (255, 128, 0), dtype=np.uint8)
+
+
+def measure(network: Recorder, *, refine: bool = False) -> FaceMesh | None:
+    return Mesh(network, refine=refine).measure(PHOTO, BOX, POINTS)[0]
+
+
+def test_the_network_is_fed_rgb_from_0_to_1_one_crop_at_a_time() -> None:
+    network = Recorder()
+    measure(network)
+    assert [crop.shape for crop in network.fed] == [(1, 3, 192, 192)] * 2
+    assert all(crop.dtype == np.float32 for crop in network.fed)
+    assert network.fed[0][0, :, 96, 96] == pytest.approx([1.0, 128 / 255, 0.0])
+
+
+def test_the_second_view_is_the_first_mirrored() -> None:
+    photo = np.random.default_rng(1).integers(0, 256, PHOTO.shape, dtype=np.uint8)
+    network = Recorder()
+    Mesh(network, refine=False).measure(photo, BOX, POINTS)
+    assert np.array_equal(network.fed[0][..., ::-1], network.fed[1])
+
+
+def test_landmarks_come_back_to_where_the_face_is() -> None:
+    found = measure(Recorder())
+    assert found is not None
+    assert found.landmarks == pytest.approx(POINTS, abs=0.1)
+    assert found.points.shape == (468, 3)
+    assert found.presence == pytest.approx(1.0, abs=1e-6)
+
+
+def test_depth_is_in_px_of_the_photo() -> None:
+    answer = ANSWER.copy()
+    answer[:, 2] = -10
+    found = measure(Recorder(answer))
+    assert found is not None
+    assert found.points[:, 2] == pytest.approx(-10 * SCALE, rel=0.01)
+
+
+def test_a_lopsided_network_has_no_preferred_side() -> None:
+    """What the network adds to the right in both views cancels out."""
+    answer = ANSWER + np.array([5.0, 0.0, 0.0])
+    found = measure(Recorder(answer))
+    assert found is not None
+    assert found.landmarks == pytest.approx(POINTS, abs=0.1)
+
+
+def test_refining_asks_three_times_and_takes_the_crop_that_the_mesh_asks_for() -> None:
+    network = Recorder()
+    measure(network, refine=True)
+    assert len(network.fed) == 3
+
+
+@pytest.mark.parametrize("logit", [-30.0, -0.1])
+def test_no_presence_no_mesh(logit: float) -> None:
+    assert measure(Recorder(logit=logit)) is None
+
+
+def test_a_mesh_far_from_the_detector_s_points_is_not_believed() -> None:
+    elsewhere = ANSWER + np.array([0.0, 20.0, 0.0])
+    assert measure(Recorder(elsewhere)) is None
+
+
+def test_each_face_is_judged_by_itself() -> None:
+    mesh = Mesh(Recorder(), refine=False)
+    far = POINTS + np.array([0.0, 60.0])
+    found = mesh.measure(PHOTO, np.stack([BOX, BOX, BOX]), np.stack([POINTS, far, POINTS]))
+    assert [each is not None for each in found] == [True, False, True]
+
+
+def test_no_faces_no_meshes() -> None:
+    network = Recorder()
+    assert Mesh(network).measure(PHOTO, np.zeros((0, 4)), np.zeros((0, 5, 2))) == []
+    assert network.fed == []
+
+
+def test_a_face_outside_the_photo_and_one_without_extent_do_no_harm() -> None:
+    boxes = np.array([[-900.0, -900, -800, -800], [5, 5, 5, 5]])
+    points = np.stack([CROP_TEMPLATE - 900, np.full((5, 2), 5.0)])
+    assert len(Mesh(Recorder()).measure(PHOTO, boxes, points)) == 2
+
+
+def test_the_mean_face_is_symmetric_and_partners_are_mutual() -> None:
+    assert np.array_equal(MIRROR[MIRROR], np.arange(468))
+    place = {int(index): at for at, index in enumerate(RIGID)}
+    partners = [place[int(MIRROR[index])] for index in RIGID]
+    assert np.array_equal(MEAN_RIGID[partners], MEAN_RIGID * (-1, 1, 1))
+
+
+def test_the_crop_of_a_mesh_is_level_and_one_and_a_half_times_its_size() -> None:
+    photo_mesh = np.column_stack([placed(ANSWER[:, :2]), ANSWER[:, 2]])
+    matrix = mesh_crop(photo_mesh)
+    level = photo_mesh[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+    assert level[133, 1] == pytest.approx(level[362, 1], abs=1e-6)
+    assert np.ptp(level[:, 0]) == pytest.approx(CROP_SIZE_PX / 1.5)
+
+
+def test_the_crop_of_a_detection_has_its_points_at_the_template() -> None:
+    matrix = detected_crop(BOX, POINTS)
+    assert POINTS @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(CROP_TEMPLATE, abs=0.5)
+
+
+def test_landmarks_of_many_meshes() -> None:
+    assert five_landmarks(np.stack([ANSWER, ANSWER])).shape == (2, 5, 2)
+
+
+# -- on real faces, with the pack's network ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(standard_pack: None) -> Engine:
+    return Engine("standard", threads=1)
+
+
+def first_mesh(engine: Engine, pixels: NDArray[np.uint8]) -> FaceMesh:
+    faces, _ = find_faces(engine.detector, pixels)
+    largest = int(np.argmax(faces.boxes[:, 2] - faces.boxes[:, 0]))
+    assert engine.mesh is not None
+    mesh = engine.mesh.measure(pixels, faces.boxes[largest], faces.points[largest])[0]
+    assert mesh is not None
+    return mesh
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    pixels = cv2.imread(str(path))
+    scale = 640 / max(pixels.shape)
+    return np.ascontiguousarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:, :, ::-1])
+
+
+NAMES = ["obama.jpg", "obama2.jpg", "biden.jpg"]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", NAMES)
+def test_mirrored_photo_yaw_and_roll_change_sign_and_pitch_stays(
+    engine: Engine, portraits: dict[str, Path], name: str
+) -> None:
+    pixels = read(portraits[name])
+    one = poses_of_meshes(first_mesh(engine, pixels).points)[0]
+    other = poses_of_meshes(first_mesh(engine, np.ascontiguousarray(pixels[:, ::-1])).points)[0]
+    assert other.yaw == pytest.approx(-one.yaw, abs=3)
+    assert other.roll == pytest.approx(-one.roll, abs=3)
+    assert other.pitch == pytest.approx(one.pitch, abs=3)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("angle_deg", [30.0, -30.0, 90.0, 180.0, -90.0])
+def test_turned_photo_roll_turns_with_it(
+    engine: Engine, portraits: dict[str, Path], name: str, angle_deg: float
+) -> None:
+    pixels = read(portraits[name])
+    side_px = int(np.hypot(*pixels.shape[:2])) + 1
+    matrix = cv2.getRotationMatrix2D((pixels.shape[1] / 2, pixels.shape[0] / 2), -angle_deg, 1.0)
+    matrix[:, 2] += (side_px - pixels.shape[1]) / 2, (side_px - pixels.shape[0]) / 2
+    turned = np.asarray(cv2.warpAffine(pixels, matrix, (side_px, side_px)), dtype=np.uint8)
+    one = poses_of_meshes(first_mesh(engine, pixels).points)[0]
+    other = poses_of_meshes(first_mesh(engine, turned).points)[0]
+    assert abs((other.roll - one.roll - angle_deg + 180) % 360 - 180) <= 3
+    assert other.yaw == pytest.approx(one.yaw, abs=3)
+    assert other.pitch == pytest.approx(one.pitch, abs=3)
+
+
+@pytest.mark.engine
+def test_a_face_has_the_same_mesh_in_every_company(engine: Engine, portraits: dict[str, Path]) -> None:
+    pixels = read(portraits["obama.jpg"])
+    faces, _ = find_faces(engine.detector, pixels)
+    assert engine.mesh is not None
+    alone = engine.mesh.measure(pixels, faces.boxes[:1], faces.points[:1])[0]
+    crowd = engine.mesh.measure(pixels, np.repeat(faces.boxes[:1], 5, axis=0), np.repeat(faces.points[:1], 5, axis=0))
+    assert alone is not None
+    assert all(each is not None and np.array_equal(each.points, alone.points) for each in crowd)
+
+
+@pytest.mark.engine
+def test_a_photo_without_a_face_has_no_mesh(engine: Engine) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    assert engine.mesh is not None
+    assert engine.mesh.measure(noise, [60, 60, 200, 220], placed(CROP_TEMPLATE) - (170, 60)) == [None]
