@@ -1,0 +1,73 @@
+"""What a detector finds, and how its findings are picked and put together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.vision.suppression import areas, overlaps
+
+#: Findings of two searches that overlap by more are one face.
+_SAME_FACE_OVERLAP = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Faces in pixels of the picture they were found in, best score first.
+
+    `boxes` (N, 4) float32 as x1, y1, x2, y2, which may leave the picture; `scores` (N,) float32, 0 to 1; `points`
+    (N, 5, 2) float32 as x, y: left eye, right eye, nose, left and right mouth corner, left as one sees it with the
+    face upright. Coordinates are continuous: the first pixel reaches from 0 to 1.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    points: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
+        return type(self)(self.boxes[which], self.scores[which], self.points[which])
+
+    def scaled(self, across: float, down: float) -> Self:
+        """The same faces in a picture `across` times as wide and `down` times as high."""
+        factors = np.array([across, down], np.float32)
+        return type(self)(self.boxes * np.tile(factors, 2), self.scores, self.points * factors)
+
+    def rolls_deg(self) -> NDArray[np.float32]:
+        """How far each face leans, -180 to 180 degrees, clockwise positive, from its mouth and eyes: (N,).
+
+        Coarse: within 15 degrees for upright faces, 30 for others.
+        """
+        up = self.points[:, :2].mean(axis=1) - self.points[:, 3:].mean(axis=1)
+        return np.asarray(np.degrees(np.arctan2(up[:, 0], -up[:, 1])), np.float32)
+
+
+class Detector(Protocol):
+    """One family of networks, fed and read."""
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Detections:
+        """The faces in RGB pixels (height, width, 3) of any size, searched at just this size."""
+        ...
+
+
+def largest(faces: Detections, count: int) -> Detections:
+    """The `count` faces with the largest boxes, largest first; equals keep their order."""
+    return faces[np.argsort(-areas(faces.boxes), kind="stable")[:count]]
+
+
+def united(searches: Iterable[Detections]) -> Detections:
+    """The faces of several searches of one photo; where two overlap, that of the earlier search stays."""
+    first, *others = searches
+    for other in others:
+        if len(first) and len(other):
+            other = other[overlaps(other.boxes, first.boxes).max(axis=1) < _SAME_FACE_OVERLAP]
+        first = Detections(
+            np.concatenate([first.boxes, other.boxes]),
+            np.concatenate([first.scores, other.scores]),
+            np.concatenate([first.points, other.points]),
+        )
+    return first[np.argsort(-first.scores, kind="stable")]
