@@ -36,5 +36,9 @@ lint: $(VENV)/.test-installed ## formatting, lint, types, and who may import who
 test: lint ## everything that must hold, as CI runs it
 	$(BIN)/pytest
 
+bench: $(VENV)/.installed ## measure against the peers, side by side (25 minutes); ARGS="--only 640x480 --peers none" for less
+	$(BIN)/likeness packs install standard samples
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
 clean: ## remove the virtual environment and what was built
 	rm -rf $(VENV) build dist demo-output

@@ -1,0 +1,155 @@
+"""`make bench`: measures, prints the table, writes benchmarks/results/speed.json.
+
+python -m benchmarks.speed                            everything: about 25 minutes on two idle cores
+python -m benchmarks.speed --only 640x480,12mp        some cases; also: clients, cold
+python -m benchmarks.speed --peers none --rounds 1    without the slow ones
+python -m benchmarks.speed --resume                   what the results file lacks
+python -m benchmarks.speed --soak 10000               only the server's memory over so many mixed requests
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.speed import contestants
+from benchmarks.speed.cases import CASES, CLIENTS, CLIENTS_CASE, PEERS_TARGETS, Case
+from benchmarks.speed.contestants import Contestant, ContestantFailed, cold_start_s
+from benchmarks.speed.photos import Pair
+from benchmarks.speed.results import Results
+from benchmarks.speed.soak import soak
+from benchmarks.speed.table import show, show_soak
+
+_PEERS = ("face_recognition", "deepface", "moto")
+_ALWAYS = ("floor", "likeness", "likeness http")
+_RESULTS = Path(__file__).resolve().parents[1] / "results"
+_OTHER = ("clients", "cold")
+
+
+def main() -> None:
+    options = _options()
+    results = Results.open(options.results, resume=options.resume)
+    if options.soak:
+        results.soak = soak(options.soak, progress=_say)
+        results.save()
+        show_soak(results.soak)
+        return
+    try:
+        _measure(options, results)
+    finally:
+        results.save()
+    show(results)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__.splitlines()[0])
+    known = [case.name for case in CASES] + list(_OTHER)
+    parser.add_argument("--only", default=",".join(known), help=f"of {', '.join(known)}")
+    parser.add_argument("--peers", default=",".join(_PEERS), help=f"of {', '.join(_PEERS)}; none")
+    parser.add_argument("--rounds", type=int, default=3, help="how often the contestants take turns in each case")
+    parser.add_argument("--repeat", type=float, default=1.0, help="factor on the repetitions of a turn")
+    parser.add_argument("--seconds", type=float, default=45.0, help="longest that a contestant's turn may take")
+    parser.add_argument("--lasting", type=float, default=8.0, help="seconds for each number of clients")
+    parser.add_argument("--resume", action="store_true", help="keep what the results file has, measure the rest")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="N mixed requests, memory observed; no table")
+    parser.add_argument("--results", type=Path, default=_RESULTS / "speed.json")
+    options = parser.parse_args()
+    options.only = options.only.split(",")
+    options.peers = [] if options.peers == "none" else options.peers.split(",")
+    for unknown in {*options.only} - {*known} | {*options.peers} - {*_PEERS}:
+        parser.error(f"there is no {unknown!r}")
+    return options
+
+
+def _measure(options: argparse.Namespace, results: Results) -> None:
+    makers = (
+        contestants.floor,
+        contestants.likeness,
+        contestants.likeness_http,
+        contestants.moto,
+        contestants.face_recognition,
+        contestants.deepface,
+    )
+    field = [contestant for contestant in (make() for make in makers) if contestant.name in (*_ALWAYS, *options.peers)]
+    try:
+        for case in CASES:
+            if case.name in options.only:
+                _measure_case(case, field, options, results)
+                results.save()
+        if "clients" in options.only:
+            _measure_clients(field, options, results)
+        if "cold" in options.only:
+            _measure_cold_start(field, options, results)
+    finally:
+        for contestant in field:
+            contestant.close()
+
+
+def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
+    """The contestants take turns, so that what else the machine does meets them all."""
+    pair = case.pair()
+    absent: set[str] = set()
+    done = {each.name for each in field if results.has(case.name, each.name)}
+    for turn in range(options.rounds):
+        for contestant in field:
+            if contestant.name in absent | done or not case.repeat.get(contestant.name):
+                continue
+            repeat = max(1, round(case.repeat[contestant.name] * options.repeat))
+            try:
+                if turn == 0:
+                    _warm(contestant, pair)
+                measured = _turn(case, contestant, pair, repeat, options.seconds)
+            except ContestantFailed as error:
+                _say(f"{case.name}: {error}")
+                results.fail(case.name, contestant.name, str(error))
+                absent.add(contestant.name)
+                continue
+            results.add(case.name, contestant.name, measured)
+            wall_ms = 1000 * min(measured["wall_s"])
+            _say(f"{case.name:>12} {contestant.name:<18} {len(measured['wall_s']):3} x, best {wall_ms:9.1f} ms")
+
+
+def _warm(contestant: Contestant, pair: Pair) -> None:
+    if contestant.name == "floor":
+        contestant.ask("prepare", source=pair.source, target=pair.target)
+    elif contestant.name in (*_ALWAYS, "moto"):
+        contestant.ask("pair", repeat=3, source=pair.source, target=pair.target)
+
+
+def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: float) -> dict[str, object]:
+    if not case.targets:
+        return contestant.ask("pair", repeat=repeat, seconds=seconds, source=pair.source, target=pair.target)
+    count = PEERS_TARGETS if contestant.name in _PEERS else case.targets
+    targets = [str(path) for path in case.target_photos(count)]
+    measured = contestant.ask("many", repeat=repeat, seconds=seconds, source=pair.source, targets=targets)
+    for kind in ("wall_s", "cpu_s"):
+        measured[kind] = [value * case.targets / count for value in measured[kind]]
+    return measured
+
+
+def _measure_clients(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
+    pair = next(case for case in CASES if case.name == CLIENTS_CASE).pair()
+    for contestant in field:
+        if contestant.name not in ("likeness", "likeness http"):
+            continue
+        for clients in CLIENTS:
+            arguments = {"source": pair.source, "target": pair.target, "clients": clients, "lasting": options.lasting}
+            results.clients(contestant.name, clients, contestant.ask("clients", **arguments))
+            _say(f"     clients {contestant.name:<18} {clients}")
+
+
+def _measure_cold_start(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
+    pair = CASES[0].pair()
+    took = [cold_start_s(pair.source, pair.target) for _ in range(max(2, round(10 * options.repeat)))]
+    results.cold_start_s = took
+    results.ready_s = {each.name: each.cold_s for each in field if each.cold_s is not None}
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    main()

@@ -1,0 +1,105 @@
+"""What was measured, kept as JSON, and the figures that follow from it."""
+
+import json
+import math
+import platform
+import statistics
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+from likeness.threads import thread_budget
+
+
+def _machine() -> dict[str, Any]:
+    """What the figures depend on; no name of a machine."""
+    return {
+        "processors": thread_budget(),
+        "processor": _processor(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "onnxruntime": version("onnxruntime"),
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+    except OSError:
+        return platform.processor() or "unknown"
+
+
+@dataclass
+class Results:
+    """Every single figure, by case and contestant: `wall_s` and `cpu_s`, a list each; `peak_mb`; what was answered."""
+
+    path: Path
+    machine: dict[str, Any] = field(default_factory=_machine)
+    cases: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    rates: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    cold_start_s: list[float] = field(default_factory=list)
+    ready_s: dict[str, float] = field(default_factory=dict)
+    soak: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path, *, resume: bool) -> Self:
+        """The results in `path`, or empty ones that will be written there."""
+        if resume and path.is_file():
+            return cls(path, **json.loads(path.read_text()))
+        return cls(path)
+
+    def save(self) -> None:
+        kept = {name: value for name, value in vars(self).items() if name != "path"}
+        rounded = json.loads(json.dumps(kept), parse_float=lambda text: float(f"{float(text):.5g}"))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n")
+
+    def has(self, case: str, contestant: str) -> bool:
+        return contestant in self.cases.get(case, {})
+
+    def add(self, case: str, contestant: str, measured: dict[str, Any]) -> None:
+        """Adds a turn's figures to those of the turns before."""
+        known = self.cases.setdefault(case, {}).setdefault(contestant, {"wall_s": [], "cpu_s": [], "peak_mb": None})
+        known["wall_s"] += measured["wall_s"]
+        known["cpu_s"] += measured["cpu_s"]
+        known["peak_mb"] = max(filter(None, (known["peak_mb"], measured["peak_mb"])), default=None)
+        known["answer"] = measured["answer"]
+
+    def fail(self, case: str, contestant: str, reason: str) -> None:
+        self.cases.setdefault(case, {})[contestant] = {"failed": reason, "wall_s": [], "cpu_s": [], "peak_mb": None}
+
+    def clients(self, contestant: str, clients: int, measured: dict[str, Any]) -> None:
+        """Keeps a rate in comparisons a second, and percentiles of the answers' times."""
+        answer = measured["answer"]
+        took_s = answer["took_s"]
+        self.rates.setdefault(contestant, {})[str(clients)] = {
+            "pairs_per_s": len(took_s) / answer["lasted_s"],
+            "p50_s": percentile(took_s, 50),
+            "p99_s": percentile(took_s, 99),
+            "answers": len(took_s),
+            "cpu_s_per_pair": measured["cpu_s"][0] / len(took_s),
+            "client_cpu_s_per_pair": answer.get("client_cpu_s", 0.0) / len(took_s),
+        }
+
+    def median_s(self, case: str, contestant: str) -> float | None:
+        values = self.cases.get(case, {}).get(contestant, {}).get("wall_s")
+        return statistics.median(values) if values else None
+
+    def p95_s(self, case: str, contestant: str) -> float | None:
+        values = self.cases.get(case, {}).get(contestant, {}).get("wall_s")
+        return percentile(values, 95) if values else None
+
+    def cpu_s(self, case: str, contestant: str) -> float | None:
+        """Median processor seconds of a repetition."""
+        values = self.cases.get(case, {}).get(contestant, {}).get("cpu_s")
+        return statistics.median(values) if values else None
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """The smallest value that `percent` of `values` do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

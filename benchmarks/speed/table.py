@@ -1,0 +1,138 @@
+"""The results as tables for people: times, ratios to each peer, and what issue and documents promise."""
+
+from typing import Any
+
+from benchmarks.speed.cases import CASES, HTTP_CASE
+from benchmarks.speed.results import Results, percentile
+from rich.console import Console
+from rich.table import Table
+
+_PEER_BARS = {
+    "face_recognition": (("640x480", 10.0), ("1280x886", 20.0), ("1920x1080", 30.0), ("12mp", 80.0)),
+    "deepface": (("1280x886", 20.0), ("groups", 60.0)),
+}
+_ORDER = ("floor", "likeness", "likeness http", "moto", "face_recognition", "deepface")
+
+
+def show(results: Results) -> None:
+    """Prints everything that the results hold."""
+    console = Console(width=132 if not Console().is_terminal else None)
+    console.print(_times(results))
+    if results.rates:
+        console.print(_rates(results))
+    if results.cold_start_s:
+        cold = percentile(results.cold_start_s, 50), percentile(results.cold_start_s, 95)
+        console.print(
+            f"Cold start of likeness compare-faces, two 640×480 photos: median {cold[0]:.2f} s, p95 {cold[1]:.2f} s"
+        )
+        ready = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in results.ready_s.items())
+        console.print(f"From the start of the process until it can compare: {ready}")
+    console.print(_goals(results))
+
+
+def _times(results: Results) -> Table:
+    table = Table(title="Wall and processor time of a comparison", title_justify="left")
+    for name in ("case", "who", "median", "p95", "CPU", "peak memory", "wall: × Likeness", "CPU: × Likeness"):
+        table.add_column(name, justify="left" if name in ("case", "who") else "right")
+    for case in CASES:
+        ours_s, ours_cpu_s = results.median_s(case.name, "likeness"), results.cpu_s(case.name, "likeness")
+        title = case.title
+        for who in _ORDER:
+            kept = results.cases.get(case.name, {}).get(who)
+            if kept is None:
+                continue
+            if "failed" in kept:
+                table.add_row(title, who, "failed", "", "", "", "", kept["failed"][:40])
+            else:
+                wall_s, p95_s, cpu_s = (
+                    measure(case.name, who) or 0.0 for measure in (results.median_s, results.p95_s, results.cpu_s)
+                )
+                ratios = [
+                    f"{theirs / ours:.2f}" if ours and who != "likeness" else ""
+                    for theirs, ours in ((wall_s, ours_s), (cpu_s, ours_cpu_s))
+                ]
+                memory = f"{kept['peak_mb']:.0f} MB" if kept["peak_mb"] and "http" not in who and who != "moto" else ""
+                table.add_row(title, who, _ms(wall_s), _ms(p95_s), _ms(cpu_s), memory, *ratios)
+            title = ""
+        table.add_section()
+    return table
+
+
+def _rates(results: Results) -> Table:
+    table = Table(title="Several clients at once", title_justify="left")
+    for name in ("who", "clients", "pairs/s", "p50", "p99", "CPU a pair", "the client's own CPU"):
+        table.add_column(name, justify="left" if name == "who" else "right")
+    for who, rates in results.rates.items():
+        for clients, rate in rates.items():
+            own = _ms(rate["client_cpu_s_per_pair"]) if rate["client_cpu_s_per_pair"] else ""
+            table.add_row(
+                who,
+                clients,
+                f"{rate['pairs_per_s']:.1f}",
+                _ms(rate["p50_s"]),
+                _ms(rate["p99_s"]),
+                _ms(rate["cpu_s_per_pair"]),
+                own,
+            )
+    return table
+
+
+def _goals(results: Results) -> Table:
+    table = Table(title="What it must reach", title_justify="left")
+    for name in ("goal", "bar", "measured", ""):
+        table.add_column(name, justify="right" if name in ("bar", "measured") else "left")
+    for text, bar, value, at_most in goals(results):
+        reached = value <= bar if at_most else value >= bar
+        table.add_row(
+            text, f"{'≤' if at_most else '≥'} {bar:g}", f"{value:.3g}", "yes" if reached else "[bold]no[/bold]"
+        )
+    return table
+
+
+def goals(results: Results) -> list[tuple[str, float, float, bool]]:
+    """The bars that the results say something about: text, bar, value, whether the value must lie below it."""
+    found: list[tuple[str, float, float | None, bool]] = []
+    for case in ("1280x886", "1920x1080", "group-100"):
+        found += [(f"{case}: wall over floor", 1.25, _ratio(results, case, "likeness", "floor"), True)]
+    twelve, full_hd = results.median_s("12mp", "likeness"), results.median_s("1920x1080", "likeness")
+    found.append(("12mp over 1920x1080", 2.0, twelve / full_hd if twelve and full_hd else None, True))
+    for peer, bars in _PEER_BARS.items():
+        found += [
+            (f"{case}: faster than {peer}", bar, _ratio(results, case, peer, "likeness"), False) for case, bar in bars
+        ]
+    cpu = results.cpu_s(HTTP_CASE, "likeness http"), results.cpu_s(HTTP_CASE, "likeness")
+    found.append(
+        ("HTTP and signature: CPU over in process", 1.12, cpu[0] / cpu[1] if cpu[0] and cpu[1] else None, True)
+    )
+    ours, http = results.rates.get("likeness", {}), results.rates.get("likeness http", {}).get("8")
+    if ours and http:
+        best = max(rate["pairs_per_s"] for rate in ours.values())
+        found.append(("8 clients over HTTP: rate over in process", 0.9, http["pairs_per_s"] / best, False))
+        found.append(("8 clients over HTTP: p99 over p50", 4.0, http["p99_s"] / http["p50_s"], True))
+    if results.cold_start_s:
+        found.append(("cold start of the command, s", 1.0, percentile(results.cold_start_s, 50), True))
+    if results.soak:
+        found.append(("server after the soak, MB", 450, results.soak["end_mb"], True))
+        found.append(("growth over the second half, %", 2.0, results.soak["growth_percent"], True))
+    return [(text, bar, value, at_most) for text, bar, value, at_most in found if value is not None]
+
+
+def _ratio(results: Results, case: str, upper: str, lower: str) -> float | None:
+    above, below = results.median_s(case, upper), results.median_s(case, lower)
+    return above / below if above and below else None
+
+
+def show_soak(soak: dict[str, Any]) -> None:
+    """Prints what the soak found."""
+    table = Table(title=f"{soak['requests']} mixed requests: resident memory of the server", title_justify="left")
+    table.add_column("requests", justify="right")
+    table.add_column("MB", justify="right")
+    for count, memory_mb in soak["observed"]:
+        table.add_row(str(count), f"{memory_mb:.0f}")
+    console = Console()
+    console.print(table)
+    console.print(f"answers by status: {soak['statuses']}; growth over the second half {soak['growth_percent']:.1f} %")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"

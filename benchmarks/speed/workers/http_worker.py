@@ -1,0 +1,103 @@
+"""A boto3 client against a server that is already running: Likeness, or moto.
+
+Environment: BENCH_URL, BENCH_SERVER_PID and AWS keys.
+CPU seconds are those of the server and its children; the client's own are added to the answer.
+"""
+
+import concurrent.futures
+import os
+import sys
+import threading
+import time
+
+import boto3
+import turn
+from botocore.config import Config
+
+_SERVER = int(os.environ["BENCH_SERVER_PID"])
+
+
+def _server_cpu_s():
+    """Processor seconds of the server and of its descendants."""
+    return sum(_cpu_s(process) for process in _family(_SERVER))
+
+
+def _family(root):
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                children.setdefault(int(file.read().rpartition(")")[2].split()[1]), []).append(int(name))
+        except OSError:
+            continue  # it has ended meanwhile
+    found, seen = [root], 0
+    while seen < len(found):
+        found += children.get(found[seen], [])
+        seen += 1
+    return found
+
+
+def _cpu_s(process):
+    """The process's own clock: clock_getcpuclockid(3) for another process, as the C library computes it."""
+    try:
+        return time.clock_gettime((~process << 3) | 2)
+    except OSError:
+        return 0.0  # it has ended meanwhile
+
+
+def _client():
+    return boto3.client(
+        "rekognition",
+        endpoint_url=os.environ["BENCH_URL"],
+        region_name="us-east-1",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=16),
+    )
+
+
+_CLIENT = _client()
+
+
+def _photo(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _compare(source, target):
+    return _CLIENT.compare_faces(SourceImage={"Bytes": source}, TargetImage={"Bytes": target}, SimilarityThreshold=0)
+
+
+def pair(request):
+    answer = _compare(_photo(request["source"]), _photo(request["target"]))
+    matches = answer["FaceMatches"]
+    return {"faces": len(matches), "best": matches[0]["Similarity"] if matches else None}
+
+
+def many(request):
+    for target in request["targets"]:
+        pair({"source": request["source"], "target": target})
+
+
+def clients(request):
+    """`clients` threads send the pair again and again for `lasting` seconds: how long each answer took."""
+    source, target = _photo(request["source"]), _photo(request["target"])
+    took: list[float] = []
+    adding = threading.Lock()
+    end = time.perf_counter() + request["lasting"]
+
+    def send():
+        while time.perf_counter() < end:
+            before = time.perf_counter()
+            _compare(source, target)
+            with adding:
+                took.append(time.perf_counter() - before)
+
+    began, own = time.perf_counter(), time.process_time()
+    with concurrent.futures.ThreadPoolExecutor(request["clients"]) as pool:
+        for sending in [pool.submit(send) for _ in range(request["clients"])]:
+            sending.result()
+    return {"took_s": took, "lasted_s": time.perf_counter() - began, "client_cpu_s": time.process_time() - own}
+
+
+if __name__ == "__main__":
+    sys.setswitchinterval(0.001)
+    turn.serve({"pair": pair, "many": many, "clients": clients}, cpu=_server_cpu_s)
