@@ -159,6 +159,28 @@ def test_objects_from_s3(likeness: Likeness, s3: Any) -> None:
     assert "there is no such object" in missing.err
 
 
+def test_objects_are_read_as_the_user(likeness: Likeness, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--profile, --region, --no-sign-request, --ca-bundle and the timeouts hold for S3 too."""
+    from likeness import inprocess
+
+    (home / ".aws").mkdir()
+    (home / ".aws" / "config").write_text("[profile work]\nregion = eu-north-1\n")
+    seen: list[Any] = []
+    monkeypatch.setattr(inprocess, "client", lambda *_, stores, **__: seen.append(stores._settings[0]) or 1 / 0)
+    options = ["--profile", "work", "--no-sign-request", "--ca-bundle", "mine.pem", "--cli-read-timeout", "0"]
+    for arguments in ([], options, [*options, "--region", "ap-south-1"]):
+        with pytest.raises(ZeroDivisionError):
+            likeness([*PHOTOS, *arguments], AWS_DEFAULT_REGION=None)
+    assert [(each.profile, each.region) for each in seen] == [
+        (None, None),
+        ("work", "eu-north-1"),
+        ("work", "ap-south-1"),
+    ]
+    assert [each.anonymous for each in seen] == [False, True, True]
+    assert seen[1].ca_bundle == Path("mine.pem")
+    assert (seen[0].read_timeout_seconds, seen[1].read_timeout_seconds) == (60, 3600)
+
+
 def test_pack(likeness: Likeness, monkeypatch: pytest.MonkeyPatch) -> None:
     """--pack chooses the model pack; one that is not there is said to be missing, with the remedy."""
     from likeness import inprocess

@@ -92,6 +92,7 @@ ANSWERED = [
     case("base64 in place", "--source-image-bytes", GROUP, *TARGET),
     case("lenient base64", "--source-image-bytes", f" *{GROUP}*", *TARGET),
     case("raw bytes", "--source-image-bytes", "group", *TARGET, "--cli-binary-format", "raw-in-base64-out"),
+    case("raw bytes by profile", "--source-image-bytes", "group", *TARGET, "--profile", "raw"),
     case("base64 format", "--source-image-bytes", GROUP, *TARGET, "--cli-binary-format", "base64"),
     case("input document", "--cli-input-json", "file://input.json"),
     case("input in place", "--cli-input-json", FILES["input.json"].decode()),
@@ -223,6 +224,7 @@ def files(tmp_path: Path, home: Path) -> None:
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_text(
         "[profile work]\nregion = eu-north-1\noutput = text\naws_access_key_id = AK\naws_secret_access_key = secret\n"
+        "[profile raw]\ncli_binary_format = raw-in-base64-out\naws_access_key_id = AK\naws_secret_access_key = secret\n"
     )
 
 
