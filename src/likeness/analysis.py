@@ -12,11 +12,12 @@ from likeness.engine import Engine
 from likeness.faces import Emotion, Face, OrientationCorrection, Pose, Quality, QualityFilter, Smile
 from likeness.image import REDUCTIONS, Image, Reduction
 from likeness.vision import geometry
-from likeness.vision.detection import WORKING_SIDE_PX, Detections, confidences, find_faces
+from likeness.vision.detection import Detections, confidences, find_faces, working_size
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
 from likeness.vision.smile import read_smiles
+from likeness.vision.suppression import areas
 
 #: A face whose detected box has this longer side, px, shows its mesh's crop (192 px across 1.39 boxes) and its chip all
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
@@ -76,8 +77,7 @@ class MeasuredFace:
 class PhotoAnalysis:
     """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
 
-    `quarter_turns` counts the right angles by which the photo had to be turned, counterclockwise, before a face was
-    found.
+    `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
     """
 
     image: Image
@@ -87,7 +87,10 @@ class PhotoAnalysis:
 
     @property
     def orientation_correction(self) -> OrientationCorrection | None:
-        """The turn that was needed; None where EXIF settled it (decision 3)."""
+        """What the service used to estimate: how far the photo lies turned counterclockwise; None where EXIF says it.
+
+        Decision 3; the meaning of the values is that of the service's API until 2021.
+        """
         return None if self.image.orientation != 1 else _CORRECTIONS[self.quarter_turns]
 
 
@@ -106,16 +109,16 @@ def analyse(
     was meant.
     """
     with watch.stage("decode"):
-        reduction = image.reduction_for(WORKING_SIDE_PX)
+        reduction = image.reduction_for(max(working_size(image.width, image.height)))
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
         detections, quarter_turns = find_faces(engine.detector, pixels, search_rotations=search_rotations)
-        order = np.argsort(-_areas(detections.boxes), kind="stable")
+        order = np.argsort(-areas(detections.boxes), kind="stable")
     bar = engine.quality_bar(quality_filter)
     faces: list[MeasuredFace] = []
     for start in range(0, len(order), most):
         block = order[start : start + most]
-        measured = _measure(engine, image, reduction, _chosen(detections, block), watch)
+        measured = _measure(engine, image, reduction, detections[block], watch)
         faces += [face for face in measured if bar is None or face.passes(bar)]
         if len(faces) >= most or most == 1:
             break
@@ -125,7 +128,8 @@ def analyse(
 def embed(engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch) -> NDArray[np.float32]:
     """The vectors of faces, (N, D) float32 of unit length."""
     with watch.stage("embed"):
-        return engine.embedder.embed([engine.chip(image.pixels(face.reduction), face.points) for face in faces])
+        chips = [engine.chips(image.pixels(face.reduction), face.points, face.mesh) for face in faces]
+        return engine.embedder.embed(chips)
 
 
 def faces_with_attributes(engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
@@ -174,10 +178,7 @@ def _measure(
             continue
         with watch.stage("decode"):
             pixels = image.pixels(reduction)
-        scale = np.float32(working / reduction)
-        some = Detections(
-            detections.boxes[indices] * scale, detections.scores[indices], detections.points[indices] * scale
-        )
+        some = detections[indices].scaled(working / reduction, working / reduction)
         measured |= zip(indices.tolist(), _look(engine, pixels, reduction, some, watch), strict=True)
     return [measured[index] for index in sorted(measured)]
 
@@ -222,11 +223,3 @@ def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> li
     for index, pose in zip(fitting, by_mesh, strict=True):
         poses[index] = pose
     return poses
-
-
-def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), dtype=np.float32)
-
-
-def _chosen(detections: Detections, indices: NDArray[np.intp]) -> Detections:
-    return Detections(detections.boxes[indices], detections.scores[indices], detections.points[indices])

@@ -98,6 +98,21 @@ class Comparer:
         """The error rates behind a Similarity."""
         return self._engine.calibration
 
+    @property
+    def pack_identity(self) -> str:
+        """Name, version and the beginning of the manifest's hash of the pack: what an embedding belongs to."""
+        manifest = self._engine.manifest
+        return f"{manifest.name} {manifest.version} {manifest.sha256[:12]}"
+
+    def similarities(
+        self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The Similarity, 0 to 100, of pairs (P,) of the vectors (N, D) that `prepare` made, not rounded to singles.
+
+        `first` and `second`, (P,), index `vectors`.
+        """
+        return self.calibration.similarity(self._engine.scorer.score_pairs(vectors, first, second))
+
     def warm_up(self) -> None:
         """Loads every network now instead of at the first comparison."""
         self._engine.warm_up()

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.packs.manifest import Manifest
-from likeness.vision.alignment import cut_chip
+from likeness.packs.manifest import EmbedderInput, Manifest
+from likeness.vision.alignment import Aligner
 from likeness.vision.calibration import Calibration
-from likeness.vision.detection import Detector
+from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
 from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
-from likeness.vision.mesh import Mesh
+from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
 
@@ -36,7 +36,7 @@ class Engine:
     def __init__(self, pack: str | PathLike[str], *, threads: int) -> None:
         self._pack = packs.load(pack, threads=threads)
         self._input = self._pack.manifest.embedder_input()
-        self._template = np.asarray(self._input.template)
+        self._aligner = _aligner(self._input)
         self._bars = _quality_bars(self._pack.manifest)
         self._steps: dict[str, Any] = {}
         self._making = RLock()
@@ -69,13 +69,13 @@ class Engine:
         fed = self._input
         return self._step(
             "embedder",
-            lambda: Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale, mirror=fed.mirror),
+            lambda: Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale),
         )
 
     @property
     def scorer(self) -> Scorer:
         """Who turns two vectors into a score."""
-        return self._step("scorer", Scorer)
+        return self._step("scorer", self._make_scorer)
 
     @property
     def calibration(self) -> Calibration:
@@ -92,10 +92,13 @@ class Engine:
         """What a filter asks of a face; None for NONE."""
         return None if quality_filter == "NONE" else self._bars[quality_filter]
 
-    def chip(self, pixels: NDArray[np.uint8], points: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """The chip, (S, S, 3) uint8, of the face with these five points (5, 2) px, as this pack's embedder wants it."""
-        chip = cut_chip(pixels, points, self._template, self._input.size_px)
-        return chip if self._input.colour == "rgb" else np.ascontiguousarray(chip[:, :, ::-1])
+    def chips(self, pixels: NDArray[np.uint8], points: NDArray[np.float32], mesh: FaceMesh | None) -> NDArray[np.uint8]:
+        """The views (V, S, S, 3) uint8 of a face, as this pack's embedder wants them.
+
+        `points` (5, 2) px are the detector's, `mesh` the face's mesh or None where it does not fit.
+        """
+        chips = self._aligner.cut(pixels, points, mesh.points if mesh else None)
+        return chips if self._input.colour == "rgb" else chips[..., ::-1]
 
     def similarities(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> list[float]:
         """The Similarity, 0 to 100, of the vector `source` (D,) with each of `targets` (N, D)."""
@@ -109,13 +112,36 @@ class Engine:
 
     def _make_detector(self) -> Detector:
         role = self.manifest.role("detector")
-        return make_detector(role.family, self._pack.network("detector"), role.parameters)
+        try:
+            return make_detector(role.family, self._pack.network("detector"), role.parameters)
+        except ValueError as error:
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.detector]: {error}") from error
+
+    def _make_scorer(self) -> Scorer:
+        scoring = self.manifest.scoring
+        if scoring.method == "cosine":
+            return Scorer()
+        if scoring.method != "normalised" or "strangers" not in scoring.files:
+            raise PackInvalid(
+                f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
+                "strangers"
+            )
+        try:
+            strangers = self._pack.array(scoring.files["strangers"])
+            return Scorer(strangers, nearest=int(scoring.parameters.get("nearest", 0)))
+        except ValueError as error:
+            raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
 
     def _step(self, name: str, make: Callable[[], Step]) -> Step:
         with self._making:
             if name not in self._steps:
                 self._steps[name] = make()
             return cast(Step, self._steps[name])
+
+
+def _aligner(fed: EmbedderInput) -> Aligner:
+    mesh_template = None if fed.mesh_template is None else np.asarray(fed.mesh_template)
+    return Aligner(fed.size_px, np.asarray(fed.template), mesh_template, fed.views)
 
 
 def _quality_bars(manifest: Manifest) -> Mapping[QualityFilter, QualityBar]:
@@ -128,5 +154,5 @@ def _quality_bars(manifest: Manifest) -> Mapping[QualityFilter, QualityBar]:
                 f"{manifest.described_as}: [quality.{name}] must be one of {', '.join(bars)} "
                 f"with the limits {', '.join(sorted(known))}"
             )
-        bars[cast(QualityFilter, name)] = QualityBar(**limits)
+        bars[name] = QualityBar(**limits)
     return bars

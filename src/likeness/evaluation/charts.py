@@ -1,0 +1,116 @@
+"""Charts as SVG text: axes, lines and bars, drawn for a page that is read small and large, in light and in dark."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WIDTH, _HEIGHT = 640, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 52
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis: what it shows, its range, and the places of its marks with their labels; `log` for decades."""
+
+    title: str
+    low: float
+    high: float
+    marks: tuple[tuple[float, str], ...]
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Where `value` lies between the ends, 0 to 1, held within."""
+        low, high = self.low, self.high
+        if self.log:
+            value, low, high = math.log10(max(value, low)), math.log10(low), math.log10(high)
+        return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or set of bars: its name in the legend, its style class (a, b, c), and its points."""
+
+    name: str
+    style: str
+    x: Sequence[float] | NDArray[np.float64]
+    y: Sequence[float] | NDArray[np.float64]
+
+
+def decades(title: str, low: float, high: float = 1.0) -> Axis:
+    """A logarithmic axis from `low` to `high` with a mark at every power of ten."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    marks = tuple((10.0**power, "1" if power == 0 else f"1e{power}") for power in range(first, last + 1))
+    return Axis(title, 10.0**first, 10.0**last, marks, log=True)
+
+
+def evenly(title: str, low: float, high: float, step: float) -> Axis:
+    """A linear axis with a mark every `step`."""
+    count = round((high - low) / step)
+    return Axis(title, low, high, tuple((low + k * step, f"{low + k * step:g}") for k in range(count + 1)))
+
+
+def line_chart(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
+    """Lines over two axes; `label` says for a reader who does not see it what the chart shows."""
+    return _frame(x, y, series, [_line(x, y, each) for each in series], label)
+
+
+def histogram(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
+    """Steps: `x` of a series holds the edges of the bins, one more than `y` has heights."""
+    return _frame(x, y, series, [_steps(x, y, each) for each in series], label)
+
+
+def _frame(x: Axis, y: Axis, series: Sequence[Series], shapes: Sequence[str], label: str) -> str:
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label, quote=True)}">']
+    for value, text in x.marks:
+        at = _x(x, value)
+        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')
+        parts.append(f'<text x="{at}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{html.escape(text)}</text>')
+    for value, text in y.marks:
+        at = _y(y, value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at}" y2="{at}"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{at + 4}" text-anchor="end">{html.escape(text)}</text>')
+    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    parts.append(
+        f'<text class="title" x="{middle}" y="{_HEIGHT - 8}" text-anchor="middle">{html.escape(x.title)}</text>'
+    )
+    turned = f'transform="rotate(-90)" x="{-(_TOP + _HEIGHT - _BOTTOM) / 2}" y="14" text-anchor="middle"'
+    parts.append(f'<text class="title" {turned}>{html.escape(y.title)}</text>')
+    parts += shapes
+    if len(series) > 1:
+        parts += _legend(series)
+    return "".join([*parts, "</svg>"])
+
+
+def _legend(series: Sequence[Series]) -> list[str]:
+    parts = []
+    for place, each in enumerate(series):
+        y = _TOP + 18 + 20 * place
+        parts.append(f'<line class="line {each.style}" x1="{_LEFT + 12}" x2="{_LEFT + 40}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{_LEFT + 46}" y="{y + 4}">{html.escape(each.name)}</text>')
+    return parts
+
+
+def _line(x: Axis, y: Axis, series: Series) -> str:
+    points = " ".join(f"{_x(x, a)},{_y(y, b)}" for a, b in zip(series.x, series.y, strict=True))
+    return f'<polyline class="line {series.style}" points="{points}"/>'
+
+
+def _steps(x: Axis, y: Axis, series: Series) -> str:
+    floor = _HEIGHT - _BOTTOM
+    points = [f"{_x(x, series.x[0])},{floor}"]
+    for left, right, height in zip(series.x[:-1], series.x[1:], series.y, strict=True):
+        points += [f"{_x(x, left)},{_y(y, height)}", f"{_x(x, right)},{_y(y, height)}"]
+    points.append(f"{_x(x, series.x[-1])},{floor}")
+    return f'<polygon class="area {series.style}" points="{" ".join(points)}"/>'
+
+
+def _x(axis: Axis, value: float) -> float:
+    return round(_LEFT + axis.place(float(value)) * (_WIDTH - _LEFT - _RIGHT), 1)
+
+
+def _y(axis: Axis, value: float) -> float:
+    return round(_HEIGHT - _BOTTOM - axis.place(float(value)) * (_HEIGHT - _TOP - _BOTTOM), 1)

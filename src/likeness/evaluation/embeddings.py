@@ -1,0 +1,149 @@
+"""Each photo of an evaluation embedded once, over all processors, and resumed where a run was broken off."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.comparer import Comparer
+from likeness.errors import LikenessError, RequestError
+from likeness.faces import QualityFilter
+
+#: Photos in work at a time per thread: enough to keep every thread busy, few enough to bound memory.
+_AHEAD = 2
+
+
+class EmbeddingsFileError(LikenessError):
+    """The file that keeps embeddings between runs cannot be used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """The vectors (N, D) float32 of N photos; a photo that could not be used has zeros and its reason in `failures`."""
+
+    vectors: NDArray[np.float32]
+    failures: dict[int, str]
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which photos have a vector, (N,)."""
+        usable = np.ones(len(self.vectors), dtype=np.bool_)
+        usable[list(self.failures)] = False
+        return usable
+
+
+def embed_photos(
+    comparer: Comparer,
+    photos: Sequence[Path],
+    *,
+    quality_filter: QualityFilter = "NONE",
+    keep: Path | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Embeddings:
+    """The largest face of every photo as a vector.
+
+    `keep` names a file that remembers vectors between runs, by the content of the photo and the pack; without it
+    nothing is written. `advance` is called after each photo. A photo without a usable face is a failure of that photo,
+    not of the run. Raises EmbeddingsFileError, and PackError.
+    """
+    vectors: dict[int, NDArray[np.float32]] = {}
+    failures: dict[int, str] = {}
+
+    def work(path: Path) -> NDArray[np.float32] | str:
+        try:
+            return comparer.prepare(path, quality_filter=quality_filter).vector
+        except RequestError as error:
+            return str(error)
+
+    with _Kept.open(keep, f"{comparer.pack_identity} {quality_filter}") as kept:
+        for place, outcome in _in_order(lambda path: _first(kept.recall(path), path, work), photos, comparer.threads):
+            kept.remember(photos[place], outcome)
+            if isinstance(outcome, str):
+                failures[place] = outcome
+            else:
+                vectors[place] = outcome
+            advance()
+    width = len(next(iter(vectors.values()), ()))
+    rows = [vectors.get(place, np.zeros(width, dtype=np.float32)) for place in range(len(photos))]
+    return Embeddings(np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32), failures)
+
+
+def _first(
+    known: NDArray[np.float32] | str | None, path: Path, work: Callable[[Path], NDArray[np.float32] | str]
+) -> NDArray[np.float32] | str:
+    return work(path) if known is None else known
+
+
+def _in_order(
+    work: Callable[[Path], NDArray[np.float32] | str], photos: Sequence[Path], threads: int
+) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
+    """The outcome for every photo in order, with a bounded number in work."""
+    with ThreadPoolExecutor(threads, thread_name_prefix="likeness-evaluate") as pool:
+        waiting = iter(photos)
+        pending = [pool.submit(work, path) for path in islice(waiting, threads * _AHEAD)]
+        for place in range(len(photos)):
+            outcome = pending.pop(0).result()
+            pending += [pool.submit(work, path) for path in islice(waiting, 1)]
+            yield place, outcome
+
+
+class _Kept:
+    """Vectors in a SQLite file, by the photo's content and what made them; does nothing without a file."""
+
+    def __init__(self, database: sqlite3.Connection | None, maker: str) -> None:
+        self._database = database
+        self._maker = maker
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path | None, maker: str) -> Iterator["_Kept"]:
+        """Opens or makes the file; EmbeddingsFileError when it is something else or cannot be written."""
+        if path is None:
+            yield cls(None, maker)
+            return
+        try:
+            with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS embeddings "
+                    "(photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker))"
+                )
+                yield cls(database, maker)
+        except sqlite3.Error as error:
+            raise EmbeddingsFileError(f"{path} cannot keep embeddings: {error}; name another file") from error
+
+    def recall(self, photo: Path) -> NDArray[np.float32] | str | None:
+        """What is known of a photo, None when nothing is."""
+        key = _content(photo) if self._database else None
+        if self._database is None or key is None:
+            return None
+        row = self._database.execute(
+            "SELECT vector, failure FROM embeddings WHERE photo = ? AND maker = ?", (key, self._maker)
+        ).fetchone()
+        if row is None:
+            return None
+        return row[1] if row[0] is None else np.frombuffer(row[0], dtype=np.float32)
+
+    def remember(self, photo: Path, outcome: NDArray[np.float32] | str) -> None:
+        """Keeps what came of a photo."""
+        key = _content(photo) if self._database else None
+        if self._database is None or key is None:
+            return
+        vector, failure = (None, outcome) if isinstance(outcome, str) else (outcome.tobytes(), None)
+        self._database.execute(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", (key, self._maker, vector, failure)
+        )
+
+
+def _content(photo: Path) -> bytes | None:
+    try:
+        return hashlib.sha256(photo.read_bytes()).digest()
+    except OSError:
+        return None

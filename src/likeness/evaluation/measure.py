@@ -1,0 +1,123 @@
+"""Pairs and embeddings → everything that is known of the errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.comparer import Comparer
+from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.pairs import PairSet
+from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
+
+#: The similarities at which users choose thresholds, and those that the calibration promises.
+SIMILARITIES = (50.0, 80.0, 90.0, 95.0, 99.0)
+FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_WORST = 10
+#: A group with fewer pairs of either kind gets no rates: they would say nothing.
+_LEAST_GROUP = 30
+
+
+@dataclass(frozen=True, slots=True)
+class AtSimilarity:
+    """The error rates of using one Similarity as the threshold."""
+
+    similarity: float
+    fmr: Rate
+    fnmr: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One pair that was judged wrongly, or nearly: two photos and their similarity."""
+
+    first: str
+    second: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What came of an evaluation; `trial` holds the scores behind it, `similarities` (P,) those of `pairs`."""
+
+    pairs: PairSet
+    trial: Trial
+    similarities: Scores
+    failures: dict[str, str]
+    skipped_pairs: int
+    accuracy: tuple[float, float] | None
+    area_under_curve: float
+    equal_error: float
+    equal_error_similarity: float
+    accepted_at: dict[float, float | None]
+    at_similarity: tuple[AtSimilarity, ...]
+    groups: dict[str, tuple[AtSimilarity, ...]]
+    false_matches: tuple[Mistake, ...]
+    false_non_matches: tuple[Mistake, ...]
+
+
+def evaluate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings) -> Evaluation:
+    """The error rates of `comparer` on `pairs`, whose photos have these embeddings.
+
+    Pairs with a photo that could not be used are left out and counted. ValueError where no pair of one of the two kinds
+    is left.
+    """
+    usable = embeddings.usable[pairs.first] & embeddings.usable[pairs.second]
+    left = _only(pairs, usable)
+    similarities = comparer.similarities(embeddings.vectors, left.first, left.second)
+    people = np.stack([left.people[left.first], left.people[left.second]], axis=1)
+    trial = Trial(similarities, left.same, people)
+    equal_error, equal_error_similarity = trial.equal_error()
+    return Evaluation(
+        pairs=left,
+        trial=trial,
+        similarities=similarities,
+        failures={pairs.photos[place]: reason for place, reason in sorted(embeddings.failures.items())},
+        skipped_pairs=int(np.sum(~usable)),
+        accuracy=None if left.folds is None else accuracy_by_fold(similarities, left.same, left.folds),
+        area_under_curve=trial.area_under_curve(),
+        equal_error=equal_error,
+        equal_error_similarity=equal_error_similarity,
+        accepted_at={rate: trial.true_accept_rate(rate) for rate in FALSE_MATCH_RATES},
+        at_similarity=_at_similarities(trial),
+        groups=_by_group(left, similarities, people),
+        false_matches=_worst(left, similarities, same=False),
+        false_non_matches=_worst(left, similarities, same=True),
+    )
+
+
+def _only(pairs: PairSet, chosen: NDArray[np.bool_]) -> PairSet:
+    return PairSet(
+        pairs.photos,
+        pairs.first[chosen],
+        pairs.second[chosen],
+        pairs.same[chosen],
+        pairs.people,
+        folds=None if pairs.folds is None else pairs.folds[chosen],
+        groups=None if pairs.groups is None else pairs.groups[chosen],
+    )
+
+
+def _at_similarities(trial: Trial) -> tuple[AtSimilarity, ...]:
+    fmr, fnmr = trial.intervals(np.array(SIMILARITIES))
+    return tuple(AtSimilarity(*row) for row in zip(SIMILARITIES, fmr, fnmr, strict=True))
+
+
+def _by_group(pairs: PairSet, similarities: Scores, people: NDArray[np.int64]) -> dict[str, tuple[AtSimilarity, ...]]:
+    groups: dict[str, tuple[AtSimilarity, ...]] = {}
+    for name in [] if pairs.groups is None else np.unique(pairs.groups):
+        inside = pairs.groups == name
+        genuine = int(np.sum(pairs.same & inside))
+        if name and min(genuine, int(np.sum(inside)) - genuine) >= _LEAST_GROUP:
+            groups[str(name)] = _at_similarities(Trial(similarities[inside], pairs.same[inside], people[inside]))
+    return groups
+
+
+def _worst(pairs: PairSet, similarities: Scores, *, same: bool) -> tuple[Mistake, ...]:
+    """The pairs of one kind that were judged worst: strangers most alike, or one person's photos least alike."""
+    places = np.flatnonzero(pairs.same == same)
+    order = np.argsort(similarities[places] if same else -similarities[places], kind="stable")[:_WORST]
+    return tuple(
+        Mistake(pairs.photos[pairs.first[p]], pairs.photos[pairs.second[p]], float(similarities[p]))
+        for p in places[order]
+    )

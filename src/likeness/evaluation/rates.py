@@ -1,0 +1,158 @@
+"""Error rates of scores: how often strangers are taken for one person (FMR), and one person for strangers (FNMR).
+
+Terms are those of ISO/IEC 19795-1: a genuine pair shows one person, an impostor pair two; FMR at a threshold is the
+share of impostor pairs that score at or above it, FNMR the share of genuine pairs that score below, TAR is 1 - FNMR.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with its 95 % interval; `low` and `high` are None where it cannot be given."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Trial:
+    """Scored pairs, sorted once: every rate at every threshold is then a look-up.
+
+    `scores` (P,), `same` (P,), and `people` (P, 2), the two persons of each pair, which the intervals resample.
+    """
+
+    def __init__(self, scores: Scores, same: NDArray[np.bool_], people: NDArray[np.int64]) -> None:
+        if not (np.any(same) and np.any(~same)):
+            raise ValueError("error rates need pairs of one person and pairs of two")
+        self.genuine = _sorted(scores[same])
+        self.impostor = _sorted(scores[~same])
+        self._genuine_people = people[same, 0][np.argsort(scores[same], kind="stable")]
+        self._impostor_people = people[~same][np.argsort(scores[~same], kind="stable")]
+        self._count = int(people.max()) + 1
+
+    def false_match_rate(self, threshold: float) -> float:
+        """FMR at `threshold`."""
+        return 1.0 - np.searchsorted(self.impostor, threshold, side="left") / len(self.impostor)
+
+    def false_non_match_rate(self, threshold: float) -> float:
+        """FNMR at `threshold`."""
+        return float(np.searchsorted(self.genuine, threshold, side="left") / len(self.genuine))
+
+    def threshold_at(self, false_match_rate: float) -> float | None:
+        """The lowest score at which the FMR is not above `false_match_rate`; None where the impostor pairs are too few
+        to tell: not even one false match would be allowed.
+        """
+        allowed = int(false_match_rate * len(self.impostor) + 1e-9)
+        if allowed < 1:
+            return None
+        return float(np.nextafter(self.impostor[-allowed - 1], np.inf)) if allowed < len(self.impostor) else -np.inf
+
+    def true_accept_rate(self, false_match_rate: float) -> float | None:
+        """TAR where the FMR is `false_match_rate`; None where the pairs are too few."""
+        threshold = self.threshold_at(false_match_rate)
+        return None if threshold is None else 1.0 - self.false_non_match_rate(threshold)
+
+    def equal_error(self) -> tuple[float, float]:
+        """The error rate at which FMR and FNMR meet, and the score where they do."""
+        candidates = np.unique(self.genuine)
+        fnmr = np.searchsorted(self.genuine, candidates, side="left") / len(self.genuine)
+        fmr = 1.0 - np.searchsorted(self.impostor, candidates, side="left") / len(self.impostor)
+        meeting = int(np.argmin(np.abs(fmr - fnmr)))
+        return float((fmr[meeting] + fnmr[meeting]) / 2), float(candidates[meeting])
+
+    def area_under_curve(self) -> float:
+        """The chance that a genuine pair scores above an impostor pair; ties count half (Mann-Whitney)."""
+        below = np.searchsorted(self.impostor, self.genuine, side="left")
+        up_to = np.searchsorted(self.impostor, self.genuine, side="right")
+        return float((below + up_to).mean() / (2 * len(self.impostor)))
+
+    def curve(self, points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """FMR, spaced evenly in its logarithm, and TAR: the ROC as the report draws it."""
+        lowest = 1.0 / len(self.impostor)
+        rates = np.logspace(np.log10(lowest), 0, points)
+        taken = np.clip((rates * len(self.impostor)).astype(int), 1, len(self.impostor))
+        thresholds = self.impostor[-taken]
+        tar = 1.0 - np.searchsorted(self.genuine, thresholds, side="left") / len(self.genuine)
+        return rates, np.asarray(tar, dtype=np.float64)
+
+    def intervals(self, thresholds: Scores, rounds: int = 500, seed: int = 0) -> tuple[list[Rate], list[Rate]]:
+        """FMR and FNMR at each threshold with 95 % intervals by bootstrap over people, not pairs.
+
+        Pairs that share a person err together, so persons are drawn with replacement, and a pair counts as often as the
+        product of how often its two persons were drawn (once, for a genuine pair).
+        """
+        generator = np.random.default_rng(seed)
+        weights = generator.multinomial(self._count, np.full(self._count, 1 / self._count), size=rounds).astype(float)
+        fmr = self._resampled_fmr(thresholds, weights)
+        fnmr = self._resampled_fnmr(thresholds, weights)
+        return (
+            [_interval(self.false_match_rate(t), fmr[:, place]) for place, t in enumerate(thresholds)],
+            [_interval(self.false_non_match_rate(t), fnmr[:, place]) for place, t in enumerate(thresholds)],
+        )
+
+    def _resampled_fmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Pairs are counted by who is on them, so that a round costs one product, not a pass over millions of pairs.
+        codes = self._impostor_people[:, 0] * self._count + self._impostor_people[:, 1]
+        kinds, counts = np.unique(codes, return_counts=True)
+        rows, columns = np.divmod(kinds, self._count)
+        rates = np.empty((len(weights), len(thresholds)))
+        false = [self._impostor_people[np.searchsorted(self.impostor, t, side="left") :] for t in thresholds]
+        for place, weight in enumerate(weights):
+            total = float((weight[rows] * weight[columns] * counts).sum())
+            for column, people in enumerate(false):
+                rates[place, column] = (weight[people[:, 0]] * weight[people[:, 1]]).sum() / max(total, 1.0)
+        return rates
+
+    def _resampled_fnmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        totals = np.bincount(self._genuine_people, minlength=self._count)
+        missed = np.stack(
+            [
+                np.bincount(
+                    self._genuine_people[: np.searchsorted(self.genuine, t, side="left")], minlength=self._count
+                )
+                for t in thresholds
+            ],
+            axis=1,
+        )
+        return np.asarray((weights @ missed) / np.maximum(weights @ totals, 1.0)[:, np.newaxis])
+
+
+def accuracy_by_fold(scores: Scores, same: NDArray[np.bool_], folds: NDArray[np.str_]) -> tuple[float, float]:
+    """Mean accuracy over folds, and its standard error; each fold judged at the threshold that is best on the others.
+
+    The protocol of Labeled Faces in the Wild, View 2 (Huang et al., 2007).
+    """
+    shares = []
+    for fold in np.unique(folds):
+        inside = folds == fold
+        threshold = _best_threshold(scores[~inside], same[~inside])
+        shares.append(float(np.mean((scores[inside] >= threshold) == same[inside])))
+    return float(np.mean(shares)), float(np.std(shares, ddof=1) / np.sqrt(len(shares))) if len(shares) > 1 else 0.0
+
+
+def _best_threshold(scores: Scores, same: NDArray[np.bool_]) -> float:
+    """The threshold with the highest accuracy, in the middle of the gap between two scores."""
+    order = np.argsort(scores, kind="stable")
+    ranked, labels = scores[order], same[order]
+    # Cutting before place k takes everything from k on as the same person.
+    right = np.concatenate([[0], np.cumsum(~labels)]) + np.concatenate([np.cumsum(labels[::-1])[::-1], [0]])
+    cut = int(np.argmax(right))
+    finite = np.clip(ranked, -1e9, 1e9)
+    if cut == 0 or cut == len(ranked):
+        return float(finite[0] if cut == 0 else finite[-1] + 1.0)
+    return float((finite[cut - 1] + finite[cut]) / 2)
+
+
+def _sorted(scores: Scores) -> Scores:
+    return np.asarray(np.sort(scores, kind="stable"), dtype=np.float64)
+
+
+def _interval(value: float, resampled: NDArray[np.float64]) -> Rate:
+    low, high = np.quantile(resampled, (0.025, 0.975))
+    return Rate(float(value), float(low), float(high))

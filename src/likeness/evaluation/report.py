@@ -1,0 +1,171 @@
+"""The report of an evaluation: one page that needs nothing beside itself.
+
+It holds pictures of the photos that were judged worst, so it is as private as they are; it is written only where the
+user asked for it.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
+from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
+from likeness.evaluation.rates import Rate
+
+_THUMBNAIL_PX = 160
+_BINS = 50
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1c2330; --paper: #fff; --faint: #d9dee7;
+  --a: #0b6e99; --b: #c2410c; --c: #667085; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e9ef; --paper: #12161d; --faint: #303846; --a: #58b9e6; --b: #ff9a62; --c: #9aa4b5; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 60rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--faint); }
+th:first-child, td:first-child { text-align: left; }
+.wide { overflow-x: auto; } .note { color: var(--c); font-size: .9rem; }
+.charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+figure { margin: 0; } figcaption { font-size: .9rem; color: var(--c); }
+svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--ink); }
+svg .title { font-weight: 600; } svg .grid { stroke: var(--faint); }
+svg .line { fill: none; stroke-width: 2.5; } svg .line.a { stroke: var(--a); }
+svg .line.b { stroke: var(--b); stroke-dasharray: 7 4; } svg .line.c { stroke: var(--c); stroke-dasharray: 2 4; }
+svg .area { fill-opacity: .35; stroke-width: 1.5; } svg .area.a { fill: var(--a); stroke: var(--a); }
+svg .area.b { fill: var(--b); stroke: var(--b); stroke-dasharray: 5 3; }
+.errors { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
+.pair { border: 1px solid var(--faint); border-radius: 8px; padding: .6rem; }
+.pair div { display: flex; gap: .5rem; } .pair img { width: calc(50% - .25rem); border-radius: 4px; }
+.pair p { margin: .4rem 0 0; font-size: .85rem; overflow-wrap: anywhere; }
+"""
+
+
+def write_report(
+    evaluation: Evaluation, to: Path, *, title: str, described: str, photo_path: Callable[[str], Path]
+) -> None:
+    """Writes the page to `to`, replacing it as a whole; `photo_path` finds a photo by its name. Raises OSError."""
+    page = "".join(_page(evaluation, title, described, photo_path))
+    part = to.with_name(to.name + ".part")
+    part.write_text(page, "utf-8")
+    part.replace(to)
+
+
+def _page(e: Evaluation, title: str, described: str, photo_path: Callable[[str], Path]) -> Iterator[str]:
+    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
+    yield f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(described)}</p>"
+    yield _table(("Measure", "Value"), summary(e))
+    yield "<h2>If a similarity is your threshold</h2>" + _rates(e.at_similarity)
+    yield "<p class=note>Intervals: 95 %, bootstrap over people.</p>"
+    yield '<h2>Charts</h2><div class="charts">'
+    yield from (f"<figure>{svg}<figcaption>{html.escape(words)}</figcaption></figure>" for svg, words in _charts(e))
+    yield "</div>"
+    for name, rows in e.groups.items():
+        yield f"<h2>Group: {html.escape(name)}</h2>{_rates(rows)}"
+    yield "<h2>Strangers most alike</h2>" + _mistakes(e.false_matches, photo_path)
+    yield "<h2>One person least alike</h2>" + _mistakes(e.false_non_matches, photo_path)
+    if e.failures:
+        yield f"<h2>Photos that could not be used ({len(e.failures)})</h2>"
+        yield _table(("Photo", "Reason"), list(e.failures.items())[:100])
+    yield "</body></html>\n"
+
+
+def summary(e: Evaluation) -> list[tuple[str, str]]:
+    """The figures of an evaluation as pairs of words and value, for the page and the terminal."""
+    genuine, impostor = len(e.trial.genuine), len(e.trial.impostor)
+    rows = [("pairs of one person, of two", f"{genuine:,}, {impostor:,}")]
+    if e.accuracy is not None:
+        rows.append(("accuracy, threshold chosen on the other folds", f"{e.accuracy[0]:.4f} ± {e.accuracy[1]:.4f}"))
+    rows.append(("area under the ROC curve", f"{e.area_under_curve:.5f}"))
+    rows.append(
+        ("equal error rate, and the similarity there", f"{e.equal_error:.4f} at {e.equal_error_similarity:.1f}")
+    )
+    for rate, accepted in e.accepted_at.items():
+        told = "too few pairs to tell" if accepted is None else f"{accepted:.4f}"
+        rows.append((f"one person accepted at a false match rate of {rate:.0e}", told))
+    rows.append(("photos without a usable face, pairs left out", f"{len(e.failures):,}, {e.skipped_pairs:,}"))
+    return rows
+
+
+def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
+    """One line of the rates table: similarity, FMR, FNMR, each rate with its interval."""
+    return f"{row.similarity:g}", _told(row.fmr, "{:.2e}"), _told(row.fnmr, "{:.4f}")
+
+
+def _told(rate: Rate, form: str) -> str:
+    value = form.format(rate.value)
+    if rate.low is None or rate.high is None:
+        return value
+    return f"{value} ({form.format(rate.low)} to {form.format(rate.high)})"
+
+
+def _rates(rows: Sequence[AtSimilarity]) -> str:
+    return _table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
+    fmr, tar = e.trial.curve()
+    roc = line_chart(
+        decades("false match rate", max(float(fmr[0]), 1e-7)),
+        evenly("one person accepted", 0.0, 1.0, 0.2),
+        [Series("ROC", "a", fmr, tar)],
+        "Share of genuine pairs accepted against the false match rate",
+    )
+    yield roc, "How many pairs of one person are accepted, for each share of strangers let in."
+    edges = np.linspace(0.0, 100.0, _BINS + 1)
+    heights = [np.histogram(scores, edges)[0] / len(scores) for scores in (e.trial.genuine, e.trial.impostor)]
+    lowest = min(float(h[h > 0].min()) for h in heights)
+    bars = histogram(
+        evenly("similarity", 0, 100, 20),
+        decades("share of pairs", max(lowest, 1e-7)),
+        [Series("one person", "a", edges, heights[0]), Series("two people", "b", edges, heights[1])],
+        "Histograms of similarity for genuine and impostor pairs",
+    )
+    yield bars, "Where the similarities of both kinds of pairs lie; the scale of shares is logarithmic."
+    levels = np.linspace(50.0, 99.9, 200)
+    measured = np.array([max(e.trial.false_match_rate(level), 1e-9) for level in levels])
+    promised = np.interp(levels, (80, 90, 95, 99), (-3.0, -4.0, -5.0, -6.0))
+    shown = levels >= 80
+    reliability = line_chart(
+        evenly("similarity", 50, 100, 10),
+        decades("false match rate", 1e-7),
+        [Series("measured", "a", levels, measured), Series("promised", "b", levels[shown], 10 ** promised[shown])],
+        "False match rate measured at each similarity beside the promised one",
+    )
+    yield reliability, "What a similarity promises, and what was measured. Zero is drawn at the lower edge."
+
+
+def _mistakes(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:
+    cards = []
+    for mistake in mistakes:
+        pictures = "".join(_picture(photo_path(name), name) for name in (mistake.first, mistake.second))
+        names = f"{html.escape(mistake.first)}<br>{html.escape(mistake.second)}"
+        cards.append(
+            f'<div class="pair"><div>{pictures}</div><p><b>{mistake.similarity:.2f}</b></p><p>{names}</p></div>'
+        )
+    return f'<div class="errors">{"".join(cards)}</div>'
+
+
+def _picture(path: Path, name: str) -> str:
+    with Image.open(path) as opened:
+        small = ImageOps.contain(ImageOps.exif_transpose(opened).convert("RGB"), (_THUMBNAIL_PX, _THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img alt="{html.escape(name, quote=True)}" src="data:image/jpeg;base64,{data}">'
