@@ -4,7 +4,6 @@
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files
       downloads/NAME/          distribution files while they are fetched; deleted after the installation
       locks/                   one lock a pack
-      optimised/               networks as ONNX Runtime has prepared them for this processor; can always be deleted
 
 DIGEST is that of the catalogue's text, so that another version of Likeness finds its own pack; files that two versions
 share are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there completely or
@@ -13,9 +12,8 @@ not at all.
 
 import os
 import shutil
+import sys
 from pathlib import Path
-
-from platformdirs import user_cache_path
 
 from likeness.errors import PackDamaged, PackError, PackInvalid
 from likeness.packs.integrity import disk_errors, sha256_of
@@ -30,7 +28,17 @@ _DIGEST_PATTERN = "[0-9a-f]" * _DIGEST_DIGITS
 def home() -> Path:
     """The cache folder: LIKENESS_HOME, or the platform's (on Linux ~/.cache/likeness)."""
     chosen = os.environ.get("LIKENESS_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("likeness", appauthor=False)
+    return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / "likeness"
+
+
+def _platform_cache() -> Path:
+    """Where programs keep what they can make again: the XDG base directory specification, Apple's and Microsoft's."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    chosen = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(chosen) if os.path.isabs(chosen) else Path.home() / ".cache"
 
 
 def offline() -> bool:
@@ -105,8 +113,9 @@ def install(
 
 
 def remove(name: str) -> list[Path]:
-    """Removes every installed version of the pack `name`, what was being fetched for it and what was prepared from it;
-    returns the folders removed. PackInvalid when the catalogue does not know it.
+    """Removes every installed version of the pack `name` and what was being fetched for it; returns the folders removed.
+
+    PackInvalid when the catalogue does not know the pack.
     """
     from likeness.packs.installation import locked
 
@@ -116,26 +125,10 @@ def remove(name: str) -> list[Path]:
         for folder in folders:
             # Renamed first, so that nobody finds half a pack.
             doomed = folder.with_name(f".{folder.name}.removed")
-            _remove_optimised(folder)
             os.replace(folder, doomed)
             shutil.rmtree(doomed)
         shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
     return folders
-
-
-def optimised_folder() -> Path:
-    """Where prepared networks are kept."""
-    return home() / "optimised"
-
-
-def _remove_optimised(folder: Path) -> None:
-    try:
-        hashes = [file.sha256 for file in read_manifest(folder).files.values()]
-    except PackInvalid:
-        return
-    for sha256 in hashes:
-        for path in optimised_folder().glob(f"{sha256[:24]}-*"):
-            path.unlink(missing_ok=True)
 
 
 def damages(folder: Path) -> list[PackError]:
