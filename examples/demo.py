@@ -1,4 +1,4 @@
-"""What `make demo` shows: two real portraits compared, then one against a group, each by the command a user would type."""
+"""What `make demo` shows: two real portraits compared, then one against a group, by the command a user would type."""
 
 import os
 import shlex
