@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: right numbers, explicit choices, prepared once, clear errors."""
+"""ONNX Runtime sessions: right numbers, explicit choices, clear errors."""
 
 import hashlib
 import threading
@@ -39,51 +39,54 @@ def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None
         network(X, X)
 
 
-def test_the_prepared_network_is_made_once_and_gives_the_same(file: Path, tmp_path: Path, monkeypatch) -> None:
-    kept = tmp_path / "optimised"
-    first = opened(file, optimised=kept)(X)[0]
-    (only,) = kept.iterdir()
-    before = only.stat().st_mtime_ns
-    monkeypatch.setattr(Runtime, "_optimise", lambda *_: pytest.fail("it was prepared again"))
-    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], first)
-    assert [path.stat().st_mtime_ns for path in kept.iterdir()] == [before]
+def test_the_optimised_network_is_saved_once_and_gives_the_same(file: Path, tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "optimised"
+    first = opened(file, optimised=folder)(X)[0]
+    (saved,) = folder.iterdir()
+    monkeypatch.setattr(Runtime, "_optimise", lambda *_: pytest.fail("it was optimised again"))
+    np.testing.assert_array_equal(opened(file, optimised=folder)(X)[0], first)
+    assert list(folder.iterdir()) == [saved]
 
 
 @pytest.mark.parametrize(
     "harm", [lambda b: b[:-3], lambda b: b"", lambda b: b[:40] + b"?" + b[41:], lambda b: b + b"x"]
 )
-def test_a_damaged_prepared_network_is_made_again(file: Path, tmp_path: Path, harm) -> None:
-    kept = tmp_path / "optimised"
-    expected = opened(file, optimised=kept)(X)[0]
-    (only,) = kept.iterdir()
-    content = only.read_bytes()
-    only.write_bytes(harm(content))
-    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], expected)
-    assert only.read_bytes() == content
+def test_a_damaged_optimised_network_is_made_again(file: Path, tmp_path: Path, harm) -> None:
+    folder = tmp_path / "optimised"
+    expected = opened(file, optimised=folder)(X)[0]
+    (saved,) = folder.iterdir()
+    content = saved.read_bytes()
+    saved.write_bytes(harm(content))
+    np.testing.assert_array_equal(opened(file, optimised=folder)(X)[0], expected)
+    assert list(folder.iterdir()) == [saved]
+    assert saved.read_bytes() == content
 
 
-def test_a_prepared_network_that_does_not_open_is_made_again(file: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "optimised"
-    expected = opened(file, optimised=kept)(X)[0]
-    (only,) = kept.iterdir()
-    written = tmp_path / "other"
-    written.write_bytes(b"no network at all")
-    runtime._keep(only, written)
-    np.testing.assert_array_equal(opened(file, optimised=kept)(X)[0], expected)
+def test_an_optimised_network_that_does_not_open_is_made_again(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "optimised"
+    expected = opened(file, optimised=folder)(X)[0]
+    (saved,) = folder.iterdir()
+    other = tmp_path / "other"
+    other.write_bytes(b"no network at all")
+    fake = saved.with_name(f"{saved.stem.rpartition('-')[0]}-{runtime._checksum(other)}.onnx")
+    saved.unlink()
+    other.rename(fake)
+    np.testing.assert_array_equal(opened(file, optimised=folder)(X)[0], expected)
+    assert list(folder.iterdir()) == [saved]
 
 
-def test_many_who_prepare_at_once_do_not_disturb_each_other(file: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "optimised"
+def test_many_who_optimise_at_once_do_not_disturb_each_other(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "optimised"
     ready = threading.Barrier(6)
 
     def work(_: int):
         ready.wait()
-        return opened(file, optimised=kept)(X)[0]
+        return opened(file, optimised=folder)(X)[0]
 
     with ThreadPoolExecutor(6) as pool:
         results = list(pool.map(work, range(6)))
     assert all(np.array_equal(result, results[0]) for result in results)
-    assert len(list(kept.iterdir())) == 1
+    assert len(list(folder.iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, tmp_path: P
     np.testing.assert_allclose(opened(file, optimised=tmp_path / "optimised")(X)[0], X * 2 + X.mean())
 
 
-def test_another_version_or_processor_has_its_own_prepared_network(file: Path, tmp_path: Path, monkeypatch) -> None:
+def test_another_version_or_processor_has_its_own_optimised_network(file: Path, tmp_path: Path, monkeypatch) -> None:
     opened(file, optimised=tmp_path / "optimised")
     monkeypatch.setattr(onnxruntime, "__version__", "0.0.0")
     runtime._processor_key.cache_clear()
@@ -104,9 +107,9 @@ def test_another_version_or_processor_has_its_own_prepared_network(file: Path, t
 def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(content)
-    for kept in (None, tmp_path / "optimised"):
+    for folder in (None, tmp_path / "optimised"):
         with pytest.raises(PackDamaged, match=r"x.onnx is not a network that ONNX Runtime"):
-            opened(path, optimised=kept)
+            opened(path, optimised=folder)
 
 
 def test_threads_are_what_was_asked_and_do_not_spin() -> None:

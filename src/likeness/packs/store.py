@@ -4,6 +4,7 @@
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files
       downloads/NAME/          distribution files while they are fetched; deleted after the installation
       locks/                   one lock a pack
+      optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
 
 DIGEST is that of the catalogue's text, so that another version of Likeness finds its own pack; files that two versions
 share are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there completely or
@@ -113,9 +114,9 @@ def install(
 
 
 def remove(name: str) -> list[Path]:
-    """Removes every installed version of the pack `name` and what was being fetched for it; returns the folders removed.
+    """Removes every installed version of the pack `name`, with all that was fetched for it and optimised from it.
 
-    PackInvalid when the catalogue does not know the pack.
+    Returns the folders removed. PackInvalid when the catalogue does not know the pack.
     """
     from likeness.packs.installation import locked
 
@@ -125,10 +126,26 @@ def remove(name: str) -> list[Path]:
         for folder in folders:
             # Renamed first, so that nobody finds half a pack.
             doomed = folder.with_name(f".{folder.name}.removed")
+            _remove_optimised(folder)
             os.replace(folder, doomed)
             shutil.rmtree(doomed)
         shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
     return folders
+
+
+def optimised_folder() -> Path:
+    """Where networks are kept as ONNX Runtime optimised them."""
+    return home() / "optimised"
+
+
+def _remove_optimised(folder: Path) -> None:
+    try:
+        hashes = [file.sha256 for file in read_manifest(folder).files.values()]
+    except PackInvalid:
+        return
+    for sha256 in hashes:
+        for path in optimised_folder().glob(f"{sha256[:24]}-*"):
+            path.unlink(missing_ok=True)
 
 
 def damages(folder: Path) -> list[PackError]:
