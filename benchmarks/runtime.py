@@ -1,0 +1,113 @@
+"""Why ONNX Runtime's sessions are set as they are: `python benchmarks/runtime.py` prints the figures behind
+`likeness.packs.runtime.Runtime`.
+
+Each case runs in a process of its own: how long a network takes to open, optimised anew and as saved, and what a
+detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from likeness import packs
+from likeness.packs.runtime import Runtime
+
+#: Heights and widths that photos of different shapes lead to, at most the working size of a 16:9 photo.
+SIZES_PX = ((480, 640), (544, 960), (960, 544), (736, 736), (320, 480), (544, 800), (64, 64), (640, 640))
+
+
+def milliseconds(work: Callable[[], object], rounds: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """The median time of `work`."""
+    times = []
+    for _ in range(rounds):
+        start = clock()
+        work()
+        times.append(clock() - start)
+    return median(times) * 1e3
+
+
+def resident_mb() -> float:
+    """What of this process is in memory now (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+def opening(role: str) -> dict[str, float]:
+    """Processor milliseconds to open the network of a role: optimised anew, and as saved by the first time."""
+    manifest = packs.load("standard").manifest
+    file = manifest.files[manifest.role(role).file]
+    path = manifest.path(file.name)
+    with TemporaryDirectory() as folder:
+        saving = Runtime(threads=1, optimised=Path(folder))
+        saving.open(path, file.sha256)
+        return {
+            "anew": milliseconds(lambda: Runtime(threads=1).open(path, file.sha256), 15, time.process_time),
+            "saved": milliseconds(lambda: saving.open(path, file.sha256), 15, time.process_time),
+        }
+
+
+def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
+    """Wall and processor milliseconds of a detection at 640×480, and megabytes after photos of many shapes."""
+    manifest = packs.load("standard").manifest
+    options = Runtime(threads=2)._options()
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    options.enable_mem_pattern, options.enable_cpu_mem_arena = pattern, arena
+    path = manifest.path(manifest.role("detector").file)
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    random = np.random.default_rng(0)
+
+    def run(height: int, width: int) -> None:
+        session.run(None, {name: random.random((1, 3, height, width), dtype=np.float32)})
+
+    run(480, 640)
+    before = resident_mb()
+    rounds, cpu = 40, time.process_time()
+    wall = milliseconds(lambda: run(480, 640), rounds)
+    cpu = (time.process_time() - cpu) / rounds * 1e3
+    for height, width in SIZES_PX * 3:
+        run(height, width)
+    return {"wall": wall, "cpu": cpu, "mb_one_size": before, "mb_many_sizes": resident_mb()}
+
+
+def in_own_process(case: str) -> dict[str, float]:
+    """The result of a call of this module in a new process."""
+    command = [sys.executable, __file__, case]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Prints both tables."""
+    console = Console()
+    table = Table("Network", "Optimised anew, processor ms", "As saved, processor ms")
+    for role in ("detector", "embedder", "mesh", "expression"):
+        times = in_own_process(f"opening({role!r})")
+        table.add_row(role, f"{times['anew']:.1f}", f"{times['saved']:.1f}")
+    console.print(table)
+    table = Table("Threads", "Memory", "Wall, ms", "Processor, ms", "MB, one size", "MB, many sizes")
+    for spin in (False, True):
+        for pattern, arena, words in (
+            (False, True, "arena"),
+            (True, True, "arena and pattern"),
+            (False, False, "neither"),
+        ):
+            row = in_own_process(f"detecting({spin}, {pattern}, {arena})")
+            figures = (f"{row[key]:.0f}" for key in ("wall", "cpu", "mb_one_size", "mb_many_sizes"))
+            table.add_row("spin" if spin else "sleep", words, *figures)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(eval(sys.argv[1])))
+    else:
+        main()
