@@ -254,7 +254,7 @@ def test_the_real_engine(
     ran = run_alone(
         *("--source-image-bytes", f"fileb://{portraits['obama.jpg']}"),
         *("--target-image-bytes", f"fileb://{portraits['obama2.jpg']}"),
-        "--explain",
+        *("--explain", "--overlay", str(tmp_path / "faces.png")),
         environment=environment,
     )
     assert ran.returncode == 0, ran.stderr
@@ -263,3 +263,4 @@ def test_the_real_engine(
     assert list(answer) == ["SourceImageFace", "FaceMatches", "UnmatchedFaces"]
     assert "source photo" in ran.stderr
     assert "pairs of different people" in ran.stderr
+    assert (tmp_path / "faces.png").read_bytes().startswith(b"\x89PNG")

@@ -31,7 +31,10 @@ class Review:
         self._seen = observation
 
     def finish(self) -> None:
-        """Write notes and the explanation to standard error and the overlay to its file."""
+        """Write notes and the explanation to standard error and the overlay to its file.
+
+        Raises `likeness.overlay.OverlayNotWritten`.
+        """
         if self._seen is None:
             return
         for note in self._seen.comparison.trace.notes:
@@ -39,7 +42,9 @@ class Review:
         if self._explain:
             print(_explanation(self._seen, self._threshold), file=sys.stderr)
         if self._overlay is not None:
-            _draw(self._seen, self._overlay)
+            from likeness.overlay import write_overlay
+
+            write_overlay(self._overlay, self._seen.source, self._seen.target, self._seen.comparison)
             print(f"likeness: wrote {self._overlay}", file=sys.stderr)
 
 
