@@ -7,12 +7,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from likeness.errors import PackDamaged, PackDownloadFailed, PackNotInstalled
-from likeness.packs import installation, integrity, store
+from likeness.packs import installation, integrity, progress, store
 from likeness.packs.manifest import read_manifest
 
 
@@ -48,6 +49,22 @@ def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
     store.ensure("tiny")
     assert tiny_index.requests == []
     assert heard.lines[0].startswith("tiny is installed and whole in ")
+
+
+def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_index, caplog) -> None:
+    caplog.set_level("INFO", "likeness.packs")
+    store.ensure("tiny")
+    levels = [(record.levelname, record.message.split(" in ")[0]) for record in caplog.records]
+    assert levels[0] == ("WARNING", "installing the pack tiny")
+    assert levels[-1] == ("INFO", "installed tiny")
+    assert {level for level, _ in levels[1:]} == {"INFO"}
+
+
+def test_a_command_shows_it_its_own_way(tiny_index, heard, monkeypatch) -> None:
+    monkeypatch.setattr(progress._listener, "begin", progress._listener.begin)
+    progress.show_unasked_with(lambda: nullcontext(heard))
+    store.ensure("tiny")
+    assert heard.lines[0].startswith("installing the pack tiny in ")
 
 
 def test_from_a_folder_without_any_network(tiny_index, tiny, home: Path, tmp_path: Path, monkeypatch) -> None:

@@ -59,6 +59,7 @@ class Installation:
     def run(self) -> Path:
         """Installs the pack and returns its folder; PackNotInstalled, PackDownloadFailed, PackDamaged."""
         target = folder_of(self.entry)
+        self.progress.say(f"installing the pack {self.entry.name} in {target}")
         originals = _Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +86,9 @@ class Installation:
         originals.check_handed_over(wanted)
         for file in wanted:
             _write_synced(folder / file.name, originals.converted(file))
+            if file.sha256 and sha256_of(folder / file.name) != file.sha256:
+                # The original is verified; libraries of other versions may write the same network in other bytes.
+                self.progress.say(f"{file.name} is written in other bytes than the catalogue's, from the same original")
         for name, row in table["files"].items():
             row["sha256"], row["size"] = sha256_of(folder / name), (folder / name).stat().st_size
         _write_synced(folder / MANIFEST_NAME, to_toml(table).encode())

@@ -1,6 +1,7 @@
 """What an installation tells of its work; who listens decides how it looks."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -28,10 +29,17 @@ class ByteCount(Protocol):
 
 
 class LoggedProgress:
-    """For programs: each step as a line in the log `likeness.packs`, no bytes."""
+    """For programs: each step as a line in the log `likeness.packs`, no bytes.
+
+    The first line is a warning, so that who calls the library for the first time learns what takes so long.
+    """
+
+    def __init__(self) -> None:
+        self._level = logging.WARNING
 
     def say(self, text: str) -> None:
-        _log.info("%s", text)
+        _log.log(self._level, "%s", text)
+        self._level = logging.INFO
 
     def download(self, file: str, total_bytes: int) -> AbstractContextManager[ByteCount]:
         _log.info("fetching %s (%.1f MB)", file, total_bytes / 1e6)
@@ -39,3 +47,23 @@ class LoggedProgress:
 
     def reached(self, done_bytes: int) -> None:
         """Bytes are not logged."""
+
+
+class _Listener:
+    """Who hears of installations that begin by themselves, as that of a first comparison does."""
+
+    def __init__(self) -> None:
+        self.begin: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(LoggedProgress())
+
+
+_listener = _Listener()
+
+
+def unasked_installation() -> AbstractContextManager[Progress]:
+    """The Progress of an installation for which nobody gave one; the log, unless `show_unasked_with` chose another."""
+    return _listener.begin()
+
+
+def show_unasked_with(begin: Callable[[], AbstractContextManager[Progress]]) -> None:
+    """Lets a command show such installations to its user: `begin` is called for each."""
+    _listener.begin = begin

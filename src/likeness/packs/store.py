@@ -19,7 +19,7 @@ from pathlib import Path
 from likeness.errors import PackDamaged, PackError, PackInvalid
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, parse_manifest, read_manifest
-from likeness.packs.progress import LoggedProgress, Progress
+from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
 
 CATALOGUE = Path(__file__).with_name("catalogue")
 _DIGEST_DIGITS = 12
@@ -102,8 +102,10 @@ def install(
     # Imported here: an engine whose pack is installed needs no HTTP client and no archives.
     from likeness.packs.installation import Installation, locked
 
+    if progress is None:
+        with unasked_installation() as listening:
+            return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
     entry = known(name)
-    progress = progress or LoggedProgress()
     with locked(name, progress):
         if is_installed(entry) and not damages(folder_of(entry)):
             shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
