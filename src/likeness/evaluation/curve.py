@@ -35,7 +35,7 @@ class Tail:
         ratio = self.share / rate
         if abs(self.shape) < 1e-9:
             return self.start + self.scale * float(np.log(ratio))
-        return self.start + self.scale / self.shape * (ratio**self.shape - 1.0)
+        return self.start + self.scale / self.shape * (float(ratio**self.shape) - 1.0)
 
 
 def fit_tail(impostor: Scores, share: float = _TAIL_SHARE) -> Tail:
@@ -59,7 +59,7 @@ def fit_tail(impostor: Scores, share: float = _TAIL_SHARE) -> Tail:
 
 
 def fit_calibration(genuine: Scores, impostor: Scores) -> Calibration:
-    """The curve for a pack whose pairs of one person and of two score so; infinite scores (one photo twice) are left out.
+    """The curve for a pack whose pairs of one person and of two score so; infinite scores do not count.
 
     ValueError where 100,000 impostor pairs or 100 genuine ones are not there, or the scores tell nobody apart.
     """

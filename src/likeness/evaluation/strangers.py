@@ -26,7 +26,7 @@ _KMEANS_ROUNDS = 25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strangers:
-    """Drawn vectors (K, D) as int8, to be scaled to unit length, and the cosine that none of them has to a real face."""
+    """Drawn vectors (K, D) as int8, to be scaled to unit length, and the cosine that none has to a real face."""
 
     vectors: NDArray[np.int8]
     cosine_limit: float
@@ -90,12 +90,12 @@ def _kmeans(faces: NDArray[np.float64], generator: np.random.Generator) -> NDArr
                 centre = members.sum(axis=0)
                 centres[component] = centre / np.linalg.norm(centre)
         labels = np.argmax(faces @ centres.T, axis=1)
-    return labels
+    return np.asarray(labels, dtype=np.intp)
 
 
 def _quantised(vectors: NDArray[np.float64]) -> NDArray[np.int8]:
     """Each vector scaled so that its largest number is 127, and rounded: a direction to within half a degree."""
-    return np.round(vectors * (127.0 / np.abs(vectors).max(axis=1, keepdims=True))).astype(np.int8)
+    return np.asarray(np.round(vectors * (127.0 / np.abs(vectors).max(axis=1, keepdims=True))), dtype=np.int8)
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float64]:

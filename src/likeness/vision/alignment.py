@@ -1,25 +1,79 @@
-"""Face chips: the pixels of one face, turned upright and scaled so that its points lie where the embedder expects them."""
+"""Face chips: the pixels of one face, turned upright and scaled so that its points lie where the embedder expects them.
+
+Points are continuous, in a photo as on a chip: the first pixel reaches from 0 to 1, its centre is 0.5.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Where CenterFace's five points (left eye, right eye, nose, left and right mouth corner) fall on dlib's 150 px chip with 25 %
-#: padding: the mean over lfw-dev of the detector's points seen through dlib's own alignment. Pixels, x then y.
-DLIB_CHIP_TEMPLATE: NDArray[np.float64] = np.array(
-    [[47.6, 47.1], [102.6, 46.6], [74.6, 79.1], [50.9, 104.1], [97.6, 103.4]], dtype=np.float64
-)
-DLIB_CHIP_SIZE_PX = 150
+#: Points of the 468-point mesh that dlib's alignment goes by: outer and inner corner of the picture's right eye, then
+#: of the left eye, and the base of the nose.
+MESH_ALIGNMENT_POINTS: tuple[int, ...] = (263, 362, 33, 133, 2)
 
-#: Points closer together than this (standard deviation, px) are taken to be this far apart, so that no input gives an infinite scale.
+#: Points closer together than this (standard deviation, px) are taken to be this far apart: no input gives an infinite
+#: scale.
 _SMALLEST_SPREAD_PX = 0.5
+
+PointSource = Literal["detector", "mesh"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way of looking at a face.
+
+    `points` says whose points are brought to their template; where the mesh does not fit, the detector's stand in.
+    `zoom` enlarges about the middle of the chip, `mirror` swaps left and right.
+    """
+
+    points: PointSource = "detector"
+    zoom: float = 1.0
+    mirror: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aligner:
+    """Cuts the views of a face that an embedder averages.
+
+    `size_px` is the side of the chip, `template` (5, 2) where the detector's points belong on it, `mesh_template`
+    (5, 2) where MESH_ALIGNMENT_POINTS belong; it may be None when no view asks for the mesh.
+    """
+
+    size_px: int
+    template: NDArray[np.float64]
+    mesh_template: NDArray[np.float64] | None
+    views: Sequence[View]
+
+    def cut(
+        self, pixels: NDArray[np.uint8], points: ArrayLike, mesh_points: NDArray[np.float32] | None
+    ) -> NDArray[np.uint8]:
+        """The views (V, S, S, 3) uint8 RGB of one face.
+
+        `pixels` is (height, width, 3) uint8 RGB, `points` (5, 2) px are the detector's, `mesh_points` (468, 2 or 3) px
+        the mesh's, or None where it does not fit.
+        """
+        transforms: dict[PointSource, NDArray[np.float64]] = {"detector": similarity_transform(points, self.template)}
+        if mesh_points is not None and self.mesh_template is not None:
+            corners = mesh_points[list(MESH_ALIGNMENT_POINTS), :2]
+            transforms["mesh"] = similarity_transform(corners, self.mesh_template)
+        chips = []
+        for view in self.views:
+            transform = transforms.get(view.points, transforms["detector"])
+            chip = warp_chip(pixels, _zoomed(transform, view.zoom, self.size_px), self.size_px)
+            chips.append(chip[:, ::-1] if view.mirror else chip)
+        return np.stack(chips)
 
 
 def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.float64]:
     """The turn, scale and shift that bring `points` nearest to `template` in the least squares sense.
 
     Both are (K, 2), x then y, px. Returns (2, 3), to be applied as `matrix @ (x, y, 1)`; it never mirrors.
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in its two-dimensional form.
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in two
+    dimensions.
     """
     source = np.asarray(points, dtype=np.float64)
     target = np.asarray(template, dtype=np.float64)
@@ -33,46 +87,57 @@ def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.f
     return np.column_stack([turn, target_mean - turn @ source_mean])
 
 
-def cut_chip(
-    pixels: NDArray[np.uint8],
-    points: ArrayLike,
-    template: ArrayLike = DLIB_CHIP_TEMPLATE,
-    size: int = DLIB_CHIP_SIZE_PX,
-) -> NDArray[np.uint8]:
-    """The chip of the face whose five points are given.
+def cut_chip(pixels: NDArray[np.uint8], points: ArrayLike, template: ArrayLike, size_px: int) -> NDArray[np.uint8]:
+    """The chip (S, S, 3) uint8 RGB of the face whose `points` (K, 2) px belong to `template` (K, 2) px on the chip.
 
-    `pixels` is (height, width, 3) uint8 RGB, `points` and `template` are (K, 2) px in the photo and on the chip. Returns (size, size, 3)
-    uint8 RGB. What lies outside the photo is black, as the embedder was trained. A face larger than the chip is first reduced by area
-    averaging, so that no detail turns into noise.
+    `pixels` is (height, width, 3) uint8 RGB. What lies outside the photo is black, as the embedder was trained.
     """
-    return warp_chip(pixels, similarity_transform(points, template), size)
+    return warp_chip(pixels, similarity_transform(points, template), size_px)
 
 
-def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """The chip that `transform` (2, 3), photo px to chip px, cuts out of `pixels`; shapes as in `cut_chip`."""
-    left, top, right, bottom = _region(transform, size, pixels.shape[1], pixels.shape[0])
+def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
+    """The chip (S, S, 3) that `transform` (2, 3), photo to chip, cuts out of `pixels` (H, W, 3) uint8.
+
+    A face larger than the chip is first reduced by area averaging, so that no detail turns into noise.
+    """
+    left, top, right, bottom = _region(transform, size_px, pixels.shape[1], pixels.shape[0])
     if right <= left or bottom <= top:
-        return np.zeros((size, size, 3), dtype=np.uint8)
+        return np.zeros((size_px, size_px, 3), dtype=np.uint8)
     region = pixels[top:bottom, left:right]
     matrix = transform.copy()
     matrix[:, 2] += transform[:, :2] @ (left, top)
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale < 1.0:
         region, matrix = _reduced(region, matrix, scale)
-    chip: NDArray[np.uint8] = cv2.warpAffine(
-        np.ascontiguousarray(region), matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    # OpenCV counts from the centres of pixels.
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    chip = cv2.warpAffine(
+        np.ascontiguousarray(region),
+        matrix,
+        (size_px, size_px),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
     )
-    return chip
+    return np.asarray(chip, dtype=np.uint8)
 
 
-def _region(transform: NDArray[np.float64], size: int, width_px: int, height_px: int) -> tuple[int, int, int, int]:
-    """The upright rectangle of the photo that the chip's square covers, two pixels wider, within the photo."""
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64)
+def _zoomed(transform: NDArray[np.float64], zoom: float, size_px: int) -> NDArray[np.float64]:
+    """`transform` followed by an enlargement about the middle of the chip."""
+    zoomed = transform * zoom
+    zoomed[:, 2] += size_px / 2 * (1.0 - zoom)
+    return zoomed
+
+
+def _region(transform: NDArray[np.float64], size_px: int, width_px: int, height_px: int) -> tuple[int, int, int, int]:
+    """The upright rectangle of the photo that the chip's square covers, a little wider, within the photo."""
     turn = transform[:, :2]
-    in_photo = np.linalg.lstsq(turn, (corners - transform[:, 2]).T, rcond=None)[0]
-    margin_px = 2 + int(1 / max(float(np.hypot(*turn[0])), 1e-6))
-    low = np.clip(np.floor(in_photo.min(axis=1)) - margin_px, 0, (width_px, height_px)).astype(int)
-    high = np.clip(np.ceil(in_photo.max(axis=1)) + margin_px, 0, (width_px, height_px)).astype(int)
+    scale = max(float(np.hypot(*turn[0])), 1e-6)
+    # The inverse of a turn times a scale is its transpose over the scale squared.
+    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], dtype=np.float64)
+    in_photo = (corners - transform[:, 2]) @ turn / scale**2
+    margin_px = 2 + int(1 / scale)
+    low = np.clip(np.floor(in_photo.min(axis=0)) - margin_px, 0, (width_px, height_px)).astype(int)
+    high = np.clip(np.ceil(in_photo.max(axis=0)) + margin_px, 0, (width_px, height_px)).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
@@ -84,6 +149,4 @@ def _reduced(
     new_width_px, new_height_px = max(1, round(width_px * scale)), max(1, round(height_px * scale))
     smaller = cv2.resize(region, (new_width_px, new_height_px), interpolation=cv2.INTER_AREA)
     ratio = np.array([width_px / new_width_px, height_px / new_height_px])
-    # Pixel centres lie at whole numbers: x = (x' + 0.5) * ratio - 0.5.
-    moved = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2] + matrix[:, :2] @ (0.5 * ratio - 0.5)])
-    return np.asarray(smaller, dtype=np.uint8), moved
+    return np.asarray(smaller, dtype=np.uint8), np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])

@@ -10,7 +10,8 @@ PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -
 
 #: Beyond the last promise each tenfold rarer score halves what is missing to 100.
 _HALVING_DECADES = 1.0
-#: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a single's rounding.
+#: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a
+#: single's rounding.
 _HIGHEST_UNLIKE = 99.9999
 
 
@@ -18,9 +19,10 @@ _HIGHEST_UNLIKE = 99.9999
 class Calibration:
     """A monotone curve from score to Similarity by way of the false match rate.
 
-    `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so high. Between the
-    knots the logarithm is interpolated linearly, beyond the last it falls on with the last slope, before the first it is that of the
-    first. `equal_error_rate` is the share of errors of both kinds at the equal error point, which gets Similarity 50.
+    `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so
+    high. Between the knots the logarithm is interpolated linearly, beyond the last it falls on with the last slope,
+    before the first it rises to 0 with the first. `equal_error_rate` is the share of errors of both kinds at the equal error
+    point, which gets Similarity 50.
     `measured_log10_rate` is the lowest rate that the calibration pairs could show; below it the curve is a fitted tail.
     """
 
@@ -40,10 +42,12 @@ class Calibration:
     def log10_false_match_rate_at_score(self, scores: ArrayLike) -> NDArray[np.float64]:
         """log10 of the share of impostor pairs that score at least `scores`; same shape, at most 0."""
         s = np.asarray(scores, dtype=np.float64)
-        inside = np.interp(s, self.scores, self.log10_rates)
-        slope = (self.log10_rates[-1] - self.log10_rates[-2]) / (self.scores[-1] - self.scores[-2])
-        beyond = self.log10_rates[-1] + slope * (s - self.scores[-1])
-        return np.minimum(np.where(s > self.scores[-1], beyond, inside), 0.0)
+        knots, rates = np.asarray(self.scores), np.asarray(self.log10_rates)
+        slopes = np.diff(rates) / np.diff(knots)
+        before = rates[0] + slopes[0] * (s - knots[0])
+        beyond = rates[-1] + slopes[-1] * (s - knots[-1])
+        inside = np.interp(s, knots, rates)
+        return np.asarray(np.minimum(np.where(s < knots[0], before, np.where(s > knots[-1], beyond, inside)), 0.0))
 
     def similarity(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Similarity 0 to 100 of `scores`, same shape; 100 exactly for infinite scores and only for them."""

@@ -7,42 +7,38 @@ from numpy.typing import ArrayLike, NDArray
 
 from likeness.vision.network import Network
 
+#: Views that one run of the network takes: a run of eight costs a sixth less a view than a run of one, and its memory
+#: stays small. Measured: a view's vector is the same to the last bit in runs of 1, 2, 4, 8 and 16.
+_VIEWS_A_RUN = 8
+
 
 class Embedder:
-    """Turns face chips into vectors whose cosine says how alike the faces are.
+    """Turns the views of a face into one vector; the cosine of two says how alike the faces are.
 
-    `network` takes (V, 3, S, S) float32 and answers (V, D). `mean` and `scale` are taken off and divided by, R, G, B. With `mirror`,
-    the chip and its mirror image are both embedded and their vectors averaged: a face is as like its mirror image as the two halves of the
-    network's errors are unlike each other.
+    `network` takes (B, 3, S, S) float32 and answers (B, D). `mean` and `scale` are taken off and divided by, in the
+    order of the chips' channels.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        mean: Sequence[float] = (0.0, 0.0, 0.0),
-        scale: float = 1.0,
-        mirror: bool = True,
-    ) -> None:
+    def __init__(self, network: Network, *, mean: Sequence[float] = (0.0, 0.0, 0.0), scale: float = 1.0) -> None:
         self._network = network
         self._mean = np.asarray(mean, dtype=np.float32)
         self._factor = np.float32(1.0 / scale)
-        self._mirror = mirror
 
-    def embed(self, chips: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors of `chips`, (N, S, S, 3) uint8 RGB, as (N, D) float32 of unit length; (0, 0) for no chips.
+    def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """The vectors (N, D) float32, of unit length, of N faces, each given as its views (V, S, S, 3) uint8.
 
-        Each chip is run by itself, not in one batch: a face then has the same vector in every company, to the last bit, and the memory
-        used does not grow with the number of faces.
+        A face's vector is the mean direction of its views' vectors, and the same in any company. No faces give (0, 0).
         """
-        vectors = [self._embed_one(np.asarray(chip)) for chip in chips]
-        return np.stack(vectors) if vectors else np.zeros((0, 0), dtype=np.float32)
+        if not faces:
+            return np.zeros((0, 0), dtype=np.float32)
+        chips = np.concatenate([np.asarray(views) for views in faces])
+        runs = [self._run(chips[start : start + _VIEWS_A_RUN]) for start in range(0, len(chips), _VIEWS_A_RUN)]
+        ends = np.cumsum([len(views) for views in faces])
+        return np.stack([unit(views.mean(axis=0)) for views in np.split(unit(np.concatenate(runs)), ends[:-1])])
 
-    def _embed_one(self, chip: NDArray[np.uint8]) -> NDArray[np.float32]:
-        views = np.stack([chip, chip[:, ::-1]]) if self._mirror else chip[np.newaxis]
-        fed = (views.astype(np.float32) - self._mean) * self._factor
-        outputs = self._network(np.ascontiguousarray(fed.transpose(0, 3, 1, 2)))[0]
-        return unit(unit(outputs).mean(axis=0))
+    def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        fed = (chips.astype(np.float32) - self._mean) * self._factor
+        return self._network(np.ascontiguousarray(fed.transpose(0, 3, 1, 2)))[0]
 
 
 def unit(vectors: ArrayLike) -> NDArray[np.float32]:

@@ -1,4 +1,13 @@
-"""Two vectors → a score: higher is more alike."""
+"""Two vectors → a score: higher is more alike.
+
+The cosine of two faces depends on more than whether they are one person: a blurred face, a child's, a face of a group
+that the network saw little of is near to many strangers. So a face's affinity to another is made relative to the
+affinities that strangers have to it: adaptive symmetric score normalisation (Matějka et al., "Analysis of Score
+Normalization in Multilingual Speaker Recognition", Interspeech 2017, its second form). The strangers are vectors drawn
+from a mixture fitted to faces; none is a person's (`likeness calibrate` makes them and checks that).
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,11 +15,108 @@ from numpy.typing import NDArray
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
+#: Faces compared at once in `Scorer.compare`, which bounds its memory.
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """Faces as the scorer sees them.
+
+    `vectors` is (N, D) float64; `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k
+    strangers lie nearest to each face.
+    """
+
+    vectors: NDArray[np.float64]
+    affinities: NDArray[np.float64]
+    nearest: NDArray[np.intp]
+
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> "Profile":
+        return Profile(self.vectors[rows], self.affinities[rows], self.nearest[rows])
+
 
 class Scorer:
-    """The score of a face against others: the cosine of their vectors, infinite where they are the same."""
+    """Says how alike faces are.
+
+    `strangers` is (K, D), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
+    Without strangers the score is the cosine.
+    """
+
+    def __init__(self, strangers: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
+        if strangers is not None and not 2 <= nearest <= len(strangers):
+            raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
+        self._strangers = None if strangers is None else _unit(strangers)
+        self._nearest = nearest
 
     def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores of `source` (D,) against `targets` (N, D), both of unit length, as (N,); symmetric."""
-        cosine = targets.astype(np.float64) @ source.astype(np.float64)
-        return np.where(cosine >= IDENTICAL_COSINE, np.inf, cosine)
+        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D), all of unit length.
+
+        Symmetric up to rounding; infinite where two vectors are the same, finite everywhere else.
+        """
+        scores: NDArray[np.float64] = self.compare(self.profile(source[np.newaxis]), self.profile(targets))[0]
+        return scores
+
+    def score_pairs(
+        self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D) of unit length.
+
+        Each vector is looked at once, and memory does not grow with the number of pairs but for their scores.
+        """
+        faces = self.profile(vectors)
+        scores = np.empty(len(first))
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            inside = np.flatnonzero((first >= start) & (first < start + _ROWS_AT_ONCE))
+            columns, places = np.unique(second[inside], return_inverse=True)
+            scores[inside] = self._block(faces[rows], faces[columns])[first[inside] - start, places]
+        return scores
+
+    def profile(self, vectors: NDArray[np.float32]) -> Profile:
+        """`vectors` (N, D) of unit length, with what their strangers say of them."""
+        exact = vectors.astype(np.float64)
+        if self._strangers is None:
+            none = np.zeros((len(exact), 0))
+            return Profile(exact, none, none.astype(np.intp))
+        affinities = _affinity(exact @ self._strangers.T)
+        nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
+        return Profile(exact, affinities, nearest)
+
+    def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
+        """Scores (Na, Nb) of every face of `a` with every face of `b`."""
+        starts = range(0, len(a.vectors), _ROWS_AT_ONCE)
+        rows = [self._block(a[start : start + _ROWS_AT_ONCE], b) for start in starts]
+        return np.concatenate([np.zeros((0, len(b.vectors))), *rows])
+
+    def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
+        cosine = a.vectors @ b.vectors.T
+        score = cosine
+        if self._strangers is not None:
+            affinity = _affinity(cosine)
+            score = (_relative(affinity, a, b) + _relative(affinity.T, b, a).T) / 2
+        return np.where(cosine >= IDENTICAL_COSINE, np.inf, score)
+
+
+def _relative(affinity: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np.float64]:
+    """How many standard deviations each affinity (Na, Nb) lies above those of a's face to the strangers near b's."""
+    if len(b.nearest) == 1 or len(a.affinities) == 1:
+        near = a.affinities[:, b.nearest]  # (Na, Nb, k)
+        return np.asarray((affinity - near.mean(axis=2)) / near.std(axis=2))
+    # The same by matrix products, for many faces: the mean and the mean square over the chosen strangers.
+    chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
+    chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0 / b.nearest.shape[1]
+    # Affinities lie between -log 4 and about 7, so the difference of the mean squares keeps ten digits.
+    mean = a.affinities @ chosen
+    variance = (a.affinities * a.affinities) @ chosen - mean * mean
+    return np.asarray((affinity - mean) / np.sqrt(np.maximum(variance, 1e-12)))
+
+
+def _affinity(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Minus the logarithm of the squared distance of unit vectors; grows evenly as faces become alike."""
+    affinity: NDArray[np.float64] = -np.log(np.maximum(2.0 - 2.0 * cosine, 1e-7))
+    return affinity
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = vectors.astype(np.float64)
+    return np.asarray(exact / np.linalg.norm(exact, axis=1, keepdims=True))

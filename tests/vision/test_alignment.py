@@ -1,0 +1,142 @@
+"""Chips: points land on their template, whatever the turn, the scale and the place; nothing is made up outside."""
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from likeness.vision.alignment import (
+    MESH_ALIGNMENT_POINTS,
+    Aligner,
+    View,
+    cut_chip,
+    similarity_transform,
+    warp_chip,
+)
+
+SIZE_PX = 150
+TEMPLATE = np.array([[47.6, 47.1], [102.6, 46.6], [74.6, 79.1], [50.9, 104.1], [97.6, 103.4]])
+#: Where dlib puts the corners of the eyes and the base of the nose: picture's right eye, then left, as fractions of the
+#: chip without padding (dlib, image_transforms/interpolation.h, get_face_chip_details).
+DLIB_FIVE = np.array(
+    [
+        [0.8595674595992, 0.2134981538014],
+        [0.6460604764104, 0.2289674387677],
+        [0.1205750620789, 0.2137274526848],
+        [0.3340850613712, 0.2290642403242],
+        [0.4901123135679, 0.6277975316475],
+    ]
+)
+
+
+def turned(
+    points: NDArray[np.float64], degrees: float, scale: float, shift: tuple[float, float]
+) -> NDArray[np.float64]:
+    angle = np.radians(degrees)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray(points @ turn.T + shift)
+
+
+@given(st.floats(-180, 180), st.floats(0.05, 20), st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000)))
+def test_a_turn_scale_and_shift_is_undone(degrees: float, scale: float, shift: tuple[float, float]) -> None:
+    transform = similarity_transform(turned(TEMPLATE, degrees, scale, shift), TEMPLATE)
+    found = np.c_[turned(TEMPLATE, degrees, scale, shift), np.ones(5)] @ transform.T
+    assert np.allclose(found, TEMPLATE, atol=1e-6)
+
+
+def test_mirrored_points_are_not_mirrored_back() -> None:
+    transform = similarity_transform(TEMPLATE * (-1, 1), TEMPLATE)
+    assert np.linalg.det(transform[:, :2]) > 0
+
+
+def test_points_that_coincide_give_a_finite_chip() -> None:
+    points = np.full((5, 2), 20.0)
+    assert np.isfinite(similarity_transform(points, TEMPLATE)).all()
+    assert cut_chip(np.zeros((40, 40, 3), np.uint8), points, TEMPLATE, SIZE_PX).shape == (150, 150, 3)
+
+
+@pytest.mark.parametrize("degrees", [0, 33, 90, -140])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 2.7, 9.0])
+def test_marks_at_the_points_appear_at_the_template(degrees: float, scale: float) -> None:
+    side_px = int(260 * scale) + 8
+    points = turned(TEMPLATE - 75, degrees, scale, (side_px / 2, side_px / 2))
+    for place in range(5):
+        # A soft spot, centred to a fraction of a pixel: pixel (x, y) has its centre at (x + 0.5, y + 0.5).
+        y, x = np.mgrid[0:side_px, 0:side_px] + 0.5
+        spot = np.exp(-((x - points[place, 0]) ** 2 + (y - points[place, 1]) ** 2) / (2 * (2.5 * scale) ** 2))
+        photo = np.repeat((spot * 255).astype(np.uint8)[..., None], 3, axis=2)
+        chip = cut_chip(photo, points, TEMPLATE, SIZE_PX)[..., 0].astype(float)
+        rows, columns = np.mgrid[0:SIZE_PX, 0:SIZE_PX] + 0.5
+        centre = np.array([(columns * chip).sum(), (rows * chip).sum()]) / chip.sum()
+        assert np.allclose(centre, TEMPLATE[place], atol=0.15)
+
+
+def test_chips_are_those_of_dlib() -> None:
+    generator = np.random.default_rng(5)
+    noise = generator.uniform(0, 255, (400, 400, 3)).astype(np.float32)
+    photo = cv2.GaussianBlur(noise, (0, 0), 4)
+    photo = np.clip((photo - photo.mean()) * 8 + 128, 0, 255).astype(np.uint8)
+    on_chip = (0.25 + DLIB_FIVE) / 1.5 * SIZE_PX
+    # Whole numbers, as dlib takes no others; at a scale near 1, where its pyramid does not come into it.
+    centres = np.round(turned(on_chip - 75, 12, 1.1, (200, 190)))
+    parts = dlib.points([dlib.point(int(x), int(y)) for x, y in centres])
+    theirs = dlib.get_face_chip(photo, dlib.full_object_detection(dlib.rectangle(100, 100, 300, 300), parts), 150, 0.25)
+    ours = cut_chip(photo, centres + 0.5, on_chip, SIZE_PX)
+    assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 1.5
+
+
+def test_outside_the_photo_is_black() -> None:
+    photo = np.full((100, 100, 3), 200, np.uint8)
+    chip = cut_chip(photo, turned(TEMPLATE, 0, 1, (-60, 0)), TEMPLATE, SIZE_PX)
+    assert chip[:100, :50].max() == 0
+    assert chip[20:90, 70:140].min() == 200
+    assert cut_chip(photo, TEMPLATE + 5000, TEMPLATE, SIZE_PX).max() == 0
+
+
+def test_a_large_face_is_averaged_not_sampled() -> None:
+    stripes = np.tile(np.array([0, 255], np.uint8), 1500)
+    photo = np.repeat(np.repeat(stripes[None, :, None], 3000, axis=0), 3, axis=2)
+    chip = cut_chip(photo, turned(TEMPLATE, 0, 19.3, (40, 40)), TEMPLATE, SIZE_PX)
+    assert chip[10:140, 10:140].std() < 6
+
+
+def test_a_photo_wider_than_opencv_can_warp() -> None:
+    photo = np.full((90, 40_000, 3), 90, np.uint8)
+    chip = cut_chip(photo, turned(TEMPLATE, 0, 0.5, (39_900, 5)), TEMPLATE, SIZE_PX)
+    assert chip[75, 75].tolist() == [90, 90, 90]
+
+
+def mesh_at(points: NDArray[np.float64]) -> NDArray[np.float32]:
+    mesh = np.zeros((468, 3), np.float32)
+    mesh[list(MESH_ALIGNMENT_POINTS), :2] = points
+    return mesh
+
+
+def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    photo = cv2.GaussianBlur(photo, (0, 0), 3).astype(np.uint8)
+    on_chip = (0.25 + DLIB_FIVE) / 1.5 * SIZE_PX
+    points, corners = turned(TEMPLATE, 3, 1.2, (40, 50)), turned(on_chip, -9, 1.3, (35, 45))
+    views = (View(), View(mirror=True), View("mesh"), View("mesh", zoom=1.2))
+    aligner = Aligner(SIZE_PX, TEMPLATE, on_chip, views)
+    plain, mirrored, by_mesh, zoomed = aligner.cut(photo, points, mesh_at(corners))
+    assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
+    assert np.array_equal(mirrored, plain[:, ::-1])
+    assert np.array_equal(by_mesh, cut_chip(photo, corners.astype(np.float32), on_chip, SIZE_PX))
+    enlarged = cv2.warpAffine(by_mesh, np.array([[1.2, 0, -14.9], [0, 1.2, -14.9]]), (SIZE_PX, SIZE_PX))
+    assert np.abs(zoomed.astype(int) - enlarged.astype(int)).mean() < 3
+    without_mesh = aligner.cut(photo, points, None)
+    assert np.array_equal(without_mesh[2], plain)
+    assert not np.array_equal(without_mesh[3], plain)
+
+
+def test_the_chip_does_not_depend_on_what_lies_elsewhere_in_the_photo() -> None:
+    photo = np.random.default_rng(1).integers(0, 255, (500, 500, 3), np.uint8)
+    transform = similarity_transform(turned(TEMPLATE, 20, 1.5, (100, 100)), TEMPLATE)
+    chip = warp_chip(photo, transform, SIZE_PX)
+    changed = photo.copy()
+    changed[:20] = changed[-20:] = 0
+    assert np.array_equal(warp_chip(changed, transform, SIZE_PX), chip)

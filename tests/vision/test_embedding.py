@@ -1,0 +1,65 @@
+"""Vectors: fed as told, averaged over views, the same in any company."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.vision.embedding import Embedder, unit
+
+GENERATOR = np.random.default_rng(3)
+FACES = [GENERATOR.integers(0, 255, (4, 8, 8, 3), np.uint8) for _ in range(5)]
+WEIGHTS = GENERATOR.standard_normal((3 * 8 * 8, 16)).astype(np.float32)
+
+
+class LinearNetwork:
+    """A network of one layer that remembers how many views it was given at a time."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        (chips,) = inputs
+        assert chips.dtype == np.float32
+        assert chips.flags.c_contiguous
+        self.runs.append(len(chips))
+        # Row by row, so that rounding does not depend on the number of rows.
+        return [np.stack([row.reshape(-1) @ WEIGHTS for row in chips])]
+
+
+def test_a_vector_is_the_mean_direction_of_its_views() -> None:
+    vectors = Embedder(LinearNetwork(), mean=(10, 20, 30), scale=2.0).embed(FACES)
+    views = (FACES[2].astype(np.float32) - (10, 20, 30)).transpose(0, 3, 1, 2) / 2
+    expected = unit(unit(views.reshape(4, -1).astype(np.float32) @ WEIGHTS).mean(axis=0))
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, 16)
+    assert np.allclose(vectors[2], expected, atol=1e-5)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_vector_is_the_same_in_any_company() -> None:
+    embedder = Embedder(LinearNetwork())
+    together = embedder.embed(FACES)
+    for place, face in enumerate(FACES):
+        assert np.array_equal(embedder.embed([face])[0], together[place])
+    assert np.array_equal(embedder.embed(FACES[::-1])[::-1], together)
+
+
+def test_runs_are_bounded_however_many_faces() -> None:
+    network = LinearNetwork()
+    Embedder(network).embed(FACES * 20)
+    assert max(network.runs) == 8
+    assert sum(network.runs) == 400
+
+
+def test_faces_may_have_different_numbers_of_views() -> None:
+    embedder = Embedder(LinearNetwork())
+    vectors = embedder.embed([FACES[0][:1], FACES[1], FACES[2][:3]])
+    assert np.array_equal(vectors[0], embedder.embed([FACES[0][:1]])[0])
+    assert np.array_equal(vectors[2], embedder.embed([FACES[2][:3]])[0])
+
+
+def test_no_faces_give_no_vectors() -> None:
+    assert Embedder(LinearNetwork()).embed([]).shape == (0, 0)
+
+
+def test_a_vector_of_length_zero_stays_zero() -> None:
+    assert np.array_equal(unit(np.zeros((2, 4))), np.zeros((2, 4)))

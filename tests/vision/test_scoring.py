@@ -1,0 +1,100 @@
+"""Scores: symmetric, infinite for the same vector alone, relative to what strangers get."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from likeness.vision.embedding import unit
+from likeness.vision.scoring import Scorer
+
+GENERATOR = np.random.default_rng(11)
+STRANGERS = GENERATOR.standard_normal((300, 16)).astype(np.float32)
+FACES = unit(GENERATOR.standard_normal((40, 16)))
+SCORERS = [Scorer(), Scorer(STRANGERS, nearest=40)]
+
+finite = st.floats(-1, 1, width=32)
+directions = arrays(np.float32, 16, elements=finite).filter(lambda v: float(np.linalg.norm(v)) > 0.1).map(unit)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@settings(max_examples=50)
+@given(a=directions, b=directions)
+def test_a_score_is_symmetric(scorer: Scorer, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+    there, back = scorer.score(a, b[None])[0], scorer.score(b, a[None])[0]
+    assert there == back or abs(there - back) < 1e-9
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_only_the_same_vector_scores_without_end(scorer: Scorer) -> None:
+    assert scorer.score(FACES[0], FACES[:1])[0] == np.inf
+    nearly = unit(FACES[0] + np.float32(0.005) * FACES[1])
+    nearer = unit(FACES[0] + np.float32(0.0002) * FACES[1])
+    scores = scorer.score(FACES[0], np.stack([nearly, FACES[2]]))
+    assert np.isfinite(scores).all()
+    assert scores[0] > scores[1]
+    # What single precision cannot tell apart is the same.
+    assert scorer.score(FACES[0], nearer[None])[0] == np.inf
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_one_pair_many_targets_and_whole_matrices_agree(scorer: Scorer) -> None:
+    matrix = scorer.compare(scorer.profile(FACES), scorer.profile(FACES))
+    off_diagonal = ~np.eye(len(FACES), dtype=bool)
+    rows = np.stack([scorer.score(face, FACES) for face in FACES])
+    assert np.allclose(matrix[off_diagonal], rows[off_diagonal], atol=1e-9)
+    first, second = np.nonzero(np.triu(off_diagonal))
+    mixed = GENERATOR.permutation(len(first))[:100]
+    assert np.allclose(
+        scorer.score_pairs(FACES, first[mixed], second[mixed]), matrix[first[mixed], second[mixed]], atol=1e-9
+    )
+    assert scorer.score_pairs(FACES, first[:0], second[:0]).shape == (0,)
+
+
+def test_blocks_do_not_show() -> None:
+    many = unit(GENERATOR.standard_normal((600, 16)))
+    scorer = SCORERS[1]
+    matrix = scorer.compare(scorer.profile(many), scorer.profile(many))
+    assert matrix.shape == (600, 600)
+    for row in (0, 255, 256, 599):
+        others = np.arange(600) != row
+        assert np.allclose(matrix[row, others], scorer.score(many[row], many[others]), atol=1e-9)
+
+
+def test_without_strangers_the_score_is_the_cosine() -> None:
+    assert np.allclose(SCORERS[0].score(FACES[0], FACES[1:]), FACES[1:] @ FACES[0], atol=1e-6)
+
+
+def test_more_alike_scores_higher() -> None:
+    mixes = np.stack([unit(FACES[0] * np.float32(t) + FACES[1] * np.float32(1 - t)) for t in np.linspace(0, 0.9, 10)])
+    scores = np.array([SCORERS[1].score(FACES[0], mix[None])[0] for mix in mixes])
+    assert (np.diff(scores) > 0).all()
+
+
+def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
+    generator = np.random.default_rng(0)
+    centre = unit(generator.standard_normal(64))
+    crowd = unit(centre + unit(generator.standard_normal((400, 64))))
+    strangers, people = crowd[:300], crowd[300:]
+    hub, ordinary = unit(centre + np.float32(0.3) * people[0]), people[1]
+
+    def advantage(scorer: Scorer) -> float:
+        """By how many standard deviations strangers are nearer to the hub than to an ordinary face."""
+        to_hub, to_ordinary = scorer.score(hub, people[2:]), scorer.score(ordinary, people[2:])
+        return float((to_hub.mean() - to_ordinary.mean()) / to_ordinary.std())
+
+    assert advantage(Scorer()) > 2
+    assert advantage(Scorer(strangers, nearest=60)) < 0.75 * advantage(Scorer())
+
+
+def test_the_length_of_strangers_does_not_matter() -> None:
+    scaled = Scorer(STRANGERS * np.float32(7), nearest=40)
+    assert np.allclose(scaled.score(FACES[0], FACES[1:]), SCORERS[1].score(FACES[0], FACES[1:]), atol=1e-6)
+
+
+@pytest.mark.parametrize("nearest", [0, 1, 301])
+def test_a_number_of_strangers_that_makes_no_sense(nearest: int) -> None:
+    with pytest.raises(ValueError, match="300 strangers"):
+        Scorer(STRANGERS, nearest=nearest)
