@@ -7,6 +7,7 @@ import pytest
 from likeness.errors import PackInvalid
 from likeness.packs import store
 from likeness.packs.manifest import parse_manifest, read_manifest
+from likeness.vision.alignment import View
 
 
 def parsed(text: str):
@@ -39,7 +40,8 @@ def test_the_standard_pack_has_every_role_and_leaves_out_what_may_not_be_used_co
 def test_a_manifest_gives_typed_values(tiny) -> None:
     manifest = parsed(tiny.entry)
     embedder = manifest.embedder_input()
-    assert (embedder.size_px, embedder.scale, embedder.colour, embedder.mirror) == (32, 1.0, "rgb", True)
+    assert (embedder.size_px, embedder.scale, embedder.colour) == (32, 1.0, "rgb")
+    assert embedder.views == (View(), View(mirror=True))
     assert embedder.template[0] == (8.0, 8.0)
     assert manifest.role("detector").family == "yunet"
     assert manifest.calibration is not None
