@@ -16,6 +16,7 @@ import pytest
 from likeness.cli.serve import main
 from likeness.server.listening import listen
 from likeness.server.settings import Settings
+from likeness.server.workers import thread_shares
 from likeness.threads import thread_budget
 
 from .conftest import HEADERS, STUB, Running, Serve, body, read_answer, wait_for
@@ -125,6 +126,14 @@ def test_a_rate_holds_for_all_workers_together(serve: Serve) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: server.request(body(b"sleep 0.01")).status, range(30)))
     assert sorted(statuses) == [200] * 10 + [400] * 20
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8, 17])
+def test_workers_divide_the_processors_and_use_no_more(threads: int) -> None:
+    for workers in range(1, threads + 1):
+        shares = thread_shares(threads, workers)
+        assert sum(shares) == threads
+        assert (len(shares), min(shares) >= 1, max(shares) - min(shares) <= 1) == (workers, True, True)
 
 
 def children(server: Running) -> list[int]:
