@@ -59,7 +59,6 @@ class Installation:
     def run(self) -> Path:
         """Installs the pack and returns its folder; PackNotInstalled, PackDownloadFailed, PackDamaged."""
         target = folder_of(self.entry)
-        self.progress.say(f"installing the pack {self.entry.name} in {target}")
         originals = _Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +82,9 @@ class Installation:
     def _fill(self, folder: Path, originals: "_Originals") -> None:
         table: dict[str, Any] = copy.deepcopy(dict(self.entry.table))
         wanted = [file for file in self.entry.files.values() if not self._reuse(file, folder / file.name)]
-        originals.check_handed_over(wanted)
+        originals.check_obtainable(wanted)
+        if wanted:
+            self.progress.say(f"installing the pack {self.entry.name} in {folder_of(self.entry)}")
         for file in wanted:
             _write_synced(folder / file.name, originals.converted(file))
             if file.sha256 and sha256_of(folder / file.name) != file.sha256:
@@ -140,8 +141,8 @@ class _Originals:
         self._archives: dict[str, Path] = {}
         self._web: Web | None = None
 
-    def check_handed_over(self, files: list[PackFile]) -> None:
-        """Names everything that is missing in the user's folder at once, before any work is done."""
+    def check_obtainable(self, files: list[PackFile]) -> None:
+        """PackNotInstalled that names everything out of reach at once, before any work is done."""
         sources = [(file, _source(file)) for file in files]
         own = {s.file: f for f, s in sources if s.file}
         if self.source_dir is None:
@@ -151,6 +152,8 @@ class _Originals:
                     f"{', '.join(f'{name} ({file.origin})' for name, file in own.items())}; put them into a folder and "
                     f"run: likeness packs install {self.entry.name} --from DIR"
                 )
+            if not self.may_fetch and any(s.distribution or s.url for _, s in sources):
+                raise PackNotInstalled(_forbidden(self.entry))
             return
         published = {self.entry.distributions[s.distribution].file for _, s in sources if s.distribution}
         published |= {_name(s.url) for _, s in sources if s.url}
@@ -194,8 +197,6 @@ class _Originals:
             path = self.source_dir / distribution.file
             check_sha256(path, distribution.sha256)
             return path
-        if not self.may_fetch:
-            raise PackNotInstalled(_forbidden(self.entry))
         self._web = self._web or Web(read_pip_settings())
         if distribution.project:
             return fetch(distribution, self._downloads, self._web, self.progress)
