@@ -90,7 +90,8 @@ def test_all_say_the_same(
         assert original.out
         for words in (remote, arguments):
             ours = likeness(words, environment, tmp_path)
-            assert (ours.returncode, ours.stdout, ours.stderr) == (0, original.out, "")
+            assert (ours.returncode, ours.stderr) == (0, "")
+            assert ours.stdout.splitlines() == original.out.splitlines()
         if "yaml" not in options:
             first = version_1(["rekognition", "compare-faces", *remote], environment, tmp_path)
             assert (first.code, first.out) == (0, original.out)
@@ -128,7 +129,9 @@ def test_all_refuse_the_same(
 
 def likeness(arguments: list[str], environment: dict[str, str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """The command as people run it, with the packs of this machine."""
-    packs = {name: value for name, value in os.environ.items() if name.startswith(("LIKENESS_", "XDG_"))}
-    at_home = {**environment, **packs, "HOME": os.environ["HOME"], "AWS_CONFIG_FILE": "/dev/null"}
+    # What chooses packs and arithmetic must be that of the server; what belongs to AWS must be that of the test.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    of_aws = {name: value for name, value in environment.items() if name.startswith("AWS_")}
+    at_home = {**inherited, **of_aws, "AWS_CONFIG_FILE": os.devnull}
     command = [LIKENESS, "compare-faces", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=at_home, cwd=folder, timeout=120, check=False)
