@@ -20,9 +20,7 @@ START_SECONDS = 90
 LIKENESS = Path(sys.executable).with_name("likeness")
 FORMATS = (
     (),
-    ("--output", "text"),
     ("--output", "table"),
-    ("--output", "yaml"),
     ("--query", "FaceMatches[].[Similarity, Face.Pose.Yaw]", "--output", "text"),
 )
 
@@ -66,9 +64,10 @@ def photos(portraits: dict[str, Path], tmp_path: Path) -> list[str]:
     """A portrait, and a picture that shows the same man and another."""
     from PIL import Image
 
-    people = [Image.open(portraits[name]).convert("RGB").resize((400, 500)) for name in ("obama2.jpg", "biden.jpg")]
+    people = [Image.open(portraits[name]).convert("RGB") for name in ("obama2.jpg", "biden.jpg")]
     group = Image.new("RGB", (800, 500))
     for at, person in enumerate(people):
+        person.thumbnail((400, 500))
         group.paste(person, (400 * at, 0))
     group.save(tmp_path / "group.jpg", quality=95)
     return ["--source-image-bytes", f"fileb://{portraits['obama.jpg']}", "--target-image-bytes", "fileb://group.jpg"]
@@ -92,9 +91,8 @@ def test_all_say_the_same(
             ours = likeness(words, environment, tmp_path)
             assert (ours.returncode, ours.stderr) == (0, "")
             assert ours.stdout.splitlines() == original.out.splitlines()
-        if "yaml" not in options:
-            first = version_1(["rekognition", "compare-faces", *remote], environment, tmp_path)
-            assert (first.code, first.out) == (0, original.out)
+        first = version_1(["rekognition", "compare-faces", *remote], environment, tmp_path)
+        assert (first.code, first.out) == (0, original.out)
     answer = json.loads(likeness(photos, environment, tmp_path).stdout)
     assert [len(answer["FaceMatches"]), len(answer["UnmatchedFaces"])] == [1, 1]
 
