@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import ssl
 import tarfile
 import threading
 import time
@@ -167,10 +168,12 @@ def serve_index() -> Iterator[object]:
     """A function that starts another fake index and returns it."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start() -> FakeIndex:
+    def start(context: ssl.SSLContext | None = None) -> FakeIndex:
         index = FakeIndex()
         server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"index": index}))
-        index.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        index.url = f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}"
         servers.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return index

@@ -51,6 +51,12 @@ def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
     assert heard.lines[0].startswith("tiny is installed and whole in ")
 
 
+def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monkeypatch) -> None:
+    folder = store.install("tiny")
+    monkeypatch.setattr("likeness.packs.installation.FileLock", lambda *_: pytest.fail("a lock was written"))
+    assert store.install("tiny") == folder
+
+
 def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_index, caplog) -> None:
     caplog.set_level("INFO", "likeness.packs")
     store.ensure("tiny")

@@ -1,5 +1,6 @@
 """Loaded packs: by name or folder, networks on demand, damage found before ONNX Runtime meets it."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -73,13 +74,29 @@ def test_a_damaged_network_is_named_with_the_command_that_mends_it(tiny_index, h
         packs.load("tiny", threads=1).network("detector")
 
 
+def test_a_damaged_manifest_is_named_and_mended_without_fetching_what_is_whole(
+    tiny_index, tiny, tiny_catalogue
+) -> None:
+    entry = tiny_catalogue / "tiny.toml"
+    pinned = hashlib.sha256(tiny.a).hexdigest()
+    entry.write_text(entry.read_text().replace('[files."a.onnx"]', f'[files."a.onnx"]\nsha256 = "{pinned}"'))
+    manifest = packs.install("tiny") / "manifest.toml"
+    manifest.write_bytes(manifest.read_bytes()[:100])
+    with pytest.raises(PackInvalid, match=r"manifest.toml .*; run: likeness packs install tiny"):
+        packs.load("tiny")
+    tiny_index.requests.clear()
+    packs.install("tiny")
+    assert tiny_index.paths() == ["/simple/big/", f"/files/{tiny.sdist_name}"]
+    packs.load("tiny", threads=1).network("detector")
+
+
 def test_data_files_are_arrays_checked_by_hash(tiny_index, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(packs.install("tiny"), folder)
     np.save(folder / "cohort.npy", np.eye(3))
     table = dict(packs.load(folder).manifest.table)
     content = (folder / "cohort.npy").read_bytes()
-    row = {"sha256": __import__("hashlib").sha256(content).hexdigest(), "size": len(content)}
+    row = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
     table["files"] = {**table["files"], "cohort.npy": row}
     (folder / "manifest.toml").write_text(to_toml(table))
     values = packs.load(folder).array("cohort.npy")

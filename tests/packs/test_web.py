@@ -1,10 +1,17 @@
 """The user's credentials, proxy and time limits are honoured, and no password is ever shown."""
 
+import datetime
+import ipaddress
+import ssl
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from likeness.errors import PackDownloadFailed
 from likeness.packs.pip_settings import PipSettings
@@ -101,6 +108,49 @@ def test_a_page_without_end_is_not_read_to_its_end(index, settings) -> None:
 def test_a_certificate_file_that_is_not_there_is_named(settings) -> None:
     with pytest.raises(PackDownloadFailed, match=r"/nonexistent/ca.pem"):
         page(replace(settings, ca_file="/nonexistent/ca.pem"), "https://index.example/simple/")
+
+
+@pytest.fixture
+def secure(serve_index, tiny, tmp_path: Path):
+    """An index with a certificate that nobody signed but itself, and the file of that certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "index")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    index = serve_index(context)
+    index.files = dict(tiny.files)
+    return index, str(tmp_path / "cert.pem")
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure, settings) -> None:
+    with pytest.raises(PackDownloadFailed, match=r"127.0.0.1:\d+ does not answer: .*certificate verify failed"):
+        page(settings, f"{secure[0].url}/simple/big/")
+
+
+def test_pips_own_certificates_and_trusted_hosts(secure, settings) -> None:
+    with warnings.catch_warnings():
+        _check_certificates_and_trusted_hosts(secure, settings)
+
+
+def _check_certificates_and_trusted_hosts(secure, settings) -> None:
+    index, certificate = secure
+    assert page(replace(settings, ca_file=certificate), f"{index.url}/simple/big/") == 200
+    assert page(replace(settings, trusted_hosts=("127.0.0.1",)), f"{index.url}/simple/big/") == 200
+    port = index.url.rpartition(":")[2]
+    assert page(replace(settings, trusted_hosts=(f"127.0.0.1:{port}",)), f"{index.url}/simple/big/") == 200
+    with pytest.raises(PackDownloadFailed, match="certificate verify failed"):
+        page(replace(settings, trusted_hosts=("127.0.0.1:1", "other")), f"{index.url}/simple/big/")
 
 
 @pytest.mark.parametrize(

@@ -101,13 +101,8 @@ class Installation:
     def _reuse(self, file: PackFile, path: Path) -> bool:
         """Links the same file of an installed version of this pack, if there is one that is whole."""
         for folder in installed_versions(self.entry.name):
-            try:
-                other = read_manifest(folder).files.get(file.name)
-            except PackInvalid:
-                continue
-            if other is None or other.source != file.source or damage(folder, other):
-                continue
-            if file.sha256 and other.sha256 != file.sha256:
+            same = file if file.sha256 else _same_source(folder, file)
+            if same is None or damage(folder, same):
                 continue
             try:
                 os.link(folder / file.name, path)
@@ -124,6 +119,15 @@ class Installation:
         os.replace(temporary, target)
         _sync_folder(target.parent)
         shutil.rmtree(damaged, ignore_errors=True)
+
+
+def _same_source(folder: Path, file: PackFile) -> PackFile | None:
+    """The file of the installed pack in `folder` that was made from the same original in the same way."""
+    try:
+        other = read_manifest(folder).files.get(file.name)
+    except PackInvalid:
+        return None
+    return other if other and other.source == file.source else None
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import PackDamaged
+from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
 from likeness.packs.store import check_file, ensure, optimised_folder, remedy
@@ -75,7 +75,11 @@ def load(
     `threads` are those of one call of a network, by default all that the process may use. `offline` forbids fetching
     (None asks LIKENESS_OFFLINE). Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
-    manifest = read_manifest(pack_folder(pack, offline=offline, progress=progress))
+    folder = pack_folder(pack, offline=offline, progress=progress)
+    try:
+        manifest = read_manifest(folder)
+    except PackInvalid as error:
+        raise PackInvalid(f"{error}; {remedy(folder)}") from error
     return LoadedPack(manifest, threads=threads or thread_budget(), device=device)
 
 

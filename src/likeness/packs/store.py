@@ -106,13 +106,22 @@ def install(
         with unasked_installation() as listening:
             return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
     entry = known(name)
+    downloads = home() / "downloads" / name
+    if not downloads.exists() and _is_whole(entry):
+        progress.say(f"{name} is installed and whole in {folder_of(entry)}")
+        return folder_of(entry)
     with locked(name, progress):
-        if is_installed(entry) and not damages(folder_of(entry)):
-            shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
+        if _is_whole(entry):
+            # Another process was quicker, or one was killed before it had tidied up.
+            shutil.rmtree(downloads, ignore_errors=True)
             progress.say(f"{name} is installed and whole in {folder_of(entry)}")
             return folder_of(entry)
         fetching = not offline() if may_fetch is None else may_fetch
         return Installation(entry, source_dir, progress, may_fetch=fetching).run()
+
+
+def _is_whole(entry: Manifest) -> bool:
+    return is_installed(entry) and not damages(folder_of(entry))
 
 
 def remove(name: str) -> list[Path]:

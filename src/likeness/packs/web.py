@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, LocationParseError
 
 from likeness.errors import PackDownloadFailed
 from likeness.packs.pip_settings import PipSettings
@@ -130,6 +130,8 @@ class Web:
                 f"the certificate file {file} of pip's configuration cannot be used: {error}"
             ) from error
         if trusted:
+            # The user chose this with pip's trusted-host; the hash of the file is checked all the same.
+            urllib3.disable_warnings(InsecureRequestWarning)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
