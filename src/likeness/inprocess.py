@@ -83,15 +83,22 @@ def client(
     Other operations of Rekognition raise ClientError with UnknownOperationException.
     """
     import botocore.session
-    from botocore import UNSIGNED
-    from botocore.config import Config
 
-    session = session or botocore.session.Session()
     engine = _Engine(
         lambda: comparer or Comparer(pack, settings=settings, threads=threads),
         stores or Stores((StoreSettings(),)),
         observer,
     )
+    made = _client_without_network(session or botocore.session.Session())
+    made.meta.events.register("before-send.rekognition", engine.answer)
+    return made
+
+
+def _client_without_network(session: Any) -> Any:
+    """botocore's client, made so that nothing of the network's settings matters to it."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
     made = session.create_client(
         "rekognition",
         region_name=session.get_config_variable("region") or _DEFAULT_REGION,
@@ -105,7 +112,6 @@ def client(
     )
     # There is no network whose failures may pass: an error is final, and its text does not speak of retries.
     made.meta.events.unregister("needs-retry.rekognition", unique_id="retry-config-rekognition")
-    made.meta.events.register("before-send.rekognition", engine.answer)
     return made
 
 

@@ -107,6 +107,27 @@ def test_bash_quotes_blanks_in_names(folder: Path) -> None:
     assert ask_bash("likeness compare-faces --source-image-bytes fileb://two") == ["fileb://two\\ words.jpg"]
 
 
+@needs_bash
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("--source-image-bytes fileb://por", "--source-image-bytes fileb://portrait.jpg --"),
+        ("--target-image-bytes fil", "--target-image-bytes fileb://--"),
+        ("--similarity", "--similarity-threshold --"),
+        ("--overlay album/x", "--overlay album/x.jpg --"),
+    ],
+)
+def test_bash_on_a_terminal(line: str, completed: str, folder: Path, terminal_of: Callable[..., Any]) -> None:
+    """A real press of Tab: readline puts in what is missing, and a blank where the word is whole."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "PS1": "> "}
+    terminal = terminal_of(environment, program=[BASH, "--norc", "--noprofile", "-i"])
+    terminal.type("source .bash; clear; echo ready\r")
+    terminal.wait_for(lambda text: "ready\n>" in text and "clear" not in text)
+    terminal.type(f"likeness compare-faces {line}\t")
+    terminal.type("--")
+    terminal.wait_for(lambda text: text.endswith(f"> likeness compare-faces {completed}"))
+
+
 @needs_fish
 @pytest.mark.parametrize(
     ("line", "expected"), [*LINES, *FILE_LINES], ids=lambda value: value if isinstance(value, str) else ""

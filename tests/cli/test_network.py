@@ -1,6 +1,7 @@
 """The command as a client: addresses, signatures, TLS, timeouts, retries, profiles, and what happens without them."""
 
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 Likeness = Callable[..., Any]
 Oracle = Callable[..., Any]
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 PHOTOS = ["--source-image", "Bytes=b25l", "--target-image", "Bytes=b25l"]
 
 
@@ -215,6 +217,7 @@ def tls_endpoint(endpoint: Any, certificate: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@needs_openssl
 def test_certificates_are_checked(likeness: Likeness, tls_endpoint: str, certificate: Path) -> None:
     at = [*PHOTOS, "--endpoint-url", tls_endpoint]
     refused = likeness(at, AWS_MAX_ATTEMPTS="1")
@@ -227,6 +230,7 @@ def test_certificates_are_checked(likeness: Likeness, tls_endpoint: str, certifi
     assert "No such file or directory" in missing.err
 
 
+@needs_openssl
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_certificates_are_not_checked_where_told(likeness: Likeness, tls_endpoint: str) -> None:
     assert likeness([*PHOTOS, "--endpoint-url", tls_endpoint, "--no-verify-ssl"]).code == 0

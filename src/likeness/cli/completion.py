@@ -42,12 +42,8 @@ def _commands() -> dict[str, str]:
     return {name: COMMANDS[name][1] for name in available()}
 
 
-def _bash() -> str:
-    cases = "\n".join(
-        f"            {option.flag}) {_bash_value(option)} ;;" for option in OPTIONS if option.takes_value
-    )
-    return f"""# bash completion of likeness; source it.
-_likeness_files() {{
+_BASH_FILES = r"""# bash completion of likeness; source it.
+_likeness_files() {
     # Names of files after a prefix such as fileb://. Bash splits words at colons, so what is before the last colon is
     # on the line already and must not be inserted again.
     local prefix=$1 current=$2 name
@@ -58,10 +54,17 @@ _likeness_files() {{
         while IFS= read -r name; do
             if [[ -d $name ]]; then name=$(printf %q "$name")/; else name="$(printf %q "$name") "; fi
             COMPREPLY+=("$prefix$name")
-        done < <(compgen -f -- "${{current#"$prefix"}}")
+        done < <(compgen -f -- "${current#"$prefix"}")
     fi
-}}
+}
+"""
 
+
+def _bash() -> str:
+    cases = "\n".join(
+        f"            {option.flag}) {_bash_value(option)} ;;" for option in OPTIONS if option.takes_value
+    )
+    return f"""{_BASH_FILES}
 _likeness() {{
     local line="${{COMP_LINE:0:COMP_POINT}}" current previous words
     read -ra words <<< "$line"
