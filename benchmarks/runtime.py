@@ -79,9 +79,12 @@ def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu, "mb_one_size": before, "mb_many_sizes": resident_mb()}
 
 
-def in_own_process(case: str) -> dict[str, float]:
-    """The result of a call of this module in a new process."""
-    command = [sys.executable, __file__, case]
+CASES: dict[str, Callable[..., dict[str, float]]] = {"opening": opening, "detecting": detecting}
+
+
+def in_own_process(case: str, *arguments: object) -> dict[str, float]:
+    """The result of a case in a new process."""
+    command = [sys.executable, __file__, case, json.dumps(arguments)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -90,7 +93,7 @@ def main() -> None:
     console = Console()
     table = Table("Network", "Optimised anew, processor ms", "As saved, processor ms")
     for role in ("detector", "embedder", "mesh", "expression"):
-        times = in_own_process(f"opening({role!r})")
+        times = in_own_process("opening", role)
         table.add_row(role, f"{times['anew']:.1f}", f"{times['saved']:.1f}")
     console.print(table)
     table = Table("Threads", "Memory", "Wall, ms", "Processor, ms", "MB, one size", "MB, many sizes")
@@ -100,7 +103,7 @@ def main() -> None:
             (True, True, "arena and pattern"),
             (False, False, "neither"),
         ):
-            row = in_own_process(f"detecting({spin}, {pattern}, {arena})")
+            row = in_own_process("detecting", spin, pattern, arena)
             figures = (f"{row[key]:.0f}" for key in ("wall", "cpu", "mb_one_size", "mb_many_sizes"))
             table.add_row("spin" if spin else "sleep", words, *figures)
     console.print(table)
@@ -108,6 +111,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(eval(sys.argv[1])))
+        print(json.dumps(CASES[sys.argv[1]](*json.loads(sys.argv[2]))))
     else:
         main()
