@@ -4,22 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from likeness.cli.installation import progress_for_people
-from likeness.cli.main import OTHER_ERROR, USAGE_ERROR
+from likeness.cli.main import OTHER_ERROR
 from likeness.cli.tables import print_facts, print_table, print_title
+from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackNotInstalled
 from likeness.packs import store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with one line and the exit code 252 for wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,9 +26,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="likeness packs", description="Model packs: the networks that Likeness works with.")
+    parser = ToolParser(prog="likeness packs", description="Model packs: the networks that Likeness works with.")
     parser.set_defaults(run=_list)
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=ToolParser)
     listing = commands.add_parser("list", help="the packs that Likeness knows and those installed")
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", help="roles, files, licences, accuracy and calibration of a pack")
