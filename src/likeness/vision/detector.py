@@ -13,6 +13,19 @@ from likeness.vision.suppression import areas, overlaps
 _SAME_FACE_OVERLAP = 0.3
 
 
+def _mean_face() -> NDArray[np.complex128]:
+    """The five points of the mean upright face as complex numbers, centred, of unit norm.
+
+    Where CenterFace's points fall on dlib's chip, averaged over LFW, and made symmetrical.
+    """
+    points = np.array([-27.4 - 27.1j, 27.4 - 27.1j, 5.0j, -23.4 + 29.8j, 23.4 + 29.8j])
+    points -= points.mean()
+    return np.asarray(points / np.linalg.norm(points))
+
+
+_MEAN_FACE = _mean_face()
+
+
 @dataclass(frozen=True, slots=True)
 class Detections:
     """Faces in pixels of the picture they were found in, best score first.
@@ -37,13 +50,20 @@ class Detections:
         factors = np.array([across, down], np.float32)
         return type(self)(self.boxes * np.tile(factors, 2), self.scores, self.points * factors)
 
-    def rolls_deg(self) -> NDArray[np.float32]:
-        """How far each face leans, -180 to 180 degrees, clockwise positive, from its mouth and eyes: (N,).
+    def leaning(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How far each face leans, and how unlike an ordinary face its points lie: (N,) degrees, (N,) 0 to 1.
 
-        Coarse: within 15 degrees for upright faces, 30 for others.
+        From the similarity transform that lays the mean face on the points. Degrees from -180 to 180, clockwise
+        positive, within 15 for faces up to 60 degrees. The second is the share of the points' spread that the mean face
+        does not explain: 0.01 on portraits, under 0.09 on 99 of 100 faces of LFW, more on profiles and where the points
+        are wrong, as on faces upside down.
         """
-        up = self.points[:, :2].mean(axis=1) - self.points[:, 3:].mean(axis=1)
-        return np.asarray(np.degrees(np.arctan2(up[:, 0], -up[:, 1])), np.float32)
+        centred = self.points - self.points.mean(axis=1, keepdims=True)
+        shapes = centred[..., 0] + 1j * centred[..., 1]
+        fit = (shapes * _MEAN_FACE.conj()).sum(axis=1)
+        spread = np.maximum((np.abs(shapes) ** 2).sum(axis=1), 1e-9)
+        unlike = np.clip(1 - np.abs(fit) ** 2 / spread, 0, 1)
+        return np.degrees(np.angle(fit)).astype(np.float32), unlike.astype(np.float32)
 
 
 class Detector(Protocol):

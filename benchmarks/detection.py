@@ -1,0 +1,151 @@
+"""How well and how fast faces are found: average precision on WIDER photos, the confidence behind a score, and time.
+
+    python benchmarks/detection.py [--data DIR] [--pack standard]
+
+Average precision as in PASCAL VOC 2010 (the area under the precision envelope) at an overlap (intersection over union)
+of 0.5, over detections of the whole `find_faces` as the engine runs it. For a bound on size, as in COCO: annotated
+faces under it are neither to be found nor held against a detection that finds them, and a detection that matches
+nothing counts only if it is of that size itself. Size is measured in three ways: the square root of the area (COCO),
+the height (WIDER), and the shorter side. `strict` counts every detection that matches nothing, however small.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness import packs
+from likeness.image import open_image
+from likeness.vision.detection import Detections, Detector, confidences, find_faces
+from likeness.vision.detectors import make_detector
+from likeness.vision.suppression import areas, overlaps
+
+Boxes = NDArray[np.float32]
+
+_OVERLAP = 0.5
+_SIZES: dict[str, Callable[[Boxes], NDArray[np.float32]]] = {
+    "area": lambda boxes: np.sqrt(areas(boxes)),
+    "height": lambda boxes: boxes[:, 3] - boxes[:, 1],
+    "shorter side": lambda boxes: (boxes[:, 2:] - boxes[:, :2]).min(axis=1),
+}
+_BOUNDS_PX = (16, 40)
+
+
+class CountingDetector:
+    """Passes photos on to a detector, counts the searches and their pixels."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.searches = 0
+        self.megapixels = 0.0
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Detections:
+        self.searches += 1
+        self.megapixels += pixels.shape[0] * pixels.shape[1] / 1e6
+        return self._detector.detect(pixels)
+
+
+def verdicts(
+    found: Detections, truth: Boxes, wanted: NDArray[np.bool_], counted: NDArray[np.bool_]
+) -> list[tuple[float, bool]]:
+    """(score, whether it finds a wanted face) of the detections of one photo that count.
+
+    Best score first, each annotated face is found once. Detections of unwanted faces do not count, nor do those that
+    match nothing and are not `counted`.
+    """
+    shared = overlaps(found.boxes, truth) if len(truth) else np.zeros((len(found), 1), np.float32)
+    free = wanted.copy() if len(truth) else np.zeros(1, bool)
+    unwanted = ~wanted if len(truth) else np.zeros(1, bool)
+    answer = []
+    for score, row, counts in zip(found.scores, shared, counted, strict=True):
+        best = int(np.argmax(np.where(free, row, 0)))
+        if free[best] and row[best] >= _OVERLAP:
+            free[best] = False
+            answer.append((float(score), True))
+        elif not (row[unwanted] >= _OVERLAP).any() and counts:
+            answer.append((float(score), False))
+    return answer
+
+
+def average_precision(
+    found: Mapping[str, Detections], truth: Mapping[str, Boxes], *, size: str, bound_px: float, strict: bool = False
+) -> tuple[float, int]:
+    """The average precision over photos, and how many annotated faces were wanted."""
+    measure = _SIZES[size]
+    decided: list[tuple[float, bool]] = []
+    total = 0
+    for name, boxes in truth.items():
+        wanted = measure(boxes) >= bound_px
+        total += int(wanted.sum())
+        counted = np.full(len(found[name]), True) if strict else measure(found[name].boxes) >= bound_px
+        decided += verdicts(found[name], boxes, wanted, counted)
+    decided.sort(key=lambda each: -each[0])
+    hits = np.cumsum([hit for _, hit in decided])
+    precision = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    recall = np.concatenate([[0], hits / total])
+    return float((np.diff(recall) * precision).sum()), total
+
+
+def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> None:
+    """What share of detections at a score overlap an annotated face by 0.3, beside the confidence given for it."""
+    scores = np.concatenate([found[name].scores for name in truth])
+    true = np.concatenate([(overlaps(found[name].boxes, truth[name]) >= 0.3).any(axis=1) for name in truth])
+    print("\nscore        detections   faces   confidence given")
+    for low, high in zip((0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0), strict=True):
+        chosen = (scores >= low) & (scores < high)
+        given = confidences(scores[chosen]).mean() if chosen.any() else 0
+        print(f"{low:.2f} to {high:.2f} {chosen.sum():10d} {100 * true[chosen].mean():8.1f} % {given:12.2f}")
+
+
+def print_times(detector: Detector) -> None:
+    """The time of one search of an upright photo, by its size."""
+    print("\nphoto          median ms (noise instead of a photo; without a search for rotations and margins)")
+    generator = np.random.default_rng(0)
+    for width, height in ((640, 480), (960, 544), (1280, 886)):
+        pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        times = []
+        for _ in range(15):
+            started = time.perf_counter()
+            detector.detect(pixels)
+            times.append(time.perf_counter() - started)
+        print(f"{width} x {height:<8d} {1000 * float(np.median(times)):8.1f}")
+
+
+def main() -> None:
+    repository = Path(__file__).resolve().parents[1]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = os.environ.get("LIKENESS_DATA", repository.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(default), help="holds wider-dev/")
+    parser.add_argument("--pack", default="standard")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    pack = packs.load(options.pack, threads=options.threads)
+    role = pack.manifest.role("detector")
+    detector = CountingDetector(make_detector(role.family, pack.network("detector"), role.parameters))
+    annotated = json.loads((options.data / "wider-dev" / "boxes.json").read_text())
+    truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
+    photos = {name: open_image(options.data / "wider-dev" / "images" / name).full() for name in truth}
+    started = time.perf_counter()
+    found = {name: find_faces(detector, pixels)[0] for name, pixels in photos.items()}
+    milliseconds = (time.perf_counter() - started) * 1000 / len(photos)
+    print(
+        f"{len(photos)} photos, {milliseconds:.0f} ms each: {detector.searches / len(photos):.2f} searches of ", end=""
+    )
+    print(f"{detector.megapixels / detector.searches:.2f} megapixels")
+    print("\nsize           bound   faces   average precision   strict")
+    for size in _SIZES:
+        for bound in _BOUNDS_PX:
+            precision, faces = average_precision(found, truth, size=size, bound_px=bound)
+            strict, _ = average_precision(found, truth, size=size, bound_px=bound, strict=True)
+            print(f"{size:14s} {bound:2d} px {faces:7d} {precision:19.3f} {strict:8.3f}")
+    print_confidence(found, truth)
+    print_times(detector)
+
+
+if __name__ == "__main__":
+    main()

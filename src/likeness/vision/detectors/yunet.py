@@ -1,0 +1,54 @@
+"""YuNet (Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023), as OpenCV's model zoo publishes it."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.vision.detector import Detections
+from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
+from likeness.vision.network import Network
+from likeness.vision.suppression import suppress
+
+
+class YuNet:
+    """Finds faces with a YuNet network.
+
+    The network takes BGR 0 to 255 (1, 3, side, side) and gives, for strides 8, 16 and 32 each, the certainty of a face,
+    of an object, the box and the five points: twelve outputs (1, cells, 1 or 4 or 10), the four kinds one after the
+    other. Published files have a fixed `side_px` of 640; None for one that takes any multiple of 32.
+    """
+
+    def __init__(self, network: Network, *, score_threshold: float = 0.5, side_px: int | None = 640) -> None:
+        self._network = network
+        self._score_threshold = score_threshold
+        self._side_px = side_px
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Detections:
+        """The faces in RGB pixels (height, width, 3), in pixels, best first."""
+        fed, scale = fitted(pixels, self._side_px)
+        outputs = self._network(np.asarray(cv2.dnn.blobFromImage(fed, swapRB=True), np.float32))
+        found = [
+            self._at_stride(stride, fed.shape, *(outputs[at + 3 * kind][0] for kind in range(4)))
+            for at, stride in enumerate(STRIDES)
+        ]
+        boxes, scores, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        kept, voted = suppress(boxes, scores)
+        return Detections(voted, scores[kept], points[kept]).scaled(1 / scale, 1 / scale)
+
+    def _at_stride(
+        self,
+        stride: int,
+        shape: tuple[int, ...],
+        faces: NDArray[np.float32],
+        objects: NDArray[np.float32],
+        boxes: NDArray[np.float32],
+        points: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Boxes (N, 4), scores (N,) and points (N, 5, 2) above the threshold, from one stride's outputs."""
+        scores = np.sqrt(np.clip(faces[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
+        likely = scores > self._score_threshold
+        origins = cells(shape[0] // stride, shape[1] // stride)[likely]
+        centres = (origins + boxes[likely, :2]) * stride
+        halves = np.exp(boxes[likely, 2:]) * stride / 2
+        marks = (origins[:, None] + points[likely].reshape(-1, 5, 2)) * stride
+        return np.concatenate([centres - halves, centres + halves], axis=1), scores[likely], marks
