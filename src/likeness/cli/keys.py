@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from likeness.aws import keys
+from likeness.cli.main import OTHER_ERROR
+from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
-
-SYNTAX_ERROR = 252
-FAILURE = 255
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,20 +19,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as leaving:
-        return SYNTAX_ERROR if leaving.code else 0
+        return int(leaving.code or 0)
     try:
         arguments.run(arguments)
     except SettingsError as error:
         print(f"likeness keys: {error}", file=sys.stderr)
-        return FAILURE
+        return OTHER_ERROR
     except OSError as error:
         print(f"likeness keys: {arguments.keys}: {error.strerror}", file=sys.stderr)
-        return FAILURE
+        return OTHER_ERROR
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         prog="likeness keys",
         description="Access keys of a Likeness server. A running server takes changes up by itself.",
     )
