@@ -103,7 +103,7 @@ class Image:
         return next((each for each in REDUCTIONS if longer / each >= longer_side_px), 1)
 
     def pixels(self, reduction: Reduction = 1) -> NDArray[np.uint8]:
-        """The upright picture, RGB uint8 (height, width, 3), read-only, its sides divided by `reduction` and rounded up.
+        """The upright picture, RGB uint8 (height, width, 3), read-only, its sides divided by `reduction`, rounded up.
 
         The same array each time; full size and each reduction are decoded once. JPEGs are decoded straight to the
         reduced size, which costs less time and memory. Raises InvalidImageFormat where nothing can be decoded and
