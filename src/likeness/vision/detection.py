@@ -39,8 +39,10 @@ _MARGIN_GREY = 114
 _CONFIDENCE_SCORES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
 _CONFIDENCE_LOG_ODDS = (-3.0, -0.3, 1.4, 2.5, 3.9, 6.95, 12.0)
 
-#: A doubtful face larger than all certain ones would stand in for them as the largest face: it needs this score.
-_GIANT_SCORE = 0.4
+#: A doubtful face counts only in company: in a photo where no face reaches this score there is none (lone findings
+#: below it are textures more often than faces), and one larger than all certain faces, for which it would stand in as
+#: the largest, needs it too.
+_LONE_SCORE = 0.4
 
 #: Turned further than this, a face is found, but its points are coarse: errors of 0.2 eye distances at 60 degrees.
 _UPRIGHT_ROLL_DEG = 50.0
@@ -77,8 +79,8 @@ def find_faces(
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
             found |= {turns: _search_turned(detector, pixels, turns) for turns in {1, 2, 3} - found.keys()}
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
-    others = [faces for turns, faces in found.items() if turns != best]
-    return _without_doubtful_giants(united([found[best], *others])), best
+    others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
+    return _plausible(united([found[best], *others])), best
 
 
 def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -120,10 +122,12 @@ def _search(detector: Detector, pixels: NDArray[np.uint8]) -> Detections:
     return better if better.scores.sum() > faces.scores.sum() else faces
 
 
-def _without_doubtful_giants(faces: Detections) -> Detections:
+def _plausible(faces: Detections) -> Detections:
+    """The faces without those whose low score nothing makes up for."""
     sizes = areas(faces.boxes)
     largest_certain = sizes[faces.scores >= _CERTAIN_SCORE].max(initial=0)
-    return faces[(faces.scores >= _GIANT_SCORE) | (sizes <= largest_certain) | (largest_certain == 0)]
+    accompanied = faces.scores.max(initial=0) >= _LONE_SCORE
+    return faces[(faces.scores >= _LONE_SCORE) | (accompanied & ((sizes <= largest_certain) | (largest_certain == 0)))]
 
 
 def _is_doubtful(faces: Detections) -> bool:

@@ -1,0 +1,105 @@
+"""Each family is read by its public definition: a face written into outputs as that says must come out again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from likeness.vision.detection import find_faces
+from likeness.vision.detectors import make_detector
+
+BOX = np.array([200.0, 120.0, 264.0, 204.0])
+POINTS = np.array([[216, 152], [248, 153], [231, 170], [219, 184], [245, 183]], float)
+PIXELS = np.dstack([np.full((250, 330), value, np.uint8) for value in (10, 20, 30)])
+
+Outputs = list[NDArray[np.float32]]
+
+
+def centerface(fed: NDArray[np.float32]) -> Outputs:
+    """Xu et al., section 3: centre heat map at stride 4, log sizes, offsets, points as fractions of the box."""
+    np.testing.assert_array_equal(fed[0, :, 0, 0], [10, 20, 30])
+    rows, columns = fed.shape[2] // 4, fed.shape[3] // 4
+    heat, sizes, offsets = (np.zeros((1, n, rows, columns), np.float32) for n in (1, 2, 2))
+    points = np.zeros((1, 10, rows, columns), np.float32)
+    x, y = (BOX[:2] + BOX[2:]) / 2 / 4 - 0.5
+    cell = (0, slice(None), int(y), int(x))
+    heat[cell] = 0.9
+    sizes[cell] = np.log((BOX[2:] - BOX[:2])[::-1] / 4)
+    offsets[cell] = [y - int(y), x - int(x)]
+    points[cell] = ((POINTS - BOX[:2]) / (BOX[2:] - BOX[:2]))[:, ::-1].ravel()
+    return [heat, sizes, offsets, points]
+
+
+def scrfd(fed: NDArray[np.float32]) -> Outputs:
+    """Distances from the anchor in strides; the face on the second anchor of a cell of stride 16."""
+    np.testing.assert_allclose(fed[0, :, 0, 0], (np.array([10, 20, 30]) - 127.5) / 128, rtol=1e-5)
+    outputs: Outputs = []
+    for width in (1, 4, 10):
+        for stride in (8, 16, 32):
+            count = 2 * (fed.shape[2] // stride) * (fed.shape[3] // stride)
+            outputs.append(np.zeros((1, count, width), np.float32))
+    column, row, stride = 14, 10, 16
+    anchor = np.array([column, row]) * stride
+    index = 2 * (row * (fed.shape[3] // stride) + column) + 1
+    outputs[1][0, index] = 0.9
+    outputs[4][0, index] = np.concatenate([anchor - BOX[:2], BOX[2:] - anchor]) / stride
+    outputs[7][0, index] = (POINTS - anchor).ravel() / stride
+    return outputs
+
+
+def yunet(fed: NDArray[np.float32]) -> Outputs:
+    """OpenCV's face_detect.cpp: score is the root of the product, offsets and log sizes in strides, 640x640 padded."""
+    assert fed.shape == (1, 3, 640, 640)
+    np.testing.assert_array_equal(fed[0, :, 0, 0], [30, 20, 10])
+    assert not fed[0, :, 250:].any()
+    assert not fed[0, :, :, 330:].any()
+    outputs: Outputs = []
+    for width in (1, 1, 4, 10):
+        outputs += [np.zeros((1, (640 // stride) ** 2, width), np.float32) for stride in (8, 16, 32)]
+    column, row, stride = 7, 5, 32
+    index = row * (640 // stride) + column
+    origin = np.array([column, row]) * stride
+    outputs[2][0, index], outputs[5][0, index] = 0.9, 0.9
+    outputs[8][0, index, :2] = ((BOX[:2] + BOX[2:]) / 2 - origin) / stride
+    outputs[8][0, index, 2:] = np.log((BOX[2:] - BOX[:2]) / stride)
+    outputs[11][0, index] = (POINTS - origin).ravel() / stride
+    return outputs
+
+
+@pytest.mark.parametrize("family", [centerface, scrfd, yunet])
+def test_a_face_written_into_the_outputs_is_read(family: Callable[[NDArray[np.float32]], Outputs]) -> None:
+    found = make_detector(family.__name__, lambda *inputs: family(inputs[0]), {}).detect(PIXELS)
+    assert found.scores.tolist() == pytest.approx([0.9])
+    np.testing.assert_allclose(found.boxes, [BOX], atol=1e-3)
+    np.testing.assert_allclose(found.points, [POINTS], atol=1e-3)
+
+
+@pytest.mark.parametrize("family", [centerface, scrfd, yunet])
+def test_no_face_is_no_face(family: Callable[[NDArray[np.float32]], Outputs]) -> None:
+    def empty(*inputs: NDArray[np.float32]) -> Outputs:
+        return [np.zeros_like(output) for output in family(inputs[0])]
+
+    found = make_detector(family.__name__, empty, {}).detect(PIXELS)
+    assert found.boxes.shape == (0, 4)
+    assert found.points.shape == (0, 5, 2)
+
+
+def test_unknown_families_and_parameters_are_named() -> None:
+    with pytest.raises(ValueError, match=r"'mtcnn'.*centerface, scrfd, yunet"):
+        make_detector("mtcnn", lambda *inputs: list(inputs), {})
+    with pytest.raises(ValueError, match=r"centerface.*side"):
+        make_detector("centerface", lambda *inputs: list(inputs), {"side": 1})
+
+
+@pytest.mark.data
+def test_the_published_yunet_finds_the_astronaut(data_dir: Path) -> None:
+    path = data_dir.parent / "models" / "face_detection_yunet_2023mar.onnx"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    detector = make_detector("yunet", lambda *inputs: session.run(None, {session.get_inputs()[0].name: inputs[0]}), {})
+    found, turns = find_faces(detector, np.ascontiguousarray(data.astronaut()))
+    assert (len(found), turns) == (1, 0)
+    np.testing.assert_allclose(found.points[0, :2], [[202, 101], [246, 104]], atol=5)  # the pupils, marked by eye

@@ -1,0 +1,272 @@
+"""Faces are found at every size and turn that is promised, nowhere else, and reported in the photo's own frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from likeness import packs
+from likeness.image import open_image
+from likeness.vision.detection import Detections, Detector, confidences, find_faces, largest, working_size
+from likeness.vision.detectors import make_detector
+from likeness.vision.suppression import overlaps
+
+Pixels = NDArray[np.uint8]
+
+PORTRAITS = ("astronaut", "obama.jpg", "obama2.jpg", "biden.jpg")
+
+
+@pytest.fixture(scope="module")
+def detector(standard_pack: None) -> Detector:
+    """The standard pack's detector."""
+    pack = packs.load("standard", threads=2)
+    role = pack.manifest.role("detector")
+    return make_detector(role.family, pack.network("detector"), role.parameters)
+
+
+@pytest.fixture(scope="module")
+def faces(portraits: dict[str, Path]) -> dict[str, Pixels]:
+    """Portraits by name, RGB, at most 600 px."""
+    pixels = {"astronaut": np.ascontiguousarray(data.astronaut())}
+    for name in PORTRAITS[1:]:
+        photo = open_image(portraits[name]).full()
+        scale = 600 / max(photo.shape[:2])
+        pixels[name] = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return pixels
+
+
+def one(found: tuple[Detections, int]) -> Detections:
+    assert len(found[0]) == 1, found
+    return found[0]
+
+
+def turned(pixels: Pixels, clockwise_deg: float) -> tuple[Pixels, NDArray[np.float64]]:
+    """The photo turned about its middle on a grey canvas that holds it all, and the transform of its points."""
+    height, width = pixels.shape[:2]
+    transform = cv2.getRotationMatrix2D((width / 2, height / 2), -clockwise_deg, 1)
+    size = np.abs(transform[:, :2]) @ [width, height]
+    transform[:, 2] += size / 2 - [width / 2, height / 2]
+    canvas = tuple(int(side) for side in np.ceil(size - 1e-6))
+    return cv2.warpAffine(pixels, transform, canvas, borderValue=(114, 114, 114)), transform
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", PORTRAITS)
+def test_a_portrait_has_one_clear_face_where_it_is(detector: Detector, faces: dict[str, Pixels], name: str) -> None:
+    found, turns = find_faces(detector, faces[name])
+    assert turns == 0
+    face = one((found, turns))
+    assert confidences(face.scores)[0] >= 99.9
+    left_eye, right_eye, nose, left_mouth, right_mouth = face.points[0]
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
+    x1, y1, x2, y2 = face.boxes[0]
+    assert (face.points[0] >= [x1, y1]).all()
+    assert (face.points[0] <= [x2, y2]).all()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("name", PORTRAITS)
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_turned_by_right_angles_shows_the_same_face(
+    detector: Detector, faces: dict[str, Pixels], name: str, turns: int
+) -> None:
+    pixels = faces[name]
+    upright = one(find_faces(detector, pixels))
+    stored = np.ascontiguousarray(np.rot90(pixels, turns))  # counterclockwise: `turns` clockwise set it upright
+    found, answered = find_faces(detector, stored)
+    assert answered == turns
+    face = one((found, answered))
+    width, height = pixels.shape[1], pixels.shape[0]
+    x, y = upright.points[0].T
+    expected = {1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}[turns]
+    np.testing.assert_allclose(face.points[0], np.stack(expected, axis=1), atol=0.5)
+    assert face.scores[0] == pytest.approx(upright.scores[0], abs=0.01)
+    assert (face.boxes[0, 2:] > face.boxes[0, :2]).all()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("angle", [-45, -30, -15, 15, 30, 45])
+def test_faces_lean(detector: Detector, faces: dict[str, Pixels], angle: int) -> None:
+    for pixels in faces.values():
+        upright = one(find_faces(detector, pixels)).points[0]
+        canvas, transform = turned(pixels, angle)
+        face = one(find_faces(detector, canvas))
+        expected = upright @ transform[:, :2].T + transform[:, 2]
+        between_eyes = np.linalg.norm(upright[1] - upright[0])
+        assert np.linalg.norm(face.points[0] - expected, axis=1).mean() < 0.25 * between_eyes
+
+
+@pytest.mark.engine
+def test_without_search_for_rotations_the_photo_is_searched_once(detector: Detector, faces: dict[str, Pixels]) -> None:
+    stored = np.ascontiguousarray(np.rot90(faces["obama.jpg"], 2))
+    assert find_faces(detector, stored, search_rotations=False)[1] == 0
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160), (4000, 3000), (1080, 1920)])
+def test_the_smallest_face_promised_is_found(
+    detector: Detector, faces: dict[str, Pixels], size: tuple[int, int]
+) -> None:
+    """40 px in 1920x1080, proportionally more in larger photos, among plain surroundings and wherever it stands."""
+    width, height = size
+    side = 40 * max(size) / 1920
+    generator = np.random.default_rng(3)
+    canvas = cv2.resize(generator.integers(60, 190, (9, 16, 3), dtype=np.uint8), size, interpolation=cv2.INTER_CUBIC)
+    places = []
+    for pixels, (across, down) in zip(faces.values(), ((0.1, 0.15), (0.85, 0.1), (0.5, 0.45), (0.2, 0.8)), strict=True):
+        face = one(find_faces(detector, pixels)).boxes[0]
+        scale = side / float(face[3] - face[1])
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        left, top = int(across * width), int(down * height)
+        small = small[: height - top, : width - left]
+        canvas[top : top + len(small), left : left + small.shape[1]] = small
+        places.append(face * scale + [left, top, left, top])
+    found, _ = find_faces(detector, canvas)
+    shared = overlaps(np.array(places, np.float32), found.boxes)
+    assert (shared.max(axis=1) > 0.4).all(), (shared.max(axis=1), found.scores)
+    assert len(found) == len(places)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("share", [0.7, 1.0, 1.3])
+@pytest.mark.parametrize("side", [120, 600, 1600])
+def test_faces_that_fill_or_leave_the_frame(
+    detector: Detector, faces: dict[str, Pixels], share: float, side: int
+) -> None:
+    """`share` of the face's height is the photo's side."""
+    for pixels in faces.values():
+        x1, y1, x2, y2 = one(find_faces(detector, pixels)).boxes[0]
+        reach = share * (y2 - y1) / 2
+        left, top = max(0, int((x1 + x2) / 2 - reach)), max(0, int((y1 + y2) / 2 - reach))
+        part = pixels[top : int((y1 + y2) / 2 + reach), left : int((x1 + x2) / 2 + reach)]
+        crop = cv2.resize(part, (side, side * part.shape[0] // part.shape[1]), interpolation=cv2.INTER_CUBIC)
+        found, _ = find_faces(detector, crop)
+        assert len(found) >= 1
+        assert areas_of(found)[0] > 0.3 * crop.shape[0] * crop.shape[1]
+
+
+def areas_of(found: Detections) -> NDArray[np.float32]:
+    boxes = largest(found, 1).boxes
+    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+
+
+def faceless() -> Iterator[tuple[str, Pixels]]:
+    generator = np.random.default_rng(5)
+    yield "noise", generator.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    yield "black", np.zeros((300, 400, 3), np.uint8)
+    yield "white", np.full((300, 400, 3), 255, np.uint8)
+    for cell in (2, 8, 32):
+        coarse = generator.integers(0, 256, (480 // cell, 640 // cell, 3), dtype=np.uint8)
+        yield f"clouds of {cell} px", cv2.resize(coarse, (640, 480), interpolation=cv2.INTER_CUBIC)
+    for name in ("brick", "grass", "gravel", "coins", "page", "text"):
+        picture = getattr(data, name)()
+        yield name, cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
+    for name in ("coffee", "chelsea", "rocket"):
+        yield name, np.ascontiguousarray(getattr(data, name)())
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("name", "pixels"), [pytest.param(*each, id=each[0]) for each in faceless()])
+def test_no_face_in_what_has_none(detector: Detector, name: str, pixels: Pixels) -> None:
+    found, turns = find_faces(detector, pixels)
+    assert len(found) == 0
+    assert turns == 0
+
+
+@pytest.mark.engine
+def test_a_squeezed_group_is_found_as_well_as_the_group(detector: Detector, faces: dict[str, Pixels]) -> None:
+    tiles = [
+        cv2.resize(pixels[: pixels.shape[1]], (200, 200), interpolation=cv2.INTER_AREA) for pixels in faces.values()
+    ]
+    group = np.hstack([*tiles, *tiles])
+    natural, _ = find_faces(detector, group)
+    squeezed = cv2.resize(group, (group.shape[1] * 55 // 100, group.shape[0]), interpolation=cv2.INTER_AREA)
+    found, _ = find_faces(detector, squeezed)
+    assert len(found) == len(natural) == 8
+    shared = overlaps(natural.boxes, found.scaled(group.shape[1] / squeezed.shape[1], 1).boxes)
+    assert (shared.max(axis=1) > 0.7).all()
+
+
+@pytest.mark.engine
+def test_the_same_photo_gives_the_same_faces(detector: Detector, faces: dict[str, Pixels]) -> None:
+    first, second = (find_faces(detector, faces["astronaut"])[0] for _ in range(2))
+    np.testing.assert_array_equal(first.boxes, second.boxes)
+    np.testing.assert_array_equal(first.points, second.points)
+
+
+class Scripted:
+    """A detector that gives the same faces for every photo and remembers what it was shown."""
+
+    def __init__(self, *faces: tuple[float, float, float, float, float]) -> None:
+        self.faces = np.array(faces, np.float32).reshape(-1, 5)
+        self.shapes: list[tuple[int, ...]] = []
+
+    def detect(self, pixels: Pixels) -> Detections:
+        self.shapes.append(pixels.shape)
+        boxes = self.faces[:, :4]
+        x1, y1, x2, y2 = boxes.T
+        across, down = (x2 - x1)[:, None], (y2 - y1)[:, None]
+        points = np.stack(
+            [
+                x1[:, None] + across * np.array([0.3, 0.7, 0.5, 0.33, 0.67], np.float32),
+                y1[:, None] + down * np.array([0.4, 0.4, 0.57, 0.75, 0.75], np.float32),
+            ],
+            axis=2,
+        )
+        return Detections(boxes, self.faces[:, 4], points)
+
+
+def test_an_ordinary_photo_is_searched_once() -> None:
+    scripted = Scripted((300, 200, 380, 304, 0.9), (500, 200, 580, 304, 0.8), (100, 100, 180, 204, 0.7))
+    found, turns = find_faces(scripted, np.zeros((1080, 1920, 3), np.uint8))
+    assert scripted.shapes == [(544, 960, 3)]
+    assert turns == 0
+    np.testing.assert_allclose(found.boxes[0], [600, 200 * 1080 / 544, 760, 304 * 1080 / 544])
+
+
+def test_a_doubtful_face_never_outgrows_the_certain_ones() -> None:
+    scripted = Scripted((400, 100, 440, 152, 0.9), (100, 100, 300, 360, 0.3), (500, 100, 520, 126, 0.3))
+    found, _ = find_faces(scripted, np.zeros((544, 960, 3), np.uint8))
+    assert found.scores.tolist() == pytest.approx([0.9, 0.3])
+    assert largest(found, 1).scores[0] == pytest.approx(0.9)
+
+
+def test_a_lone_doubtful_finding_is_no_face() -> None:
+    found, turns = find_faces(Scripted((100, 100, 140, 152, 0.35)), np.zeros((544, 960, 3), np.uint8))
+    assert (len(found), turns) == (0, 0)
+
+
+def test_the_largest_come_first_and_no_more_than_asked() -> None:
+    faces = [(10 * i, 0, 10 * i + side, side * 1.3, 0.9) for i, side in enumerate([5, 9, 7, 9, 3])]
+    found = Scripted(*faces).detect(np.zeros((1, 1, 3), np.uint8))
+    chosen = largest(found, 3)
+    assert chosen.boxes[:, 0].tolist() == [10, 30, 20]
+    assert len(largest(found, 100)) == 5
+
+
+@pytest.mark.parametrize(
+    ("photo", "expected"),
+    [((1920, 1080), (960, 544)), ((640, 480), (640, 480)), ((250, 250), (512, 512)), ((80, 80), (160, 160))],
+)
+def test_working_sizes(photo: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert working_size(*photo) == expected
+
+
+@pytest.mark.parametrize("photo", [(12000, 8000), (4000, 3000), (30000, 100), (100, 30000), (800, 600), (80, 2000)])
+def test_the_work_is_bounded_for_every_shape(photo: tuple[int, int]) -> None:
+    width, height = working_size(*photo)
+    assert width % 32 == height % 32 == 0
+    assert width * height <= 960 * 544 * 1.1
+
+
+def test_confidence_rises_with_the_score() -> None:
+    given = confidences(np.linspace(0, 1, 101, dtype=np.float32))
+    assert (np.diff(given) > 0).all()
+    assert 0 < given[0] < given[-1] < 100
+    assert given[80] > 99.9
