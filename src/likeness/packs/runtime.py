@@ -151,6 +151,8 @@ class Runtime:
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if _bytes_overflow():
+            options.add_session_config_entry("session.x64quantprecision", "1")
         return options
 
 
@@ -162,14 +164,27 @@ def _checksum(file: Path) -> str:
     return f"{zlib.crc32(file.read_bytes()):08x}"
 
 
+def _bytes_overflow() -> bool:
+    """Whether products of bytes may be added up in 16 bits, which overflow: on x86 without the VNNI instructions.
+
+    ONNX Runtime then gives weights another form, which is as slow as single precision, and right (its documentation,
+    "Quantize ONNX models", section "When and why do I need to try U8U8").
+    """
+    return platform.machine().lower() in ("x86_64", "amd64") and "vnni" not in _processor_features()
+
+
 @cache
 def _processor_key() -> str:
     """Short digest of what a saved network depends on: ONNX Runtime's version and the processor's abilities."""
+    return hashlib.sha256(f"{onnxruntime.__version__} {_processor_features()}".encode()).hexdigest()[:16]
+
+
+@cache
+def _processor_features() -> str:
     features = platform.machine()
     try:
         # The first processor stands for all; the whole file takes long on large machines.
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            features += file.read(8192).partition("flags")[2].partition("\n")[0]
+            return features + file.read(8192).partition("flags")[2].partition("\n")[0]
     except OSError:
-        features += platform.processor()
-    return hashlib.sha256(f"{onnxruntime.__version__} {features}".encode()).hexdigest()[:16]
+        return features + platform.processor()

@@ -1,0 +1,130 @@
+"""A network's convolutions in eight bits, where its values are known to lie within measured ranges.
+
+Written as ONNX's own pattern (QuantizeLinear, DequantizeLinear around the float operator; ONNX specification, operator
+set 13), which ONNX Runtime runs in integers: values as unsigned bytes with a zero point, weights as signed bytes with
+one scale a filter (Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018, sections
+2.1 and 3.1).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from likeness.errors import PackDamaged
+
+_QUANTISED = ("Conv", "Add")
+#: ONNX wants a scale that is a normal number; a filter of nothing but zeros keeps this one.
+_LEAST_SCALE = 1e-12
+
+
+def in_eight_bits(network: bytes, ranges: Mapping[str, tuple[float, float]], file: str) -> bytes:
+    """`network` (ONNX) with every convolution and addition done in eight bits whose inputs and output have a range, its
+    output after the ReLU where one follows; `file` names it in errors.
+
+    `ranges` gives the least and the greatest of a value, by its name; what lies outside is cut off. Inputs and outputs
+    of the network stay float32. The same bytes give the same bytes everywhere. Raises PackDamaged when a range is for
+    no value of the network, or the result does not pass ONNX's checker.
+    """
+    model = onnx.load_model_from_string(network)
+    unknown = ranges.keys() - {name for node in model.graph.node for name in (*node.input, *node.output)}
+    if unknown:
+        raise PackDamaged(f"{file}: expected the values {', '.join(sorted(unknown))}; fetch the file again")
+    _Rewriter(model, ranges).rewrite()
+    written = bytes(model.SerializeToString(deterministic=True))
+    try:
+        onnx.checker.check_model(written, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise PackDamaged(f"{file}: cannot be written in eight bits ({str(error).splitlines()[0]})") from error
+    return written
+
+
+class _Rewriter:
+    def __init__(self, model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]]) -> None:
+        self._graph = model.graph
+        self._ranges = ranges
+        self._weights = {tensor.name: tensor for tensor in self._graph.initializer}
+        # What stands before a ReLU is rounded by the range of what comes after it.
+        self._before_relu = {
+            node.input[0] for node in self._graph.node if node.op_type == "Relu" and node.output[0] in ranges
+        }
+        self._nodes: list[onnx.NodeProto] = []
+        self._rounded: dict[str, str] = {}  # a value → the same value after eight bits
+
+    def rewrite(self) -> None:
+        """Replaces the graph's nodes and weights."""
+        for value in self._graph.input:
+            if value.name in self._ranges:
+                self._round(value.name)
+        for node in self._graph.node:
+            self._nodes.append(self._in_eight_bits(node) if self._fits(node) else node)
+            if node.output[0] in self._ranges:
+                self._round(node.output[0])
+        del self._graph.node[:]
+        self._graph.node.extend(self._nodes)
+        used = {name for node in self._nodes for name in node.input}
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(self._weights[name] for name in sorted(used & self._weights.keys()))
+
+    def _fits(self, node: onnx.NodeProto) -> bool:
+        """Whether a node works on rounded values and its result is rounded: by itself, or by the ReLU behind it."""
+        rounded = all(name in self._rounded for name in node.input if name not in self._weights)
+        ends = node.output[0] in self._ranges or node.output[0] in self._before_relu
+        return node.op_type in _QUANTISED and rounded and ends
+
+    def _in_eight_bits(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        """`node` on rounded values and weights."""
+        inputs = [self._rounded.get(name, name) for name in node.input]
+        if node.op_type == "Conv":
+            inputs[1], scales = self._filters(node.input[1])
+            if len(inputs) > 2:
+                inputs[2] = self._biases(node.input[2], scales * self._scale(node.input[0])[0])
+        rewritten = onnx.NodeProto()
+        rewritten.CopyFrom(node)
+        rewritten.input[:] = inputs
+        return rewritten
+
+    def _round(self, name: str) -> None:
+        """Rounds the value `name` to eight bits and makes it a float again."""
+        scale, zero = self._scale(name)
+        pair = [self._constant(f"{name}_scale", scale), self._constant(f"{name}_zero", zero)]
+        self._nodes.append(helper.make_node("QuantizeLinear", [name, *pair], [f"{name}_8"], name=f"{name}_8"))
+        rounded = f"{name}_rounded"
+        self._nodes.append(helper.make_node("DequantizeLinear", [f"{name}_8", *pair], [rounded], name=rounded))
+        self._rounded[name] = rounded
+
+    def _scale(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """What one step of an unsigned byte is worth, and the byte that stands for zero."""
+        low, high = self._ranges[name]
+        scale = np.float32((max(high, 0.0) - min(low, 0.0)) / 255)
+        return np.asarray(scale), np.asarray(np.uint8(np.rint(-min(low, 0.0) / scale)))
+
+    def _filters(self, name: str) -> tuple[str, NDArray[np.float32]]:
+        """The filters `name` as signed bytes, and what one step of each is worth."""
+        filters = numpy_helper.to_array(self._weights[name])
+        scales = np.abs(filters).max(axis=tuple(range(1, filters.ndim))) / np.float32(127)
+        scales = np.maximum(scales, np.float32(_LEAST_SCALE)).astype(np.float32)
+        steps = np.rint(filters / scales.reshape(-1, *[1] * (filters.ndim - 1)))
+        return self._float_again(name, steps.astype(np.int8), scales), scales
+
+    def _biases(self, name: str, scales: NDArray[np.float32]) -> str:
+        """The biases `name` as 32-bit steps of the products that they are added to."""
+        scales = np.maximum(scales, np.float32(_LEAST_SCALE)).astype(np.float32)
+        steps = np.clip(
+            np.rint(numpy_helper.to_array(self._weights[name]).astype(np.float64) / scales), -(2**31), 2**31 - 1
+        )
+        return self._float_again(name, steps.astype(np.int32), scales)
+
+    def _float_again(self, name: str, steps: NDArray[np.int8] | NDArray[np.int32], scales: NDArray[np.float32]) -> str:
+        zeros = np.zeros(len(scales), steps.dtype)
+        parts = {"8": steps, "scale": scales, "zero": zeros}
+        inputs = [self._constant(f"{name}_{part}", values) for part, values in parts.items()]
+        output = f"{name}_float"
+        self._nodes.append(helper.make_node("DequantizeLinear", inputs, [output], name=output, axis=0))
+        return output
+
+    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
+        self._weights[name] = numpy_helper.from_array(values, name)
+        return name

@@ -1,0 +1,96 @@
+"""Networks in eight bits: what rounding may change and what it may not."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from likeness.errors import PackDamaged
+from likeness.packs.convert.centerface import convert_centerface
+from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
+from likeness.packs.convert.centerface_ranges import RANGES
+from likeness.packs.convert.eight_bits import in_eight_bits
+from likeness.packs.convert.graph import GraphWriter
+
+Run = Callable[..., list[NDArray[np.float32]]]
+SHA256 = "d33886d3ce3a92eecb44505789da665c34350c980962ee7884c263888b352c53"
+LIMITS = {"image": (0.0, 255.0), "bent": (0.0, 700.0), "sum": (-700.0, 1400.0)}
+
+
+def small_network(seed: int = 0) -> bytes:
+    """A convolution with a ReLU behind it, added to a second convolution, and a third that has no range."""
+    chance = np.random.default_rng(seed)
+    graph = GraphWriter("small", "small network")
+    weights = [graph.constant(f"w{n}", chance.normal(0, 0.3, (4, 3 if n < 2 else 4, 3, 3))) for n in range(3)]
+    biases = [graph.constant(f"b{n}", chance.normal(0, 20.0, 4)) for n in range(3)]
+    graph.node("Conv", ["image", weights[0], biases[0]], "plain", pads=[1, 1, 1, 1])
+    graph.node("Relu", ["plain"], "bent")
+    graph.node("Conv", ["image", weights[1], biases[1]], "other", pads=[1, 1, 1, 1])
+    graph.node("Add", ["bent", "other"], "sum")
+    graph.node("Conv", ["sum", weights[2], biases[2]], "last", pads=[1, 1, 1, 1])
+    return graph.serialise({"image": [1, 3, 16, 16]}, {"last": [1, 4, 16, 16]})
+
+
+def test_values_within_the_ranges_move_by_a_few_steps(session: Callable[[bytes], Run]) -> None:
+    network = small_network()
+    picture = np.random.default_rng(1).integers(0, 256, (1, 3, 16, 16)).astype(np.float32)
+    limits = LIMITS | {"other": (-700.0, 700.0)}
+    exact = session(network)(image=picture)[0]
+    rounded = session(in_eight_bits(network, limits, "small network"))(image=picture)[0]
+    step = 1400 / 255  # of "sum", which the last convolution adds up 36 times with weights of 0.3
+    assert 0 < np.abs(rounded - exact).max() < 36 * 0.3 * step
+
+
+def test_what_has_a_range_is_done_in_integers_and_the_rest_is_not() -> None:
+    graph = onnx.load_model_from_string(in_eight_bits(small_network(), LIMITS, "small network")).graph
+    inputs = {node.output[0]: list(node.input) for node in graph.node}
+    rounded = [name for name in ("plain", "other", "sum", "last") if inputs[name][0].endswith("_rounded")]
+    weights = [name for name in ("plain", "other", "last") if inputs[name][1].endswith("_float")]
+    # "other" has no range, so neither it nor the sum that it goes into is rounded work; "sum" is rounded for "last",
+    # whose own result has no range.
+    assert (rounded, weights) == (["plain"], ["plain"])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_filters_of_any_weights_come_within_half_a_step(seed: int) -> None:
+    network = small_network(seed)
+    written = {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(in_eight_bits(network, LIMITS, "small network")).graph.initializer
+    }
+    exact = next(t for t in onnx.load_model_from_string(network).graph.initializer if t.name == "w0")
+    again = written["w0_8"] * written["w0_scale"].reshape(-1, 1, 1, 1)
+    assert (np.abs(again - onnx.numpy_helper.to_array(exact)) <= written["w0_scale"].max() * 0.5001).all()
+
+
+def test_a_range_for_a_value_that_is_not_there_is_refused() -> None:
+    with pytest.raises(PackDamaged, match=r"small network: expected the values nowhere"):
+        in_eight_bits(small_network(), LIMITS | {"nowhere": (0.0, 1.0)}, "small network")
+
+
+def test_centerface_finds_the_same_face(original: Callable[[str], Path], session: Callable[[bytes], Run]) -> None:
+    data = original("centerface.onnx").read_bytes()
+    photo = skimage.data.astronaut().transpose(2, 0, 1)[np.newaxis].astype(np.float32)
+    exact, rounded = (session(convert(data))(image=photo) for convert in (convert_centerface, convert_centerface_8bit))
+    place = np.unravel_index(int(exact[0][0, 0].argmax()), exact[0].shape[2:])
+    assert rounded[0][0, 0][place] == pytest.approx(exact[0][0, 0][place], abs=0.03)
+    fives = [answer[3][0, :, place[0], place[1]].reshape(5, 2) for answer in (exact, rounded)]
+    eyes = np.linalg.norm(fives[0][0] - fives[0][1])
+    assert np.linalg.norm(fives[0] - fives[1], axis=1).mean() < 0.05 * eyes
+
+
+def test_centerface_comes_out_the_same_everywhere(original: Callable[[str], Path]) -> None:
+    converted = convert_centerface_8bit(original("centerface.onnx").read_bytes())
+    assert hashlib.sha256(converted).hexdigest() == SHA256
+    integers = [
+        t for t in onnx.load_model_from_string(converted).graph.initializer if t.data_type == onnx.TensorProto.INT8
+    ]
+    assert sum(tensor.name.endswith("_w_8") for tensor in integers) == 51
+    assert len(RANGES) == 62
