@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ from likeness.vision.suppression import areas
 _DETAILED_BOX_PX = 140.0
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
+
+
+#: Which of several faces a photo is about: the largest, as the operation has it, or, as in sets of photos that were cut
+#: out around the person they are labelled with, the one nearest to the middle that is not much smaller.
+Preference = Literal["largest", "central"]
+#: How much smaller the central face may be than the largest, in area.
+_CENTRAL_AREA = 0.25
 
 
 class Stopwatch:
@@ -102,18 +110,19 @@ def analyse(
     search_rotations: bool,
     quality_filter: QualityFilter,
     watch: Stopwatch,
+    prefer: Preference = "largest",
 ) -> PhotoAnalysis:
     """Finds and measures faces of a photo: the `most` largest of those that pass the quality filter.
 
     With `most` = 1, as for a source photo, only the largest face is asked: another must never stand in for the one that
-    was meant.
+    was meant. `prefer` "central" asks the face in the middle first, see Preference.
     """
     with watch.stage("decode"):
         reduction = image.reduction_for(max(working_size(image.width, image.height)))
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
         detections, quarter_turns = find_faces(engine.detector, pixels, search_rotations=search_rotations)
-        order = np.argsort(-areas(detections.boxes), kind="stable")
+        order = _order(detections, prefer, pixels.shape[1], pixels.shape[0])
     bar = engine.quality_bar(quality_filter)
     faces: list[MeasuredFace] = []
     for start in range(0, len(order), most):
@@ -123,6 +132,18 @@ def analyse(
         if len(faces) >= most or most == 1:
             break
     return PhotoAnalysis(image, tuple(faces[:most]), len(order), quarter_turns)
+
+
+def _order(detections: Detections, prefer: Preference, width_px: int, height_px: int) -> NDArray[np.intp]:
+    """The faces in the order in which they are asked: largest first, or the central one and then the largest."""
+    sizes = areas(detections.boxes)
+    order = np.argsort(-sizes, kind="stable")
+    if prefer == "central" and len(order) > 1:
+        centres = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
+        distances = np.linalg.norm(centres - (width_px / 2, height_px / 2), axis=1)
+        central = np.argmin(np.where(sizes >= _CENTRAL_AREA * sizes.max(), distances, np.inf))
+        order = np.concatenate([[central], order[order != central]])
+    return order
 
 
 def embed(engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch) -> NDArray[np.float32]:

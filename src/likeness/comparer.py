@@ -3,6 +3,8 @@
 bytes → upright pixels → faces → landmarks, pose, quality → quality filter → chips → vectors → scores → Similarity
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,13 +17,14 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.analysis import PhotoAnalysis, Stopwatch, analyse, as_face, embed, faces_with_attributes
+from likeness.analysis import PhotoAnalysis, Preference, Stopwatch, analyse, as_face, embed, faces_with_attributes
 from likeness.engine import Engine
 from likeness.errors import InvalidParameter, NoFaceFound
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import ImageLimits, open_image
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
+from likeness.vision.scoring import Scorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -99,10 +102,23 @@ class Comparer:
         return self._engine.calibration
 
     @property
+    def scorer(self) -> Scorer:
+        """What turns two vectors into the score that the calibration reads."""
+        return self._engine.scorer
+
+    @property
     def pack_identity(self) -> str:
         """Name, version and the beginning of the manifest's hash of the pack: what an embedding belongs to."""
         manifest = self._engine.manifest
         return f"{manifest.name} {manifest.version} {manifest.sha256[:12]}"
+
+    @property
+    def vector_identity(self) -> str:
+        """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
+        manifest = self._engine.manifest
+        makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
+        described = [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
     def similarities(
         self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
@@ -145,10 +161,15 @@ class Comparer:
                 seen = self._target(target, quality_filter)
         return self._judge(prepared, seen, similarity_threshold)
 
-    def prepare(self, source: Photo, *, quality_filter: QualityFilter = "NONE") -> SourceFace:
-        """The largest face of `source`, to be compared with many target photos; raises what `compare` raises."""
+    def prepare(
+        self, source: Photo, *, quality_filter: QualityFilter = "NONE", prefer: Preference = "largest"
+    ) -> SourceFace:
+        """The largest face of `source`, to be compared with many target photos; raises what `compare` raises.
+
+        With `prefer` "central" it is the face nearest to the middle, of those at least a quarter as large.
+        """
         _check(80.0, quality_filter)
-        return self._source(source, quality_filter)
+        return self._source(source, quality_filter, prefer)
 
     def close(self) -> None:
         """Waits for running work and ends the engine's thread; the comparer cannot be used afterwards."""
@@ -173,7 +194,13 @@ class Comparer:
                 self._running -= 1
 
     def _analyse(
-        self, photo: Photo, name: str, most: int, quality_filter: QualityFilter, watch: Stopwatch
+        self,
+        photo: Photo,
+        name: str,
+        most: int,
+        quality_filter: QualityFilter,
+        watch: Stopwatch,
+        prefer: Preference = "largest",
     ) -> PhotoAnalysis:
         image = open_image(photo, name=name, limits=self.settings.limits)
         return analyse(
@@ -183,16 +210,17 @@ class Comparer:
             search_rotations=self.settings.search_rotations,
             quality_filter=quality_filter,
             watch=watch,
+            prefer=prefer,
         )
 
-    def _source(self, photo: Photo, quality_filter: QualityFilter) -> SourceFace:
+    def _source(self, photo: Photo, quality_filter: QualityFilter, prefer: Preference = "largest") -> SourceFace:
         watch = Stopwatch()
-        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch)
+        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch, prefer)
         if not analysis.faces:
             raise _no_face(analysis, quality_filter)
         notes = analysis.image.notes
         if analysis.found > 1:
-            notes += (f"{analysis.image.name}: {analysis.found} faces; the largest is compared.",)
+            notes += (f"{analysis.image.name}: {analysis.found} faces; the {prefer} is compared.",)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
             vector=embed(self._engine, analysis.image, analysis.faces, watch)[0],

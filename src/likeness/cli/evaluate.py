@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             comparer,
             [images / name for name in pairs.photos],
             quality_filter=options.quality_filter,
+            prefer=options.face,
             keep=options.embeddings,
             advance=advance,
         )
@@ -43,7 +44,14 @@ def main(arguments: Sequence[str]) -> int:
         except ValueError as error:
             print(f"likeness: {options.pairs}: {error}", file=sys.stderr)
             return OTHER_ERROR
-        described = f"{comparer.pack_identity}; {options.pairs.name}; quality filter {options.quality_filter}"
+        described = "; ".join(
+            (
+                comparer.pack_identity,
+                options.pairs.name,
+                f"quality filter {options.quality_filter}",
+                f"{options.face} face",
+            )
+        )
     _print(result, described)
     if options.json:
         options.json.write_text(json.dumps(as_json(result, described), indent=2) + "\n", "utf-8")
@@ -70,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
     parser.add_argument("--all-pairs", action="store_true", help="compare every photo with every other")
     parser.add_argument("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out what fails it")
+    parser.add_argument(
+        "--face",
+        choices=("central", "largest"),
+        default="central",
+        help="of several faces, the one in the middle (default), whom a set of photos is labelled after, or the "
+        "largest, which the operation compares",
+    )
     parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep vectors here and resume from it")
     parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="write a page with charts and the worst errors"

@@ -17,6 +17,8 @@ from likeness.vision.calibration import Calibration
 _LEAST_BEYOND = 100
 #: The tail is fitted to the scores that this share of impostor pairs reaches.
 _TAIL_SHARE = 1e-3
+#: Similarity 50 stands at the equal error point, and must lie below 80, which stands for a rate of 0.001.
+_LEAST_EQUAL_ERROR_RATE = 0.002
 #: Where the curve has its knots: log10 of false match rates.
 _KNOTS = tuple(np.round(np.concatenate([[-0.05, -0.15, -0.3, -0.5, -0.75], np.arange(-1.0, -8.01, -0.25)]), 2))
 
@@ -93,4 +95,4 @@ def _equal_error_rate(genuine: NDArray[np.float64], impostor: NDArray[np.float64
     missed = np.arange(len(genuine)) / len(genuine)
     taken = 1.0 - np.searchsorted(impostor, genuine, side="left") / len(impostor)
     place = int(np.argmin(np.abs(missed - taken)))
-    return float((missed[place] + taken[place]) / 2)
+    return max(float((missed[place] + taken[place]) / 2), _LEAST_EQUAL_ERROR_RATE)

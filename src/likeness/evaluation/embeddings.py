@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.analysis import Preference
 from likeness.comparer import Comparer
 from likeness.errors import LikenessError, RequestError
 from likeness.faces import QualityFilter
@@ -44,10 +45,11 @@ def embed_photos(
     photos: Sequence[Path],
     *,
     quality_filter: QualityFilter = "NONE",
+    prefer: Preference = "central",
     keep: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Embeddings:
-    """The largest face of every photo as a vector.
+    """The face that every photo is about as a vector: the central one, or the largest.
 
     `keep` names a file that remembers vectors between runs, by the content of the photo and the pack; without it
     nothing is written. `advance` is called after each photo. A photo without a usable face is a failure of that photo,
@@ -58,11 +60,11 @@ def embed_photos(
 
     def work(path: Path) -> NDArray[np.float32] | str:
         try:
-            return comparer.prepare(path, quality_filter=quality_filter).vector
+            return comparer.prepare(path, quality_filter=quality_filter, prefer=prefer).vector
         except RequestError as error:
             return str(error)
 
-    with _Kept.open(keep, f"{comparer.pack_identity} {quality_filter}") as kept:
+    with _Kept.open(keep, f"{comparer.vector_identity} {quality_filter} {prefer}") as kept:
         for place, outcome in _in_order(lambda path: _first(kept.recall(path), path, work), photos, comparer.threads):
             kept.remember(photos[place], outcome)
             if isinstance(outcome, str):

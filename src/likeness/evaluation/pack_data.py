@@ -1,0 +1,117 @@
+"""What calibration learned → the files of a pack: its strangers, and the tables of its manifest that are measured."""
+
+import hashlib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from likeness.evaluation.strangers import NEAREST, Strangers
+from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
+from likeness.packs.tables import to_toml
+from likeness.vision.calibration import Calibration
+
+STRANGERS_FILE = "strangers.npy"
+_TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What is to be written: `strangers` is None where the pack keeps the scoring that it has."""
+
+    calibration: Calibration
+    strangers: Strangers | None
+    accuracy: Sequence[Measurement]
+    measured_on: str
+    command: str
+
+
+def write_pack_data(target: Path, learned: Learned) -> list[Path]:
+    """Writes what was learned into a pack and returns the files written.
+
+    `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files lie in the folder NAME
+    beside it. What else stands there stays as it is, comments in a description included. Raises PackInvalid where the
+    description cannot be read, OSError where it cannot be written.
+    """
+    in_catalogue = target.suffix == ".toml"
+    description = target if in_catalogue else target / MANIFEST_NAME
+    folder = target.with_suffix("") if in_catalogue else target
+    written = [description]
+    tables: dict[str, Any] = {}
+    if learned.strangers is not None:
+        data = array_bytes(learned.strangers)
+        file = folder / STRANGERS_FILE
+        tables |= _scoring_tables(learned, data, bundled=f"{folder.name}/{STRANGERS_FILE}" if in_catalogue else "")
+        written.append(file)
+    tables["calibration"] = {
+        **{key: _plain(value) for key, value in asdict(learned.calibration).items()},
+        "measured_on": learned.measured_on,
+        "command": learned.command,
+    }
+    if learned.accuracy:
+        tables["accuracy"] = [
+            {key: value for key, value in asdict(row).items() if value not in (None, "")} for row in learned.accuracy
+        ]
+    text = replaced(description.read_text("utf-8"), tables)
+    parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)
+    if learned.strangers is not None:
+        folder.mkdir(exist_ok=True)
+        file.write_bytes(data)
+    description.write_text(text, "utf-8")
+    return written
+
+
+def array_bytes(strangers: Strangers) -> bytes:
+    """The strangers as a .npy file of int8."""
+    buffer = io.BytesIO()
+    np.save(buffer, strangers.vectors, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def replaced(text: str, tables: Mapping[str, Any]) -> str:
+    """The TOML `text` with these top-level tables in place of those that it has, at its end.
+
+    Of `files`, only the files named in `tables` are replaced.
+    """
+    kept: list[str] = []
+    dropping = False
+    for line in text.splitlines():
+        header = _TABLE.match(line)
+        if header:
+            dropping = _is_replaced(header["name"], tables)
+        if not dropping:
+            kept.append(line)
+    return "\n".join(kept).rstrip() + "\n\n" + to_toml(tables)
+
+
+def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
+    first = name.split(".", 1)[0].strip()
+    if first == "files":
+        # A bare [files] holds nothing of its own, and may stand only once.
+        return name == "files" or any(name.startswith(f'files."{file}"') for file in tables.get("files", {}))
+    return first in tables
+
+
+def _scoring_tables(learned: Learned, data: bytes, *, bundled: str) -> dict[str, Any]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    file: dict[str, Any] = {
+        "sha256": sha256,
+        "size": len(data),
+        "licence": "Apache-2.0",
+        "terms": "Part of Likeness: drawn from a fitted mixture; holds no person's vector.",
+        "origin": f"{learned.command}, on {learned.measured_on}",
+    }
+    if bundled:
+        file["source"] = {"bundled": bundled, "sha256": sha256}
+    return {
+        "files": {STRANGERS_FILE: file},
+        "scoring": {"method": "normalised", "nearest": NEAREST, "files": {"strangers": STRANGERS_FILE}},
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
