@@ -27,6 +27,8 @@ __all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
 Reduction = Literal[1, 2, 4, 8]
 REDUCTIONS: tuple[Reduction, ...] = (8, 4, 2, 1)
 
+_STRIP_ROWS = 64
+
 #: EXIF orientations that exchange width and height, and how each orientation is undone (EXIF 2.3, tag 274).
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS: dict[int, Callable[[MatLike], MatLike]] = {
@@ -223,9 +225,21 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def _shrink(pixels: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
-    """The mean of each `reduction` x `reduction` pixels; itself for 1."""
+    """The mean of each `reduction` x `reduction` pixels, the last ones repeated at the edges; itself for 1.
+
+    Strip by strip, so that a large photo is never held twice.
+    """
     if reduction == 1:
         return pixels
     height, width = pixels.shape[:2]
-    size = (-(-width // reduction), -(-height // reduction))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    shrunk = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
+    rows = _STRIP_ROWS * reduction
+    for number, top in enumerate(range(0, height, rows)):
+        strip = pixels[top : top + rows]
+        below, right = -len(strip) % reduction, -width % reduction
+        if below or right:
+            strip = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
+        size = (shrunk.shape[1], len(strip) // reduction)
+        start = number * _STRIP_ROWS
+        shrunk[start : start + size[1]] = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
+    return shrunk

@@ -20,7 +20,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD9)}
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _ARITHMETIC = range(0xC9, 0xD0)
-_END, _SCAN, _APP1, _APP14 = 0xD9, 0xDA, 0xE1, 0xEE
+_END, _SCAN, _APP1 = 0xD9, 0xDA, 0xE1
 
 #: Real files have a few dozen segments; the rest is an attempt to keep the reader busy.
 _MAX_SEGMENTS = 4096
@@ -49,8 +49,6 @@ class JpegHeader:
 
     width: int
     height: int
-    components: int
-    adobe: bool
     orientation: int
     several_scans: bool
     blocks: int
@@ -64,7 +62,6 @@ class _Segments:
 
     frame: tuple[int, bytes] | None = None
     orientation: int | None = None
-    adobe: bool = False
 
 
 def read_header(data: bytes) -> JpegHeader:
@@ -83,8 +80,6 @@ def read_header(data: bytes) -> JpegHeader:
     return JpegHeader(
         width=width,
         height=height,
-        components=components,
-        adobe=seen.adobe,
         orientation=seen.orientation or 1,
         several_scans=code in _PROGRESSIVE or scan[0] < components,
         blocks=_count_blocks(frame, width, height, components),
@@ -122,8 +117,6 @@ def _read_segments(data: bytes) -> tuple[_Segments, bytes, int]:
             seen.frame = (code, body)
         elif code == _APP1 and seen.orientation is None and body.startswith(_EXIF):
             seen.orientation = exif_orientation(body[len(_EXIF) :])
-        elif code == _APP14 and body.startswith(b"Adobe"):
-            seen.adobe = True
     raise UnreasonableJpeg(f"its header has more than {_MAX_SEGMENTS} segments. Save it again with any photo program")
 
 
@@ -187,12 +180,12 @@ def _count_scans(data: bytes, position: int) -> int:
 def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.uint8], str | None]:
     """The picture as stored, RGB (height, width, 3), its sides divided by `reduction` (1, 2, 4 or 8) and rounded up.
 
-    Returns the pixels and, where the file is damaged or cut off and only a part could be decoded, what the decoder
-    says of it. Raises BrokenJpeg.
+    CMYK is read as Adobe writes it, inks inverted, as browsers do. Returns the pixels and, where the file is damaged
+    or cut off and only a part could be decoded, what the decoder says of it. Raises BrokenJpeg.
     """
     size = (-(-header.height // reduction), -(-header.width // reduction))
     try:
-        pixels, damage = _decode_fast(data, header, reduction, size)
+        pixels, damage = _decode_fast(data, reduction, size)
     except ValueError as error:
         unusual = "subsampling" in str(error)
         pixels, damage = _decode_slowly(data, size, error), None if unusual else str(error)
@@ -201,30 +194,12 @@ def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.
     return pixels, damage
 
 
-def _decode_fast(
-    data: bytes, header: JpegHeader, reduction: int, size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], str | None]:
-    options = {
-        "colorspace": "CMYK" if header.components == 4 else "RGB",
-        "min_height": size[0],
-        "min_width": size[1],
-        "min_factor": reduction,
-    }
-    damage = None
+def _decode_fast(data: bytes, reduction: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str | None]:
+    options = {"colorspace": "RGB", "min_height": size[0], "min_width": size[1], "min_factor": reduction}
     try:
-        pixels = simplejpeg.decode_jpeg(data, **options, strict=True)
+        return simplejpeg.decode_jpeg(data, **options, strict=True), None
     except ValueError as error:
-        damage = str(error)
-        pixels = simplejpeg.decode_jpeg(data, **options, strict=False)
-    return (_from_cmyk(pixels, inverted=header.adobe) if header.components == 4 else pixels), damage
-
-
-def _from_cmyk(inks: NDArray[np.uint8], *, inverted: bool) -> NDArray[np.uint8]:
-    """CMYK (height, width, 4) to RGB without a profile; files with Adobe's marker hold the inks inverted."""
-    light = inks if inverted else cv2.bitwise_not(inks)
-    black = light[:, :, 3]
-    colours = [cv2.multiply(light[:, :, channel], black, scale=1 / 255) for channel in range(3)]
-    return np.asarray(cv2.merge(colours), np.uint8)
+        return simplejpeg.decode_jpeg(data, **options, strict=False), str(error)
 
 
 def _decode_slowly(data: bytes, size: tuple[int, int], reason: ValueError) -> NDArray[np.uint8]:
