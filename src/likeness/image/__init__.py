@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter
 from likeness.image import foreign, jpeg, png
+from likeness.image.scaling import shrink
 
 __all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
 
@@ -27,7 +28,8 @@ __all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
 Reduction = Literal[1, 2, 4, 8]
 REDUCTIONS: tuple[Reduction, ...] = (8, 4, 2, 1)
 
-_STRIP_ROWS = 64
+#: PNGs up to this size are decoded once, in full, and shrunk from there; larger ones are never held in full for that.
+_ONCE_PIXELS = 16_000_000
 
 #: EXIF orientations that exchange width and height, and how each orientation is undone (EXIF 2.3, tag 274).
 _SIDEWAYS = (5, 6, 7, 8)
@@ -124,17 +126,19 @@ class Image:
 
     def _decode(self, reduction: Reduction) -> NDArray[np.uint8]:
         if not isinstance(self._source, tuple):
-            return _shrink(self._source, reduction)
+            return shrink(self._source, reduction)
         data, header = self._source
         try:
             if isinstance(header, jpeg.JpegHeader):
                 pixels, damage = jpeg.decode(data, header, reduction)
                 self._damage = self._damage or damage
                 return _upright(pixels, header.orientation)
+            if reduction == 1 or header.width * header.height > _ONCE_PIXELS:
+                return png.decode(data, header, reduction)
             if 1 not in self._decoded:
-                self._decoded[1] = png.decode(data, header)
+                self._decoded[1] = png.decode(data, header, 1)
                 self._decoded[1].setflags(write=False)
-            return _shrink(self._decoded[1], reduction)
+            return shrink(self._decoded[1], reduction)
         except (jpeg.BrokenJpeg, png.BrokenPng) as error:
             raise InvalidImageFormat(f"{self.name}: {error}.") from error
         except png.UnreasonablePng as error:
@@ -222,24 +226,3 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     if orientation not in _TURNS:
         return pixels
     return np.asarray(_TURNS[orientation](pixels), np.uint8)
-
-
-def _shrink(pixels: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
-    """The mean of each `reduction` x `reduction` pixels, the last ones repeated at the edges; itself for 1.
-
-    Strip by strip, so that a large photo is never held twice.
-    """
-    if reduction == 1:
-        return pixels
-    height, width = pixels.shape[:2]
-    shrunk = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
-    rows = _STRIP_ROWS * reduction
-    for number, top in enumerate(range(0, height, rows)):
-        strip = pixels[top : top + rows]
-        below, right = -len(strip) % reduction, -width % reduction
-        if below or right:
-            strip = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
-        size = (shrunk.shape[1], len(strip) // reduction)
-        start = number * _STRIP_ROWS
-        shrunk[start : start + size[1]] = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
-    return shrunk

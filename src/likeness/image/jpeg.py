@@ -188,7 +188,9 @@ def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.
         pixels, damage = _decode_fast(data, reduction, size)
     except ValueError as error:
         unusual = "subsampling" in str(error)
-        pixels, damage = _decode_slowly(data, size, error), None if unusual else str(error)
+        # Without its EXIF, which is read already: Pillow would look for a resolution in it, and warn of what is broken.
+        plain = data[: header.data_start].replace(_EXIF, b"------") + data[header.data_start :]
+        pixels, damage = _decode_slowly(plain, size, error), None if unusual else str(error)
     if pixels.shape != (*size, 3):
         raise BrokenJpeg("its header contradicts its picture data")
     return pixels, damage

@@ -1,13 +1,16 @@
 """PNG: its header and checksums before anything is decoded, and decoding without what does not make the picture."""
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from likeness.image.scaling import STRIP_ROWS, shrink
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -18,12 +21,9 @@ _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _MAX_CHUNKS = 100_000
 #: deflate packs at most 1032 to 1 (RFC 1951: 258 bytes in 2 bits).
 _MAX_INFLATION = 1032
-#: The largest picture with transparency that is held at once, beside its opaque copy: 50 megapixels of 8 bits.
-_MAX_RAW_BYTES = 200_000_000
 #: From this size on, what is packed more tightly than any photo can be is taken for an attempt to fill the memory.
 _LARGE_PIXELS = 25_000_000
 _MAX_PHOTO_PACKING = 100
-_STRIP_ROWS = 64
 
 
 class BrokenPng(ValueError):
@@ -31,7 +31,7 @@ class BrokenPng(ValueError):
 
 
 class UnreasonablePng(ValueError):
-    """Decoding would take more memory than allowed; the message is a clause that says why and the remedy."""
+    """Decoding would take more memory than its content is worth; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +57,21 @@ def read_header(data: bytes) -> PngHeader:
     return PngHeader(width, height, depth, _CHANNELS[colour], colour in (4, 6))
 
 
-def decode(data: bytes, header: PngHeader) -> NDArray[np.uint8]:
-    """The picture as stored (eXIf is ignored), RGB (height, width, 3), transparent parts over white.
+def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
+    """The picture as stored (eXIf is ignored), RGB (height, width, 3), its sides divided by `reduction`, rounded up.
 
-    Of an animation, the picture that programs without animation show. Raises BrokenPng where a part is missing or
-    damaged, UnreasonablePng where it needs more memory than allowed.
+    Transparent parts lie over white. Of an animation, the picture that programs without animation show. Raises
+    BrokenPng where a part is missing or damaged, UnreasonablePng where it would fill the memory with nothing.
     """
     chunks = _picture_chunks(data)
     transparent = header.alpha or any(chunk[4:8] == b"tRNS" for chunk in chunks)
-    _check_size(header, chunks, transparent)
-    kind = cv2.IMREAD_UNCHANGED if transparent else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    _check_size(header, chunks)
     try:
-        pixels = cv2.imdecode(np.frombuffer(SIGNATURE + b"".join(chunks), np.uint8), kind)
-    except cv2.error as error:
-        raise BrokenPng(f"it cannot be decoded ({error.err})") from error
-    if pixels is None or pixels.shape[:2] != (header.height, header.width):
-        raise BrokenPng("its picture data is damaged")
-    return _over_white(pixels) if transparent else _exchange_red_and_blue(np.asarray(pixels, np.uint8))
+        with PngImagePlugin.PngImageFile(io.BytesIO(SIGNATURE + b"".join(chunks))) as picture:
+            picture.load()
+            return _rgb(picture, transparent, reduction)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error) as error:
+        raise BrokenPng(f"its picture data is damaged ({error})") from error
 
 
 def _picture_chunks(data: bytes) -> list[bytes]:
@@ -100,8 +98,8 @@ def _picture_chunks(data: bytes) -> list[bytes]:
     raise UnreasonablePng(f"it has more than {_MAX_CHUNKS:,} chunks. Save it again with any photo program")
 
 
-def _check_size(header: PngHeader, chunks: list[bytes], transparent: bool) -> None:
-    """Refuses what cannot hold its picture, and what would take too much memory."""
+def _check_size(header: PngHeader, chunks: list[bytes]) -> None:
+    """Refuses what cannot hold its picture, and what would fill the memory with nothing."""
     size = f"{header.width} x {header.height} pixels"
     pixels = header.width * header.height
     raw = pixels * header.channels * header.bit_depth // 8
@@ -110,37 +108,31 @@ def _check_size(header: PngHeader, chunks: list[bytes], transparent: bool) -> No
         raise BrokenPng(f"it holds {compressed:,} bytes, far too few for {size}")
     if pixels > _LARGE_PIXELS and compressed * _MAX_PHOTO_PACKING < raw:
         raise UnreasonablePng(f"it holds {compressed:,} bytes for {size}, which no photo does. Scale it down")
-    if transparent and pixels * max(header.bit_depth // 8, 1) * 4 > _MAX_RAW_BYTES:
-        raise UnreasonablePng(
-            f"it has transparency, {header.bit_depth} bits per colour and {size}. "
-            "Save it without transparency or scale it down"
-        )
 
 
-def _exchange_red_and_blue(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """BGR to RGB in place, strip by strip: a copy of a large picture would double the memory it takes."""
-    for top in range(0, len(pixels), _STRIP_ROWS):
-        strip = pixels[top : top + _STRIP_ROWS]
-        strip[:] = cv2.cvtColor(strip, cv2.COLOR_BGR2RGB)
+def _rgb(picture: Image.Image, transparent: bool, reduction: int) -> NDArray[np.uint8]:
+    """RGB (height, width, 3), transparent parts over white, as viewers show them on a page; made strip by strip."""
+    width, height = picture.size
+    pixels = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
+    for start in range(0, len(pixels), STRIP_ROWS):
+        bottom = min((start + STRIP_ROWS) * reduction, height)
+        strip = picture.crop((0, start * reduction, width, bottom))
+        strip.info = picture.info
+        opaque = _strip_over_white(strip) if transparent else _opaque_strip(strip)
+        pixels[start : start + STRIP_ROWS] = shrink(opaque, reduction)
     return pixels
 
 
-def _over_white(pixels: MatLike) -> NDArray[np.uint8]:
-    """Grey, BGR or BGRA of 8 or 16 bits to RGB of 8, transparent parts over white, as viewers show them on a page."""
-    result = np.empty((*pixels.shape[:2], 3), np.uint8)
-    for top in range(0, len(pixels), _STRIP_ROWS):
-        strip = pixels[top : top + _STRIP_ROWS]
-        if strip.dtype == np.uint16:
-            strip = strip // 256
-        result[top : top + _STRIP_ROWS] = _strip_over_white(strip.astype(np.uint8, copy=False))
-    return result
+def _opaque_strip(strip: Image.Image) -> NDArray[np.uint8]:
+    if strip.mode.startswith("I"):  # grey of 16 bits
+        return np.repeat((np.asarray(strip) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+    return np.asarray(strip.convert("RGB"), np.uint8)
 
 
-def _strip_over_white(strip: NDArray[np.uint8]) -> MatLike:
-    if strip.ndim == 2:
-        return cv2.cvtColor(strip, cv2.COLOR_GRAY2RGB)
-    if strip.shape[2] == 3:
-        return cv2.cvtColor(strip, cv2.COLOR_BGR2RGB)
-    alpha = cv2.cvtColor(np.ascontiguousarray(strip[:, :, 3]), cv2.COLOR_GRAY2RGB)
-    colours = cv2.cvtColor(strip, cv2.COLOR_BGRA2RGB)
-    return cv2.add(cv2.multiply(colours, alpha, scale=1 / 255), cv2.bitwise_not(alpha))
+def _strip_over_white(strip: Image.Image) -> NDArray[np.uint8]:
+    if strip.mode.startswith("I"):
+        return _opaque_strip(strip)
+    inked = np.asarray(strip.convert("RGBA"), np.uint8)
+    alpha = cv2.cvtColor(np.ascontiguousarray(inked[:, :, 3]), cv2.COLOR_GRAY2RGB)
+    colours = cv2.cvtColor(inked, cv2.COLOR_RGBA2RGB)
+    return np.asarray(cv2.add(cv2.multiply(colours, alpha, scale=1 / 255), cv2.bitwise_not(alpha)), np.uint8)

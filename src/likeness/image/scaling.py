@@ -1,0 +1,28 @@
+"""Pictures at a half, a quarter, an eighth of their size."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+STRIP_ROWS = 64
+
+
+def shrink(pixels: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
+    """The mean of each `reduction` x `reduction` pixels, the last ones repeated at the edges; itself for 1.
+
+    Strip by strip, so that a large photo is never held twice.
+    """
+    if reduction == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    shrunk = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
+    rows = STRIP_ROWS * reduction
+    for number, top in enumerate(range(0, height, rows)):
+        strip = pixels[top : top + rows]
+        below, right = -len(strip) % reduction, -width % reduction
+        if below or right:
+            strip = np.pad(strip, ((0, below), (0, right), (0, 0)), mode="edge")
+        size = (shrunk.shape[1], len(strip) // reduction)
+        start = number * STRIP_ROWS
+        shrunk[start : start + size[1]] = cv2.resize(strip, size, interpolation=cv2.INTER_AREA)
+    return shrunk

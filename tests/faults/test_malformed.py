@@ -1,0 +1,81 @@
+"""Files that are broken or made to break: an answer or a clean error for each, soon, and in bounded memory."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.errors import RequestError
+from likeness.image import open_image
+
+from .mutations import photos
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def ends(photos: list[Path], portrait: Path) -> list[dict[str, Any]]:
+    """What became of each photo, in one process; fails where that process did not live to the end."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(WORKER), str(portrait)],
+        input="".join(f"{path}\n" for path in photos),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    results = [json.loads(line) for line in run.stdout.splitlines()]
+    last = photos[len(results)] if len(results) < len(photos) else "the end"
+    assert run.returncode == 0, f"stopped at {last}: {run.stderr[-2000:]}"
+    return results
+
+
+def check(results: list[dict[str, Any]]) -> None:
+    for result in results:
+        for end, role in zip(result["ends"], ("source photo", "target photo"), strict=True):
+            assert end == "answer" or end.split(":")[0].endswith("Exception"), result
+            assert end == "answer" or role in end, result
+        assert result["seconds"] < 2, result
+    assert results[-1]["peak_mb"] < 500, max(results, key=lambda each: each["peak_mb"])
+
+
+@pytest.mark.data
+@pytest.mark.engine
+@pytest.mark.parametrize("kind", ["jpeg", "png", "foreign"])
+def test_fuzzing_corpora(data_dir: Path, portraits: dict[str, Path], kind: str) -> None:
+    folders = [kind] if kind != "foreign" else ["gif", "webp", "tiff", "bmp"]
+    photos = sorted(path for folder in folders for path in (data_dir / "malformed" / folder).iterdir())
+    results = ends(photos, portraits["obama.jpg"])
+    check(results)
+    if kind == "foreign":
+        codes = {end.split(":")[0] for result in results for end in result["ends"]}
+        assert codes == {"InvalidImageFormatException"}
+
+
+@pytest.mark.engine
+def test_photos_damaged_at_random(portraits: dict[str, Path], tmp_path: Path) -> None:
+    """A short run of what `python tests/faults/fuzz.py --engine` does for as long as one likes."""
+    damaged = []
+    for name, photo in islice(photos(seed=7), 90):
+        damaged.append(tmp_path / name)
+        damaged[-1].write_bytes(photo)
+    check(ends(damaged, portraits["obama.jpg"]))
+
+
+def test_decoding_what_is_damaged_at_random() -> None:
+    endings: Counter[str] = Counter()
+    for name, photo in islice(photos(seed=11), 2000):
+        started = time.perf_counter()
+        try:
+            image = open_image(photo)
+            assert image.pixels(2).shape[2] == 3
+            endings["damaged" if image.damaged else "whole"] += 1
+        except RequestError as error:
+            endings[error.code] += 1
+        assert time.perf_counter() - started < 2, name
+    assert min(endings["damaged"], endings["whole"], endings["InvalidImageFormatException"]) > 100, endings

@@ -1,0 +1,46 @@
+"""Compares photos named on standard input with a portrait, in a process of its own: `python worker.py PORTRAIT`.
+
+For each line (a path) one line of JSON: how it ended with the photo as source and as target, how many seconds both
+took, and the most memory that the process had held by then. What is neither an answer nor a RequestError ends the
+process.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import likeness
+from likeness.errors import RequestError
+
+
+def outcome(work: Callable[[], object]) -> str:
+    """ "answer", or the error's code and reason."""
+    try:
+        work()
+    except RequestError as error:
+        return f"{error.code}: {error}"
+    return "answer"
+
+
+def main() -> None:
+    with likeness.Comparer(threads=1) as comparer:
+        portrait = comparer.prepare(Path(sys.argv[1]))
+        for line in sys.stdin:
+            photo = Path(line.rstrip("\n")).read_bytes()
+            started = time.perf_counter()
+            ends = [
+                outcome(lambda: comparer.prepare(photo)),  # noqa: B023
+                outcome(lambda: comparer.compare(portrait, photo).to_dict()),  # noqa: B023
+            ]
+            seconds = time.perf_counter() - started
+            peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            result = {"path": line.strip(), "ends": ends, "seconds": seconds, "peak_mb": peak_mb}
+            sys.stdout.write(json.dumps(result) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
