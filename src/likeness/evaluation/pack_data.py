@@ -102,6 +102,7 @@ def _scoring_tables(learned: Learned, data: bytes, *, bundled: str) -> dict[str,
         "sha256": sha256,
         "size": len(data),
         "licence": "Apache-2.0",
+        "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
         "terms": "Part of Likeness: drawn from a fitted mixture; holds no person's vector.",
         "origin": f"{learned.command}, on {learned.measured_on}",
     }

@@ -19,7 +19,7 @@ _HEIGHT_PER_WIDTH = 1.385
 #: The distance between the eyes' centres over the box's width: typical, and the range a face of unusual proportions
 #: may take.
 _EYES_PER_WIDTH = 0.447
-_LEAST_EYES_PER_WIDTH, _MOST_EYES_PER_WIDTH = 0.430, 0.463
+_LEAST_EYES_PER_WIDTH, _MOST_EYES_PER_WIDTH = 0.432, 0.463
 #: The height from eyes to mouth over the box's width: 1.065 times the above, as on the mean face.
 _MOUTH_DROP_PER_WIDTH = 0.476
 #: Where the eye line and the mouth line lie, as fractions of the height; the two are met as nearly as a face allows,
