@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from likeness.analysis import PhotoAnalysis, Preference, Stopwatch, analyse, as_face, embed, faces_with_attributes
 from likeness.engine import Engine
-from likeness.errors import InvalidParameter, NoFaceFound
+from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import ImageLimits, open_image
 from likeness.threads import thread_budget
@@ -293,8 +293,12 @@ def _check(similarity_threshold: float, quality_filter: str) -> None:
         raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
 
 
-def _no_face(analysis: PhotoAnalysis, quality_filter: str) -> NoFaceFound:
+def _no_face(analysis: PhotoAnalysis, quality_filter: str) -> RequestError:
     name = analysis.image.name
+    if analysis.image.damaged and not analysis.found:
+        return InvalidImageFormat(
+            f"{name}: the file is damaged or cut off, and no face is in the part that could be decoded. Send it again."
+        )
     if analysis.found:
         return NoFaceFound(
             f"{name}: the largest face does not pass the quality filter {quality_filter}. "
