@@ -225,9 +225,9 @@ class Scripted:
 def test_an_ordinary_photo_is_searched_once() -> None:
     scripted = Scripted((300, 200, 380, 304, 0.9), (500, 200, 580, 304, 0.8), (100, 100, 180, 204, 0.7))
     found, turns = find_faces(scripted, np.zeros((1080, 1920, 3), np.uint8))
-    assert scripted.shapes == [(544, 960, 3)]
+    assert scripted.shapes == [(448, 800, 3)]
     assert turns == 0
-    np.testing.assert_allclose(found.boxes[0], [600, 200 * 1080 / 544, 760, 304 * 1080 / 544])
+    np.testing.assert_allclose(found.boxes[0], [720, 200 * 1080 / 448, 912, 304 * 1080 / 448])
 
 
 def test_a_doubtful_face_never_outgrows_the_certain_ones() -> None:
@@ -252,7 +252,14 @@ def test_the_largest_come_first_and_no_more_than_asked() -> None:
 
 @pytest.mark.parametrize(
     ("photo", "expected"),
-    [((1920, 1080), (960, 544)), ((640, 480), (640, 480)), ((250, 250), (512, 512)), ((80, 80), (160, 160))],
+    [
+        ((1920, 1080), (800, 448)),
+        ((4032, 3024), (768, 576)),
+        ((1280, 886), (704, 512)),
+        ((640, 480), (640, 480)),
+        ((250, 250), (512, 512)),
+        ((80, 80), (160, 160)),
+    ],
 )
 def test_working_sizes(photo: tuple[int, int], expected: tuple[int, int]) -> None:
     assert working_size(*photo) == expected
@@ -262,7 +269,7 @@ def test_working_sizes(photo: tuple[int, int], expected: tuple[int, int]) -> Non
 def test_the_work_is_bounded_for_every_shape(photo: tuple[int, int]) -> None:
     width, height = working_size(*photo)
     assert width % 32 == height % 32 == 0
-    assert width * height <= 960 * 544 * 1.1
+    assert width * height <= 768 * 576 * 1.1
 
 
 def test_confidence_rises_with_the_score() -> None:

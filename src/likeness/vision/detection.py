@@ -19,8 +19,11 @@ from likeness.vision.suppression import areas
 
 __all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "working_size"]
 
-#: Photos are searched at no more pixels than 960x544 (half of 1920x1080), and enlarged up to those of 640x480.
-_MOST_PIXELS = 960 * 544
+#: Photos are searched at the pixels of 800x448, and enlarged up to those of 640x480. Of faces 40 px wide in 1920x1080
+#: all are found from 704x384 on, of those of 30 px 99 in 100 at 800x448 (benchmarks/small_faces.py). Large photos of
+#: another shape get more pixels, up to those of 768x576, so that their longer side too is searched as finely.
+_USUAL_PIXELS, _MOST_PIXELS = 800 * 448, 768 * 576
+_PROMISED_SIDE_PX, _SEARCHED_SIDE_PX = 1920, 800
 _FEWEST_PIXELS = 640 * 480
 _MOST_ENLARGEMENT = 2.0
 #: Detectors work on multiples of 32.
@@ -92,10 +95,12 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 def working_size(width: int, height: int) -> tuple[int, int]:
     """The width and height in pixels at which a photo of `width` x `height` is searched, multiples of 32.
 
-    A face of 40 px in 1920x1080 has 20 px there; larger photos are shrunk more, so that the smallest face that is found
+    A face of 40 px in 1920x1080 has 17 px there; larger photos are shrunk more, so that the smallest face that is found
     grows with them.
     """
-    scale = float(np.sqrt(_MOST_PIXELS / (width * height)))
+    scale = float(np.sqrt(_USUAL_PIXELS / (width * height)))
+    as_promised = _SEARCHED_SIDE_PX / max(width, height, _PROMISED_SIDE_PX)
+    scale = min(max(scale, as_promised), float(np.sqrt(_MOST_PIXELS / (width * height))))
     if scale > 1:
         scale = min(max(1.0, float(np.sqrt(_FEWEST_PIXELS / (width * height)))), _MOST_ENLARGEMENT)
     return _multiple(width * scale), _multiple(height * scale)
@@ -116,7 +121,7 @@ def _search(detector: Detector, pixels: NDArray[np.uint8]) -> Detections:
     stretch = _stretch(faces)
     if stretch == 1:
         return faces
-    scale = np.sqrt(min(_STRETCHED_PIXELS, _MOST_PIXELS * 0.8) / (width * height))
+    scale = np.sqrt(_STRETCHED_PIXELS / (width * height))
     stretched = _multiple(width * scale * np.sqrt(stretch)), _multiple(height * scale / np.sqrt(stretch))
     better = _searched_at(detector, pixels, stretched)
     return better if better.scores.sum() > faces.scores.sum() else faces
