@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.packs.manifest import EmbedderInput, Manifest
+from likeness.packs.embedder_input import EmbedderInput
+from likeness.packs.manifest import Manifest
 from likeness.vision.alignment import Aligner
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector

@@ -20,19 +20,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from likeness.errors import PackInvalid
-from likeness.packs.tables import Table, is_number
-from likeness.vision.alignment import PointSource, View
+from likeness.packs.embedder_input import EmbedderInput, read_embedder_input
+from likeness.packs.tables import Table
 from likeness.vision.calibration import Calibration
 
 MANIFEST_NAME = "manifest.toml"
 ROLES = ("detector", "embedder", "mesh", "expression", "points")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
-
-Colour = Literal["rgb", "bgr"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -105,25 +103,6 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedderInput:
-    """How the embedder is fed.
-
-    `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
-    `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
-    nose, left and right mouth corner; left is the picture's left) in px on the chip, `mesh_template` those of the mesh
-    that `likeness.vision.alignment` names, or None; `views` are the ways in which a face is looked at, to be averaged.
-    """
-
-    size_px: int
-    mean: tuple[float, float, float]
-    scale: float
-    colour: Colour
-    template: tuple[tuple[float, float], ...]
-    mesh_template: tuple[tuple[float, float], ...] | None
-    views: tuple[View, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Scoring:
     """How two vectors become a score: `method` ("cosine" or "normalised"), the data files it needs, and its numbers.
 
@@ -183,7 +162,7 @@ class Manifest:
 
     def embedder_input(self) -> EmbedderInput:
         """How the embedder is fed; PackInvalid when the manifest does not say it fully."""
-        return _embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
+        return read_embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
 
     def path(self, file: str) -> Path:
         """The path of a file of an installed pack."""
@@ -311,65 +290,6 @@ def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
     if key == "detector" and role.family not in DETECTOR_FAMILIES:
         raise t.wrong(f"has the family {role.family!r}; the detectors known are {', '.join(DETECTOR_FAMILIES)}")
     return role
-
-
-def _embedder_input(t: Table) -> EmbedderInput:
-    colour = t.text("colour", "rgb")
-    if colour not in get_args(Colour):
-        raise t.wrong(f"colour is {colour!r}, not rgb or bgr")
-    mean = t.numbers("mean", 3)
-    template, mesh_template = _five_points(t, "template"), _five_points(t, "mesh_template")
-    if template is None:
-        raise t.wrong("needs 'template'")
-    embedder = EmbedderInput(
-        size_px=t.integer("size_px"),
-        mean=(mean[0], mean[1], mean[2]),
-        scale=t.number("scale"),
-        colour=cast(Colour, colour),
-        template=template,
-        mesh_template=mesh_template,
-        views=_views(t),
-    )
-    if mesh_template is None and any(view.points == "mesh" for view in embedder.views):
-        raise t.wrong("has views by the mesh's points and needs 'mesh_template'")
-    if not 16 <= embedder.size_px <= 1024 or embedder.scale <= 0:
-        raise t.wrong("size_px must be 16 to 1024 and scale above 0")
-    return embedder
-
-
-def _five_points(t: Table, key: str) -> tuple[tuple[float, float], ...] | None:
-    if key not in t.values:
-        return None
-    points = t.values[key]
-    if not (isinstance(points, list) and len(points) == 5):
-        raise t.wrong(f"{key} must be five points")
-    return tuple(_pair(t, point) for point in points)
-
-
-def _views(t: Table) -> tuple[View, ...]:
-    """The views listed; without a list, the face as it is and, unless `mirror` is false, its mirror image."""
-    if "views" not in t.values:
-        return (View(), View(mirror=True)) if t.flag("mirror", True) else (View(),)
-    views = []
-    for row in t.list_of_tables("views"):
-        row.only("points", "zoom", "mirror")
-        view = View(
-            points=cast(PointSource, row.text("points", "detector")),
-            zoom=row.number("zoom", 1.0),
-            mirror=row.flag("mirror", False),
-        )
-        if view.points not in get_args(PointSource) or not 0.5 <= view.zoom <= 2.0:
-            raise row.wrong("points must be detector or mesh, and zoom 0.5 to 2")
-        views.append(view)
-    if not 1 <= len(views) <= 64:
-        raise t.wrong("must have 1 to 64 views")
-    return tuple(views)
-
-
-def _pair(t: Table, value: Any) -> tuple[float, float]:
-    if isinstance(value, list) and len(value) == 2 and all(is_number(v) for v in value):
-        return float(value[0]), float(value[1])
-    raise t.wrong(f"{value!r} is not a point [x, y]")
 
 
 def _scoring(whole: Table, files: Mapping[str, PackFile]) -> Scoring:

@@ -1,0 +1,88 @@
+"""How an embedder is fed, as the manifest of a pack says it: chips, colours, where points belong, which views."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from likeness.packs.tables import Table, is_number
+from likeness.vision.alignment import PointSource, View
+
+Colour = Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderInput:
+    """How the embedder is fed.
+
+    `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
+    `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
+    nose, left and right mouth corner; left is the picture's left) in px on the chip, `mesh_template` those of the mesh
+    that `likeness.vision.alignment` names, or None; `views` are the ways in which a face is looked at, to be averaged.
+    """
+
+    size_px: int
+    mean: tuple[float, float, float]
+    scale: float
+    colour: Colour
+    template: tuple[tuple[float, float], ...]
+    mesh_template: tuple[tuple[float, float], ...] | None
+    views: tuple[View, ...]
+
+
+def read_embedder_input(t: Table) -> EmbedderInput:
+    """What the table of the role says; PackInvalid, by way of the table, where it contradicts itself."""
+    colour = t.text("colour", "rgb")
+    if colour not in get_args(Colour):
+        raise t.wrong(f"colour is {colour!r}, not rgb or bgr")
+    mean = t.numbers("mean", 3)
+    template, mesh_template = _five_points(t, "template"), _five_points(t, "mesh_template")
+    if template is None:
+        raise t.wrong("needs 'template'")
+    embedder = EmbedderInput(
+        size_px=t.integer("size_px"),
+        mean=(mean[0], mean[1], mean[2]),
+        scale=t.number("scale"),
+        colour=cast(Colour, colour),
+        template=template,
+        mesh_template=mesh_template,
+        views=_views(t),
+    )
+    if mesh_template is None and any(view.points == "mesh" for view in embedder.views):
+        raise t.wrong("has views by the mesh's points and needs 'mesh_template'")
+    if not 16 <= embedder.size_px <= 1024 or embedder.scale <= 0:
+        raise t.wrong("size_px must be 16 to 1024 and scale above 0")
+    return embedder
+
+
+def _five_points(t: Table, key: str) -> tuple[tuple[float, float], ...] | None:
+    if key not in t.values:
+        return None
+    points = t.values[key]
+    if not (isinstance(points, list) and len(points) == 5):
+        raise t.wrong(f"{key} must be five points")
+    return tuple(_pair(t, point) for point in points)
+
+
+def _views(t: Table) -> tuple[View, ...]:
+    """The views listed; without a list, the face as it is and, unless `mirror` is false, its mirror image."""
+    if "views" not in t.values:
+        return (View(), View(mirror=True)) if t.flag("mirror", True) else (View(),)
+    views = []
+    for row in t.list_of_tables("views"):
+        row.only("points", "zoom", "mirror")
+        view = View(
+            points=cast(PointSource, row.text("points", "detector")),
+            zoom=row.number("zoom", 1.0),
+            mirror=row.flag("mirror", False),
+        )
+        if view.points not in get_args(PointSource) or not 0.5 <= view.zoom <= 2.0:
+            raise row.wrong("points must be detector or mesh, and zoom 0.5 to 2")
+        views.append(view)
+    if not 1 <= len(views) <= 64:
+        raise t.wrong("must have 1 to 64 views")
+    return tuple(views)
+
+
+def _pair(t: Table, value: Any) -> tuple[float, float]:
+    if isinstance(value, list) and len(value) == 2 and all(is_number(v) for v in value):
+        return float(value[0]), float(value[1])
+    raise t.wrong(f"{value!r} is not a point [x, y]")
