@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench clean
+.PHONY: help demo test lint serve bench fuzz accuracy clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -39,6 +39,14 @@ test: lint ## everything that must hold, as CI runs it
 bench: $(VENV)/.installed ## measure against the peers, side by side (25 minutes); ARGS="--only 640x480 --peers none" for less
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" for longer
+	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)
+
+accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rates on LIKENESS_DATA (half an hour)
+	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python benchmarks/attributes.py
+	$(BIN)/python benchmarks/accuracy.py
 
 clean: ## remove the virtual environment and what was built
 	rm -rf $(VENV) build dist demo-output
