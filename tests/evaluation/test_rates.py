@@ -71,6 +71,15 @@ def test_intervals_hold_the_rate_and_are_wider_where_one_person_makes_all_the_er
     assert (uneven.high or 0) - (uneven.low or 0) > (even.high or 0) - (even.low or 0)
 
 
+def test_no_error_in_few_pairs_does_not_promise_none() -> None:
+    scores = np.concatenate([np.linspace(0, 1, 600), np.linspace(2, 3, 100)])
+    same = np.arange(700) >= 600
+    people = np.stack([np.arange(700) % 50, np.where(same, np.arange(700) % 50, 50 + np.arange(700) % 40)], axis=1)
+    fmr, fnmr = Trial(scores, same, people).intervals(np.array([1.5]))
+    assert (fmr[0].value, fmr[0].low, fmr[0].high) == (0, 0, 3 / 600)
+    assert fnmr[0].high == 3 / 100
+
+
 def test_intervals_do_not_change_from_run_to_run() -> None:
     t = trial([0.4, 0.6, 0.8, 0.9], [0.1, 0.2, 0.5, 0.7])
     assert t.intervals(np.array([0.5])) == t.intervals(np.array([0.5]))

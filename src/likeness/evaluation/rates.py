@@ -92,8 +92,8 @@ class Trial:
         fmr = self._resampled_fmr(thresholds, weights)
         fnmr = self._resampled_fnmr(thresholds, weights)
         return (
-            [_interval(self.false_match_rate(t), fmr[:, place]) for place, t in enumerate(thresholds)],
-            [_interval(self.false_non_match_rate(t), fnmr[:, place]) for place, t in enumerate(thresholds)],
+            [_interval(self.false_match_rate(t), fmr[:, i], len(self.impostor)) for i, t in enumerate(thresholds)],
+            [_interval(self.false_non_match_rate(t), fnmr[:, i], len(self.genuine)) for i, t in enumerate(thresholds)],
         )
 
     def _resampled_fmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,6 +153,11 @@ def _sorted(scores: Scores) -> Scores:
     return np.asarray(np.sort(scores, kind="stable"), dtype=np.float64)
 
 
-def _interval(value: float, resampled: NDArray[np.float64]) -> Rate:
+def _interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
+    """The middle 95 % of `resampled`.
+
+    Where nothing went wrong in all `pairs`, drawing people again cannot say how often it may. The bound is then
+    3 / `pairs`, the rule of three (Hanley and Lippman-Hand, JAMA 1983), as if pairs were independent.
+    """
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Rate(float(value), float(low), float(high))
+    return Rate(float(value), float(low), 3.0 / pairs if value == 0 else float(high))
