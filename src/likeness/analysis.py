@@ -121,7 +121,9 @@ def analyse(
         reduction = image.reduction_for(max(working_size(image.width, image.height)))
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
-        detections, quarter_turns = find_faces(engine.detector, pixels, search_rotations=search_rotations)
+        detections, quarter_turns = find_faces(
+            engine.detector, pixels, search_rotations=search_rotations, photo_size=(image.width, image.height)
+        )
         order = _order(detections, prefer, pixels.shape[1], pixels.shape[0])
     bar = engine.quality_bar(quality_filter)
     faces: list[MeasuredFace] = []

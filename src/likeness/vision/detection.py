@@ -68,19 +68,25 @@ _LEVEL_ROLL_DEG = 25.0
 
 
 def find_faces(
-    detector: Detector, pixels: NDArray[np.uint8], *, search_rotations: bool = True
+    detector: Detector,
+    pixels: NDArray[np.uint8],
+    *,
+    search_rotations: bool = True,
+    photo_size: tuple[int, int] | None = None,
 ) -> tuple[Detections, int]:
     """The faces in RGB pixels (height, width, 3), in their frame, and the clockwise quarter turns to set them upright.
 
     The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
-    `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all.
+    `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all;
+    where they are a reduced decoding, `photo_size` is the photo's own width and height.
     """
-    found = {0: _search(detector, pixels)}
+    size = working_size(*(photo_size or pixels.shape[1::-1]))
+    found = {0: _search(detector, pixels, size)}
     if search_rotations:
         for turns in _turns_worth_trying(found[0], pixels.shape):
-            found[turns] = _search_turned(detector, pixels, turns)
+            found[turns] = _search_turned(detector, pixels, turns, size)
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
-            found |= {turns: _search_turned(detector, pixels, turns) for turns in {1, 2, 3} - found.keys()}
+            found |= {turns: _search_turned(detector, pixels, turns, size) for turns in {1, 2, 3} - found.keys()}
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
     others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
     return _plausible(united([found[best], *others])), best
@@ -110,10 +116,9 @@ def _multiple(side: float) -> int:
     return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
 
 
-def _search(detector: Detector, pixels: NDArray[np.uint8]) -> Detections:
-    """The faces of a photo, whichever way they stand."""
+def _search(detector: Detector, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
+    """The faces of a photo, whichever way they stand, searched at `size` (width, height) first."""
     height, width = pixels.shape[:2]
-    size = working_size(width, height)
     faces = _searched_at(detector, pixels, size)
     if _is_doubtful(faces):
         wide = _searched_in_margin(detector, pixels)
@@ -208,9 +213,9 @@ def _turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.rotate(pixels, codes[turns]), np.uint8)
 
 
-def _search_turned(detector: Detector, pixels: NDArray[np.uint8], turns: int) -> Detections:
+def _search_turned(detector: Detector, pixels: NDArray[np.uint8], turns: int, size: tuple[int, int]) -> Detections:
     """The certain faces of the photo turned clockwise by quarter turns, in the frame of the photo as stored."""
-    faces = _search(detector, _turned(pixels, turns))
+    faces = _search(detector, _turned(pixels, turns), size[::-1] if turns % 2 else size)
     return _turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)
 
 
