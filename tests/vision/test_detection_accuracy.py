@@ -1,0 +1,54 @@
+"""Average precision on WIDER photos, as `python benchmarks/detection.py` prints it."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from likeness import packs
+from likeness.image import open_image
+from likeness.vision.detection import Detections, find_faces
+from likeness.vision.detectors import make_detector
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "detection.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("benchmark_of_detection", SCRIPT)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_average_precision_by_hand(benchmark: ModuleType) -> None:
+    """Found, missed, false, doubled, and too small to count either way."""
+    truth = {"a": np.array([[0, 0, 20, 20], [50, 0, 70, 20], [90, 0, 94, 4]], np.float32)}
+    boxes = np.array([[0, 0, 20, 20], [0, 50, 20, 70], [1, 0, 21, 20], [90, 0, 94, 4], [0, 90, 4, 94]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
+    found = {"a": Detections(boxes, scores, np.zeros((5, 5, 2), np.float32))}
+    # Of two wanted faces one is found, before anything false: half the recall at full precision.
+    assert benchmark.average_precision(found, truth, size="area", bound_px=16) == (0.5, 2)
+    # Without the best detection: false, then found, at a precision of a half; what is small and alone is not false.
+    later = {"a": found["a"][1:]}
+    assert benchmark.average_precision(later, truth, size="area", bound_px=16) == (0.25, 2)
+
+
+@pytest.mark.data
+@pytest.mark.engine
+def test_faces_of_crowds_are_found(data_dir: Path, standard_pack: None, benchmark: ModuleType) -> None:
+    pack = packs.load("standard", threads=2)
+    role = pack.manifest.role("detector")
+    detector = make_detector(role.family, pack.network("detector"), role.parameters)
+    annotated = json.loads((data_dir / "wider-dev" / "boxes.json").read_text())
+    truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
+    found = {
+        name: find_faces(detector, open_image(data_dir / "wider-dev" / "images" / name).full())[0] for name in truth
+    }
+    assert benchmark.average_precision(found, truth, size="area", bound_px=16)[0] >= 0.87
+    assert benchmark.average_precision(found, truth, size="area", bound_px=40)[0] >= 0.93
