@@ -45,7 +45,9 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     if learned.strangers is not None:
         data = array_bytes(learned.strangers)
         file = folder / STRANGERS_FILE
-        tables |= _scoring_tables(learned, data, bundled=f"{folder.name}/{STRANGERS_FILE}" if in_catalogue else "")
+        tables |= _scoring_tables(
+            learned, learned.strangers, data, bundled=f"{folder.name}/{STRANGERS_FILE}" if in_catalogue else ""
+        )
         written.append(file)
     tables["calibration"] = {
         **{key: _plain(value) for key, value in asdict(learned.calibration).items()},
@@ -96,7 +98,7 @@ def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
     return first in tables
 
 
-def _scoring_tables(learned: Learned, data: bytes, *, bundled: str) -> dict[str, Any]:
+def _scoring_tables(learned: Learned, strangers: Strangers, data: bytes, *, bundled: str) -> dict[str, Any]:
     sha256 = hashlib.sha256(data).hexdigest()
     file: dict[str, Any] = {
         "sha256": sha256,
@@ -110,7 +112,13 @@ def _scoring_tables(learned: Learned, data: bytes, *, bundled: str) -> dict[str,
         file["source"] = {"bundled": bundled, "sha256": sha256}
     return {
         "files": {STRANGERS_FILE: file},
-        "scoring": {"method": "normalised", "nearest": NEAREST, "files": {"strangers": STRANGERS_FILE}},
+        "scoring": {
+            "method": "normalised",
+            "nearest": NEAREST,
+            # No stranger has a larger cosine to a face that was learned from.
+            "cosine_limit": round(strangers.cosine_limit, 4),
+            "files": {"strangers": STRANGERS_FILE},
+        },
     }
 
 
