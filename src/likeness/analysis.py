@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.faces import Emotion, Face, OrientationCorrection, Pose, Quality, QualityFilter, Smile
 from likeness.image import REDUCTIONS, Image, Reduction
+from likeness.threads import NOBODY, Crew
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences, find_faces, working_size
-from likeness.vision.mesh import FaceMesh
+from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
 from likeness.vision.smile import read_smiles
@@ -23,6 +24,9 @@ from likeness.vision.suppression import areas
 #: A face whose detected box has this longer side, px, shows its mesh's crop (192 px across 1.39 boxes) and its chip all
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
 _DETAILED_BOX_PX = 140.0
+
+#: Faces that one thread works on at a time; their views fill two runs of the embedder.
+_FACES_AT_ONCE = 4
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
@@ -110,12 +114,14 @@ def analyse(
     search_rotations: bool,
     quality_filter: QualityFilter,
     watch: Stopwatch,
+    crew: Crew = NOBODY,
     prefer: Preference = "largest",
 ) -> PhotoAnalysis:
     """Finds and measures faces of a photo: the `most` largest of those that pass the quality filter.
 
     With `most` = 1, as for a source photo, only the largest face is asked: another must never stand in for the one that
-    was meant. `prefer` "central" asks the face in the middle first, see Preference.
+    was meant. `prefer` "central" asks the face in the middle first, see Preference. `crew` shares in the work on many
+    faces.
     """
     with watch.stage("decode"):
         reduction = image.reduction_for(max(working_size(image.width, image.height)))
@@ -129,7 +135,7 @@ def analyse(
     faces: list[MeasuredFace] = []
     for start in range(0, len(order), most):
         block = order[start : start + most]
-        measured = _measure(engine, image, reduction, detections[block], watch)
+        measured = _measure(engine, image, reduction, detections[block], watch, crew)
         faces += [face for face in measured if bar is None or face.passes(bar)]
         if len(faces) >= most or most == 1:
             break
@@ -148,22 +154,32 @@ def _order(detections: Detections, prefer: Preference, width_px: int, height_px:
     return order
 
 
-def embed(engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch) -> NDArray[np.float32]:
+def embed(
+    engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY
+) -> NDArray[np.float32]:
     """The vectors of faces, (N, D) float32 of unit length."""
+
+    def embed_some(some: Sequence[MeasuredFace]) -> NDArray[np.float32]:
+        return engine.embedder.embed(
+            [engine.chips(image.pixels(face.reduction), face.points, face.mesh) for face in some]
+        )
+
     with watch.stage("embed"):
-        chips = [engine.chips(image.pixels(face.reduction), face.points, face.mesh) for face in faces]
-        return engine.embedder.embed(chips)
+        if not faces:
+            return embed_some(faces)
+        return np.concatenate(crew.map(embed_some, [faces[part] for part in _parts(len(faces))]))
 
 
-def faces_with_attributes(engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
+def faces_with_attributes(engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch, crew: Crew = NOBODY) -> list[Face]:
     """The faces of an analysis as values of an answer, with emotions and smile where the pack can read them."""
     reader = engine.expressions
     if reader is None:
         return [as_face(analysis.image, measured) for measured in analysis.faces]
     with watch.stage("attributes"):
-        expressions = [
-            reader.read(analysis.image.pixels(measured.reduction), measured.landmarks)[0] for measured in analysis.faces
-        ]
+        expressions = crew.map(
+            lambda measured: reader.read(analysis.image.pixels(measured.reduction), measured.landmarks)[0],
+            analysis.faces,
+        )
         meshes = [measured.mesh for measured in analysis.faces]
         smiles = read_smiles(meshes, [expression.happiness for expression in expressions])
         return [
@@ -189,7 +205,7 @@ def as_face(
 
 
 def _measure(
-    engine: Engine, image: Image, working: Reduction, detections: Detections, watch: Stopwatch
+    engine: Engine, image: Image, working: Reduction, detections: Detections, watch: Stopwatch, crew: Crew
 ) -> list[MeasuredFace]:
     """The faces of `detections` (px of the photo at 1 / `working`), each looked at as finely as it needs."""
     sides_px = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(axis=1)
@@ -202,7 +218,7 @@ def _measure(
         with watch.stage("decode"):
             pixels = image.pixels(reduction)
         some = detections[indices].scaled(working / reduction, working / reduction)
-        measured |= zip(indices.tolist(), _look(engine, pixels, reduction, some, watch), strict=True)
+        measured |= zip(indices.tolist(), _look(engine, pixels, reduction, some, watch, crew), strict=True)
     return [measured[index] for index in sorted(measured)]
 
 
@@ -212,17 +228,22 @@ def _finer(working: Reduction, smallest_px: float) -> Reduction:
 
 
 def _look(
-    engine: Engine, pixels: NDArray[np.uint8], reduction: Reduction, detections: Detections, watch: Stopwatch
+    engine: Engine,
+    pixels: NDArray[np.uint8],
+    reduction: Reduction,
+    detections: Detections,
+    watch: Stopwatch,
+    crew: Crew,
 ) -> list[MeasuredFace]:
     """The measured faces of `detections`, px of `pixels`, which is the photo at 1 / `reduction`."""
     with watch.stage("mesh"):
-        mesh = engine.mesh
-        meshes = mesh.measure(pixels, detections.boxes, detections.points) if mesh else [None] * len(detections)
+        meshes = _meshes(engine.mesh, pixels, detections, crew)
         landmarks = [mesh.landmarks if mesh else points for mesh, points in zip(meshes, detections.points, strict=True)]
         poses = _poses(meshes, detections.points)
         boxes = geometry.service_boxes(np.stack(landmarks), poses)
     with watch.stage("quality"):
-        qualities = measure_quality(pixels, boxes)
+        some = [boxes[part] for part in _parts(len(boxes))]
+        qualities = [each for found in crew.map(lambda part: measure_quality(pixels, part), some) for each in found]
     return [
         MeasuredFace(reduction, *parts)
         for parts in zip(
@@ -236,6 +257,23 @@ def _look(
             strict=True,
         )
     ]
+
+
+def _meshes(
+    mesh: Mesh | None, pixels: NDArray[np.uint8], detections: Detections, crew: Crew
+) -> Sequence[FaceMesh | None]:
+    """The mesh of each face; None where it does not fit, and where the pack has no mesh at all."""
+    if mesh is None:
+        return [None] * len(detections)
+    some = [detections[part] for part in _parts(len(detections))]
+    return [
+        each for found in crew.map(lambda part: mesh.measure(pixels, part.boxes, part.points), some) for each in found
+    ]
+
+
+def _parts(count: int) -> list[slice]:
+    """`count` faces in parts that are worked on as a whole."""
+    return [slice(start, start + _FACES_AT_ONCE) for start in range(0, count, _FACES_AT_ONCE)]
 
 
 def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> list[Pose]:

@@ -6,7 +6,6 @@ bytes → upright pixels → faces → landmarks, pose, quality → quality filt
 import hashlib
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +21,7 @@ from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import ImageLimits, open_image
-from likeness.threads import thread_budget
+from likeness.threads import NOBODY, Crew, thread_budget
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Scorer
 
@@ -92,7 +91,7 @@ class Comparer:
         self.threads = threads or thread_budget()
         # Both photos are looked at side by side, so one network run gets half of the processors.
         self._engine = Engine(pack, threads=max(1, (self.threads + 1) // 2))
-        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="likeness-target")
+        self._crew = Crew(1 if self.threads > 1 else 0)
         self._running = 0
         self._counting = Lock()
 
@@ -151,14 +150,14 @@ class Comparer:
         the photo named; when both photos are bad, for the source.
         """
         _check(similarity_threshold, quality_filter)
-        with self._alone() as alone:
-            if alone and not isinstance(source, SourceFace):
-                beside = self._beside.submit(self._target, target, quality_filter)
-                prepared = self._source(source, quality_filter)
-                seen = beside.result()
+        with self._free_crew() as crew:
+            if isinstance(source, SourceFace):
+                prepared, seen = source, self._target(target, quality_filter, crew)
+            elif crew is NOBODY:
+                prepared = self._source(source, quality_filter, crew)
+                seen = self._target(target, quality_filter, crew)
             else:
-                prepared = source if isinstance(source, SourceFace) else self._source(source, quality_filter)
-                seen = self._target(target, quality_filter)
+                prepared, seen = self._side_by_side(source, target, quality_filter, crew)
         return self._judge(prepared, seen, similarity_threshold)
 
     def prepare(
@@ -169,11 +168,11 @@ class Comparer:
         With `prefer` "central" it is the face nearest to the middle, of those at least a quarter as large.
         """
         _check(80.0, quality_filter)
-        return self._source(source, quality_filter, prefer)
+        return self._source(source, quality_filter, NOBODY, prefer)
 
     def close(self) -> None:
         """Waits for running work and ends the engine's thread; the comparer cannot be used afterwards."""
-        self._beside.shutdown()
+        self._crew.close()
 
     def __enter__(self) -> Self:
         return self
@@ -182,16 +181,30 @@ class Comparer:
         self.close()
 
     @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Whether this comparison has the machine to itself, and a second thread to use."""
+    def _free_crew(self) -> Iterator[Crew]:
+        """Those who share in this comparison: nobody, unless it has the machine to itself and more than one thread."""
         with self._counting:
             self._running += 1
             alone = self._running == 1 and self.threads > 1
         try:
-            yield alone
+            yield self._crew if alone else NOBODY
         finally:
             with self._counting:
                 self._running -= 1
+
+    def _side_by_side(
+        self, source: Photo, target: Photo, quality_filter: QualityFilter, crew: Crew
+    ) -> tuple[SourceFace, "_TargetFaces"]:
+        """Both photos at once: the source beside this thread, which has the target, as that may have many faces; the
+        one who is done with the source shares in them.
+        """
+        preparing = crew.submit(self._source, source, quality_filter, NOBODY)
+        try:
+            seen = self._target(target, quality_filter, crew)
+        except RequestError:
+            preparing.result()  # when both photos are bad, the source is named
+            raise
+        return preparing.result(), seen
 
     def _analyse(
         self,
@@ -200,6 +213,7 @@ class Comparer:
         most: int,
         quality_filter: QualityFilter,
         watch: Stopwatch,
+        crew: Crew,
         prefer: Preference = "largest",
     ) -> PhotoAnalysis:
         image = open_image(photo, name=name, limits=self.settings.limits)
@@ -210,12 +224,15 @@ class Comparer:
             search_rotations=self.settings.search_rotations,
             quality_filter=quality_filter,
             watch=watch,
+            crew=crew,
             prefer=prefer,
         )
 
-    def _source(self, photo: Photo, quality_filter: QualityFilter, prefer: Preference = "largest") -> SourceFace:
+    def _source(
+        self, photo: Photo, quality_filter: QualityFilter, crew: Crew, prefer: Preference = "largest"
+    ) -> SourceFace:
         watch = Stopwatch()
-        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch, prefer)
+        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch, crew, prefer)
         if not analysis.faces:
             raise _no_face(analysis, quality_filter)
         notes = analysis.image.notes
@@ -223,23 +240,23 @@ class Comparer:
             notes += (f"{analysis.image.name}: {analysis.found} faces; the {prefer} is compared.",)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
-            vector=embed(self._engine, analysis.image, analysis.faces, watch)[0],
+            vector=embed(self._engine, analysis.image, analysis.faces, watch, crew)[0],
             orientation_correction=self._correction(analysis),
             trace=Trace(notes, watch.seconds, source_faces=analysis.found),
         )
 
-    def _target(self, photo: Photo, quality_filter: QualityFilter) -> "_TargetFaces":
+    def _target(self, photo: Photo, quality_filter: QualityFilter, crew: Crew) -> "_TargetFaces":
         watch = Stopwatch()
-        analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch)
+        analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch, crew)
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
         if self.settings.face_attributes == "all":
-            faces = faces_with_attributes(self._engine, analysis, watch)
+            faces = faces_with_attributes(self._engine, analysis, watch, crew)
         else:
             faces = [as_face(analysis.image, measured) for measured in analysis.faces]
         return _TargetFaces(
             faces=faces,
-            vectors=embed(self._engine, analysis.image, analysis.faces, watch),
+            vectors=embed(self._engine, analysis.image, analysis.faces, watch, crew),
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
         )

@@ -1,11 +1,68 @@
-"""How many threads this process may keep busy: what it was given, not what the host has."""
+"""How many threads this process may keep busy: what it was given, not what the host has; and who shares in work."""
 
 import math
 import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
+
+
+class Crew:
+    """Threads that stand beside the one that works, and take part in what can be divided. Without any, work is done
+    in the calling thread alone.
+    """
+
+    def __init__(self, helpers: int) -> None:
+        self._helpers = helpers
+        self._pool = ThreadPoolExecutor(helpers, thread_name_prefix="likeness-beside") if helpers else None
+
+    def submit(
+        self, work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+    ) -> "Future[Result]":
+        """Starts `work` beside the calling thread; needs a helper."""
+        if self._pool is None:
+            raise RuntimeError("a crew without helpers takes no work")
+        return self._pool.submit(work, *arguments, **named)
+
+    def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """`work` of each item, in order. The calling thread takes one after the other, and so does each helper that has
+        nothing else to do; one that is busy until the end is not waited for.
+        """
+        if self._pool is None or len(items) < 2:
+            return [work(item) for item in items]
+        results: dict[int, Result] = {}
+        places = count()
+
+        def take() -> None:
+            while (place := next(places)) < len(items):
+                results[place] = work(items[place])
+
+        helping = [self._pool.submit(take) for _ in range(min(self._helpers, len(items) - 1))]
+        try:
+            take()
+        finally:
+            begun = [each for each in helping if not each.cancel()]
+        for each in begun:
+            each.result()
+        return [results[place] for place in range(len(items))]
+
+    def close(self) -> None:
+        """Waits for running work and ends the helpers."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+#: A crew without helpers: who works alone.
+NOBODY = Crew(0)
 
 
 def thread_budget(*, cgroup_root: Path = _CGROUP_ROOT, cgroup_of_process: Path = _CGROUP_OF_PROCESS) -> int:

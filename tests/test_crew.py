@@ -1,0 +1,59 @@
+"""Work divided among threads: the same results in the same order, nobody waited for in vain, errors not lost."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from likeness.threads import NOBODY, Crew
+
+
+@given(st.lists(st.integers(), max_size=50), st.integers(0, 3))
+def test_results_come_in_the_order_of_the_items(items: list[int], helpers: int) -> None:
+    crew = Crew(helpers)
+    try:
+        assert crew.map(lambda item: item * 2, items) == [item * 2 for item in items]
+    finally:
+        crew.close()
+
+
+def test_a_helper_takes_part() -> None:
+    crew, both_here = Crew(1), threading.Barrier(2, timeout=20)
+    try:
+        seen = crew.map(lambda _: (both_here.wait(), threading.current_thread().name)[1], [1, 2])
+    finally:
+        crew.close()
+    assert len(set(seen)) == 2
+
+
+def test_a_busy_helper_is_not_waited_for() -> None:
+    crew, let_go = Crew(1), threading.Event()
+    busy = crew.submit(let_go.wait, 20)
+    try:
+        assert crew.map(str, range(5)) == list("01234")
+        assert not busy.done()
+    finally:
+        let_go.set()
+        crew.close()
+
+
+def test_a_helpers_error_reaches_the_caller() -> None:
+    crew, both_here = Crew(1), threading.Barrier(2, timeout=20)
+
+    def fail_beside(_: int) -> None:
+        both_here.wait()
+        if threading.current_thread() is not threading.main_thread():
+            raise ValueError("beside")
+
+    try:
+        with pytest.raises(ValueError, match="beside"):
+            crew.map(fail_beside, [1, 2])
+    finally:
+        crew.close()
+
+
+def test_nobody_takes_no_work_of_their_own() -> None:
+    assert NOBODY.map(str, [1, 2]) == ["1", "2"]
+    with pytest.raises(RuntimeError, match="without helpers"):
+        NOBODY.submit(print)
