@@ -98,7 +98,7 @@ def cut_chip(pixels: NDArray[np.uint8], points: ArrayLike, template: ArrayLike, 
 def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
     """The chip (S, S, 3) that `transform` (2, 3), photo to chip, cuts out of `pixels` (H, W, 3) uint8.
 
-    A face larger than the chip is first reduced by area averaging, so that no detail turns into noise.
+    A face more than twice as large as on the chip is halved first, so that no detail turns into noise.
     """
     left, top, right, bottom = _region(transform, size_px, pixels.shape[1], pixels.shape[0])
     if right <= left or bottom <= top:
@@ -107,8 +107,7 @@ def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size_px
     matrix = transform.copy()
     matrix[:, 2] += transform[:, :2] @ (left, top)
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    if scale < 1.0:
-        region, matrix = _reduced(region, matrix, scale)
+    region, matrix = _halved(region, matrix, scale)
     # OpenCV counts from the centres of pixels.
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     chip = cv2.warpAffine(
@@ -141,12 +140,18 @@ def _region(transform: NDArray[np.float64], size_px: int, width_px: int, height_
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _reduced(
+def _halved(
     region: NDArray[np.uint8], matrix: NDArray[np.float64], scale: float
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """`region` reduced by area averaging to about the chip's scale, and `matrix` for its new pixels."""
-    height_px, width_px = region.shape[:2]
-    new_width_px, new_height_px = max(1, round(width_px * scale)), max(1, round(height_px * scale))
-    smaller = cv2.resize(region, (new_width_px, new_height_px), interpolation=cv2.INTER_AREA)
-    ratio = np.array([width_px / new_width_px, height_px / new_height_px])
-    return np.asarray(smaller, dtype=np.uint8), np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])
+    """`region`, of which the chip takes `scale` px for one, halved until that is more than a half; and `matrix` for it.
+
+    Each new pixel is the mean of four, and interpolation between four takes in the rest. dlib's own extraction of chips
+    halves in this way; averaging to the chip's exact scale takes ten times as long.
+    """
+    while scale <= 0.5 and min(region.shape[:2]) > 1:
+        height_px, width_px = region.shape[0] // 2, region.shape[1] // 2
+        even = region[: 2 * height_px, : 2 * width_px]
+        region = np.asarray(cv2.resize(even, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        matrix = matrix * [[2.0, 2.0, 1.0]]
+        scale *= 2
+    return region, matrix

@@ -23,6 +23,7 @@ class Embedder:
         self._network = network
         self._mean = np.asarray(mean, dtype=np.float32)
         self._factor = np.float32(1.0 / scale)
+        self._shifted = bool(self._mean.any()) or scale != 1.0
 
     def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The vectors (N, D) float32, of unit length, of N faces, each given as its views (V, S, S, 3) uint8.
@@ -37,8 +38,10 @@ class Embedder:
         return np.stack([unit(views.mean(axis=0)) for views in np.split(unit(np.concatenate(runs)), ends[:-1])])
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        fed = (chips.astype(np.float32) - self._mean) * self._factor
-        return self._network(np.ascontiguousarray(fed.transpose(0, 3, 1, 2)))[0]
+        fed = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
+        if self._shifted:
+            fed = (fed - self._mean[:, np.newaxis, np.newaxis]) * self._factor
+        return self._network(fed)[0]
 
 
 def unit(vectors: ArrayLike) -> NDArray[np.float32]:
