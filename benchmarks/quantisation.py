@@ -72,7 +72,7 @@ def ranges() -> dict[str, tuple[float, float]]:
     names = [name for name in names if name not in before_relu]
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = _session(model.SerializeToString())
-    extremes = {name: (0.0, 0.0) for name in names}
+    extremes = dict.fromkeys(names, (0.0, 0.0))
     paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
     for fed in _inputs(paths):
         for name, values in zip(names, session.run(names, {"image": fed}), strict=True):

@@ -21,8 +21,8 @@ class Calibration:
 
     `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so
     high. Between the knots the logarithm is interpolated linearly, beyond the last it falls on with the last slope,
-    before the first it rises to 0 with the first. `equal_error_rate` is the share of errors of both kinds at the equal error
-    point, which gets Similarity 50.
+    before the first it rises to 0 with the first. `equal_error_rate` is the share of errors of both kinds at the equal
+    error point, which gets Similarity 50.
     `measured_log10_rate` is the lowest rate that the calibration pairs could show; below it the curve is a fitted tail.
     """
 

@@ -31,7 +31,8 @@ class CenterFace:
         below, right = -height % _MULTIPLE, -width % _MULTIPLE
         if below or right:
             pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)))
-        heat, sizes, offsets, points = self._network(np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32))
+        fed = np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32)
+        heat, sizes, offsets, points = self._network(fed)
         rows, columns = np.nonzero(heat[0, 0] > self._score_threshold)
         scores = heat[0, 0, rows, columns]
         boxes = self._boxes(sizes[0, :, rows, columns], offsets[0, :, rows, columns], rows, columns)

@@ -1,0 +1,282 @@
+"""Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
+
+    python benchmarks/accuracy.py            measure on lfw-dev (eight minutes), record, write the tables
+    python benchmarks/accuracy.py tables     write the tables again from the record
+
+The record is benchmarks/results/accuracy.json. Whatever is learned is judged on pairs of people who were not in what it
+was learned from. The data are internal (LIKENESS_DATA).
+"""
+
+import argparse
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.analysis import Stopwatch, analyse
+from likeness.comparer import Comparer
+from likeness.engine import Engine
+from likeness.evaluation.cross_fit import cross_fitted_scores
+from likeness.evaluation.curve import fit_calibration
+from likeness.evaluation.pairs import PairSet, read_pairs
+from likeness.evaluation.rates import Rate, Trial, accuracy_by_fold
+from likeness.image import ImageLimits, open_image
+from likeness.threads import thread_budget
+from likeness.vision.embedding import unit
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("LIKENESS_DATA", ROOT.parent / "shared" / "data"))
+RECORD = ROOT / "benchmarks" / "results" / "accuracy.json"
+CARD = ROOT / "docs" / "accuracy.md"
+RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+LEVELS = (50.0, 80.0, 90.0, 95.0, 99.0)
+ROBUSTNESS_PAIRS = 300
+
+Vectors = NDArray[np.float32]
+Versions = Mapping[str, Callable[[NDArray[np.uint8]], bytes]]
+
+
+def measure(data: Path) -> dict[str, Any]:
+    pairs = read_pairs(data / "pairs.csv")
+    views, view_ms = embed_views(data, pairs)
+    whole = unit(views.mean(axis=1))
+    scores = cross_fitted_scores(whole, pairs.people)
+    return {
+        "data": {
+            "photos": len(pairs.photos),
+            "people": int(pairs.people.max()) + 1,
+            "labelled_pairs": len(pairs),
+        },
+        "milliseconds_a_view": round(view_ms, 2),
+        "steps": steps(pairs, views, whole, scores),
+        "rates": rates(pairs, scores),
+        "robustness": robustness(data, pairs),
+    }
+
+
+def embed_views(data: Path, pairs: PairSet) -> tuple[Vectors, float]:
+    """The vector of every view (N, V, D) of the central face of each photo, and the milliseconds that a view takes."""
+    engine = Engine("standard", threads=1)
+    engine.warm_up()
+
+    def work(name: str) -> Vectors:
+        image = open_image((data / name).read_bytes(), name=name, limits=ImageLimits())
+        seen = analyse(
+            engine,
+            image,
+            most=1,
+            search_rotations=True,
+            quality_filter="NONE",
+            watch=Stopwatch(),
+            prefer="central",
+        )
+        face = seen.faces[0]
+        return engine.embedder.embed(list(engine.chips(image.pixels(face.reduction), face.points, face.mesh)[:, None]))
+
+    with ThreadPoolExecutor(thread_budget()) as pool:
+        vectors = np.stack(list(pool.map(work, pairs.photos)))
+    chips = np.zeros((8, 150, 150, 3), np.uint8)
+    times = []
+    for _ in range(30):
+        started = time.perf_counter()
+        engine.embedder.embed([chips])
+        times.append((time.perf_counter() - started) / len(chips) * 1e3)
+    return vectors, float(np.median(times))
+
+
+def steps(pairs: PairSet, views: Vectors, whole: Vectors, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """What each part of the score adds: views in the order of the manifest, then the strangers."""
+    rows = [
+        ("one view, cosine", 1, cosines(unit(views[:, 0]))),
+        ("with its mirror image", 2, cosines(unit(views[:, :2].mean(axis=1)))),
+        (f"all {views.shape[1]} views", views.shape[1], cosines(whole)),
+        ("relative to strangers", views.shape[1], scores),
+    ]
+    return [{"name": name, "views": count, **judged(pairs, matrix)} for name, count, matrix in rows]
+
+
+def cosines(vectors: Vectors) -> NDArray[np.float64]:
+    exact = vectors.astype(np.float64)
+    return np.asarray(exact @ exact.T)
+
+
+def judged(pairs: PairSet, matrix: NDArray[np.float64]) -> dict[str, Any]:
+    assert pairs.folds is not None
+    accuracy, error = accuracy_by_fold(matrix[pairs.first, pairs.second], pairs.same, pairs.folds)
+    trial = every_pair_of(pairs, matrix)
+    return {
+        "accuracy": accuracy,
+        "accuracy_error": error,
+        "accepted": {f"{rate:.0e}": trial.true_accept_rate(rate) for rate in RATES},
+    }
+
+
+def every_pair_of(pairs: PairSet, matrix: NDArray[np.float64]) -> Trial:
+    first, second = np.triu_indices(len(pairs.photos), k=1)
+    people = np.stack([pairs.people[first], pairs.people[second]], axis=1)
+    return Trial(np.nan_to_num(matrix[first, second], posinf=1e9), people[:, 0] == people[:, 1], people)
+
+
+def rates(pairs: PairSet, scores: NDArray[np.float64]) -> dict[str, Any]:
+    """The errors at each Similarity, on people who were not learned from; the curve is that of the same scores."""
+    trial = every_pair_of(pairs, scores)
+    finite = trial.impostor[trial.impostor < 1e8]
+    calibration = fit_calibration(trial.genuine[trial.genuine < 1e8], finite)
+    similarities = every_pair_of(pairs, calibration.similarity(scores))
+    fmr, fnmr = similarities.intervals(np.array(LEVELS))
+    promised = calibration.false_match_rate(np.array(LEVELS))
+    return {
+        "genuine_pairs": len(trial.genuine),
+        "impostor_pairs": len(trial.impostor),
+        "area_under_curve": trial.area_under_curve(),
+        "equal_error_rate": calibration.equal_error_rate,
+        "measured_down_to": 10.0**calibration.measured_log10_rate,
+        "accepted": {f"{rate:.0e}": trial.true_accept_rate(rate) for rate in RATES},
+        "at_similarity": [
+            {"similarity": level, "promised": float(promise), "fmr": asdict(match), "fnmr": asdict(miss)}
+            for level, promise, match, miss in zip(LEVELS, promised, fmr, fnmr, strict=True)
+        ],
+    }
+
+
+def robustness(data: Path, pairs: PairSet) -> dict[str, Any]:
+    """By how much the Similarity of genuine pairs moves when one photo is encoded or scaled otherwise."""
+    chosen = np.flatnonzero(pairs.same)
+    chosen = chosen[np.linspace(0, len(chosen) - 1, ROBUSTNESS_PAIRS).astype(int)]
+    moved: dict[str, list[float]] = {name: [] for name in VERSIONS}
+    swapped = []
+    with Comparer("standard") as comparer:
+        for place in chosen:
+            first, second = ((data / pairs.photos[i[place]]).read_bytes() for i in (pairs.first, pairs.second))
+            pixels = cv2.imdecode(np.frombuffer(second, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            source = comparer.prepare(first, prefer="central").vector
+            target = comparer.prepare(second, prefer="central").vector
+            plain = similarity(comparer, source, target)
+            swapped.append(abs(plain - similarity(comparer, target, source)))
+            for name, version in VERSIONS.items():
+                other = comparer.prepare(version(np.asarray(pixels, np.uint8)), prefer="central").vector
+                moved[name].append(abs(similarity(comparer, source, other) - plain))
+    return {
+        "pairs": len(chosen),
+        "source and target change places": {"median": float(np.median(swapped)), "most": float(np.max(swapped))},
+        **{name: {"median": float(np.median(m)), "p90": float(np.quantile(m, 0.9))} for name, m in moved.items()},
+    }
+
+
+def similarity(comparer: Comparer, source: Vectors, target: Vectors) -> float:
+    return float(comparer.calibration.similarity(comparer.scorer.score(source, target[None]))[0])
+
+
+def jpeg(quality: int, scale: float = 1.0) -> Callable[[NDArray[np.uint8]], bytes]:
+    def encode(pixels: NDArray[np.uint8]) -> bytes:
+        if scale != 1.0:
+            pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+    return encode
+
+
+VERSIONS: Versions = {
+    "JPEG quality 90": jpeg(90),
+    "JPEG quality 60": jpeg(60),
+    "half the size, quality 90": jpeg(90, 0.5),
+}
+
+
+def tables(record: dict[str, Any]) -> dict[str, str]:
+    """The generated parts of the card by name."""
+    data, measured = record["data"], record["rates"]
+    told = (
+        f"{data['photos']:,} photos of {data['people']:,} people; {measured['genuine_pairs']:,} genuine and "
+        f"{measured['impostor_pairs']:,} impostor pairs: every photo with every other. Equal error rate "
+        f"{measured['equal_error_rate']:.4f}, area under the ROC curve {measured['area_under_curve']:.5f}. Rates under "
+        f"{measured['measured_down_to']:.1e} are those of the fitted tail."
+    )
+    return {
+        "rates": told + "\n\n" + rates_table(measured),
+        "steps": steps_table(record),
+        "robustness": robustness_table(record["robustness"]),
+    }
+
+
+def rates_table(measured: dict[str, Any]) -> str:
+    rows = []
+    for row in measured["at_similarity"]:
+        mark = " (tail)" if row["promised"] < measured["measured_down_to"] else ""
+        fmr, fnmr = Rate(**row["fmr"]), Rate(**row["fnmr"])
+        rows.append(
+            (
+                f"{row['similarity']:.0f}",
+                f"{row['promised']:.1e}{mark}",
+                f"{fmr.value:.1e} ({fmr.low:.1e} to {fmr.high:.1e})",
+                f"{fnmr.value:.1%} ({fnmr.low:.1%} to {fnmr.high:.1%})",
+            )
+        )
+    return markdown(
+        ("Similarity at least", "false match rate promised", "false match rate, 95 %", "missed, 95 %"), rows
+    )
+
+
+def steps_table(record: dict[str, Any]) -> str:
+    rows = [
+        (
+            row["name"],
+            f"{row['views'] * record['milliseconds_a_view']:.1f} ms",
+            f"{row['accuracy']:.4f}",
+            *(f"{accepted:.3f}" for accepted in row["accepted"].values()),
+        )
+        for row in record["steps"]
+    ]
+    return markdown(("score", "a face", "accuracy", *(f"at {rate:.0e}" for rate in RATES)), rows)
+
+
+def robustness_table(measured: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{row['median']:.2f}", f"{row.get('p90', row.get('most')):.2f}")
+        for name, row in measured.items()
+        if name != "pairs"
+    ]
+    return f"{measured['pairs']} pairs of one person.\n\n" + markdown(
+        ("the other photo", "median change", "90 % (places: most)"), rows
+    )
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def with_tables(card: str, generated: Mapping[str, str]) -> str:
+    """`card` with each generated part between its markers; KeyError for a marker that nothing is made for."""
+
+    def part(found: re.Match[str]) -> str:
+        return f"<!-- {found['name']} -->\n\n{generated[found['name']]}\n\n<!-- end -->"
+
+    return re.sub(r"<!-- (?P<name>[a-z]+) -->\n.*?<!-- end -->", part, card, flags=re.DOTALL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures the standard pack for docs/accuracy.md.")
+    parser.add_argument("what", nargs="?", choices=("measure", "tables"), default="measure")
+    parser.add_argument("--data", type=Path, default=DATA / "lfw-dev")
+    options = parser.parse_args()
+    if options.what == "measure":
+        RECORD.parent.mkdir(exist_ok=True)
+        RECORD.write_text(json.dumps(measure(options.data), indent=2) + "\n", "utf-8")
+    generated = tables(json.loads(RECORD.read_text("utf-8")))
+    CARD.write_text(with_tables(CARD.read_text("utf-8"), generated), "utf-8")
+    for text in generated.values():
+        print(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
