@@ -28,6 +28,8 @@ _BRIGHTNESS_EXPONENT = 0.66
 #: Sharpness is 100 f^4 / (f^4 + 0.28^4) of the mean squared frequency f: crisp portraits have f of 0.54 to 0.76, a 51
 #: px face enlarged from half its size has 0.08 to 0.14 and gets the 1 to 5 of the service's example (section 5.6).
 _MIDDLE_FREQUENCY, _STEEPNESS = 0.28, 4
+#: Under this (a Sharpness of 0.1) the rounding to bytes of whoever blurred the photo moves f more than the blur does.
+_LEAST_FREQUENCY = 0.05
 #: The gradient energy (squared grey levels) under which a face is too faint to judge: without it, the rounding of
 #: near-black faces would be read as detail.
 _FAINT_ENERGY = 2.0
@@ -157,5 +159,7 @@ def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float
     curving = max(float((weights * laplacian**2).sum()) / total - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE, 0.0)
     rising = max(float((weights * (right**2 + below**2)).sum()) / total - _GRADIENT_NOISE * _ROUNDING_VARIANCE, 0.0)
     frequency = curving / (rising + _FAINT_ENERGY)
+    if frequency < _LEAST_FREQUENCY:
+        return 0.0
     powered = frequency**_STEEPNESS
     return 100.0 * powered / (powered + _MIDDLE_FREQUENCY**_STEEPNESS)
