@@ -9,6 +9,7 @@ python -m benchmarks.speed --soak 10000               only the server's memory o
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ _OTHER = ("clients", "cold")
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers and workers, and keeps the results
     options = _options()
     results = Results.open(options.results, resume=options.resume)
     if options.soak:
