@@ -157,7 +157,7 @@ def _order(detections: Detections, prefer: Preference, width_px: int, height_px:
 def embed(
     engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY
 ) -> NDArray[np.float32]:
-    """The vectors of faces, (N, D) float32 of unit length."""
+    """The vectors of faces, (N, D) float32, as `Embedder.embed` makes them."""
 
     def embed_some(some: Sequence[MeasuredFace]) -> NDArray[np.float32]:
         return engine.embedder.embed(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from os import PathLike
 from threading import Lock
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from likeness.vision.scoring import Scorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
+
+#: Says of kept vectors how they were made: 2 is the mean of the views' unit vectors, 1 was that at length one.
+_VECTOR_FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class ComparerSettings:
 class SourceFace:
     """The largest face of a source photo, ready to be compared with any number of target photos.
 
-    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32 of unit length. Made by
+    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32. Made by
     `Comparer.prepare`; it holds no pixels.
     """
 
@@ -116,7 +119,8 @@ class Comparer:
         """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
         manifest = self._engine.manifest
         makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
-        described = [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
+        described: list[Any] = [_VECTOR_FORM]
+        described += [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
     def similarities(

@@ -127,9 +127,14 @@ class Engine:
                 f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
                 "strangers"
             )
+        files, numbers = scoring.files, scoring.parameters
         try:
-            strangers = self._pack.array(scoring.files["strangers"])
-            return Scorer(strangers, nearest=int(scoring.parameters.get("nearest", 0)))
+            return Scorer(
+                self._pack.array(files["strangers"]),
+                nearest=int(numbers.get("nearest", 0)),
+                metric=self._pack.array(files["metric"]) if "metric" in files else None,
+                credit=float(numbers.get("credit", 0.0)),
+            )
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
 

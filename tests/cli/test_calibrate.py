@@ -68,6 +68,7 @@ def test_a_pack_learns_and_still_loads(
     assert measured["FMR at 80"].low is not None
     strangers = packs.load(pack).array("strangers.npy")
     assert strangers.shape == (1600, 64)
+    assert packs.load(pack).array("metric.npy").shape == (64, 64)
     assert set(after.roles) == set(before.roles)
 
 

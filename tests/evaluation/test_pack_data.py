@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from likeness.errors import PackInvalid
-from likeness.evaluation.pack_data import Learned, array_bytes, replaced, write_pack_data
+from likeness.evaluation.learned_scoring import CREDIT, LearnedScoring
+from likeness.evaluation.pack_data import Learned, replaced, scoring_files, write_pack_data
 from likeness.evaluation.strangers import Strangers
 from likeness.packs.manifest import Measurement, parse_manifest
 from likeness.vision.calibration import Calibration
@@ -44,20 +45,23 @@ value = 1.0
 """
 CURVE = Calibration((0.0, 1.0, 2.0), (-1.0, -3.0, -6.5), 0.01, -5.0)
 STRANGERS = Strangers(np.arange(-100, 100, dtype=np.int8).reshape(50, 4), 0.9)
-LEARNED = Learned(CURVE, STRANGERS, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
+METRIC = np.diag(np.array([1.5, 1.0, 1.0, 0.5], np.float16))
+SCORING = LearnedScoring(METRIC, STRANGERS)
+LEARNED = Learned(CURVE, SCORING, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
 
 
 def test_a_description_of_the_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(DESCRIPTION, "utf-8")
     written = write_pack_data(path, LEARNED)
-    assert written == [path, tmp_path / "tiny" / "strangers.npy"]
+    assert written == [path, tmp_path / "tiny" / "strangers.npy", tmp_path / "tiny" / "metric.npy"]
     text = path.read_text("utf-8")
     assert text.startswith("# A pack for trying things.\n[pack]\n")
     manifest = parse_manifest(text.encode(), described_as="tiny")
     assert manifest.calibration == CURVE
     assert manifest.scoring.method == "normalised"
-    assert manifest.scoring.files["strangers"] == "strangers.npy"
+    assert manifest.scoring.files == {"strangers": "strangers.npy", "metric": "metric.npy"}
+    assert manifest.scoring.parameters["credit"] == CREDIT
     assert [row.measure for row in manifest.accuracy] == ["FMR at 80"]
     assert (manifest.accuracy[0].low, manifest.accuracy[0].high) == (0.0008, None)
     source = manifest.files["strangers.npy"].source
@@ -66,6 +70,7 @@ def test_a_description_of_the_catalogue(tmp_path: Path) -> None:
     assert manifest.files["a.onnx"].licence == "MIT"
     assert tomllib.loads(text)["quality"] == {"LOW": {"min_sharpness": 1.0}}
     assert np.array_equal(np.load(written[1]), STRANGERS.vectors)
+    assert np.array_equal(np.load(written[2]), METRIC)
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
@@ -80,9 +85,9 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_pack_folder(tmp_path: Path) -> None:
     (tmp_path / "manifest.toml").write_text(DESCRIPTION, "utf-8")
     written = write_pack_data(tmp_path, LEARNED)
-    assert written == [tmp_path / "manifest.toml", tmp_path / "strangers.npy"]
+    assert written == [tmp_path / name for name in ("manifest.toml", "strangers.npy", "metric.npy")]
     manifest = parse_manifest((tmp_path / "manifest.toml").read_bytes(), described_as="tiny", folder=tmp_path)
-    assert manifest.files["strangers.npy"].size == len(array_bytes(STRANGERS))
+    assert manifest.files["strangers.npy"].size == len(scoring_files(SCORING)["strangers.npy"])
     assert manifest.files["strangers.npy"].source is None
 
 

@@ -15,6 +15,7 @@ from likeness.packs.manifest import Manifest
 from likeness.vision.embedding import unit
 
 STRANGERS = np.load(store.CATALOGUE / "standard" / "strangers.npy", allow_pickle=False)
+METRIC = np.load(store.CATALOGUE / "standard" / "metric.npy", allow_pickle=False)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,14 @@ def test_the_strangers_are_small_and_whole(standard: Manifest) -> None:
     assert len(np.unique(STRANGERS, axis=0)) == len(STRANGERS)
 
 
+def test_the_metric_is_small_and_turns_nothing_over(standard: Manifest) -> None:
+    path = store.CATALOGUE / "standard" / "metric.npy"
+    assert path.stat().st_size < 40_000
+    assert store.sha256_of(path) == standard.files["metric.npy"].sha256
+    assert np.allclose(METRIC, METRIC.T)
+    assert np.linalg.eigvalsh(METRIC.astype(np.float64)).min() > 0.3
+
+
 def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> None:
     assert standard.calibration is not None
     assert standard.calibration.log10_rates[-1] <= -6
@@ -61,7 +70,8 @@ def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> 
 @pytest.mark.data
 @pytest.mark.engine
 def test_no_stranger_is_near_a_real_face(standard: Manifest, some_faces: NDArray[np.float32]) -> None:
-    nearest = (unit(STRANGERS.astype(np.float32)) @ some_faces.T).max()
+    turned = unit(some_faces @ METRIC.astype(np.float32))
+    nearest = (unit(STRANGERS.astype(np.float32)) @ turned.T).max()
     assert nearest < standard.scoring.parameters["cosine_limit"] + 1e-4
 
 

@@ -70,16 +70,14 @@ def test_parts_divide_people_not_photos() -> None:
 def test_every_pair_is_judged_once_by_those_who_know_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     learned_from: list[set[int]] = []
 
-    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64], *, seed: int = 0) -> Strangers:
-        learned_from.append(set(people.tolist()))
-        # As many strangers as models so far tell later which model judged a pair.
-        return Strangers(np.full((200, 32), len(learned_from), np.int8), 1.0)
-
     class Naming:
-        """A scorer whose score is the number of its model."""
+        """What was learned, and a scorer whose score is the number of its model."""
 
-        def __init__(self, strangers: NDArray[np.float32], *, nearest: int) -> None:
-            self.model = int(strangers[0, 0]) - 1
+        def __init__(self, model: int) -> None:
+            self.model = model
+
+        def scorer(self) -> "Naming":
+            return self
 
         def profile(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
             return vectors
@@ -87,8 +85,11 @@ def test_every_pair_is_judged_once_by_those_who_know_neither(monkeypatch: pytest
         def compare(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
             return np.full((len(a), len(b)), float(self.model))
 
-    monkeypatch.setattr(cross_fit, "draw_strangers", remembering)
-    monkeypatch.setattr(cross_fit, "Scorer", Naming)
+    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64], *, seed: int = 0) -> Naming:
+        learned_from.append(set(people.tolist()))
+        return Naming(len(learned_from) - 1)
+
+    monkeypatch.setattr(cross_fit, "learn_scoring", remembering)
     models = cross_fit.cross_fitted_scores(VECTORS, PEOPLE)
     assert np.isnan(np.diagonal(models)).all()
     first, second = np.triu_indices(len(VECTORS), k=1)

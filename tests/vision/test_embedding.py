@@ -1,6 +1,7 @@
 """Vectors: fed as told, averaged over views, the same in any company."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from likeness.vision.embedding import Embedder, unit
@@ -25,14 +26,26 @@ class LinearNetwork:
         return [np.stack([row.reshape(-1) @ WEIGHTS for row in chips])]
 
 
-def test_a_vector_is_the_mean_direction_of_its_views() -> None:
+def test_a_vector_is_the_mean_of_its_views_at_length_one() -> None:
     vectors = Embedder(LinearNetwork(), mean=(10, 20, 30), scale=2.0).embed(FACES)
     views = (FACES[2].astype(np.float32) - (10, 20, 30)).transpose(0, 3, 1, 2) / 2
-    expected = unit(unit(views.reshape(4, -1).astype(np.float32) @ WEIGHTS).mean(axis=0))
+    expected = unit(views.reshape(4, -1).astype(np.float32) @ WEIGHTS).mean(axis=0)
     assert vectors.dtype == np.float32
     assert vectors.shape == (5, 16)
     assert np.allclose(vectors[2], expected, atol=1e-5)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_vector_is_the_shorter_the_less_its_views_agree() -> None:
+    embedder = Embedder(LinearNetwork())
+    same, alike, unlike = embedder.embed(
+        [
+            np.repeat(FACES[0][:1], 4, axis=0),
+            np.stack([FACES[0][0], *(np.roll(FACES[0][0], 1, axis=2) // 2 + FACES[0][0] // 2 for _ in range(3))]),
+            FACES[0],
+        ]
+    )
+    assert np.linalg.norm(same) == pytest.approx(1, abs=1e-6)
+    assert np.linalg.norm(same) > np.linalg.norm(alike) > np.linalg.norm(unlike)
 
 
 def test_a_vector_is_the_same_in_any_company() -> None:

@@ -13,7 +13,8 @@ from likeness.vision.scoring import Scorer
 GENERATOR = np.random.default_rng(11)
 STRANGERS = GENERATOR.standard_normal((300, 16)).astype(np.float32)
 FACES = unit(GENERATOR.standard_normal((40, 16)))
-SCORERS = [Scorer(), Scorer(STRANGERS, nearest=40)]
+METRIC = np.diag(np.linspace(0.5, 1.5, 16)).astype(np.float32)
+SCORERS = [Scorer(), Scorer(STRANGERS, nearest=40), Scorer(STRANGERS, nearest=40, metric=METRIC, credit=0.3)]
 
 finite = st.floats(-1, 1, width=32)
 directions = arrays(np.float32, 16, elements=finite).filter(lambda v: float(np.linalg.norm(v)) > 0.1).map(unit)
@@ -92,6 +93,36 @@ def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
 def test_the_length_of_strangers_does_not_matter() -> None:
     scaled = Scorer(STRANGERS * np.float32(7), nearest=40)
     assert np.allclose(scaled.score(FACES[0], FACES[1:]), SCORERS[1].score(FACES[0], FACES[1:]), atol=1e-6)
+
+
+def test_a_metric_counts_some_differences_less() -> None:
+    first, large, small = np.eye(16, dtype=np.float32)[[5, 15, 0]]
+    face, by_large, by_small = first, unit(first + large), unit(first + small)
+    plain = Scorer(STRANGERS, nearest=40)
+    turned = Scorer(STRANGERS, nearest=40, metric=METRIC)
+    before, after = (
+        np.diff(scorer.profile(np.stack([by_large, by_small])).directions @ scorer.profile(face[None]).directions[0])
+        for scorer in (plain, turned)
+    )
+    assert before == pytest.approx(0, abs=1e-6)
+    assert after > 0.2
+
+
+def test_the_less_views_agree_the_more_a_face_is_credited() -> None:
+    scorer = Scorer(STRANGERS, nearest=40, credit=0.3)
+    lengths = np.array([1.0, 0.999, 0.99, 0.95], np.float32)
+    scores = np.array([scorer.score(FACES[0] * length, FACES[1:2])[0] for length in lengths])
+    assert (np.diff(scores) > 0).all()
+    assert scores[-1] - scores[0] == pytest.approx(0.3 * np.log(0.0501 / 0.0001), rel=1e-3)
+    # Whoever is whose source: the same.
+    assert scorer.score(FACES[1], FACES[:1] * lengths[2])[0] == pytest.approx(scores[2], abs=1e-9)
+    # And the same face stays the same, however its views agreed.
+    assert scorer.score(FACES[0] * lengths[2], FACES[:1])[0] == np.inf
+
+
+def test_a_metric_must_fit_the_strangers() -> None:
+    with pytest.raises(ValueError, match="16 numbers"):
+        Scorer(STRANGERS, nearest=40, metric=np.eye(15, dtype=np.float32))
 
 
 @pytest.mark.parametrize("nearest", [0, 1, 301])

@@ -1,4 +1,4 @@
-"""`likeness calibrate PAIRS.csv --into PACK`: learns a pack's strangers and fits its Similarity."""
+"""`likeness calibrate PAIRS.csv --into PACK`: learns a pack's metric and strangers and fits its Similarity."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     accuracy = outcome.measurements(measured_on, command)
     _print(outcome)
     if options.into:
-        learned = Learned(outcome.calibration, outcome.strangers, accuracy, measured_on, command)
+        learned = Learned(outcome.calibration, outcome.scoring, accuracy, measured_on, command)
         for path in write_pack_data(options.into, learned):
             print(f"written: {path}")
     return 0

@@ -1,30 +1,28 @@
-"""Scores for every pair of faces, each by strangers that were learned without the two people it is about."""
+"""Scores for every pair of faces, each by metric and strangers that were learned without the two people it is about."""
 
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.evaluation.learned_scoring import learn_scoring
 from likeness.evaluation.rates import Scores
-from likeness.evaluation.strangers import NEAREST, draw_strangers
-from likeness.vision.scoring import Scorer
 
-#: Parts that the people are divided into; strangers are learned from all but two of them.
+#: Parts that the people are divided into; what a score needs is learned from all but two of them.
 PARTS = 6
 
 
 def cross_fitted_scores(vectors: NDArray[np.float32], people: NDArray[np.int64], *, seed: int = 0) -> Scores:
     """Scores (N, N), symmetric, of all pairs of the faces `vectors` (N, D) of `people` (N,); the diagonal is NaN.
 
-    People are dealt into parts. A pair of faces from two parts is scored with strangers learned from the other parts; a
+    People are dealt into parts. A pair of faces from two parts is scored with what was learned from the other parts; a
     pair within a part likewise, without one part more. So what is measured is what strangers to the learning get.
     """
     parts = parts_of(people, seed)
     scores = np.full((len(vectors), len(vectors)), np.nan)
     for one, other in combinations(range(PARTS), 2):
         inside = (parts == one) | (parts == other)
-        strangers = draw_strangers(vectors[~inside], people[~inside], seed=seed)
-        scorer = Scorer(strangers.vectors.astype(np.float32), nearest=NEAREST)
+        scorer = learn_scoring(vectors[~inside], people[~inside], seed=seed).scorer()
         places = np.flatnonzero(inside)
         faces = scorer.profile(vectors[places])
         judged = scorer.compare(faces, faces)

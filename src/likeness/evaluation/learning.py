@@ -9,9 +9,9 @@ from likeness.comparer import Comparer
 from likeness.evaluation.cross_fit import cross_fitted_scores
 from likeness.evaluation.curve import fit_calibration
 from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.learned_scoring import LearnedScoring, learn_scoring
 from likeness.evaluation.pairs import PairSet
 from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
-from likeness.evaluation.strangers import Strangers, draw_strangers
 from likeness.packs.manifest import Measurement
 from likeness.vision.calibration import Calibration
 
@@ -29,7 +29,7 @@ class Outcome:
     """
 
     calibration: Calibration
-    strangers: Strangers | None
+    scoring: LearnedScoring | None
     trial: Trial
     accuracy: tuple[float, float] | None
     photos: int
@@ -73,10 +73,10 @@ class Outcome:
 
 
 def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, keep_scoring: bool = False) -> Outcome:
-    """Learns strangers and the curve from the photos of `pairs`; with `keep_scoring` only the curve.
+    """Learns metric, strangers and the curve from the photos of `pairs`; with `keep_scoring` only the curve.
 
     Every photo is compared with every other. The curve is fitted to scores that were made without the people they are
-    about; the strangers that ship are learned from all of them. ValueError where the photos do not suffice.
+    about; metric and strangers that ship are learned from all of them. ValueError where the photos do not suffice.
     """
     usable = np.flatnonzero(embeddings.usable)
     if len(usable) > MOST_PHOTOS:
@@ -89,7 +89,7 @@ def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, kee
     similarities = calibration.similarity(scores)
     return Outcome(
         calibration=calibration,
-        strangers=None if keep_scoring else draw_strangers(vectors, people),
+        scoring=None if keep_scoring else learn_scoring(vectors, people),
         trial=Trial(similarities[first, second], same, np.stack([people[first], people[second]], axis=1)),
         accuracy=_accuracy(pairs, usable, similarities),
         photos=len(embeddings.vectors),

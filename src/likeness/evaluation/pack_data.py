@@ -1,4 +1,4 @@
-"""What calibration learned → the files of a pack: its strangers, and the tables of its manifest that are measured."""
+"""What calibration learned → the files of a pack: metric, strangers, and the measured tables of its manifest."""
 
 import hashlib
 import io
@@ -10,21 +10,26 @@ from typing import Any
 
 import numpy as np
 
-from likeness.evaluation.strangers import NEAREST, Strangers
+from likeness.evaluation.learned_scoring import CREDIT, LearnedScoring
+from likeness.evaluation.strangers import NEAREST
 from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
 from likeness.packs.tables import to_toml
 from likeness.vision.calibration import Calibration
 
-STRANGERS_FILE = "strangers.npy"
+STRANGERS_FILE, METRIC_FILE = "strangers.npy", "metric.npy"
+_TERMS = {
+    STRANGERS_FILE: "Part of Likeness: drawn from a fitted mixture; holds no person's vector.",
+    METRIC_FILE: "Part of Likeness: an average over people; holds no person's vector.",
+}
 _TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is to be written: `strangers` is None where the pack keeps the scoring that it has."""
+    """What is to be written: `scoring` is None where the pack keeps the scoring that it has."""
 
     calibration: Calibration
-    strangers: Strangers | None
+    scoring: LearnedScoring | None
     accuracy: Sequence[Measurement]
     measured_on: str
     command: str
@@ -40,15 +45,11 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     in_catalogue = target.suffix == ".toml"
     description = target if in_catalogue else target / MANIFEST_NAME
     folder = target.with_suffix("") if in_catalogue else target
-    written = [description]
     tables: dict[str, Any] = {}
-    if learned.strangers is not None:
-        data = array_bytes(learned.strangers)
-        file = folder / STRANGERS_FILE
-        tables |= _scoring_tables(
-            learned, learned.strangers, data, bundled=f"{folder.name}/{STRANGERS_FILE}" if in_catalogue else ""
-        )
-        written.append(file)
+    data: dict[str, bytes] = {}
+    if learned.scoring is not None:
+        data = scoring_files(learned.scoring)
+        tables |= _scoring_tables(learned, learned.scoring, data, bundled_in=folder.name if in_catalogue else None)
     tables["calibration"] = {
         **{key: _plain(value) for key, value in asdict(learned.calibration).items()},
         "measured_on": learned.measured_on,
@@ -60,18 +61,22 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
         ]
     text = replaced(description.read_text("utf-8"), tables)
     parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)
-    if learned.strangers is not None:
+    if data:
         folder.mkdir(exist_ok=True)
-        file.write_bytes(data)
+    for name, content in data.items():
+        (folder / name).write_bytes(content)
     description.write_text(text, "utf-8")
-    return written
+    return [description, *(folder / name for name in data)]
 
 
-def array_bytes(strangers: Strangers) -> bytes:
-    """The strangers as a .npy file of int8."""
-    buffer = io.BytesIO()
-    np.save(buffer, strangers.vectors, allow_pickle=False)
-    return buffer.getvalue()
+def scoring_files(scoring: LearnedScoring) -> dict[str, bytes]:
+    """The data files of a scoring: the strangers as a .npy file of int8, the metric as one of float16."""
+    files = {}
+    for name, values in ((STRANGERS_FILE, scoring.strangers.vectors), (METRIC_FILE, scoring.metric)):
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        files[name] = buffer.getvalue()
+    return files
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
@@ -98,26 +103,31 @@ def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
     return first in tables
 
 
-def _scoring_tables(learned: Learned, strangers: Strangers, data: bytes, *, bundled: str) -> dict[str, Any]:
-    sha256 = hashlib.sha256(data).hexdigest()
-    file: dict[str, Any] = {
-        "sha256": sha256,
-        "size": len(data),
-        "licence": "Apache-2.0",
-        "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
-        "terms": "Part of Likeness: drawn from a fitted mixture; holds no person's vector.",
-        "origin": f"{learned.command}, on {learned.measured_on}",
-    }
-    if bundled:
-        file["source"] = {"bundled": bundled, "sha256": sha256}
+def _scoring_tables(
+    learned: Learned, scoring: LearnedScoring, data: Mapping[str, bytes], *, bundled_in: str | None
+) -> dict[str, Any]:
+    files: dict[str, dict[str, Any]] = {}
+    for name, content in data.items():
+        sha256 = hashlib.sha256(content).hexdigest()
+        files[name] = {
+            "sha256": sha256,
+            "size": len(content),
+            "licence": "Apache-2.0",
+            "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
+            "terms": _TERMS[name],
+            "origin": f"{learned.command}, on {learned.measured_on}",
+        }
+        if bundled_in:
+            files[name]["source"] = {"bundled": f"{bundled_in}/{name}", "sha256": sha256}
     return {
-        "files": {STRANGERS_FILE: file},
+        "files": files,
         "scoring": {
             "method": "normalised",
             "nearest": NEAREST,
+            "credit": CREDIT,
             # No stranger has a larger cosine to a face that was learned from.
-            "cosine_limit": round(strangers.cosine_limit, 4),
-            "files": {"strangers": STRANGERS_FILE},
+            "cosine_limit": round(scoring.strangers.cosine_limit, 4),
+            "files": {"strangers": STRANGERS_FILE, "metric": METRIC_FILE},
         },
     }
 

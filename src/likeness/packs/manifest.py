@@ -106,7 +106,8 @@ class Role:
 class Scoring:
     """How two vectors become a score: `method` ("cosine" or "normalised"), the data files it needs, and its numbers.
 
-    "normalised" needs the file `strangers`, an array (K, D), and the number `nearest`; see `likeness.vision.scoring`.
+    "normalised" needs the file `strangers`, an array (K, D), and the number `nearest`; it may have the file `metric`,
+    an array (D, D), and the number `credit`. See `likeness.vision.scoring`.
     """
 
     method: str = "cosine"

@@ -1,4 +1,4 @@
-"""Chips → unit vectors: the network fed as it was trained, and several views of one face averaged."""
+"""Chips → vectors: the network fed as it was trained, and several views of one face averaged."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,10 @@ _VIEWS_A_RUN = 8
 
 
 class Embedder:
-    """Turns the views of a face into one vector; the cosine of two says how alike the faces are.
+    """Turns the views of a face into one vector: the mean of the views' unit vectors.
+
+    The cosine of two says how alike the faces are. A vector's length, at most 1, says how far the views agree: on
+    lfw-dev 0.991 for the one face in a hundred whose views agree least, 0.998 for the one whose views agree most.
 
     `network` takes (B, 3, S, S) float32 and answers (B, D). `mean` and `scale` are taken off and divided by, in the
     order of the chips' channels.
@@ -26,16 +29,16 @@ class Embedder:
         self._shifted = bool(self._mean.any()) or scale != 1.0
 
     def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32, of unit length, of N faces, each given as its views (V, S, S, 3) uint8.
+        """The vectors (N, D) float32 of N faces, each given as its views (V, S, S, 3) uint8.
 
-        A face's vector is the mean direction of its views' vectors, and the same in any company. No faces give (0, 0).
+        A face's vector is the same in any company. No faces give (0, 0).
         """
         if not faces:
             return np.zeros((0, 0), dtype=np.float32)
         chips = np.concatenate([np.asarray(views) for views in faces])
         runs = [self._run(chips[start : start + _VIEWS_A_RUN]) for start in range(0, len(chips), _VIEWS_A_RUN)]
         ends = np.cumsum([len(views) for views in faces])
-        return np.stack([unit(views.mean(axis=0)) for views in np.split(unit(np.concatenate(runs)), ends[:-1])])
+        return np.stack([views.mean(axis=0) for views in np.split(unit(np.concatenate(runs)), ends[:-1])])
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         fed = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)

@@ -1,10 +1,18 @@
 """Two vectors → a score: higher is more alike.
 
 The cosine of two faces depends on more than whether they are one person: a blurred face, a child's, a face of a group
-that the network saw little of is near to many strangers. So a face's affinity to another is made relative to the
-affinities that strangers have to it: adaptive symmetric score normalisation (Matějka et al., "Analysis of Score
-Normalization in Multilingual Speaker Recognition", Interspeech 2017, its second form). The strangers are vectors drawn
-from a mixture fitted to faces; none is a person's (`likeness calibrate` makes them and checks that).
+that the network saw little of is near to many strangers. So a score is made in three steps.
+
+- Directions are first turned by a metric that counts less what differs between photos of one person (within-class
+  covariance normalisation, regularised: Hatch, Kajarekar, Stolcke, "Within-class covariance normalization for SVM-based
+  speaker recognition", Interspeech 2006).
+- A face's affinity to another is made relative to the affinities that strangers have to it: adaptive symmetric score
+  normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
+  2017, its second form). The strangers are vectors drawn from a mixture fitted to faces; none is a person's.
+- A face whose views disagree is a small, blurred, covered or turned one, and even its own person's photos score low. It
+  is given credit for that, by how short the mean of its views is (`likeness.vision.embedding`).
+
+`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth.
 """
 
 from dataclasses import dataclass
@@ -15,6 +23,9 @@ from numpy.typing import NDArray
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
+#: Added to what a vector lacks to length one, so that views that agree wholly, or a single view, count as finite.
+_LEAST_DISAGREEMENT = 1e-4
+
 #: Faces compared at once in `Scorer.compare`, which bounds its memory.
 _ROWS_AT_ONCE = 256
 
@@ -23,35 +34,50 @@ _ROWS_AT_ONCE = 256
 class Profile:
     """Faces as the scorer sees them.
 
-    `vectors` is (N, D) float64; `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k
+    `directions` is (N, D) float64 of unit length, turned by the metric; `disagreements` (N,) is the logarithm of what
+    the vectors lack to length one; `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k
     strangers lie nearest to each face.
     """
 
-    vectors: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    disagreements: NDArray[np.float64]
     affinities: NDArray[np.float64]
     nearest: NDArray[np.intp]
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> "Profile":
-        return Profile(self.vectors[rows], self.affinities[rows], self.nearest[rows])
+        return Profile(self.directions[rows], self.disagreements[rows], self.affinities[rows], self.nearest[rows])
 
 
 class Scorer:
     """Says how alike faces are.
 
     `strangers` is (K, D), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
-    Without strangers the score is the cosine.
+    `metric` (D, D) turns directions before they are compared, strangers excepted, who lie in the turned space already.
+    `credit` is how much the score gains for each unit by which the two faces' disagreements are larger. Without
+    strangers the score is the cosine, and nothing is credited.
     """
 
-    def __init__(self, strangers: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
+    def __init__(
+        self,
+        strangers: NDArray[np.float32] | None = None,
+        *,
+        nearest: int = 0,
+        metric: NDArray[np.float32] | None = None,
+        credit: float = 0.0,
+    ) -> None:
         if strangers is not None and not 2 <= nearest <= len(strangers):
             raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
-        self._strangers = None if strangers is None else _unit(strangers)
+        if strangers is not None and metric is not None and metric.shape != (strangers.shape[1],) * 2:
+            raise ValueError(f"a metric of {metric.shape} for strangers of {strangers.shape[1]} numbers each")
+        self._strangers = None if strangers is None else _unit(strangers.astype(np.float64))
         self._nearest = nearest
+        self._metric = None if metric is None else metric.astype(np.float64)
+        self._credit = credit
 
     def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D), all of unit length.
+        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
 
-        Symmetric up to rounding; infinite where two vectors are the same, finite everywhere else.
+        Symmetric up to rounding; infinite where two vectors have the same direction, finite everywhere else.
         """
         scores: NDArray[np.float64] = self.compare(self.profile(source[np.newaxis]), self.profile(targets))[0]
         return scores
@@ -59,7 +85,7 @@ class Scorer:
     def score_pairs(
         self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D) of unit length.
+        """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D).
 
         Each vector is looked at once, and memory does not grow with the number of pairs but for their scores.
         """
@@ -73,27 +99,31 @@ class Scorer:
         return scores
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
-        """`vectors` (N, D) of unit length, with what their strangers say of them."""
+        """`vectors` (N, D), as `Embedder.embed` makes them, with what their strangers say of them."""
         exact = vectors.astype(np.float64)
+        lacking = np.maximum(1.0 - np.linalg.norm(exact, axis=1), 0.0)
+        disagreements: NDArray[np.float64] = np.log(lacking + _LEAST_DISAGREEMENT)
+        directions = _unit(exact if self._metric is None else exact @ self._metric)
         if self._strangers is None:
             none = np.zeros((len(exact), 0))
-            return Profile(exact, none, none.astype(np.intp))
-        affinities = _affinity(exact @ self._strangers.T)
+            return Profile(directions, disagreements, none, none.astype(np.intp))
+        affinities = _affinity(directions @ self._strangers.T)
         nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
-        return Profile(exact, affinities, nearest)
+        return Profile(directions, disagreements, affinities, nearest)
 
     def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         """Scores (Na, Nb) of every face of `a` with every face of `b`."""
-        starts = range(0, len(a.vectors), _ROWS_AT_ONCE)
+        starts = range(0, len(a.directions), _ROWS_AT_ONCE)
         rows = [self._block(a[start : start + _ROWS_AT_ONCE], b) for start in starts]
-        return np.concatenate([np.zeros((0, len(b.vectors))), *rows])
+        return np.concatenate([np.zeros((0, len(b.directions))), *rows])
 
     def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
-        cosine = a.vectors @ b.vectors.T
+        cosine = a.directions @ b.directions.T
         score = cosine
         if self._strangers is not None:
             affinity = _affinity(cosine)
             score = (_relative(affinity, a, b) + _relative(affinity.T, b, a).T) / 2
+            score += self._credit * (a.disagreements[:, np.newaxis] + b.disagreements)
         return np.where(cosine >= IDENTICAL_COSINE, np.inf, score)
 
 
@@ -117,6 +147,5 @@ def _affinity(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
     return affinity
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    exact = vectors.astype(np.float64)
-    return np.asarray(exact / np.linalg.norm(exact, axis=1, keepdims=True))
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -1,0 +1,37 @@
+"""The metric: what differs within persons counts less, and too little data changes nothing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.evaluation.metric import learn_metric
+from likeness.vision.embedding import unit
+
+
+def population(people: int, photos: int, within: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Photos of people whose vectors differ by `within` (D,) in each direction."""
+    generator = np.random.default_rng(1)
+    numbers = np.repeat(np.arange(people), photos)
+    persons = generator.standard_normal((people, len(within)))
+    return unit(persons[numbers] + within * generator.standard_normal((len(numbers), len(within)))), numbers
+
+
+def test_a_direction_in_which_photos_of_one_person_differ_counts_less() -> None:
+    within = np.full(16, 0.1)
+    within[3] = 1.0
+    metric = learn_metric(*population(300, 3, within)).astype(np.float64)
+    weights = np.diagonal(metric)
+    assert np.allclose(metric, metric.T, atol=1e-3)
+    assert np.argmin(weights) == 3
+    assert weights[3] < 0.8 * np.delete(weights, 3).min()
+    assert np.isclose(weights.mean(), 1, atol=1e-3)
+
+
+def test_the_order_of_photos_does_not_matter() -> None:
+    vectors, people = population(200, 2, np.linspace(0.1, 0.5, 16))
+    order = np.random.default_rng(2).permutation(len(people))
+    assert np.allclose(learn_metric(vectors, people), learn_metric(vectors[order], people[order]), atol=1e-3)
+
+
+def test_single_photos_say_nothing_of_what_differs() -> None:
+    vectors, _ = population(600, 1, np.full(8, 0.1))
+    assert np.array_equal(learn_metric(vectors, np.arange(600)), np.eye(8))
