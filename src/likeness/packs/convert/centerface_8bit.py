@@ -11,5 +11,5 @@ from likeness.packs.convert.eight_bits import in_eight_bits
 
 
 def convert_centerface_8bit(data: bytes) -> bytes:
-    """What `convert_centerface` makes of `data`, most of its backbone in eight bits. Raises PackDamaged as that does."""
+    """What `convert_centerface` makes of `data`, mostly in eight bits. Raises PackDamaged as that does."""
     return in_eight_bits(convert_centerface(data), RANGES, "CenterFace network (centerface.onnx)")

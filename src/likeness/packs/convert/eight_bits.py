@@ -143,4 +143,4 @@ def _steps(filters: NDArray[np.float32]) -> NDArray[np.float32]:
     ordered = np.sort(flat, axis=1)
     of_two = np.maximum(ordered[:, -2:].sum(axis=1), -ordered[:, :2].sum(axis=1))
     # Each of the two may be rounded up by half a step.
-    return np.maximum(steps, of_two / np.float32(_MOST_STEPS_OF_TWO - 1))
+    return np.asarray(np.maximum(steps, of_two / np.float32(_MOST_STEPS_OF_TWO - 1)), np.float32)
