@@ -38,9 +38,9 @@ from likeness.vision.detection import working_size
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _RANGE_PHOTOS = {"lfw-dev": 80, "expressions-dev": 40}
 _EFFECT_PHOTOS = 60
-#: The first layers stay in single precision: in eight bits they are no faster and less exact. So do the feature
+#: The first two layers stay in single precision: in eight bits they are no faster and less exact. So do the feature
 #: pyramid and the heads, and the layer that leads to them: they are small, and points suffer most.
-_FIRST_ROUNDED, _FIRST_OF_PYRAMID = "conv4", "conv94"
+_FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv94"
 _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
 
 

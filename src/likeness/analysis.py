@@ -128,7 +128,11 @@ def analyse(
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
         detections, quarter_turns = find_faces(
-            engine.detector, pixels, search_rotations=search_rotations, photo_size=(image.width, image.height)
+            engine.detector,
+            pixels,
+            search_rotations=search_rotations,
+            photo_size=(image.width, image.height),
+            main_only=most == 1,
         )
         order = _order(detections, prefer, pixels.shape[1], pixels.shape[0])
     bar = engine.quality_bar(quality_filter)

@@ -4,6 +4,7 @@ What lies outside is cut off. What is not listed stays in single precision.
 """
 
 RANGES: dict[str, tuple[float, float]] = {
+    "relu3": (0.000, 28.851),
     "conv4": (-21.164, 18.681),
     "relu6": (0.000, 19.702),
     "relu8": (0.000, 10.150),
