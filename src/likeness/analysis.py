@@ -89,6 +89,7 @@ class MeasuredFace:
 class PhotoAnalysis:
     """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
 
+    Where only the largest was asked for, `found` may leave out faces that are much smaller.
     `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
     """
 

@@ -24,12 +24,12 @@ from likeness.vision.turned import turned, turned_back
 
 __all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "working_size"]
 
-#: A face has this score at least. Where the detector answers more weakly, down to 0.15, a finer search may find one: so
-#: of 200 photos of LFW that end with the coarse search one lacks a face, of 11 px, where else 6 do
-#: (benchmarks/coarse_to_fine.py).
+#: A face has this score at least. Where the detector answers more weakly, a finer search may find one. Detectors report
+#: such answers too: CenterFace from 0.15 on. Then 7 in 10 photos of LFW end with the coarse search, of which 1 in 180
+#: lacks a face; from 0.25 on 1 in 100 does (benchmarks/coarse_to_fine.py).
 _FOUND_SCORE = 0.25
-#: From this width on, px of the coarse search, the five points of a face are as exact as those of larger ones: 0.07 to
-#: 0.08 eye distances off the mesh's, where at 24 px it is 0.09 (benchmarks/coarse_to_fine.py).
+#: From this width on, px of the coarse search, the five points of a face are as exact as those of larger ones: 0.07
+#: eye distances off the mesh's (at 25 px 0.08; benchmarks/coarse_to_fine.py).
 _COMFORTABLE_PX = 40.0
 #: Faces this much smaller than the largest, in area, matter to nobody who asks for the main face only.
 _MAIN_SHARE = 0.25

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 """Width and height in pixels."""
 
-#: Photos are searched at the pixels of 800x448, and enlarged up to those of 640x480. Of faces 40 px wide in 1920x1080,
-#: 99 in 100 are found there wherever they stand; at 704x384 only in a crowd, alone 9 in 10 (benchmarks/small_faces.py).
+#: Photos are searched at the pixels of 800x448, and enlarged up to those of 640x480. Of faces 40 px wide in 1920x1080
+#: 99 in 100 are found there, wherever they stand; at 704x384 all in a crowd, but 9 in 10 beside one large face
+#: (benchmarks/small_faces.py).
 #: Large photos of another shape get more pixels, up to those of 768x576, so that their longer side too is searched as
 #: finely.
 _USUAL_PIXELS, _MOST_PIXELS = 800 * 448, 768 * 576
