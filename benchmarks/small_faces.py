@@ -1,13 +1,17 @@
-"""How small a face may be: the share of faces that are found at each working size, and what is found beside them.
+"""How small a face may be: the share of faces that are found by `find_faces` as it is, and by one search of each size.
 
-    python benchmarks/small_faces.py
+    python benchmarks/small_faces.py [--photos 60]
 
-Faces of lfw-dev (LIKENESS_DATA), pasted side by side into a photo of 1920x1080, so that the boxes that the service
-would draw around them are 40 and 30 px wide.
+Faces of lfw-dev (LIKENESS_DATA), pasted into photos of 1920x1080 so that the boxes that the service would draw around
+them are 40 and 30 px wide: side by side all over one photo, and, what is harder, one to four of them at random places
+beside one large face, which must not end the search.
 """
 
+import argparse
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -19,43 +23,115 @@ from likeness import packs
 from likeness.vision import detection
 from likeness.vision.detectors import make_detector
 
+Pixels = NDArray[np.uint8]
+Scene = tuple[Pixels, NDArray[np.float64]]
+"""A photo, and the middles (N, 2) of its small faces."""
+
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _WIDTH_PX, _HEIGHT_PX = 1920, 1080
-_SIZES = ((960, 544), (864, 480), (800, 448), (768, 416), (704, 384), (640, 352))
+_SIZES = ((864, 480), (800, 448), (768, 416), (704, 384), (640, 352))
 _FACE_WIDTHS_PX = (40, 30)
 #: The service's box on an LFW photo of 250 px is about this wide.
 _LFW_FACE_PX, _LFW_PX = 88, 250
+#: Pasted faces fade into what is around them over about so many px, so that no edge gives them away.
+_FADE_PX = 8
 
 
-def wall_of_faces(face_px: int) -> tuple[NDArray[np.uint8], int]:
-    """A photo of as many different people as fit, and the side of a tile, each with one of them in its middle."""
-    tile = round(_LFW_PX * face_px / _LFW_FACE_PX)
+def _read(path: Path) -> Pixels:
+    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _people() -> list[Path]:
     paths = sorted((DATA / "lfw-dev").rglob("*_0001.jpg"))
     random.Random(3).shuffle(paths)
+    return paths
+
+
+def _grained(photo: Pixels, chance: np.random.Generator) -> Pixels:
+    return np.asarray(np.clip(photo + chance.normal(0, 3, photo.shape), 0, 255), np.uint8)
+
+
+def wall_of_faces(face_px: int) -> Scene:
+    """A photo of as many different people as fit, each in the middle of a tile."""
+    tile = round(_LFW_PX * face_px / _LFW_FACE_PX)
     photo = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 90, np.uint8)
     places = [(x, y) for y in range(0, _HEIGHT_PX - tile, tile) for x in range(0, _WIDTH_PX - tile, tile)]
-    for (x, y), path in zip(places, paths, strict=False):
-        face = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        photo[y : y + tile, x : x + tile] = cv2.resize(face, (tile, tile), interpolation=cv2.INTER_AREA)
-    grain = np.random.default_rng(0).normal(0, 3, photo.shape)
-    return np.clip(photo + grain, 0, 255).astype(np.uint8), tile
+    for (x, y), path in zip(places, _people(), strict=False):
+        photo[y : y + tile, x : x + tile] = cv2.resize(_read(path), (tile, tile), interpolation=cv2.INTER_AREA)
+    return _grained(photo, np.random.default_rng(0)), np.array(places) + tile / 2
+
+
+def beside_a_large_face(face_px: int, seed: int) -> Scene:
+    """A portrait as high as the photo, and one to four small faces at random places beside it."""
+    chance = np.random.default_rng(seed)
+    tile = round(_LFW_PX * face_px / _LFW_FACE_PX)
+    portraits = [*packs.samples().values(), *_people()[-60:]]
+    portrait = _read(portraits[seed % len(portraits)])
+    scale = _HEIGHT_PX / portrait.shape[0]
+    portrait = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:, : _WIDTH_PX - 3 * tile]
+    clouds = chance.integers(40, 210, (9, 16, 3), dtype=np.uint8)
+    photo = np.asarray(cv2.resize(clouds, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
+    left = int(chance.choice([0, _WIDTH_PX - portrait.shape[1]]))
+    photo[:, left : left + portrait.shape[1]] = portrait
+    free = (0, left - tile) if left else (portrait.shape[1], _WIDTH_PX - tile)
+    inner = np.pad(np.ones((tile - 2 * _FADE_PX,) * 2, np.float32), _FADE_PX)
+    mask = cv2.GaussianBlur(inner, (0, 0), _FADE_PX / 2)[..., None]
+    places: list[tuple[int, int]] = []
+    while len(places) < 1 + seed % 4:
+        x, y = int(chance.integers(*free, endpoint=True)), int(chance.integers(0, _HEIGHT_PX - tile))
+        if any(abs(x - a) < tile and abs(y - b) < tile for a, b in places):
+            continue
+        person = _people()[int(chance.integers(0, len(_people()) - 60))]
+        face = cv2.resize(_read(person), (tile, tile), interpolation=cv2.INTER_AREA)
+        under = photo[y : y + tile, x : x + tile]
+        photo[y : y + tile, x : x + tile] = (mask * face + (1 - mask) * under).astype(np.uint8)
+        places.append((x, y))
+    return _grained(photo, chance), np.array(places) + tile / 2
+
+
+@contextmanager
+def _searched_once_at(size: tuple[int, int] | None) -> Iterator[None]:
+    """One search, of just this size; None leaves everything as it is."""
+    if size is None:
+        yield
+        return
+    with (
+        mock.patch.object(detection, "working_size", return_value=size),
+        mock.patch.object(detection, "coarse_size", return_value=None),
+    ):
+        yield
+
+
+def recall(detector: detection.Detector, scenes: list[Scene], reach_px: float) -> tuple[float, int]:
+    """The share of the small faces near whose middle a face is found, and how many there are."""
+    hits: list[bool] = []
+    for photo, middles in scenes:
+        found, _ = detection.find_faces(detector, photo, search_rotations=False)
+        centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        distances = np.linalg.norm(middles[:, None] - centres[None], axis=2)
+        hits += (distances.min(axis=1, initial=np.inf) < reach_px).tolist()
+    return float(np.mean(hits)), len(hits)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=60, help="photos with a large face")
+    options = parser.parse_args()
     pack = packs.load("standard", threads=1)
     role = pack.manifest.role("detector")
     detector = make_detector(role.family, pack.network("detector"), role.parameters)
-    print("face    searched at   found   of")
+    print("face    where                 searched at    found    of")
     for face_px in _FACE_WIDTHS_PX:
-        photo, tile = wall_of_faces(face_px)
-        rows, columns = (_HEIGHT_PX - 1) // tile, (_WIDTH_PX - 1) // tile
-        middles = (np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2) + 0.5) * tile
-        for width, height in _SIZES:
-            with mock.patch.object(detection, "working_size", lambda *_, size=(width, height): size):
-                found, _ = detection.find_faces(detector, photo, search_rotations=False)
-            centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-            near = np.linalg.norm(middles[:, None] - centres[None], axis=2).min(axis=1) < 0.15 * tile
-            print(f"{face_px} px   {width:4d}x{height:<6d} {near.mean():6.3f}  {len(middles)}")
+        settings = {
+            "wall": [wall_of_faces(face_px)],
+            "beside a large face": [beside_a_large_face(face_px, seed) for seed in range(options.photos)],
+        }
+        for where, scenes in settings.items():
+            for size in (None, *_SIZES):
+                with _searched_once_at(size):
+                    share, count = recall(detector, scenes, 0.15 * _LFW_PX * face_px / _LFW_FACE_PX)
+                shown = f"{size[0]}x{size[1]}" if size else "as shipped"
+                print(f"{face_px} px   {where:20s}  {shown:12s} {share:7.3f} {count:5d}", flush=True)
 
 
 if __name__ == "__main__":

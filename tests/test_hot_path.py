@@ -144,7 +144,12 @@ def test_the_detector_sees_no_more_pixels_of_a_large_photo_than_promised(
         width: Counted().of(_pair(single, photos, width), monkeypatch).values["centerface.onnx"] // 6
         for width in (640, 1280, 4032)
     }
-    assert seen == {640: 640 * 480, 1280: 704 * 512, 4032: 768 * 576}
+    # The mean of a source photo, of which only the largest face counts, and a target photo.
+    assert seen == {
+        640: 320 * 256,
+        1280: (352 * 256 + 544 * 384) // 2,
+        4032: (384 * 288 + 768 * 576) // 2,
+    }
 
 
 def test_a_group_costs_its_faces_and_nothing_else(
@@ -153,7 +158,7 @@ def test_a_group_costs_its_faces_and_nothing_else(
     source, group = photos["640 obama.jpg"], photos["group of 9"]
     counted = Counted().of(lambda: single.compare(source, group, similarity_threshold=0), monkeypatch)
     faces = 1 + 9
-    assert counted.runs["centerface.onnx"] == 2
+    assert counted.runs["centerface.onnx"] <= 3  # the group coarsely, and finely for what a coarse look is unsure of
     assert counted.runs["face-mesh.onnx"] == 3 * faces
     assert counted.fed["dlib-resnet.onnx"] == len(single._engine._input.views) * faces
     assert counted.runs["expression.onnx"] == 9

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage import data
 
@@ -13,6 +15,7 @@ from likeness import packs
 from likeness.image import open_image
 from likeness.vision.detection import Detections, Detector, confidences, find_faces, largest, working_size
 from likeness.vision.detectors import make_detector
+from likeness.vision.search_sizes import coarse_size
 from likeness.vision.suppression import overlaps
 
 Pixels = NDArray[np.uint8]
@@ -109,13 +112,13 @@ def test_without_search_for_rotations_the_photo_is_searched_once(detector: Detec
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160), (4000, 3000), (1080, 1920)])
+@pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160), (4000, 3000), (1080, 1920), (1280, 720), (640, 480)])
 def test_the_smallest_face_promised_is_found(
     detector: Detector, faces: dict[str, Pixels], size: tuple[int, int]
 ) -> None:
     """40 px in 1920x1080, proportionally more in larger photos, among plain surroundings and wherever it stands."""
     width, height = size
-    side = 40 * max(size) / 1920
+    side = 40 * max(1920, *size) / 1920
     generator = np.random.default_rng(3)
     canvas = cv2.resize(generator.integers(60, 190, (9, 16, 3), dtype=np.uint8), size, interpolation=cv2.INTER_CUBIC)
     places = []
@@ -228,6 +231,58 @@ def test_an_ordinary_photo_is_searched_once() -> None:
     assert scripted.shapes == [(448, 800, 3)]
     assert turns == 0
     np.testing.assert_allclose(found.boxes[0], [720, 200 * 1080 / 448, 912, 304 * 1080 / 448])
+
+
+def coarse_and_fine(*faces: tuple[float, float, float, float, float], main_only: bool = False) -> list[tuple[int, ...]]:
+    """The sizes at which a photo of 640x480 is searched when the detector answers so at every size."""
+    scripted = Scripted(*faces)
+    find_faces(scripted, np.zeros((480, 640, 3), np.uint8), main_only=main_only)
+    return [shape[:2] for shape in scripted.shapes]
+
+
+LARGE = (100.0, 60.0, 180.0, 164.0, 0.9)
+SMALL = (250.0, 60.0, 266.0, 81.0, 0.9)
+WEAK = (250.0, 60.0, 266.0, 81.0, 0.2)
+COARSE, FINE = (256, 320), (480, 640)
+
+
+@pytest.mark.parametrize(
+    ("seen", "sizes"),
+    [
+        pytest.param([LARGE], [COARSE], id="a certain, large face and no sign of others"),
+        pytest.param([LARGE, SMALL], [COARSE, FINE], id="a face too small to be seen well"),
+        pytest.param([LARGE, WEAK], [COARSE, FINE], id="a weak answer that may be a small face"),
+        pytest.param([LARGE, (110, 70, 130, 96, 0.2)], [COARSE], id="a weak answer within the large face"),
+        pytest.param([LARGE, (110, 70, 130, 96, 0.4)], [COARSE, FINE], id="a face before the large face"),
+        pytest.param([SMALL], [COARSE, FINE], id="only a small face"),
+    ],
+)
+def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
+    seen: list[tuple[float, float, float, float, float]], sizes: list[tuple[int, int]]
+) -> None:
+    assert coarse_and_fine(*seen) == sizes
+
+
+def test_where_the_main_face_counts_small_ones_do_not_hold_up_the_answer() -> None:
+    assert coarse_and_fine(LARGE, SMALL, WEAK, main_only=True) == [COARSE]
+    half_as_wide = (250.0, 60.0, 291.0, 113.0, 0.4)
+    assert coarse_and_fine(LARGE, half_as_wide, main_only=True) == [COARSE, FINE]
+    assert coarse_and_fine(SMALL, main_only=True) == [COARSE, FINE]
+
+
+def test_weak_answers_are_no_faces() -> None:
+    found, _ = find_faces(Scripted(LARGE, WEAK), np.zeros((480, 640, 3), np.uint8))
+    assert found.scores.tolist() == pytest.approx([0.9])
+
+
+@given(st.integers(80, 6000), st.integers(80, 6000))
+def test_no_face_that_is_promised_is_smaller_in_the_coarse_search(width: int, height: int) -> None:
+    coarse, fine = coarse_size(width, height, main_only=False), working_size(width, height)
+    if coarse is not None:
+        assert coarse[0] * coarse[1] * 1.5 <= fine[0] * fine[1]
+        promised = 800 / max(width, height, 1920)
+        assert coarse[0] >= width * promised
+        assert coarse[1] >= height * promised
 
 
 def test_a_doubtful_face_never_outgrows_the_certain_ones() -> None:

@@ -151,8 +151,6 @@ class Runtime:
         options.enable_mem_pattern = False
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if _bytes_overflow():
-            options.add_session_config_entry("session.x64quantprecision", "1")
         return options
 
 
@@ -162,15 +160,6 @@ def _session(file: Path, options: Any) -> Any:
 
 def _checksum(file: Path) -> str:
     return f"{zlib.crc32(file.read_bytes()):08x}"
-
-
-def _bytes_overflow() -> bool:
-    """Whether products of bytes may be added up in 16 bits, which overflow: on x86 without the VNNI instructions.
-
-    ONNX Runtime then gives weights another form, which is as slow as single precision, and right (its documentation,
-    "Quantize ONNX models", section "When and why do I need to try U8U8").
-    """
-    return platform.machine().lower() in ("x86_64", "amd64") and "vnni" not in _processor_features()
 
 
 @cache

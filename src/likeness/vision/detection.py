@@ -1,33 +1,38 @@
 """Searching a photo for faces: at which size, and what more is tried when the first look gives a reason.
 
-A photo is searched once, at a size chosen so that a face of 40 px in 1920x1080 is still found (`working_size`). Then
+A photo is searched at a coarse size first, and that is all where it shows a certain and comfortably large face and no
+sign of others (`coarse_size`). Else it is searched at a size chosen so that a face of 40 px in 1920x1080 is still found
+(`working_size`). Then
 
 - nothing certain was found: once more with the photo shrunk into a margin, for faces that fill or leave the frame;
 - the faces are all too narrow or too wide: the photo was squeezed, and is searched stretched back;
 - most faces lie on their side or upside down, or there still is none: turned by right angles (decision 14).
 
-Ordinary photos of upright faces need the one search. The figures below were measured with CenterFace on the sample
-portraits, skimage's astronaut, LFW and WIDER (benchmarks/detection.py).
+Portraits need the coarse search alone, crowds the second one too. The figures below were measured with CenterFace on
+the sample portraits, skimage's astronaut, LFW and WIDER (benchmarks/detection.py).
 """
 
-import cv2
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detector import Detections, Detector, largest, united
+from likeness.vision.search_sizes import Size, coarse_size, multiple, resized, working_size
 from likeness.vision.suppression import areas
+from likeness.vision.turned import turned, turned_back
 
 __all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "working_size"]
 
-#: Photos are searched at the pixels of 800x448, and enlarged up to those of 640x480. Of faces 40 px wide in 1920x1080
-#: all are found from 704x384 on, of those of 30 px 99 in 100 at 800x448 (benchmarks/small_faces.py). Large photos of
-#: another shape get more pixels, up to those of 768x576, so that their longer side too is searched as finely.
-_USUAL_PIXELS, _MOST_PIXELS = 800 * 448, 768 * 576
-_PROMISED_SIDE_PX, _SEARCHED_SIDE_PX = 1920, 800
-_FEWEST_PIXELS = 640 * 480
-_MOST_ENLARGEMENT = 2.0
-#: Detectors work on multiples of 32.
-_MULTIPLE = 32
+#: A face has this score at least. Where the detector answers more weakly, a finer search may find one. Detectors report
+#: such answers too: CenterFace from 0.15 on. Then 7 in 10 photos of LFW end with the coarse search, of which 1 in 180
+#: lacks a face; from 0.25 on 1 in 100 does (benchmarks/coarse_to_fine.py).
+_FOUND_SCORE = 0.25
+#: From this width on, px of the coarse search, the five points of a face are as exact as those of larger ones: 0.07
+#: eye distances off the mesh's (at 25 px 0.08; benchmarks/coarse_to_fine.py).
+_COMFORTABLE_PX = 40.0
+#: Faces this much smaller than the largest, in area, matter to nobody who asks for the main face only.
+_MAIN_SHARE = 0.25
 
 #: Below this score there is doubt, and more is tried; what only a further search finds must reach it. Pictures without
 #: faces (noise, textures, documents) stay below.
@@ -67,26 +72,42 @@ _STRETCHED_PIXELS = 400_000
 _LEVEL_ROLL_DEG = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """How a photo is looked at: the size of the fine search, that of a coarse one before it if any, and what counts."""
+
+    fine: Size
+    coarse: Size | None
+    main_only: bool
+
+    def turned(self) -> "_Looks":
+        """The same for the photo turned by a right angle."""
+        return _Looks(self.fine[::-1], self.coarse[::-1] if self.coarse else None, self.main_only)
+
+
 def find_faces(
     detector: Detector,
     pixels: NDArray[np.uint8],
     *,
     search_rotations: bool = True,
-    photo_size: tuple[int, int] | None = None,
+    photo_size: Size | None = None,
+    main_only: bool = False,
 ) -> tuple[Detections, int]:
     """The faces in RGB pixels (height, width, 3), in their frame, and the clockwise quarter turns to set them upright.
 
     The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
     `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all;
-    where they are a reduced decoding, `photo_size` is the photo's own width and height.
+    where they are a reduced decoding, `photo_size` is the photo's own width and height. With `main_only` faces of less
+    than a quarter of the largest's area may be left out.
     """
-    size = working_size(*(photo_size or pixels.shape[1::-1]))
-    found = {0: _search(detector, pixels, size)}
+    width, height = photo_size or pixels.shape[1::-1]
+    looks = _Looks(working_size(width, height), coarse_size(width, height, main_only=main_only), main_only)
+    found = {0: _search(detector, pixels, looks)}
     if search_rotations:
         for turns in _turns_worth_trying(found[0], pixels.shape):
-            found[turns] = _search_turned(detector, pixels, turns, size)
+            found[turns] = _search_turned(detector, pixels, turns, looks)
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
-            found |= {turns: _search_turned(detector, pixels, turns, size) for turns in {1, 2, 3} - found.keys()}
+            found |= {turns: _search_turned(detector, pixels, turns, looks) for turns in {1, 2, 3} - found.keys()}
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
     others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
     return _plausible(united([found[best], *others])), best
@@ -98,37 +119,59 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
 
 
-def working_size(width: int, height: int) -> tuple[int, int]:
-    """The width and height in pixels at which a photo of `width` x `height` is searched, multiples of 32.
-
-    A face of 40 px in 1920x1080 has 17 px there; larger photos are shrunk more, so that the smallest face that is found
-    grows with them.
-    """
-    scale = float(np.sqrt(_USUAL_PIXELS / (width * height)))
-    as_promised = _SEARCHED_SIDE_PX / max(width, height, _PROMISED_SIDE_PX)
-    scale = min(max(scale, as_promised), float(np.sqrt(_MOST_PIXELS / (width * height))))
-    if scale > 1:
-        scale = min(max(1.0, float(np.sqrt(_FEWEST_PIXELS / (width * height)))), _MOST_ENLARGEMENT)
-    return _multiple(width * scale), _multiple(height * scale)
+def _search(detector: Detector, pixels: NDArray[np.uint8], looks: _Looks) -> Detections:
+    """The faces of a photo, whichever way they stand: coarsely where that is enough, else finely."""
+    if looks.coarse:
+        seen = _searched_at(detector, pixels, looks.coarse)
+        faces = seen[seen.scores >= _FOUND_SCORE]
+        if _ordinary(faces, pixels.shape) and not _calls_for_more(seen, pixels.shape[1] / looks.coarse[0], looks):
+            return faces
+    return _search_finely(detector, pixels, looks.fine)
 
 
-def _multiple(side: float) -> int:
-    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
+def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
+    """Whether the faces are certain, level, and neither narrow nor wide: coarsely seen, others have coarse points."""
+    rolls = faces[faces.scores >= _CERTAIN_SCORE].leaning()[0]
+    return (
+        bool((np.abs(rolls) <= _LEVEL_ROLL_DEG).all())
+        and not _turns_worth_trying(faces, shape)
+        and _stretch(faces) == 1
+    )
 
 
-def _search(detector: Detector, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
-    """The faces of a photo, whichever way they stand, searched at `size` (width, height) first."""
+def _calls_for_more(seen: Detections, scale: float, looks: _Looks) -> bool:
+    """Whether among what a search at 1 / `scale` saw, px of the photo, something may be better seen more finely."""
+    sizes, widths = areas(seen.boxes), seen.boxes[:, 2] - seen.boxes[:, 0]
+    settled = (seen.scores >= _CERTAIN_SCORE) & (widths >= _COMFORTABLE_PX * scale)
+    if not settled.any():
+        return True
+    if looks.main_only:
+        unsettled = (seen.scores >= _FOUND_SCORE) & (sizes >= _MAIN_SHARE * sizes[settled].max())
+    else:
+        unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[settled])
+    return bool(np.any(unsettled & ~settled))
+
+
+def _within(faces: Detections, others: Detections) -> NDArray[np.bool_]:
+    """Whether the middle of each of the faces (N,) lies within one of the others."""
+    middles = (faces.boxes[:, None, :2] + faces.boxes[:, None, 2:]) / 2
+    inside = (middles > others.boxes[None, :, :2]) & (middles < others.boxes[None, :, 2:])
+    return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
+
+
+def _search_finely(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
+    """The faces of a photo, searched at `size` first, and further where that gives a reason."""
     height, width = pixels.shape[:2]
-    faces = _searched_at(detector, pixels, size)
+    faces = _found_at(detector, pixels, size)
     if _is_doubtful(faces):
         wide = _searched_in_margin(detector, pixels)
-        return united([faces, wide[wide.scores >= _CERTAIN_SCORE]])
+        return united([wide[wide.scores >= _CERTAIN_SCORE], faces])
     stretch = _stretch(faces)
     if stretch == 1:
         return faces
     scale = np.sqrt(_STRETCHED_PIXELS / (width * height))
-    stretched = _multiple(width * scale * np.sqrt(stretch)), _multiple(height * scale / np.sqrt(stretch))
-    better = _searched_at(detector, pixels, stretched)
+    stretched = multiple(width * scale * np.sqrt(stretch)), multiple(height * scale / np.sqrt(stretch))
+    better = _found_at(detector, pixels, stretched)
     return better if better.scores.sum() > faces.scores.sum() else faces
 
 
@@ -144,16 +187,15 @@ def _is_doubtful(faces: Detections) -> bool:
     return not len(faces) or bool(faces.scores[0] < _CERTAIN_SCORE)
 
 
-def _searched_at(detector: Detector, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Detections:
-    """The faces found with the photo resized to `size` (width, height), in the frame of `pixels`."""
-    return detector.detect(_resized(pixels, size)).scaled(pixels.shape[1] / size[0], pixels.shape[0] / size[1])
+def _found_at(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
+    """The faces found with the photo resized to `size`, in the frame of `pixels`."""
+    seen = _searched_at(detector, pixels, size)
+    return seen[seen.scores >= _FOUND_SCORE]
 
 
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    if size == pixels.shape[1::-1]:
-        return pixels
-    halves = pixels.shape[1] >= 2 * size[0] or pixels.shape[0] >= 2 * size[1]
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if halves else cv2.INTER_LINEAR), np.uint8)
+def _searched_at(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
+    """The same with what the detector answers more weakly."""
+    return detector.detect(resized(pixels, size)).scaled(pixels.shape[1] / size[0], pixels.shape[0] / size[1])
 
 
 def _searched_in_margin(detector: Detector, pixels: NDArray[np.uint8]) -> Detections:
@@ -161,9 +203,9 @@ def _searched_in_margin(detector: Detector, pixels: NDArray[np.uint8]) -> Detect
     height, width = pixels.shape[:2]
     scale = _MARGIN_SIDE_PX / max(width, height)
     across, down = max(1, round(width * scale)), max(1, round(height * scale))
-    shape = (_multiple(down + 2 * _MARGIN_PX), _multiple(across + 2 * _MARGIN_PX), 3)
+    shape = (multiple(down + 2 * _MARGIN_PX), multiple(across + 2 * _MARGIN_PX), 3)
     canvas = np.full(shape, _MARGIN_GREY, np.uint8)
-    canvas[_MARGIN_PX : _MARGIN_PX + down, _MARGIN_PX : _MARGIN_PX + across] = _resized(pixels, (across, down))
+    canvas[_MARGIN_PX : _MARGIN_PX + down, _MARGIN_PX : _MARGIN_PX + across] = resized(pixels, (across, down))
     faces = detector.detect(canvas)
     moved = Detections(faces.boxes - _MARGIN_PX, faces.scores, faces.points - _MARGIN_PX)
     return moved.scaled(width / across, height / down)
@@ -207,27 +249,7 @@ def _evidence(faces: Detections, turns: int) -> float:
     return float((faces.scores * np.sqrt(areas(faces.boxes)))[upright].sum())
 
 
-def _turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
-    """The photo turned clockwise by quarter turns."""
-    codes = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
-    return np.asarray(cv2.rotate(pixels, codes[turns]), np.uint8)
-
-
-def _search_turned(detector: Detector, pixels: NDArray[np.uint8], turns: int, size: tuple[int, int]) -> Detections:
+def _search_turned(detector: Detector, pixels: NDArray[np.uint8], turns: int, looks: _Looks) -> Detections:
     """The certain faces of the photo turned clockwise by quarter turns, in the frame of the photo as stored."""
-    faces = _search(detector, _turned(pixels, turns), size[::-1] if turns % 2 else size)
-    return _turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)
-
-
-def _turned_back(faces: Detections, turns: int, shape: tuple[int, ...]) -> Detections:
-    """Faces of the photo turned clockwise by `turns`, in the frame of the photo as stored, whose shape is given."""
-    height, width = shape[:2]
-    corners = _points_turned_back(faces.boxes.reshape(-1, 2, 2), turns, width, height)
-    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Detections(boxes, faces.scores, _points_turned_back(faces.points, turns, width, height))
-
-
-def _points_turned_back(points: NDArray[np.float32], turns: int, width: int, height: int) -> NDArray[np.float32]:
-    x, y = points[..., 0], points[..., 1]
-    turned = {1: (y, height - x), 2: (width - x, height - y), 3: (width - y, x)}[turns]
-    return np.stack(turned, axis=-1).astype(np.float32)
+    faces = _search(detector, turned(pixels, turns), looks.turned() if turns % 2 else looks)
+    return turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)

@@ -1,11 +1,9 @@
 """Within which values each layer of CenterFace works: measured, printed by `python benchmarks/quantisation.py ranges`.
 
-What lies outside is cut off. Only the backbone is listed; what is not stays in single precision.
+What lies outside is cut off. What is not listed stays in single precision.
 """
 
 RANGES: dict[str, tuple[float, float]] = {
-    "image": (0.000, 255.000),
-    "relu1": (0.000, 17.351),
     "relu3": (0.000, 28.851),
     "conv4": (-21.164, 18.681),
     "relu6": (0.000, 19.702),
@@ -65,5 +63,4 @@ RANGES: dict[str, tuple[float, float]] = {
     "add89": (-10.115, 11.023),
     "relu91": (0.000, 9.266),
     "relu93": (0.000, 24.886),
-    "conv94": (-6.317, 5.587),
 }

@@ -18,6 +18,11 @@ from likeness.errors import PackDamaged
 _QUANTISED = ("Conv", "Add")
 #: ONNX wants a scale that is a normal number; a filter of nothing but zeros keeps this one.
 _LEAST_SCALE = 1e-12
+#: x86 processors without the VNNI instructions add two products of an unsigned and a signed byte in 16 bits and cut off
+#: what does not fit (vpmaddubsw; ONNX Runtime's documentation, "Quantize ONNX models", on U8S8 and `reduce_range`). Two
+#: weights of one sign that come to no more than this fit: 255 · 128 < 2¹⁵. In depthwise convolutions, whose channels
+#: have one input each, ONNX Runtime multiplies in 16 and adds in 32 bits, so there a weight may use the whole byte.
+_MOST_STEPS, _MOST_STEPS_OF_TWO = 127, 128
 
 
 def in_eight_bits(network: bytes, ranges: Mapping[str, tuple[float, float]], file: str) -> bytes:
@@ -104,8 +109,7 @@ class _Rewriter:
     def _filters(self, name: str) -> tuple[str, NDArray[np.float32]]:
         """The filters `name` as signed bytes, and what one step of each is worth."""
         filters = numpy_helper.to_array(self._weights[name])
-        scales = np.abs(filters).max(axis=tuple(range(1, filters.ndim))) / np.float32(127)
-        scales = np.maximum(scales, np.float32(_LEAST_SCALE)).astype(np.float32)
+        scales = np.maximum(_steps(filters), np.float32(_LEAST_SCALE)).astype(np.float32)
         steps = np.rint(filters / scales.reshape(-1, *[1] * (filters.ndim - 1)))
         return self._float_again(name, steps.astype(np.int8), scales), scales
 
@@ -128,3 +132,15 @@ class _Rewriter:
     def _constant(self, name: str, values: NDArray[np.generic]) -> str:
         self._weights[name] = numpy_helper.from_array(values, name)
         return name
+
+
+def _steps(filters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What one step of each filter (N, inputs, height, width) is worth: the least with which its weights fit."""
+    flat = filters.reshape(len(filters), -1)
+    steps = np.abs(flat).max(axis=1) / np.float32(_MOST_STEPS)
+    if filters.shape[1] == 1:
+        return np.asarray(steps, np.float32)
+    ordered = np.sort(flat, axis=1)
+    of_two = np.maximum(ordered[:, -2:].sum(axis=1), -ordered[:, :2].sum(axis=1))
+    # Each of the two may be rounded up by half a step.
+    return np.asarray(np.maximum(steps, of_two / np.float32(_MOST_STEPS_OF_TWO - 1)), np.float32)

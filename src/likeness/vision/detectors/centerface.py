@@ -21,7 +21,7 @@ class CenterFace:
     (y, x) as fractions of the box (1, 10). Candidates below `score_threshold` are dropped.
     """
 
-    def __init__(self, network: Network, *, score_threshold: float = 0.25) -> None:
+    def __init__(self, network: Network, *, score_threshold: float = 0.15) -> None:
         self._network = network
         self._score_threshold = score_threshold
 

@@ -1,0 +1,101 @@
+"""When the coarse search is enough: how exact its faces are, how often it ends the search, and what is then missed.
+
+    python benchmarks/coarse_to_fine.py [--photos 260]
+
+On photos of lfw-dev (LIKENESS_DATA), drawn at random.
+"""
+
+import argparse
+import os
+import random
+from pathlib import Path
+from unittest import mock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.engine import Engine
+from likeness.vision import detection
+from likeness.vision.detection import Detections, Detector, find_faces, largest
+from likeness.vision.suppression import areas, overlaps
+
+DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+_SIDES_PX = (64, 96, 128, 160, 192, 256, 384, 512)
+_THRESHOLDS = (0.25, 0.2, 0.15)
+
+
+class _Watched:
+    """Passes photos on, drops answers weaker than `threshold`, and remembers whether more than one search was made."""
+
+    def __init__(self, detector: Detector, threshold: float) -> None:
+        self._detector, self._threshold, self.searches = detector, threshold, 0
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Detections:
+        self.searches += 1
+        seen = self._detector.detect(pixels)
+        return seen[seen.scores >= self._threshold]
+
+
+def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
+    """How far the detector's points of the largest face lie off the mesh's, less the median of each point's offset."""
+    print("face, px of the search   points off the mesh's, eye distances: median   95 %")
+    offsets: dict[int, list[NDArray[np.complex128]]] = {side: [] for side in _SIDES_PX}
+    widths: dict[int, list[float]] = {side: [] for side in _SIDES_PX}
+    for photo in photos:
+        with mock.patch.object(detection, "coarse_size", return_value=None):
+            found = largest(find_faces(engine.detector, photo)[0], 1)
+        mesh = engine.mesh.measure(photo, found.boxes, found.points)[0] if engine.mesh and len(found) else None
+        if mesh is None:
+            continue
+        exact = mesh.landmarks[:, 0] + 1j * mesh.landmarks[:, 1]
+        for side in _SIDES_PX:
+            seen = engine.detector.detect(cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA))
+            seen = seen.scaled(photo.shape[1] / side, photo.shape[0] / side)
+            same = np.flatnonzero(overlaps(seen.boxes, found.boxes)[:, 0] > 0.4)
+            if len(same):
+                points = seen.points[same[0], :, 0] + 1j * seen.points[same[0], :, 1]
+                offsets[side].append((points - exact) / (exact[1] - exact[0]))
+                widths[side].append(float(np.ptp(seen.boxes[same[0], ::2])) * side / photo.shape[1])
+    for side in _SIDES_PX:
+        each = np.array(offsets[side])
+        off = np.abs(each - np.median(each.real, axis=0) - 1j * np.median(each.imag, axis=0)).mean(axis=1)
+        print(f"{np.median(widths[side]):24.0f} {np.median(off):46.3f} {np.quantile(off, 0.95):6.3f}")
+
+
+def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
+    """How often one search is enough, and whether the fine search alone finds more or another largest face."""
+    print("\nasked for   weak from   ended coarsely   of these lack a face   largest face is another")
+    with mock.patch.object(detection, "coarse_size", return_value=None):
+        fine = [find_faces(_Watched(detector, 0.25), photo)[0] for photo in photos]
+    for main_only, thresholds in ((False, _THRESHOLDS), (True, _THRESHOLDS[-1:])):
+        for threshold in thresholds:
+            ended = lacking = other = 0
+            for photo, expected in zip(photos, fine, strict=True):
+                watched = _Watched(detector, threshold)
+                found, _ = find_faces(watched, photo, main_only=main_only)
+                ended += watched.searches == 1
+                missed = expected
+                if len(found) and len(expected):
+                    missed = expected[overlaps(expected.boxes, found.boxes).max(axis=1) < 0.4]
+                    other += bool(overlaps(largest(found, 1).boxes, largest(expected, 1).boxes)[0, 0] <= 0.5)
+                if main_only:
+                    missed = missed[areas(missed.boxes) >= 0.25 * areas(expected.boxes).max(initial=0)]
+                lacking += watched.searches == 1 and len(missed) > 0
+            asked = "main face" if main_only else "all faces"
+            print(f"{asked}   {threshold:9.2f} {ended / len(photos):16.3f} {lacking:22d} {other:25d}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=260)
+    paths = sorted((DATA / "lfw-dev").rglob("*.jpg"))
+    chosen = random.Random(21).sample(paths, parser.parse_args().photos)
+    photos = [np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8) for path in chosen]
+    engine = Engine("standard", threads=1)
+    print_points(engine, photos)
+    print_ends(engine.detector, photos)
+
+
+if __name__ == "__main__":
+    main()
