@@ -249,6 +249,8 @@ def converter(name: str) -> Callable[[bytes], bytes]:
             from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
         case "dlib-resnet":
             from likeness.packs.convert.dlib import convert_dlib_resnet as convert
+        case "dlib-resnet-8bit":
+            from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit as convert
         case "face-mesh":
             from likeness.packs.convert.tflite import convert_face_mesh as convert
         case "expression":

@@ -1,6 +1,6 @@
 """CenterFace in eight bits: three quarters of the time (AVX2 without VNNI), the faces it finds as good as before.
 
-Measured (`python benchmarks/quantisation.py effect`, `python benchmarks/detection.py`): points move by 0.011 distances
+Measured (`python benchmarks/quantisation.py detector effect`, `python benchmarks/detection.py`): points move by 0.011 distances
 between the eyes, average precision on wider-dev stays within its noise. The first two layers, the feature pyramid and
 the heads stay in single precision.
 """

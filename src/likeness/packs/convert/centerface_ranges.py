@@ -1,4 +1,4 @@
-"""Within which values each layer of CenterFace works: measured, printed by `python benchmarks/quantisation.py ranges`.
+"""Within which values each layer of CenterFace works: measured, printed by `python benchmarks/quantisation.py detector ranges`.
 
 What lies outside is cut off. What is not listed stays in single precision.
 """
