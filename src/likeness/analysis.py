@@ -88,6 +88,7 @@ class MeasuredFace:
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoAnalysis:
     """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
+
     `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
     """
 
