@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.vision import detection
 from likeness.vision.detection import Detections, Detector, find_faces, largest
-from likeness.vision.suppression import areas, overlaps
+from likeness.vision.suppression import overlaps
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _SIDES_PX = (64, 96, 128, 160, 192, 256, 384, 512)
@@ -65,25 +65,21 @@ def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
 
 def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
     """How often one search is enough, and whether the fine search alone finds more or another largest face."""
-    print("\nasked for   weak from   ended coarsely   of these lack a face   largest face is another")
+    print("\nweak from   ended coarsely   of these lack a face   largest face is another")
     with mock.patch.object(detection, "coarse_size", return_value=None):
         fine = [find_faces(_Watched(detector, 0.25), photo)[0] for photo in photos]
-    for main_only, thresholds in ((False, _THRESHOLDS), (True, _THRESHOLDS[-1:])):
-        for threshold in thresholds:
-            ended = lacking = other = 0
-            for photo, expected in zip(photos, fine, strict=True):
-                watched = _Watched(detector, threshold)
-                found, _ = find_faces(watched, photo, main_only=main_only)
-                ended += watched.searches == 1
-                missed = expected
-                if len(found) and len(expected):
-                    missed = expected[overlaps(expected.boxes, found.boxes).max(axis=1) < 0.4]
-                    other += bool(overlaps(largest(found, 1).boxes, largest(expected, 1).boxes)[0, 0] <= 0.5)
-                if main_only:
-                    missed = missed[areas(missed.boxes) >= 0.25 * areas(expected.boxes).max(initial=0)]
-                lacking += watched.searches == 1 and len(missed) > 0
-            asked = "main face" if main_only else "all faces"
-            print(f"{asked}   {threshold:9.2f} {ended / len(photos):16.3f} {lacking:22d} {other:25d}")
+    for threshold in _THRESHOLDS:
+        ended = lacking = other = 0
+        for photo, expected in zip(photos, fine, strict=True):
+            watched = _Watched(detector, threshold)
+            found, _ = find_faces(watched, photo)
+            ended += watched.searches == 1
+            missed = expected
+            if len(found) and len(expected):
+                missed = expected[overlaps(expected.boxes, found.boxes).max(axis=1) < 0.4]
+                other += bool(overlaps(largest(found, 1).boxes, largest(expected, 1).boxes)[0, 0] <= 0.5)
+            lacking += watched.searches == 1 and len(missed) > 0
+        print(f"{threshold:9.2f} {ended / len(photos):16.3f} {lacking:22d} {other:25d}")
 
 
 def main() -> None:

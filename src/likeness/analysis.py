@@ -89,7 +89,6 @@ class MeasuredFace:
 class PhotoAnalysis:
     """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
 
-    Where only the largest was asked for, `found` may leave out faces that are much smaller.
     `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
     """
 
@@ -129,11 +128,7 @@ def analyse(
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
         detections, quarter_turns = find_faces(
-            engine.detector,
-            pixels,
-            search_rotations=search_rotations,
-            photo_size=(image.width, image.height),
-            main_only=most == 1,
+            engine.detector, pixels, search_rotations=search_rotations, photo_size=(image.width, image.height)
         )
         order = _order(detections, prefer, pixels.shape[1], pixels.shape[0])
     bar = engine.quality_bar(quality_filter)

@@ -241,7 +241,7 @@ class Comparer:
             raise _no_face(analysis, quality_filter)
         notes = analysis.image.notes
         if analysis.found > 1:
-            notes += (f"{analysis.image.name}: at least {analysis.found} faces; the {prefer} is compared.",)
+            notes += (f"{analysis.image.name}: {analysis.found} faces; the {prefer} is compared.",)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
             vector=embed(self._engine, analysis.image, analysis.faces, watch, crew)[0],

@@ -233,10 +233,10 @@ def test_an_ordinary_photo_is_searched_once() -> None:
     np.testing.assert_allclose(found.boxes[0], [720, 200 * 1080 / 448, 912, 304 * 1080 / 448])
 
 
-def coarse_and_fine(*faces: tuple[float, float, float, float, float], main_only: bool = False) -> list[tuple[int, ...]]:
+def coarse_and_fine(*faces: tuple[float, float, float, float, float]) -> list[tuple[int, ...]]:
     """The sizes at which a photo of 640x480 is searched when the detector answers so at every size."""
     scripted = Scripted(*faces)
-    find_faces(scripted, np.zeros((480, 640, 3), np.uint8), main_only=main_only)
+    find_faces(scripted, np.zeros((480, 640, 3), np.uint8))
     return [shape[:2] for shape in scripted.shapes]
 
 
@@ -263,13 +263,6 @@ def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
     assert coarse_and_fine(*seen) == sizes
 
 
-def test_where_the_main_face_counts_small_ones_do_not_hold_up_the_answer() -> None:
-    assert coarse_and_fine(LARGE, SMALL, WEAK, main_only=True) == [COARSE]
-    half_as_wide = (250.0, 60.0, 291.0, 113.0, 0.4)
-    assert coarse_and_fine(LARGE, half_as_wide, main_only=True) == [COARSE, FINE]
-    assert coarse_and_fine(SMALL, main_only=True) == [COARSE, FINE]
-
-
 def test_weak_answers_are_no_faces() -> None:
     found, _ = find_faces(Scripted(LARGE, WEAK), np.zeros((480, 640, 3), np.uint8))
     assert found.scores.tolist() == pytest.approx([0.9])
@@ -277,7 +270,7 @@ def test_weak_answers_are_no_faces() -> None:
 
 @given(st.integers(80, 6000), st.integers(80, 6000))
 def test_no_face_that_is_promised_is_smaller_in_the_coarse_search(width: int, height: int) -> None:
-    coarse, fine = coarse_size(width, height, main_only=False), working_size(width, height)
+    coarse, fine = coarse_size(width, height), working_size(width, height)
     if coarse is not None:
         assert coarse[0] * coarse[1] * 1.5 <= fine[0] * fine[1]
         promised = 800 / max(width, height, 1920)

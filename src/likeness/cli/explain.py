@@ -153,7 +153,7 @@ def _advice(comparison: Comparison, source: Photo, target: Photo, found: Sequenc
         yield from (f"{about}: {advice}" for advice in _shortcomings(each.face, target))
     if comparison.trace.source_faces > 1:
         shown = comparison.trace.source_faces
-        yield f"{source.name}: it shows at least {shown} faces and the largest was taken; crop it to one person"
+        yield f"{source.name}: it shows {shown} faces and the largest was taken; crop it to one person"
 
 
 def _shortcomings(face: Face, photo: Photo) -> Iterable[str]:

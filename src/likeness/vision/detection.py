@@ -31,8 +31,6 @@ _FOUND_SCORE = 0.25
 #: From this width on, px of the coarse search, the five points of a face are as exact as those of larger ones: 0.07
 #: eye distances off the mesh's (at 25 px 0.08; benchmarks/coarse_to_fine.py).
 _COMFORTABLE_PX = 40.0
-#: Faces this much smaller than the largest, in area, matter to nobody who asks for the main face only.
-_MAIN_SHARE = 0.25
 
 #: Below this score there is doubt, and more is tried; what only a further search finds must reach it. Pictures without
 #: faces (noise, textures, documents) stay below.
@@ -74,15 +72,14 @@ _LEVEL_ROLL_DEG = 25.0
 
 @dataclass(frozen=True, slots=True)
 class _Looks:
-    """How a photo is looked at: the size of the fine search, that of a coarse one before it if any, and what counts."""
+    """How a photo is looked at: the size of the fine search, and that of a coarse one before it if any."""
 
     fine: Size
     coarse: Size | None
-    main_only: bool
 
     def turned(self) -> "_Looks":
         """The same for the photo turned by a right angle."""
-        return _Looks(self.fine[::-1], self.coarse[::-1] if self.coarse else None, self.main_only)
+        return _Looks(self.fine[::-1], self.coarse[::-1] if self.coarse else None)
 
 
 def find_faces(
@@ -91,17 +88,15 @@ def find_faces(
     *,
     search_rotations: bool = True,
     photo_size: Size | None = None,
-    main_only: bool = False,
 ) -> tuple[Detections, int]:
     """The faces in RGB pixels (height, width, 3), in their frame, and the clockwise quarter turns to set them upright.
 
     The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
     `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all;
-    where they are a reduced decoding, `photo_size` is the photo's own width and height. With `main_only` faces of less
-    than a quarter of the largest's area may be left out.
+    where they are a reduced decoding, `photo_size` is the photo's own width and height.
     """
     width, height = photo_size or pixels.shape[1::-1]
-    looks = _Looks(working_size(width, height), coarse_size(width, height, main_only=main_only), main_only)
+    looks = _Looks(working_size(width, height), coarse_size(width, height))
     found = {0: _search(detector, pixels, looks)}
     if search_rotations:
         for turns in _turns_worth_trying(found[0], pixels.shape):
@@ -124,7 +119,7 @@ def _search(detector: Detector, pixels: NDArray[np.uint8], looks: _Looks) -> Det
     if looks.coarse:
         seen = _searched_at(detector, pixels, looks.coarse)
         faces = seen[seen.scores >= _FOUND_SCORE]
-        if _ordinary(faces, pixels.shape) and not _calls_for_more(seen, pixels.shape[1] / looks.coarse[0], looks):
+        if _ordinary(faces, pixels.shape) and not _calls_for_more(seen, pixels.shape[1] / looks.coarse[0]):
             return faces
     return _search_finely(detector, pixels, looks.fine)
 
@@ -139,16 +134,13 @@ def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
     )
 
 
-def _calls_for_more(seen: Detections, scale: float, looks: _Looks) -> bool:
+def _calls_for_more(seen: Detections, scale: float) -> bool:
     """Whether among what a search at 1 / `scale` saw, px of the photo, something may be better seen more finely."""
-    sizes, widths = areas(seen.boxes), seen.boxes[:, 2] - seen.boxes[:, 0]
+    widths = seen.boxes[:, 2] - seen.boxes[:, 0]
     settled = (seen.scores >= _CERTAIN_SCORE) & (widths >= _COMFORTABLE_PX * scale)
     if not settled.any():
         return True
-    if looks.main_only:
-        unsettled = (seen.scores >= _FOUND_SCORE) & (sizes >= _MAIN_SHARE * sizes[settled].max())
-    else:
-        unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[settled])
+    unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[settled])
     return bool(np.any(unsettled & ~settled))
 
 

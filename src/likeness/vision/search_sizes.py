@@ -39,14 +39,14 @@ def working_size(width: int, height: int) -> Size:
     return multiple(width * scale), multiple(height * scale)
 
 
-def coarse_size(width: int, height: int, *, main_only: bool) -> Size | None:
+def coarse_size(width: int, height: int) -> Size | None:
     """The size of a first, coarse search of a photo of `width` x `height`; None where it is not worth while.
 
-    Every face that is promised has 17 px there too, unless `main_only`: where only the largest faces count, the search
-    is as coarse as any.
+    Every face that is promised has 17 px there too. Source and target photos are searched alike: the same photo must
+    give the same points, or a face would not be exactly like itself.
     """
     fine = working_size(width, height)
-    promised = 0.0 if main_only else _promised_scale(width, height)
+    promised = _promised_scale(width, height)
     coarse = _no_less(max(fine[0] * _COARSE, width * promised)), _no_less(max(fine[1] * _COARSE, height * promised))
     return coarse if fine[0] * fine[1] >= _WORTHWHILE * coarse[0] * coarse[1] else None
 
