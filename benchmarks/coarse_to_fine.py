@@ -8,6 +8,7 @@ On photos of lfw-dev (LIKENESS_DATA), drawn at random.
 import argparse
 import os
 import random
+from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest import mock
 
@@ -18,11 +19,17 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.vision import detection
 from likeness.vision.detection import Detections, Detector, find_faces, largest
+from likeness.vision.search_sizes import ladder
 from likeness.vision.suppression import overlaps
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _SIDES_PX = (64, 96, 128, 160, 192, 256, 384, 512)
 _THRESHOLDS = (0.25, 0.2, 0.15)
+
+
+def _fine_alone() -> AbstractContextManager[object]:
+    """Photos are searched at their working size alone."""
+    return mock.patch.object(detection, "ladder", lambda width, height: ladder(width, height)[-1:])
 
 
 class _Watched:
@@ -43,7 +50,7 @@ def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
     offsets: dict[int, list[NDArray[np.complex128]]] = {side: [] for side in _SIDES_PX}
     widths: dict[int, list[float]] = {side: [] for side in _SIDES_PX}
     for photo in photos:
-        with mock.patch.object(detection, "coarse_size", return_value=None):
+        with _fine_alone():
             found = largest(find_faces(engine.detector, photo)[0], 1)
         mesh = engine.mesh.measure(photo, found.boxes, found.points)[0] if engine.mesh and len(found) else None
         if mesh is None:
@@ -66,7 +73,7 @@ def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
 def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
     """How often one search is enough, and whether the fine search alone finds more or another largest face."""
     print("\nweak from   ended coarsely   of these lack a face   largest face is another")
-    with mock.patch.object(detection, "coarse_size", return_value=None):
+    with _fine_alone():
         fine = [find_faces(_Watched(detector, 0.25), photo)[0] for photo in photos]
     for threshold in _THRESHOLDS:
         ended = lacking = other = 0

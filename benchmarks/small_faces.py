@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.vision import detection
 from likeness.vision.detectors import make_detector
+from likeness.vision.search_sizes import Rung
 
 Pixels = NDArray[np.uint8]
 Scene = tuple[Pixels, NDArray[np.float64]]
@@ -95,10 +96,7 @@ def _searched_once_at(size: tuple[int, int] | None) -> Iterator[None]:
     if size is None:
         yield
         return
-    with (
-        mock.patch.object(detection, "working_size", return_value=size),
-        mock.patch.object(detection, "coarse_size", return_value=None),
-    ):
+    with mock.patch.object(detection, "ladder", return_value=(Rung(size, True),)):
         yield
 
 

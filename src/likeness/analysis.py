@@ -89,6 +89,7 @@ class MeasuredFace:
 class PhotoAnalysis:
     """What is known of a photo: `faces` that pass, largest first; how many were found at all; how it was turned.
 
+    Where only the largest was asked for, `found` may leave out faces that are much smaller.
     `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
     """
 
@@ -128,7 +129,12 @@ def analyse(
         pixels = image.pixels(reduction)
     with watch.stage("detect"):
         detections, quarter_turns = find_faces(
-            engine.detector, pixels, search_rotations=search_rotations, photo_size=(image.width, image.height)
+            engine.detector,
+            pixels,
+            search_rotations=search_rotations,
+            photo_size=(image.width, image.height),
+            largest_only=most == 1,
+            fine_detector=engine.detector if crew is NOBODY else engine.wide_detector,
         )
         order = _order(detections, prefer, pixels.shape[1], pixels.shape[0])
     bar = engine.quality_bar(quality_filter)

@@ -93,7 +93,7 @@ class Comparer:
         self.settings = settings or ComparerSettings()
         self.threads = threads or thread_budget()
         # Both photos are looked at side by side, so one network run gets half of the processors.
-        self._engine = Engine(pack, threads=max(1, (self.threads + 1) // 2))
+        self._engine = Engine(pack, threads=max(1, (self.threads + 1) // 2), wide_threads=self.threads)
         self._crew = Crew(1 if self.threads > 1 else 0)
         self._running = 0
         self._counting = Lock()
@@ -241,7 +241,7 @@ class Comparer:
             raise _no_face(analysis, quality_filter)
         notes = analysis.image.notes
         if analysis.found > 1:
-            notes += (f"{analysis.image.name}: {analysis.found} faces; the {prefer} is compared.",)
+            notes += (f"{analysis.image.name}: at least {analysis.found} faces; the {prefer} is compared.",)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
             vector=embed(self._engine, analysis.image, analysis.faces, watch, crew)[0],

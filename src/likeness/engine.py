@@ -30,12 +30,14 @@ Step = TypeVar("Step")
 class Engine:
     """What a pack can do. Steps are made once, whichever thread asks first, and serve all threads.
 
-    `threads` are those that one run of one network may use. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
+    `threads` are those that one run of one network may use, `wide_threads` those of the detector where it has the
+    machine to itself. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
     PackDamaged: for the pack when made, for its files when a step is first asked for.
     """
 
-    def __init__(self, pack: str | PathLike[str], *, threads: int) -> None:
+    def __init__(self, pack: str | PathLike[str], *, threads: int, wide_threads: int | None = None) -> None:
         self._pack = packs.load(pack, threads=threads)
+        self._wide_threads = wide_threads or threads
         self._input = self._pack.manifest.embedder_input()
         self._aligner = _aligner(self._input)
         self._bars = _quality_bars(self._pack.manifest)
@@ -50,7 +52,12 @@ class Engine:
     @property
     def detector(self) -> Detector:
         """Who finds faces."""
-        return self._step("detector", self._make_detector)
+        return self._step("detector", lambda: self._make_detector(self._pack.threads))
+
+    @property
+    def wide_detector(self) -> Detector:
+        """The same on all the threads that a comparison may use; it finds the same to the last bit."""
+        return self._step("wide detector", lambda: self._make_detector(self._wide_threads))
 
     @property
     def mesh(self) -> Mesh | None:
@@ -109,12 +116,20 @@ class Engine:
 
     def warm_up(self) -> None:
         """Makes every step, so that the first comparison is as fast as the next."""
-        _ = (self.detector, self.mesh, self.expressions, self.embedder, self.scorer, self.calibration)
+        _ = (
+            self.detector,
+            self.wide_detector,
+            self.mesh,
+            self.expressions,
+            self.embedder,
+            self.scorer,
+            self.calibration,
+        )
 
-    def _make_detector(self) -> Detector:
+    def _make_detector(self, threads: int) -> Detector:
         role = self.manifest.role("detector")
         try:
-            return make_detector(role.family, self._pack.network("detector"), role.parameters)
+            return make_detector(role.family, self._pack.network("detector", threads=threads), role.parameters)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.detector]: {error}") from error
 

@@ -155,7 +155,7 @@ class Trace:
 
     `notes` are sentences for people (a truncated file, several faces in the source photo). `seconds` is the time per
     stage (decode, detect, mesh, embed, attributes). `source_faces` and `target_faces` count the faces found before any
-    filter.
+    filter; a source photo, of which only the largest face counts, is not searched for much smaller ones.
     """
 
     notes: tuple[str, ...] = ()

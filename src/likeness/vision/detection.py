@@ -1,24 +1,26 @@
-"""Searching a photo for faces: at which size, and what more is tried when the first look gives a reason.
+"""Searching a photo for faces: at which sizes, and what more is tried when the first look gives a reason.
 
-A photo is searched at a coarse size first, and that is all where it shows a certain and comfortably large face and no
-sign of others (`coarse_size`). Else it is searched at a size chosen so that a face of 40 px in 1920x1080 is still found
-(`working_size`). Then
+Every photo is searched coarsely first. Faces that are certain and comfortably large there are settled: whatever is
+searched later, they stay as the coarse search saw them. A source photo whose largest face is settled is done. Other
+photos are done where nothing but settled faces answered, and the search was fine enough for what is promised: a face of
+40 px in 1920x1080. Else they are searched more finely, at `working_size` at last (`likeness.vision.search_sizes`). Then
 
 - nothing certain was found: once more with the photo shrunk into a margin, for faces that fill or leave the frame;
 - the faces are all too narrow or too wide: the photo was squeezed, and is searched stretched back;
 - most faces lie on their side or upside down, or there still is none: turned by right angles (decision 14).
 
-Portraits need the coarse search alone, crowds the second one too. The figures below were measured with CenterFace on
-the sample portraits, skimage's astronaut, LFW and WIDER (benchmarks/detection.py).
+Source and target photos begin alike and settle the same faces, so that a photo is exactly like itself, and source and
+target may change places. The figures below were measured with CenterFace on the sample portraits, skimage's astronaut,
+LFW and WIDER (benchmarks/detection.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detector import Detections, Detector, largest, united
-from likeness.vision.search_sizes import Size, coarse_size, multiple, resized, working_size
+from likeness.vision.search_sizes import Rung, Size, ladder, multiple, resized, working_size
 from likeness.vision.suppression import areas
 from likeness.vision.turned import turned, turned_back
 
@@ -71,15 +73,17 @@ _LEVEL_ROLL_DEG = 25.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
-    """How a photo is looked at: the size of the fine search, and that of a coarse one before it if any."""
+class _Search:
+    """How a photo is searched: by whom, at which sizes, and whether only its largest face matters."""
 
-    fine: Size
-    coarse: Size | None
+    detector: Detector
+    fine_detector: Detector
+    rungs: tuple[Rung, ...]
+    largest_only: bool
 
-    def turned(self) -> "_Looks":
+    def turned(self) -> "_Search":
         """The same for the photo turned by a right angle."""
-        return _Looks(self.fine[::-1], self.coarse[::-1] if self.coarse else None)
+        return replace(self, rungs=tuple(rung.turned() for rung in self.rungs))
 
 
 def find_faces(
@@ -88,21 +92,25 @@ def find_faces(
     *,
     search_rotations: bool = True,
     photo_size: Size | None = None,
+    largest_only: bool = False,
+    fine_detector: Detector | None = None,
 ) -> tuple[Detections, int]:
     """The faces in RGB pixels (height, width, 3), in their frame, and the clockwise quarter turns to set them upright.
 
     The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
     `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all;
-    where they are a reduced decoding, `photo_size` is the photo's own width and height.
+    where they are a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces much
+    smaller than the largest may be left out. `fine_detector` is the same detector on more threads, for the searches
+    that take long.
     """
-    width, height = photo_size or pixels.shape[1::-1]
-    looks = _Looks(working_size(width, height), coarse_size(width, height))
-    found = {0: _search(detector, pixels, looks)}
+    rungs = ladder(*(photo_size or pixels.shape[1::-1]))
+    search = _Search(detector, fine_detector or detector, rungs, largest_only)
+    found = {0: _search(search, pixels)}
     if search_rotations:
         for turns in _turns_worth_trying(found[0], pixels.shape):
-            found[turns] = _search_turned(detector, pixels, turns, looks)
+            found[turns] = _search_turned(search, pixels, turns)
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
-            found |= {turns: _search_turned(detector, pixels, turns, looks) for turns in {1, 2, 3} - found.keys()}
+            found |= {turns: _search_turned(search, pixels, turns) for turns in {1, 2, 3} - found.keys()}
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
     others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
     return _plausible(united([found[best], *others])), best
@@ -114,14 +122,23 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
 
 
-def _search(detector: Detector, pixels: NDArray[np.uint8], looks: _Looks) -> Detections:
-    """The faces of a photo, whichever way they stand: coarsely where that is enough, else finely."""
-    if looks.coarse:
-        seen = _searched_at(detector, pixels, looks.coarse)
-        faces = seen[seen.scores >= _FOUND_SCORE]
-        if _ordinary(faces, pixels.shape) and not _calls_for_more(seen, pixels.shape[1] / looks.coarse[0]):
-            return faces
-    return _search_finely(detector, pixels, looks.fine)
+def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
+    """The faces of a photo, whichever way they stand: no more finely than is needed."""
+    *coarser, last = search.rungs
+    settled: Detections | None = None
+    for rung in coarser:
+        seen = _searched_at(search.detector, pixels, rung.size)
+        faces, scale = seen[seen.scores >= _FOUND_SCORE], pixels.shape[1] / rung.size[0]
+        if settled is None:
+            if not _ordinary(faces, pixels.shape):
+                return _search_finely(search.fine_detector, pixels, last.size)
+            settled = faces[_comfortable(faces, scale)]
+            if search.largest_only and _largest_is_settled(faces, scale):
+                return faces
+        if rung.keeps_promise and not _calls_for_more(seen, scale):
+            return united([settled, faces])
+    finely = _search_finely(search.fine_detector, pixels, last.size)
+    return finely if settled is None else united([settled, finely])
 
 
 def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
@@ -134,14 +151,25 @@ def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
     )
 
 
+def _comfortable(seen: Detections, scale: float) -> NDArray[np.bool_]:
+    """Which faces (N,) are certain and large enough to be seen well by a search at 1 / `scale`."""
+    return (seen.scores >= _CERTAIN_SCORE) & (seen.boxes[:, 2] - seen.boxes[:, 0] >= _COMFORTABLE_PX * scale)
+
+
+def _largest_is_settled(faces: Detections, scale: float) -> bool:
+    """Whether the largest face is seen well, and so are all that have half its width: one of them may be central."""
+    widths = faces.boxes[:, 2] - faces.boxes[:, 0]
+    large = widths >= widths.max(initial=0) / 2
+    return bool(len(faces) and _comfortable(faces, scale)[large].all())
+
+
 def _calls_for_more(seen: Detections, scale: float) -> bool:
     """Whether among what a search at 1 / `scale` saw, px of the photo, something may be better seen more finely."""
-    widths = seen.boxes[:, 2] - seen.boxes[:, 0]
-    settled = (seen.scores >= _CERTAIN_SCORE) & (widths >= _COMFORTABLE_PX * scale)
-    if not settled.any():
+    comfortable = _comfortable(seen, scale)
+    if not comfortable.any():
         return True
-    unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[settled])
-    return bool(np.any(unsettled & ~settled))
+    unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[comfortable])
+    return bool(np.any(unsettled & ~comfortable))
 
 
 def _within(faces: Detections, others: Detections) -> NDArray[np.bool_]:
@@ -241,7 +269,7 @@ def _evidence(faces: Detections, turns: int) -> float:
     return float((faces.scores * np.sqrt(areas(faces.boxes)))[upright].sum())
 
 
-def _search_turned(detector: Detector, pixels: NDArray[np.uint8], turns: int, looks: _Looks) -> Detections:
+def _search_turned(search: _Search, pixels: NDArray[np.uint8], turns: int) -> Detections:
     """The certain faces of the photo turned clockwise by quarter turns, in the frame of the photo as stored."""
-    faces = _search(detector, turned(pixels, turns), looks.turned() if turns % 2 else looks)
+    faces = _search(search.turned() if turns % 2 else search, turned(pixels, turns))
     return turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)

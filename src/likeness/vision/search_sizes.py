@@ -1,6 +1,7 @@
 """At which sizes a photo is searched for faces: coarsely first, and as finely as is promised."""
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,9 +19,9 @@ _USUAL_PIXELS, _MOST_PIXELS = 800 * 448, 768 * 576
 _PROMISED_SIDE_PX, _SEARCHED_SIDE_PX = 1920, 800
 _FEWEST_PIXELS = 640 * 480
 _MOST_ENLARGEMENT = 2.0
-#: A first, coarse search has half the width and height, a quarter of the work.
+#: The first, coarse search has half the width and height, a quarter of the work.
 _COARSE = 0.5
-#: It comes first where it saves at least a third of the pixels of the fine one.
+#: A search comes before another where it has at most two thirds of its pixels.
 _WORTHWHILE = 1.5
 #: Detectors work on multiples of 32.
 _MULTIPLE = 32
@@ -39,16 +40,37 @@ def working_size(width: int, height: int) -> Size:
     return multiple(width * scale), multiple(height * scale)
 
 
-def coarse_size(width: int, height: int) -> Size | None:
-    """The size of a first, coarse search of a photo of `width` x `height`; None where it is not worth while.
-
-    Every face that is promised has 17 px there too. Source and target photos are searched alike: the same photo must
-    give the same points, or a face would not be exactly like itself.
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One search of a photo at `size`; whether every face that is promised has 17 px there, so that it may be the last
+    (`keeps_promise`).
     """
-    fine = working_size(width, height)
+
+    size: Size
+    keeps_promise: bool
+
+    def turned(self) -> "Rung":
+        """The same for the photo turned by a right angle."""
+        return Rung(self.size[::-1], self.keeps_promise)
+
+
+def ladder(width: int, height: int) -> tuple[Rung, ...]:
+    """The searches of a photo of `width` x `height`, the coarsest first, that at `working_size` last.
+
+    Up to three: at half the working size; at the least size that keeps the promise, where that lies well between; and
+    at the working size itself.
+    """
     promised = _promised_scale(width, height)
-    coarse = _no_less(max(fine[0] * _COARSE, width * promised)), _no_less(max(fine[1] * _COARSE, height * promised))
-    return coarse if fine[0] * fine[1] >= _WORTHWHILE * coarse[0] * coarse[1] else None
+    fine = working_size(width, height)
+    coarse = _no_less(fine[0] * _COARSE), _no_less(fine[1] * _COARSE)
+    least = _no_less(width * promised), _no_less(height * promised)
+    sizes = [fine]
+    for size in (least, coarse):
+        if _pixels(coarse) <= _pixels(size) and _pixels(size) * _WORTHWHILE <= _pixels(sizes[0]):
+            sizes.insert(0, size)
+    return tuple(
+        Rung(size, size == fine or (size[0] >= width * promised and size[1] >= height * promised)) for size in sizes
+    )
 
 
 def resized(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
@@ -62,6 +84,10 @@ def resized(pixels: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
 def multiple(side: float) -> int:
     """The multiple of 32 next to `side`, not 0."""
     return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]
 
 
 def _no_less(side: float) -> int:

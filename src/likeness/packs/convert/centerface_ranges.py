@@ -1,4 +1,4 @@
-"""Within which values each layer of CenterFace works: measured, printed by `python benchmarks/quantisation.py detector ranges`.
+"""Within which values each layer of CenterFace works, as `python benchmarks/quantisation.py detector ranges` prints it.
 
 What lies outside is cut off. What is not listed stays in single precision.
 """

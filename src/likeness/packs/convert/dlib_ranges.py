@@ -1,4 +1,4 @@
-"""Within which values each layer of dlib's ResNet works: measured, printed by `python benchmarks/quantisation.py embedder ranges`.
+"""Within which values each layer of dlib's ResNet works: `python benchmarks/quantisation.py embedder ranges` prints it.
 
 What lies outside is cut off. What is not listed stays in single precision.
 """
