@@ -6,8 +6,8 @@ rounding changes.
     python benchmarks/quantisation.py detector effect    how far faces move, and the time
     python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time
 
-Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), for the detector at sizes that it searches at;
-the effect is measured on other photos of lfw-dev.
+Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), for the detector at sizes that it searches
+at; the effect is measured on other photos of lfw-dev.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """CenterFace in eight bits: three quarters of the time (AVX2 without VNNI), the faces it finds as good as before.
 
-Measured (`python benchmarks/quantisation.py detector effect`, `python benchmarks/detection.py`): points move by 0.011 distances
-between the eyes, average precision on wider-dev stays within its noise. The first two layers, the feature pyramid and
-the heads stay in single precision.
+Measured (`python benchmarks/quantisation.py detector effect`, `python benchmarks/detection.py`): points move by 0.011
+distances between the eyes, average precision on wider-dev stays within its noise. The first two layers, the feature
+pyramid and the heads stay in single precision.
 """
 
 from likeness.packs.convert.centerface import convert_centerface

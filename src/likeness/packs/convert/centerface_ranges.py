@@ -1,6 +1,7 @@
-"""Within which values each layer of CenterFace works: measured, printed by `python benchmarks/quantisation.py detector ranges`.
+"""Within which values each layer of CenterFace works.
 
-What lies outside is cut off. What is not listed stays in single precision.
+Measured, and printed by `python benchmarks/quantisation.py detector ranges`. What lies outside is cut
+off. What is not listed stays in single precision.
 """
 
 RANGES: dict[str, tuple[float, float]] = {

@@ -1,9 +1,9 @@
 """dlib's ResNet in eight bits: two thirds of the time on processors with AVX2, well under half on those with VNNI, and
 the same error rates.
 
-Measured (`python benchmarks/quantisation.py embedder effect`): the cosine of a view's vector to that of single precision
-is 0.9996 in the mean. docs/accuracy.md has the error rates, which are those of the network as it ships. The first
-layer's input, the mean over all places and the matrix at the end stay in single precision.
+Measured (`python benchmarks/quantisation.py embedder effect`): the cosine of a view's vector to that of single
+precision is 0.9996 in the mean. docs/accuracy.md has the error rates, which are those of the network as it ships. The
+first layer's input, the mean over all places and the matrix at the end stay in single precision.
 """
 
 from likeness.packs.convert.dlib import convert_dlib_resnet

@@ -1,6 +1,7 @@
-"""Within which values each layer of dlib's ResNet works: measured, printed by `python benchmarks/quantisation.py embedder ranges`.
+"""Within which values each layer of dlib's ResNet works.
 
-What lies outside is cut off. What is not listed stays in single precision.
+Measured, and printed by `python benchmarks/quantisation.py embedder ranges`. What lies outside is cut
+off. What is not listed stays in single precision.
 """
 
 RANGES: dict[str, tuple[float, float]] = {
