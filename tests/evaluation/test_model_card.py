@@ -1,4 +1,6 @@
-"""The tables of the model card are those that its command writes from the record, which is of the pack that ships."""
+"""The tables of the model card are those that its command writes from the record, which is of the pack that ships; and
+what the command measures is judged on people who taught nothing.
+"""
 
 import importlib.util
 import json
@@ -6,9 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from likeness.evaluation.pairs import PairSet
 from likeness.packs import store
+from likeness.vision.embedding import unit
+from likeness.vision.scoring import Scorer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARD = (REPOSITORY / "docs" / "accuracy.md").read_text("utf-8")
@@ -32,7 +39,7 @@ def record(accuracy: ModuleType) -> dict[str, Any]:
 
 def test_the_tables_are_those_of_the_record(accuracy: ModuleType, record: dict[str, Any]) -> None:
     generated = accuracy.tables(record)
-    assert set(generated) == {"rates", "steps", "robustness"}
+    assert set(generated) == {"rates", "splits", "steps", "robustness"}
     assert all(f"<!-- {name} -->" in CARD for name in generated)
     assert accuracy.with_tables(CARD, generated) == CARD
 
@@ -41,6 +48,25 @@ def test_a_changed_figure_would_be_seen(accuracy: ModuleType, record: dict[str, 
     other = json.loads(json.dumps(record))
     other["rates"]["at_similarity"][1]["fmr"]["value"] *= 2
     assert accuracy.with_tables(CARD, accuracy.tables(other)) != CARD
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "figure"), [("steps", 0, "milliseconds_a_pair"), ("splits", 0, "median"), ("splits", 1, "most")]
+)
+def test_a_changed_figure_of_a_part_would_be_seen(
+    accuracy: ModuleType, record: dict[str, Any], part: str, place: int, figure: str
+) -> None:
+    other = json.loads(json.dumps(record))
+    rows = other["steps"] if part == "steps" else other[part]["at_similarity"]
+    rows[place][figure] = rows[place][figure] * 2 + 1
+    assert accuracy.tables(other)[part] != accuracy.tables(record)[part]
+
+
+def test_the_splits_of_the_record_keep_about_what_is_promised(record: dict[str, Any]) -> None:
+    assert len(record["splits"]["each"]) == 5
+    for row in record["splits"]["at_similarity"]:
+        assert row["least"] <= row["median"] <= row["most"]
+        assert row["median"] == pytest.approx(row["promised"], rel=0.5)
 
 
 def test_the_record_is_of_the_pack_that_ships(record: dict[str, Any]) -> None:
@@ -57,3 +83,100 @@ def test_the_record_is_of_the_pack_that_ships(record: dict[str, Any]) -> None:
 def test_the_card_says_what_it_must() -> None:
     for word in ("profile", "children", "siblings", "mask", "dark", "group", "human review", "must not be used", "99"):
         assert word in CARD.lower()
+
+
+def five_folds(people: int = 400) -> tuple[PairSet, NDArray[np.float32]]:
+    """Two photos of each person, three views a photo (N, 3, 32), around a common centre; a fifth of the people a fold.
+
+    Each person's photos are a pair, and each person's first with the next one's second, within the fold.
+    """
+    generator = np.random.default_rng(3)
+    persons = generator.standard_normal(32) + 0.6 * generator.standard_normal((people, 32))
+    numbers = np.repeat(np.arange(people), 2)
+    photos = persons[numbers] + 0.45 * generator.standard_normal((len(numbers), 32))
+    views = unit(photos[:, np.newaxis] + 0.1 * generator.standard_normal((len(numbers), 3, 32)))
+    a_fold = people // 5
+    following = np.arange(people) // a_fold * a_fold + (np.arange(people) + 1) % a_fold
+    pairs = PairSet(
+        tuple(f"{place}.jpg" for place in range(len(numbers))),
+        first=np.tile(2 * np.arange(people), 2),
+        second=np.concatenate([2 * np.arange(people) + 1, 2 * following + 1]),
+        same=np.repeat([True, False], people),
+        people=numbers,
+        folds=np.tile((np.arange(people) // a_fold + 1).astype(str), 2),
+    )
+    return pairs, views
+
+
+def test_splits_judge_people_who_taught_nothing(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, views = five_folds()
+    whole = views.mean(axis=1)
+    taught: list[set[int]] = []
+    judged: list[set[int]] = []
+    false_matches = accuracy.false_matches
+
+    def remembering(_vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Scorer:
+        taught.append(set(people.tolist()))
+        return Scorer()
+
+    def judging(scorer: Scorer, curve: Any, vectors: Any, people: NDArray[np.int64]) -> dict[str, Any]:
+        judged.append(set(people.tolist()))
+        result: dict[str, Any] = false_matches(scorer, curve, vectors, people)
+        return result
+
+    monkeypatch.setattr(accuracy, "false_matches", judging)
+    scores = accuracy.cross_fitted_scores(whole, pairs.people, learn=accuracy.learn_nothing)
+    measured = accuracy.splits(pairs, whole, scores, learn=remembering)
+    # A split learns 15 times for its curve and once as the pack would; at the end everybody teaches and is judged.
+    assert len(taught) == 5 * 16 + 1
+    assert len(judged) == 5 + 1
+    for split in range(5):
+        assert len(judged[split]) == 160
+        assert not any(judged[split] & people for people in taught[split * 16 : split * 16 + 16])
+    assert taught[-1] == judged[-1] == set(range(400))
+    assert [row["learned_from"] for row in measured["each"]] == [list(t) for t in ("123", "234", "345", "451", "512")]
+    assert all(row["impostor_pairs"] == 320 * 319 / 2 - 160 for row in measured["each"])
+    at_80, at_90 = measured["at_similarity"]
+    assert at_80["promised"] == pytest.approx(1e-3)
+    assert at_90["promised"] == pytest.approx(1e-4)
+    # Nothing was learned, so the curve is of these very pairs: it keeps its promise where it was measured.
+    assert at_80["people_learned_from"] == pytest.approx(1e-3, rel=0.02)
+    assert 2e-4 < at_80["least"] <= at_80["median"] <= at_80["most"] < 4e-3
+    assert accuracy.splits_table(measured).count("\n") == 3
+
+
+def test_folds_that_share_a_person_are_refused(accuracy: ModuleType) -> None:
+    pairs, _ = five_folds()
+    assert pairs.folds is not None
+    assert np.array_equal(accuracy.photo_folds(pairs), pairs.folds[:400].repeat(2))
+    pairs.folds[3] = "5"
+    with pytest.raises(ValueError, match="a person is in two folds"):
+        accuracy.photo_folds(pairs)
+
+
+def test_every_step_is_cross_fitted_and_timed(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, views = five_folds()
+    asked: list[Any] = []
+
+    def learned_once(vectors: NDArray[np.float32], people: NDArray[np.int64], *, learn: Any) -> NDArray[np.float64]:
+        """Quicker than cross-fitting, which has its own tests."""
+        asked.append(learn)
+        scorer = learn(vectors, people)
+        faces = scorer.profile(vectors)
+        scores: NDArray[np.float64] = scorer.compare(faces, faces)
+        return scores
+
+    whole = views.mean(axis=1)
+    shipped = learned_once(whole, pairs.people, learn=accuracy.learn_shipped)
+    monkeypatch.setattr(accuracy, "cross_fitted_scores", learned_once)
+    rows = accuracy.steps(pairs, views, whole, shipped)
+    # The whole score is given, and not learned again.
+    learned = [accuracy.learn_nothing, accuracy.learn_nothing, accuracy.learn_metric_alone]
+    assert asked[1:] == [*learned, accuracy.learn_without_credit]
+    assert [row["views"] for row in rows] == [1, 3, 3, 3, 3]
+    assert [row["name"] for row in rows][:2] == ["one view, cosine", "all 3 views, cosine"]
+    assert all(row["milliseconds_a_pair"] > 0 for row in rows)
+    accepted = [row["accepted"]["1e-03"] for row in rows]
+    assert accepted[0] < accepted[1] < 1
+    assert len(set(accepted[1:])) > 1  # what is learned changes the order of pairs
+    assert accuracy.steps_table({"milliseconds_a_view": 2.0, "steps": rows}).count("| 6.0 ms |") == 4

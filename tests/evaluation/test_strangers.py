@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from likeness.evaluation import cross_fit
 from likeness.evaluation.strangers import COUNT, Strangers, draw_strangers, near_cosine
 from likeness.vision.embedding import unit
+from likeness.vision.scoring import Profile, Scorer
 
 
 def population(people: int, photos: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -67,35 +68,47 @@ def test_parts_divide_people_not_photos() -> None:
     assert np.ptp(np.bincount(parts)) <= 2
 
 
-def test_every_pair_is_judged_once_by_those_who_know_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_pair_is_judged_once_by_those_who_know_neither() -> None:
     learned_from: list[set[int]] = []
 
-    class Naming:
-        """What was learned, and a scorer whose score is the number of its model."""
+    class Naming(Scorer):
+        """A scorer whose score is the number of its model."""
 
         def __init__(self, model: int) -> None:
+            super().__init__()
             self.model = model
 
-        def scorer(self) -> "Naming":
-            return self
+        def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
+            return np.full((len(a.directions), len(b.directions)), float(self.model))
 
-        def profile(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-            return vectors
-
-        def compare(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-            return np.full((len(a), len(b)), float(self.model))
-
-    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64], *, seed: int = 0) -> Naming:
+    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Naming:
+        assert len(vectors) == len(people)
         learned_from.append(set(people.tolist()))
         return Naming(len(learned_from) - 1)
 
-    monkeypatch.setattr(cross_fit, "learn_scoring", remembering)
-    models = cross_fit.cross_fitted_scores(VECTORS, PEOPLE)
+    models = cross_fit.cross_fitted_scores(VECTORS, PEOPLE, learn=remembering)
     assert np.isnan(np.diagonal(models)).all()
     first, second = np.triu_indices(len(VECTORS), k=1)
     assert np.array_equal(models[first, second], models[second, first])
     for a, b, model in zip(PEOPLE[first], PEOPLE[second], models[first, second], strict=True):
         assert not {int(a), int(b)} & learned_from[int(model)]
+
+
+def test_what_is_learned_is_what_ships_unless_something_else_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Learned:
+        def scorer(self) -> Scorer:
+            return Scorer()
+
+    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Learned:
+        asked.append(len(vectors))
+        return Learned()
+
+    monkeypatch.setattr(cross_fit, "learn_scoring", remembering)
+    scores = cross_fit.cross_fitted_scores(VECTORS, PEOPLE)
+    assert len(asked) == 15
+    assert np.nanmax(np.abs(scores - VECTORS @ VECTORS.T)) < 1e-6
 
 
 def test_scores_of_strangers_to_the_learning_are_those_of_a_scorer() -> None:

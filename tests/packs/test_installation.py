@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.errors import PackDamaged, PackDownloadFailed, PackNotInstalled
+from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import installation, integrity, progress, store
 from likeness.packs.manifest import read_manifest
 
@@ -396,3 +396,23 @@ def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> 
     store.install("tiny")
     assert not [path for path in home.rglob("*") if path.suffix == ".py"]
     assert os.path.basename(sys.argv[0]) != "setup.py"
+
+
+@pytest.mark.parametrize(
+    "name", ["centerface", "centerface-8bit", "dlib-resnet", "dlib-resnet-8bit", "face-mesh", "expression"]
+)
+def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(name: str) -> None:
+    with pytest.raises(PackDamaged):
+        installation.converter(name)(b"not a network")
+
+
+def test_a_converter_that_is_not_there_is_named() -> None:
+    with pytest.raises(PackInvalid, match="no converter is called 'dlib'"):
+        installation.converter("dlib")
+
+
+def test_the_catalogue_names_converters_that_are_there() -> None:
+    for pack in store.catalogue().values():
+        for file in pack.files.values():
+            if file.source and file.source.converter:
+                assert callable(installation.converter(file.source.converter))

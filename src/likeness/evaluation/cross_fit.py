@@ -1,5 +1,6 @@
 """Scores for every pair of faces, each by metric and strangers that were learned without the two people it is about."""
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -7,22 +8,34 @@ from numpy.typing import NDArray
 
 from likeness.evaluation.learned_scoring import learn_scoring
 from likeness.evaluation.rates import Scores
+from likeness.vision.scoring import Scorer
+
+#: What makes a scorer of the faces (N, D) of persons (N,).
+Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], Scorer]
 
 #: Parts that the people are divided into; what a score needs is learned from all but two of them.
 PARTS = 6
 
 
-def cross_fitted_scores(vectors: NDArray[np.float32], people: NDArray[np.int64], *, seed: int = 0) -> Scores:
+def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Scorer:
+    """The scorer of a pack that was calibrated with these faces. ValueError for fewer than 500."""
+    return learn_scoring(vectors, people).scorer()
+
+
+def cross_fitted_scores(
+    vectors: NDArray[np.float32], people: NDArray[np.int64], *, learn: Learn = learn_shipped, seed: int = 0
+) -> Scores:
     """Scores (N, N), symmetric, of all pairs of the faces `vectors` (N, D) of `people` (N,); the diagonal is NaN.
 
-    People are dealt into parts. A pair of faces from two parts is scored with what was learned from the other parts; a
-    pair within a part likewise, without one part more. So what is measured is what strangers to the learning get.
+    People are dealt into parts, by `seed`. A pair of faces from two parts is scored with what was learned from the
+    other parts; a pair within a part likewise, without one part more. So what is measured is what strangers to the
+    learning get.
     """
     parts = parts_of(people, seed)
     scores = np.full((len(vectors), len(vectors)), np.nan)
     for one, other in combinations(range(PARTS), 2):
         inside = (parts == one) | (parts == other)
-        scorer = learn_scoring(vectors[~inside], people[~inside], seed=seed).scorer()
+        scorer = learn(vectors[~inside], people[~inside])
         places = np.flatnonzero(inside)
         faces = scorer.profile(vectors[places])
         judged = scorer.compare(faces, faces)

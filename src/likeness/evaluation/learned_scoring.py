@@ -22,13 +22,13 @@ class LearnedScoring:
     metric: NDArray[np.float16]
     strangers: Strangers
 
-    def scorer(self) -> Scorer:
-        """What scores with them, as the pack will."""
+    def scorer(self, *, credit: float = CREDIT) -> Scorer:
+        """What scores with them, as the pack will, or with another credit for views that disagree."""
         return Scorer(
             self.strangers.vectors.astype(np.float32),
             nearest=NEAREST,
             metric=self.metric.astype(np.float32),
-            credit=CREDIT,
+            credit=credit,
         )
 
 
