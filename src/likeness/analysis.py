@@ -15,6 +15,7 @@ from likeness.image import REDUCTIONS, Image, Reduction
 from likeness.threads import NOBODY, Crew
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences, find_faces, working_size
+from likeness.vision.embedding import mean_view
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
@@ -173,6 +174,10 @@ def embed(
     with watch.stage("embed"):
         if not faces:
             return embed_some(faces)
+        if len(faces) == 1:
+            chips = engine.chips(image.pixels(faces[0].reduction), faces[0].points, faces[0].mesh)
+            halves = np.array_split(chips, min(2, len(chips)))
+            return mean_view(np.concatenate(crew.map(engine.embedder.views, halves)))[np.newaxis]
         return np.concatenate(crew.map(embed_some, [faces[part] for part in _parts(len(faces))]))
 
 
@@ -272,6 +277,8 @@ def _meshes(
     if mesh is None:
         return [None] * len(detections)
     some = [detections[part] for part in _parts(len(detections))]
+    if len(some) == 1:
+        return mesh.measure(pixels, some[0].boxes, some[0].points, crew)
     return [
         each for found in crew.map(lambda part: mesh.measure(pixels, part.boxes, part.points), some) for each in found
     ]

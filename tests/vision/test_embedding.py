@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from likeness.vision.embedding import Embedder, unit
+from likeness.vision.embedding import Embedder, mean_view, unit
 
 GENERATOR = np.random.default_rng(3)
 FACES = [GENERATOR.integers(0, 255, (4, 8, 8, 3), np.uint8) for _ in range(5)]
@@ -76,3 +76,9 @@ def test_no_faces_give_no_vectors() -> None:
 
 def test_a_vector_of_length_zero_stays_zero() -> None:
     assert np.array_equal(unit(np.zeros((2, 4))), np.zeros((2, 4)))
+
+
+def test_views_one_by_one_make_the_same_vector() -> None:
+    embedder = Embedder(LinearNetwork())
+    halves = [embedder.views(half) for half in np.array_split(FACES[1], 2)]
+    assert np.array_equal(mean_view(np.concatenate(halves)), embedder.embed([FACES[1]])[0])

@@ -35,16 +35,25 @@ class Embedder:
         """
         if not faces:
             return np.zeros((0, 0), dtype=np.float32)
-        chips = np.concatenate([np.asarray(views) for views in faces])
-        runs = [self._run(chips[start : start + _VIEWS_A_RUN]) for start in range(0, len(chips), _VIEWS_A_RUN)]
+        views = self.views(np.concatenate([np.asarray(views) for views in faces]))
         ends = np.cumsum([len(views) for views in faces])
-        return np.stack([views.mean(axis=0) for views in np.split(unit(np.concatenate(runs)), ends[:-1])])
+        return np.stack([mean_view(own) for own in np.split(views, ends[:-1])])
+
+    def views(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The vectors (N, D) float32, of unit length, of N views (N, S, S, 3) uint8, each by itself."""
+        starts = range(0, len(chips), _VIEWS_A_RUN)
+        return unit(np.concatenate([self._run(chips[start : start + _VIEWS_A_RUN]) for start in starts]))
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         fed = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
         if self._shifted:
             fed = (fed - self._mean[:, np.newaxis, np.newaxis]) * self._factor
         return self._network(fed)[0]
+
+
+def mean_view(views: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A face's vector (D,) from those of its views (V, D)."""
+    return np.asarray(views.mean(axis=0), dtype=np.float32)
 
 
 def unit(vectors: ArrayLike) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from likeness.threads import NOBODY, Crew
 from likeness.vision.alignment import similarity_transform, warp_chip
 from likeness.vision.mesh_model import MESH_POINTS, MIRROR
 from likeness.vision.network import Network
@@ -65,11 +66,13 @@ class Mesh:
         self._network = network
         self._refine = refine
 
-    def measure(self, pixels: NDArray[np.uint8], boxes: ArrayLike, points: ArrayLike) -> list[FaceMesh | None]:
+    def measure(
+        self, pixels: NDArray[np.uint8], boxes: ArrayLike, points: ArrayLike, crew: Crew = NOBODY
+    ) -> list[FaceMesh | None]:
         """The mesh of each face, or None where it does not fit and the detector's own points are the better ones.
 
         `pixels` is (height, width, 3) uint8 RGB; `boxes` (N, 4) x1, y1, x2, y2 px and `points` (N, 5, 2) px are the
-        detector's.
+        detector's. `crew` takes the mirror image where it has nothing else to do.
         """
         boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
         points = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
@@ -77,9 +80,9 @@ class Mesh:
             return []
         transforms = [detected_crop(box, five) for box, five in zip(boxes, points, strict=True)]
         if self._refine:
-            first, _ = self._run(pixels, transforms, mirrored=False)
+            first, _ = self._run(pixels, transforms, NOBODY, mirrored=False)
             transforms = [mesh_crop(mesh) for mesh in first]
-        meshes, presences = self._run(pixels, transforms, mirrored=True)
+        meshes, presences = self._run(pixels, transforms, crew, mirrored=True)
         landmarks = five_landmarks(meshes)
         sides_px = np.array([CROP_SIZE_PX / _scale(transform) for transform in transforms])
         disagreements = np.linalg.norm(landmarks - points, axis=2).mean(axis=1) / sides_px
@@ -90,7 +93,7 @@ class Mesh:
         ]
 
     def _run(
-        self, pixels: NDArray[np.uint8], transforms: Sequence[NDArray[np.float64]], *, mirrored: bool
+        self, pixels: NDArray[np.uint8], transforms: Sequence[NDArray[np.float64]], crew: Crew, *, mirrored: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Meshes (N, 468, 3) in px of the photo and presences (N,) for the crops that `transforms` cut; if `mirrored`,
         means over each crop and its mirror image.
@@ -101,9 +104,10 @@ class Mesh:
         meshes, presences = np.empty((len(transforms), MESH_POINTS, 3)), np.empty(len(transforms))
         for place, transform in enumerate(transforms):
             crop = warp_chip(pixels, _between_pixel_centres(transform), CROP_SIZE_PX)
-            meshes[place], presences[place] = self._look(crop)
+            looks = crew.map(self._look, [crop, crop[:, ::-1]] if mirrored else [crop])
+            meshes[place], presences[place] = looks[0]
             if mirrored:
-                mesh, presence = self._look(crop[:, ::-1])
+                mesh, presence = looks[1]
                 meshes[place] = (meshes[place] + mesh[MIRROR] * (-1, 1, 1) + (CROP_SIZE_PX, 0, 0)) / 2
                 presences[place] = (presences[place] + presence) / 2
         return _to_photo(meshes, transforms), presences
