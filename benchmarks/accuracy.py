@@ -46,6 +46,14 @@ LEVELS = (50.0, 80.0, 90.0, 95.0, 99.0)
 SPLIT_LEVELS = (80.0, 90.0)
 FOLDS_LEARNED_FROM = 3
 ROBUSTNESS_PAIRS = 300
+#: Pairs by how far their views agree: a name, and the share of all pairs that agree more.
+_AGREEMENT = (
+    ("agree most, 10 %", 0.0),
+    ("agree well, 40 %", 0.1),
+    ("agree less, 40 %", 0.5),
+    ("disagree, 8 %", 0.9),
+    ("disagree most, 2 %", 0.98),
+)
 
 Vectors = NDArray[np.float32]
 People = NDArray[np.int64]
@@ -69,6 +77,7 @@ def measure(data: Path) -> dict[str, Any]:
         "steps": steps(pairs, views, whole, scores),
         "rates": rates(pairs, scores),
         "splits": splits(pairs, whole, scores),
+        "agreement": agreement(pairs, whole, scores),
         "robustness": robustness(data, pairs),
     }
 
@@ -220,6 +229,34 @@ def splits(pairs: PairSet, vectors: Vectors, scores: Scores, learn: Learn = lear
     return {"each": each, "at_similarity": rows}
 
 
+def agreement(pairs: PairSet, vectors: Vectors, scores: Scores) -> list[dict[str, Any]]:
+    """The errors by how far the views of a pair's two faces agree, with the credit for views that disagree (`scores`)
+    and without, at the scores that stand for 80 and 90 over all pairs.
+    """
+    first, second = np.triu_indices(len(vectors), k=1)
+    same = pairs.people[first] == pairs.people[second]
+    apart = Scorer().profile(vectors).disagreements
+    between = apart[first] + apart[second]
+    versions = {
+        "with": scores[first, second],
+        "without": cross_fitted_scores(vectors, pairs.people, learn=learn_without_credit)[first, second],
+    }
+    limits = np.quantile(between, [share for _, share in _AGREEMENT] + [1.0])
+    rows = []
+    for (name, _), low, high in zip(_AGREEMENT, limits, limits[1:], strict=False):
+        inside = (between >= low) & (between <= high)
+        row: dict[str, Any] = {"name": name}
+        for version, values in versions.items():
+            at_80, at_90 = np.quantile(values[~same], [1 - 1e-3, 1 - 1e-4])
+            row[version] = {
+                "fmr_at_80": float((values[inside & ~same] >= at_80).mean()),
+                "fmr_at_90": float((values[inside & ~same] >= at_90).mean()),
+                "missed_at_90": float((values[inside & same] < at_90).mean()),
+            }
+        rows.append(row)
+    return rows
+
+
 def photo_folds(pairs: PairSet) -> NDArray[np.str_]:
     """The fold (N,) of each photo: that of its pairs. ValueError where a person is in two folds."""
     assert pairs.folds is not None
@@ -304,6 +341,7 @@ def tables(record: dict[str, Any]) -> dict[str, str]:
     return {
         "rates": told + "\n\n" + rates_table(measured),
         "splits": splits_table(record["splits"]),
+        "agreement": agreement_table(record["agreement"]),
         "steps": steps_table(record),
         "robustness": robustness_table(record["robustness"]),
     }
@@ -338,6 +376,15 @@ def splits_table(measured: dict[str, Any]) -> str:
     times = len(measured["each"])
     head = ("Similarity at least", "promised", f"least of {times}", "median", "most", "on the people learned from")
     return markdown(head, rows)
+
+
+def agreement_table(measured: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for row in measured:
+        given, plain = row["with"], row["without"]
+        both = [f"{given[column]:.1e} ({plain[column]:.1e})" for column in ("fmr_at_80", "fmr_at_90")]
+        rows.append((row["name"], *both, f"{given['missed_at_90']:.1%} ({plain['missed_at_90']:.1%})"))
+    return markdown(("pairs whose views", "false match rate at 80", "at 90", "missed at 90"), rows)
 
 
 def steps_table(record: dict[str, Any]) -> str:

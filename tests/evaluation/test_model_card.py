@@ -39,7 +39,7 @@ def record(accuracy: ModuleType) -> dict[str, Any]:
 
 def test_the_tables_are_those_of_the_record(accuracy: ModuleType, record: dict[str, Any]) -> None:
     generated = accuracy.tables(record)
-    assert set(generated) == {"rates", "splits", "steps", "robustness"}
+    assert set(generated) == {"rates", "splits", "agreement", "steps", "robustness"}
     assert all(f"<!-- {name} -->" in CARD for name in generated)
     assert accuracy.with_tables(CARD, generated) == CARD
 
@@ -180,3 +180,13 @@ def test_every_step_is_cross_fitted_and_timed(accuracy: ModuleType, monkeypatch:
     assert accepted[0] < accepted[1] < 1
     assert len(set(accepted[1:])) > 1  # what is learned changes the order of pairs
     assert accuracy.steps_table({"milliseconds_a_view": 2.0, "steps": rows}).count("| 6.0 ms |") == 4
+
+
+def test_errors_by_agreement_add_up_to_those_of_all_pairs(accuracy: ModuleType) -> None:
+    pairs, views = five_folds()
+    whole = views.mean(axis=1)
+    rows = accuracy.agreement(pairs, whole, accuracy.cross_fitted_scores(whole, pairs.people))
+    shares = np.diff([share for _, share in accuracy._AGREEMENT] + [1.0])
+    for version in ("with", "without"):
+        whole_rate = sum(share * row[version]["fmr_at_80"] for share, row in zip(shares, rows, strict=True))
+        assert whole_rate == pytest.approx(1e-3, rel=0.1)
