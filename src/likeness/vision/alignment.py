@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from likeness.vision.halving import halved
+
 #: Points of the 468-point mesh that dlib's alignment goes by: outer and inner corner of the picture's right eye, then
 #: of the left eye, and the base of the nose.
 MESH_ALIGNMENT_POINTS: tuple[int, ...] = (263, 362, 33, 133, 2)
@@ -149,9 +151,7 @@ def _halved(
     halves in this way; averaging to the chip's exact scale takes ten times as long.
     """
     while scale <= 0.5 and min(region.shape[:2]) > 1:
-        height_px, width_px = region.shape[0] // 2, region.shape[1] // 2
-        even = region[: 2 * height_px, : 2 * width_px]
-        region = np.asarray(cv2.resize(even, (width_px, height_px), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        region = halved(region)
         matrix = matrix * [[2.0, 2.0, 1.0]]
         scale *= 2
     return region, matrix
