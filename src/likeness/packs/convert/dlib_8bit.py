@@ -1,5 +1,5 @@
-"""dlib's ResNet in eight bits: two thirds of the time on processors with AVX2, half on those with VNNI, the same
-vectors to the last bit on both, and the same error rates as in single precision.
+"""dlib's ResNet in eight bits: two thirds of the time of single precision on a processor with AVX2; with VNNI it takes
+half, as measured once on another machine.
 
 Measured (`python benchmarks/quantisation.py embedder effect`): the cosine of a view's vector to that of single
 precision is 0.9995 in the mean. docs/accuracy.md has the error rates, which are those of the network as it ships. The
