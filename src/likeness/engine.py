@@ -74,11 +74,7 @@ class Engine:
     @property
     def embedder(self) -> Embedder:
         """Who turns chips into vectors."""
-        fed = self._input
-        return self._step(
-            "embedder",
-            lambda: Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale),
-        )
+        return self._step("embedder", self._make_embedder)
 
     @property
     def scorer(self) -> Scorer:
@@ -132,6 +128,12 @@ class Engine:
             return make_detector(role.family, self._pack.network("detector", threads=threads), role.parameters)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.detector]: {error}") from error
+
+    def _make_embedder(self) -> Embedder:
+        try:
+            return Embedder(self._pack.network("embedder"), mean=self._input.mean, scale=self._input.scale)
+        except ValueError as error:
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.embedder]: {error}") from error
 
     def _make_scorer(self) -> Scorer:
         scoring = self.manifest.scoring

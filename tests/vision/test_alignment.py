@@ -124,7 +124,8 @@ def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> No
     aligner = Aligner(SIZE_PX, TEMPLATE, on_chip, views)
     plain, mirrored, by_mesh, zoomed = aligner.cut(photo, points, mesh_at(corners))
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
-    assert np.array_equal(mirrored, plain[:, ::-1])
+    # OpenCV rounds places to 1/32 px, from either side.
+    assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
     assert np.array_equal(by_mesh, cut_chip(photo, corners.astype(np.float32), on_chip, SIZE_PX))
     enlarged = cv2.warpAffine(by_mesh, np.array([[1.2, 0, -14.9], [0, 1.2, -14.9]]), (SIZE_PX, SIZE_PX))
     assert np.abs(zoomed.astype(int) - enlarged.astype(int)).mean() < 3

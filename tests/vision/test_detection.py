@@ -117,7 +117,9 @@ def test_without_search_for_rotations_the_photo_is_searched_once(detector: Detec
 def test_the_smallest_face_promised_is_found(
     detector: Detector, faces: dict[str, Pixels], size: tuple[int, int]
 ) -> None:
-    """40 px in 1920x1080, proportionally more in larger photos, among plain surroundings and wherever it stands."""
+    """40 px wide (as the service's limit of 40x40 and benchmarks/small_faces.py have it) in 1920x1080, proportionally
+    more in larger photos, among plain surroundings and wherever it stands.
+    """
     width, height = size
     side = 40 * max(1920, *size) / 1920
     generator = np.random.default_rng(3)
@@ -125,7 +127,7 @@ def test_the_smallest_face_promised_is_found(
     places = []
     for pixels, (across, down) in zip(faces.values(), ((0.1, 0.15), (0.85, 0.1), (0.5, 0.45), (0.2, 0.8)), strict=True):
         face = one(find_faces(detector, pixels)).boxes[0]
-        scale = side / float(face[3] - face[1])
+        scale = side / float(face[2] - face[0])
         small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         left, top = int(across * width), int(down * height)
         small = small[: height - top, : width - left]
@@ -207,6 +209,8 @@ def test_the_same_photo_gives_the_same_faces(detector: Detector, faces: dict[str
 class Scripted:
     """A detector that gives the same faces for every photo and remembers what it was shown."""
 
+    seen_well_px = 24.0
+
     def __init__(self, *faces: tuple[float, float, float, float, float]) -> None:
         self.faces = np.array(faces, np.float32).reshape(-1, 5)
         self.shapes: list[tuple[int, ...]] = []
@@ -230,16 +234,16 @@ def test_faces_settled_by_the_coarse_search_stay_as_it_saw_them() -> None:
     """At 1920x1080 the fine search always follows, as the coarse one is too coarse for what is promised."""
     scripted = Scripted((150, 60, 230, 164, 0.9), (250, 60, 270, 86, 0.8))
     found, turns = find_faces(scripted, np.zeros((1080, 1920, 3), np.uint8))
-    assert scripted.shapes == [(224, 416, 3), (448, 800, 3)]
+    assert scripted.shapes == [(128, 224, 3), (448, 800, 3)]
     assert turns == 0
-    across, down = 1920 / 416, 1080 / 224
+    across, down = 1920 / 224, 1080 / 128
     np.testing.assert_allclose(found.boxes[0], [150 * across, 60 * down, 230 * across, 164 * down], rtol=1e-6)
     # What the coarse search saw too small is taken from the fine one, where the script puts it elsewhere.
     np.testing.assert_allclose(found.boxes[-1, 0], 250 * 1920 / 800, rtol=1e-6)
 
 
 def test_of_a_source_photo_only_the_largest_face_is_looked_for() -> None:
-    for faces, searches in (([LARGE], 1), ([LARGE, SMALL], 1), ([LARGE, (250, 60, 295, 118, 0.4)], 3), ([SMALL], 3)):
+    for faces, searches in (([LARGE], 1), ([LARGE, SMALL], 1), ([LARGE, (250, 60, 295, 118, 0.4)], 4), ([SMALL], 4)):
         scripted = Scripted(*faces)
         find_faces(scripted, np.zeros((886, 1280, 3), np.uint8), largest_only=True)
         assert len(scripted.shapes) == searches, faces
@@ -255,7 +259,7 @@ def test_source_and_target_settle_the_same_faces(detector: Detector, faces: dict
 def test_the_long_searches_go_to_those_with_more_threads() -> None:
     few, many = Scripted(LARGE), Scripted(LARGE)
     find_faces(few, np.zeros((1080, 1920, 3), np.uint8), fine_detector=many)
-    assert (few.shapes, many.shapes) == ([(224, 416, 3)], [(448, 800, 3)])
+    assert (few.shapes, many.shapes) == ([(128, 224, 3)], [(448, 800, 3)])
 
 
 def coarse_and_fine(*faces: tuple[float, float, float, float, float]) -> list[tuple[int, ...]]:
@@ -268,18 +272,18 @@ def coarse_and_fine(*faces: tuple[float, float, float, float, float]) -> list[tu
 LARGE = (100.0, 60.0, 180.0, 164.0, 0.9)
 SMALL = (250.0, 60.0, 266.0, 81.0, 0.9)
 WEAK = (250.0, 60.0, 266.0, 81.0, 0.2)
-COARSE, FINE = (256, 320), (480, 640)
+COARSEST, COARSE, FINE = (128, 160), (224, 288), (480, 640)
 
 
 @pytest.mark.parametrize(
     ("seen", "sizes"),
     [
-        pytest.param([LARGE], [COARSE], id="a certain, large face and no sign of others"),
-        pytest.param([LARGE, SMALL], [COARSE, FINE], id="a face too small to be seen well"),
-        pytest.param([LARGE, WEAK], [COARSE, FINE], id="a weak answer that may be a small face"),
-        pytest.param([LARGE, (110, 70, 130, 96, 0.2)], [COARSE], id="a weak answer within the large face"),
-        pytest.param([LARGE, (110, 70, 130, 96, 0.4)], [COARSE, FINE], id="a face before the large face"),
-        pytest.param([SMALL], [COARSE, FINE], id="only a small face"),
+        pytest.param([LARGE], [COARSEST, COARSE], id="a certain, large face and no sign of others"),
+        pytest.param([LARGE, SMALL], [COARSEST, COARSE, FINE], id="a face too small to be seen well"),
+        pytest.param([LARGE, WEAK], [COARSEST, COARSE, FINE], id="a weak answer that may be a small face"),
+        pytest.param([LARGE, (110, 70, 130, 96, 0.2)], [COARSEST, COARSE], id="a weak answer within the large face"),
+        pytest.param([LARGE, (110, 70, 130, 96, 0.4)], [COARSEST, COARSE, FINE], id="a face before the large face"),
+        pytest.param([SMALL], [COARSEST, COARSE, FINE], id="only a small face"),
     ],
 )
 def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
@@ -297,12 +301,12 @@ def test_weak_answers_are_no_faces() -> None:
 @given(st.integers(80, 6000), st.integers(80, 6000))
 def test_searches_get_finer_and_none_that_is_too_coarse_may_be_the_last(width: int, height: int) -> None:
     rungs = ladder(width, height)
-    assert 1 <= len(rungs) <= 3
+    assert 1 <= len(rungs) <= 4
     assert rungs[-1].size == working_size(width, height)
     assert rungs[-1].keeps_promise
     for coarser, finer in itertools.pairwise(rung.size for rung in rungs):
         assert coarser[0] * coarser[1] * 1.5 <= finer[0] * finer[1]
-    promised = 800 / max(width, height, 1920)
+    promised = max(800 / max(width, height, 1920), np.sqrt(60_000 / (width * height)))
     for rung in rungs[:-1]:
         kept = rung.size[0] >= width * promised and rung.size[1] >= height * promised
         assert rung.keeps_promise == kept

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from likeness.vision.embedding import Embedder, mean_view, unit
+from likeness.vision.network import Pictures
 
 GENERATOR = np.random.default_rng(3)
 FACES = [GENERATOR.integers(0, 255, (4, 8, 8, 3), np.uint8) for _ in range(5)]
@@ -14,10 +15,12 @@ WEIGHTS = GENERATOR.standard_normal((3 * 8 * 8, 16)).astype(np.float32)
 class LinearNetwork:
     """A network of one layer that remembers how many views it was given at a time."""
 
+    takes_bytes = False
+
     def __init__(self) -> None:
         self.runs: list[int] = []
 
-    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
         (chips,) = inputs
         assert chips.dtype == np.float32
         assert chips.flags.c_contiguous
@@ -33,6 +36,26 @@ def test_a_vector_is_the_mean_of_its_views_at_length_one() -> None:
     assert vectors.dtype == np.float32
     assert vectors.shape == (5, 16)
     assert np.allclose(vectors[2], expected, atol=1e-5)
+
+
+class OfBytes(LinearNetwork):
+    """The same, fed with bytes."""
+
+    takes_bytes = True
+
+    def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
+        (chips,) = inputs
+        assert chips.dtype == np.uint8
+        return super().__call__(np.ascontiguousarray(chips.transpose(0, 3, 1, 2), np.float32))
+
+
+def test_a_network_that_takes_bytes_gets_the_chips_as_they_are() -> None:
+    assert np.array_equal(Embedder(OfBytes()).embed(FACES), Embedder(LinearNetwork()).embed(FACES))
+
+
+def test_a_network_that_takes_bytes_cannot_be_asked_to_shift_them() -> None:
+    with pytest.raises(ValueError, match="takes bytes as they are"):
+        Embedder(OfBytes(), mean=(10, 20, 30))
 
 
 def test_a_vector_is_the_shorter_the_less_its_views_agree() -> None:

@@ -14,6 +14,7 @@ from likeness.engine import Engine
 from likeness.vision.detection import find_faces
 from likeness.vision.expression import LABELS, ExpressionReader, expression
 from likeness.vision.mesh_model import MEAN_FIVE
+from likeness.vision.network import Pictures
 
 PHOTO = np.full((240, 320, 3), (200, 100, 50), dtype=np.uint8)
 POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
@@ -22,12 +23,14 @@ POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
 class Recorder:
     """A network that answers the same probabilities for every crop, and remembers what it was fed."""
 
+    takes_bytes = False
+
     def __init__(self, probabilities: list[float]) -> None:
         self.fed: list[NDArray[np.float32]] = []
         self._probabilities = np.array([probabilities], dtype=np.float32)
 
-    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        self.fed.append(inputs[0])
+    def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
+        self.fed.append(inputs[0].astype(np.float32))
         return [np.repeat(self._probabilities, len(inputs[0]), axis=0)]
 
 

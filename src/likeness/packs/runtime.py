@@ -42,6 +42,7 @@ class OnnxNetwork:
         self._session = session
         self._file = file
         self._names = [value.name for value in session.get_inputs()]
+        self._takes_bytes = bool(session.get_inputs()[0].type == "tensor(uint8)")
         self._outputs = [value.name for value in session.get_outputs()]
 
     @property
@@ -54,7 +55,12 @@ class OnnxNetwork:
         """The names of the outputs, in order."""
         return list(self._outputs)
 
-    def __call__(self, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether pictures are given as bytes (B, H, W, 3), see `likeness.vision.network`."""
+        return self._takes_bytes
+
+    def __call__(self, *inputs: NDArray[np.float32] | NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """The outputs for `inputs`; ValueError when their number is wrong."""
         if len(inputs) != len(self._names):
             raise ValueError(f"{self._file.name} takes {len(self._names)} inputs, not {len(inputs)}")

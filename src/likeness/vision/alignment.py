@@ -3,6 +3,7 @@
 Points are continuous, in a photo as on a chip: the first pixel reaches from 0 to 1, its centre is 0.5.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,11 @@ MESH_ALIGNMENT_POINTS: tuple[int, ...] = (263, 362, 33, 133, 2)
 #: Points closer together than this (standard deviation, px) are taken to be this far apart: no input gives an infinite
 #: scale.
 _SMALLEST_SPREAD_PX = 0.5
+
+#: A face this much larger than on the chip, or more, is halved before it is cut out.
+_HALVED_SCALE = 0.5
+#: OpenCV warps no picture with a longer side.
+_LONGEST_WARPED_PX = 32_000
 
 PointSource = Literal["detector", "mesh"]
 
@@ -64,9 +70,10 @@ class Aligner:
             transforms["mesh"] = similarity_transform(corners, self.mesh_template)
         chips = []
         for view in self.views:
-            transform = transforms.get(view.points, transforms["detector"])
-            chip = warp_chip(pixels, _zoomed(transform, view.zoom, self.size_px), self.size_px)
-            chips.append(chip[:, ::-1] if view.mirror else chip)
+            transform = _zoomed(transforms.get(view.points, transforms["detector"]), view.zoom, self.size_px)
+            if view.mirror:
+                transform = mirrored(transform, self.size_px)
+            chips.append(warp_chip(pixels, transform, self.size_px))
         return np.stack(chips)
 
 
@@ -77,16 +84,19 @@ def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.f
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in two
     dimensions.
     """
-    source = np.asarray(points, dtype=np.float64)
-    target = np.asarray(template, dtype=np.float64)
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    p, q = source - source_mean, target - target_mean
-    spread = max(float((p * p).sum()), len(source) * _SMALLEST_SPREAD_PX**2)
+    # Five points are too few for arrays: as plain numbers this takes a fifth of the time.
+    source = np.asarray(points, dtype=np.float64).tolist()
+    target = np.asarray(template, dtype=np.float64).tolist()
+    count = len(source)
+    x0, y0 = sum(x for x, _ in source) / count, sum(y for _, y in source) / count
+    u0, v0 = sum(u for u, _ in target) / count, sum(v for _, v in target) / count
+    spread = sum((x - x0) ** 2 + (y - y0) ** 2 for x, y in source)
+    spread = max(spread, count * _SMALLEST_SPREAD_PX**2)
     # A turn and a scale together are one complex factor a + ib: (x, y) -> (ax - by, bx + ay).
-    a = float((p * q).sum()) / spread
-    b = float((p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum()) / spread
-    turn = np.array([[a, -b], [b, a]])
-    return np.column_stack([turn, target_mean - turn @ source_mean])
+    both = list(zip(source, target, strict=True))
+    a = sum((x - x0) * (u - u0) + (y - y0) * (v - v0) for (x, y), (u, v) in both) / spread
+    b = sum((x - x0) * (v - v0) - (y - y0) * (u - u0) for (x, y), (u, v) in both) / spread
+    return np.array([[a, -b, u0 - a * x0 + b * y0], [b, a, v0 - b * x0 - a * y0]])
 
 
 def cut_chip(pixels: NDArray[np.uint8], points: ArrayLike, template: ArrayLike, size_px: int) -> NDArray[np.uint8]:
@@ -102,24 +112,25 @@ def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size_px
 
     A face more than twice as large as on the chip is halved first, so that no detail turns into noise.
     """
-    left, top, right, bottom = _region(transform, size_px, pixels.shape[1], pixels.shape[0])
-    if right <= left or bottom <= top:
-        return np.zeros((size_px, size_px, 3), dtype=np.uint8)
-    region = pixels[top:bottom, left:right]
-    matrix = transform.copy()
-    matrix[:, 2] += transform[:, :2] @ (left, top)
-    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    region, matrix = _halved(region, matrix, scale)
+    region, matrix = pixels, transform
+    scale = math.hypot(transform[0, 0], transform[1, 0])
+    if scale <= _HALVED_SCALE or max(pixels.shape[:2]) > _LONGEST_WARPED_PX:
+        left, top, right, bottom = _region(transform, size_px, pixels.shape[1], pixels.shape[0])
+        if right <= left or bottom <= top:
+            return np.zeros((size_px, size_px, 3), dtype=np.uint8)
+        matrix = np.column_stack([transform[:, :2], transform[:, 2] + transform[:, :2] @ (left, top)])
+        region, matrix = _halved(pixels[top:bottom, left:right], matrix, scale)
     # OpenCV counts from the centres of pixels.
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    chip = cv2.warpAffine(
-        np.ascontiguousarray(region),
-        matrix,
-        (size_px, size_px),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-    )
+    (a, b, across), (c, d, down) = matrix.tolist()
+    centred = np.array([[a, b, across + (a + b - 1) / 2], [c, d, down + (c + d - 1) / 2]])
+    chip = cv2.warpAffine(region, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(chip, dtype=np.uint8)
+
+
+def mirrored(transform: NDArray[np.float64], size_px: int) -> NDArray[np.float64]:
+    """`transform` (2, 3) followed by the exchange of left and right on a chip of `size_px`."""
+    (a, b, across), below = transform
+    return np.array([[-a, -b, size_px - across], below])
 
 
 def _zoomed(transform: NDArray[np.float64], zoom: float, size_px: int) -> NDArray[np.float64]:
@@ -150,7 +161,7 @@ def _halved(
     Each new pixel is the mean of four, and interpolation between four takes in the rest. dlib's own extraction of chips
     halves in this way; averaging to the chip's exact scale takes ten times as long.
     """
-    while scale <= 0.5 and min(region.shape[:2]) > 1:
+    while scale <= _HALVED_SCALE and min(region.shape[:2]) > 1:
         region = halved(region)
         matrix = matrix * [[2.0, 2.0, 1.0]]
         scale *= 2

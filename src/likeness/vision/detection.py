@@ -1,9 +1,10 @@
 """Searching a photo for faces: at which sizes, and what more is tried when the first look gives a reason.
 
-Every photo is searched coarsely first. Faces that are certain and comfortably large there are settled: whatever is
-searched later, they stay as the coarse search saw them. A source photo whose largest face is settled is done. Other
-photos are done where nothing but settled faces answered, and the search was fine enough for what is promised: a face of
-40 px in 1920x1080. Else they are searched more finely, at `working_size` at last (`likeness.vision.search_sizes`). Then
+Every photo is searched coarsely first, and more finely until its largest face is settled: certain, and comfortably
+large in that search. Whatever is searched later, settled faces stay as that search saw them, and a source photo is
+done. Other photos are done where nothing but comfortable faces answered, and the search was fine enough for what is
+promised: a face of 40 px in 1920x1080. Else they are searched more finely, at `working_size` at last
+(`likeness.vision.search_sizes`). Then
 
 - nothing certain was found: once more with the photo shrunk into a margin, for faces that fill or leave the frame;
 - the faces are all too narrow or too wide: the photo was squeezed, and is searched stretched back;
@@ -30,9 +31,6 @@ __all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "wo
 #: such answers too: CenterFace from 0.15 on. Then 7 in 10 photos of LFW end with the coarse search, of which 1 in 180
 #: lacks a face; from 0.25 on 1 in 100 does (benchmarks/coarse_to_fine.py).
 _FOUND_SCORE = 0.25
-#: From this width on, px of the coarse search, the five points of a face are as exact as those of larger ones: 0.07
-#: eye distances off the mesh's (at 25 px 0.08; benchmarks/coarse_to_fine.py).
-_COMFORTABLE_PX = 40.0
 
 #: Below this score there is doubt, and more is tried; what only a further search finds must reach it. Pictures without
 #: faces (noise, textures, documents) stay below.
@@ -111,6 +109,8 @@ def find_faces(
             found[turns] = _search_turned(search, pixels, turns)
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
             found |= {turns: _search_turned(search, pixels, turns) for turns in {1, 2, 3} - found.keys()}
+    if len(found) == 1:
+        return _plausible(found[0]), 0
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
     others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
     return _plausible(united([found[best], *others])), best
@@ -125,47 +125,50 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
     """The faces of a photo, whichever way they stand: no more finely than is needed."""
     *coarser, last = search.rungs
-    settled: Detections | None = None
+    settled: list[Detections] = []
     for rung in coarser:
+        if settled and not rung.keeps_promise:
+            continue
         seen = _searched_at(search.detector, pixels, rung.size)
-        faces, scale = seen[seen.scores >= _FOUND_SCORE], pixels.shape[1] / rung.size[0]
-        if settled is None:
+        faces = seen[seen.scores >= _FOUND_SCORE]
+        least_px = search.detector.seen_well_px * pixels.shape[1] / rung.size[0]
+        if not settled:
             if not _ordinary(faces, pixels.shape):
-                return _search_finely(search.fine_detector, pixels, last.size)
-            settled = faces[_comfortable(faces, scale)]
-            if search.largest_only and _largest_is_settled(faces, scale):
-                return faces
-        if rung.keeps_promise and not _calls_for_more(seen, scale):
-            return united([settled, faces])
-    finely = _search_finely(search.fine_detector, pixels, last.size)
-    return finely if settled is None else united([settled, finely])
+                break
+            if _largest_is_settled(faces, least_px):
+                if search.largest_only:
+                    return faces
+                settled = [faces[_comfortable(faces, least_px)]]
+        if rung.keeps_promise and not _calls_for_more(seen, least_px):
+            return united([*settled, faces])
+    return united([*settled, _search_finely(search.fine_detector, pixels, last.size)])
 
 
 def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
     """Whether the faces are certain, level, and neither narrow nor wide: coarsely seen, others have coarse points."""
-    rolls = faces[faces.scores >= _CERTAIN_SCORE].leaning()[0]
+    level = np.abs(faces.leaning[0]) <= _LEVEL_ROLL_DEG
     return (
-        bool((np.abs(rolls) <= _LEVEL_ROLL_DEG).all())
+        bool(level[faces.scores >= _CERTAIN_SCORE].all())
         and not _turns_worth_trying(faces, shape)
         and _stretch(faces) == 1
     )
 
 
-def _comfortable(seen: Detections, scale: float) -> NDArray[np.bool_]:
-    """Which faces (N,) are certain and large enough to be seen well by a search at 1 / `scale`."""
-    return (seen.scores >= _CERTAIN_SCORE) & (seen.boxes[:, 2] - seen.boxes[:, 0] >= _COMFORTABLE_PX * scale)
+def _comfortable(seen: Detections, least_px: float) -> NDArray[np.bool_]:
+    """Which faces (N,) are certain and so wide that they are seen well."""
+    return (seen.scores >= _CERTAIN_SCORE) & (seen.boxes[:, 2] - seen.boxes[:, 0] >= least_px)
 
 
-def _largest_is_settled(faces: Detections, scale: float) -> bool:
+def _largest_is_settled(faces: Detections, least_px: float) -> bool:
     """Whether the largest face is seen well, and so are all that have half its width: one of them may be central."""
     widths = faces.boxes[:, 2] - faces.boxes[:, 0]
     large = widths >= widths.max(initial=0) / 2
-    return bool(len(faces) and _comfortable(faces, scale)[large].all())
+    return bool(len(faces) and _comfortable(faces, least_px)[large].all())
 
 
-def _calls_for_more(seen: Detections, scale: float) -> bool:
-    """Whether among what a search at 1 / `scale` saw, px of the photo, something may be better seen more finely."""
-    comfortable = _comfortable(seen, scale)
+def _calls_for_more(seen: Detections, least_px: float) -> bool:
+    """Whether among what a search saw, px of the photo, something may be better seen more finely."""
+    comfortable = _comfortable(seen, least_px)
     if not comfortable.any():
         return True
     unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[comfortable])
@@ -233,7 +236,7 @@ def _searched_in_margin(detector: Detector, pixels: NDArray[np.uint8]) -> Detect
 
 def _stretch(faces: Detections) -> float:
     """By how much to widen (above 1) or narrow the photo so that its faces look ordinary; 1 where they do."""
-    level = faces[(faces.scores >= _CERTAIN_SCORE) & (np.abs(faces.leaning()[0]) <= _LEVEL_ROLL_DEG)]
+    level = faces[(faces.scores >= _CERTAIN_SCORE) & (np.abs(faces.leaning[0]) <= _LEVEL_ROLL_DEG)]
     if not len(level):
         return 1.0
     sides = level.boxes[:, 2:] - level.boxes[:, :2]
@@ -250,7 +253,7 @@ def _turns_worth_trying(faces: Detections, shape: tuple[int, ...]) -> tuple[int,
     """The clockwise quarter turns that may show the faces better: all, where nothing says which."""
     if _is_doubtful(faces):
         return (1, 2, 3)
-    rolls, unlike = faces.leaning()
+    rolls, unlike = faces.leaning
     weights = faces.scores * areas(faces.boxes)
     main = int(np.argmax(weights))
     prominent = areas(faces.boxes)[main] > _PROMINENT * shape[0] * shape[1]
@@ -264,7 +267,7 @@ def _turns_worth_trying(faces: Detections, shape: tuple[int, ...]) -> tuple[int,
 
 def _evidence(faces: Detections, turns: int) -> float:
     """How much speaks for `turns` clockwise quarter turns setting the faces upright."""
-    leaning = (faces.leaning()[0] + 90 * turns + 180) % 360 - 180
+    leaning = (faces.leaning[0] + 90 * turns + 180) % 360 - 180
     upright = np.abs(leaning) <= _UPRIGHT_ROLL_DEG
     return float((faces.scores * np.sqrt(areas(faces.boxes)))[upright].sum())
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ def _mean_face() -> NDArray[np.complex128]:
 _MEAN_FACE = _mean_face()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Detections:
     """Faces in pixels of the picture they were found in, best score first.
 
@@ -50,6 +51,7 @@ class Detections:
         factors = np.array([across, down], np.float32)
         return type(self)(self.boxes * np.tile(factors, 2), self.scores, self.points * factors)
 
+    @cached_property
     def leaning(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """How far each face leans, and how unlike an ordinary face its points lie: (N,) degrees, (N,) 0 to 1.
 
@@ -68,6 +70,11 @@ class Detections:
 
 class Detector(Protocol):
     """One family of networks, fed and read."""
+
+    @property
+    def seen_well_px(self) -> float:
+        """From this width on, px of the search, the points of a face are as good as those of larger ones."""
+        ...
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3) of any size, searched at just this size."""

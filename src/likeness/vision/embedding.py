@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from likeness.vision.network import Network
+from likeness.vision.network import Network, fed
 
 #: Views that one run of the network takes: a run of eight costs a sixth less a view than a run of one, and its memory
 #: stays small. Measured: a view's vector is the same to the last bit in runs of 1, 2, 4, 8 and 16.
@@ -18,8 +18,8 @@ class Embedder:
     The cosine of two says how alike the faces are. A vector's length, at most 1, says how far the views agree: on
     lfw-dev 0.991 for the one face in a hundred whose views agree least, 0.998 for the one whose views agree most.
 
-    `network` takes (B, 3, S, S) float32 and answers (B, D). `mean` and `scale` are taken off and divided by, in the
-    order of the chips' channels.
+    `network` takes pictures of S×S and answers (B, D). `mean` and `scale` are taken off and divided by, in the order of
+    the chips' channels; ValueError where they are given and the network takes bytes.
     """
 
     def __init__(self, network: Network, *, mean: Sequence[float] = (0.0, 0.0, 0.0), scale: float = 1.0) -> None:
@@ -27,6 +27,8 @@ class Embedder:
         self._mean = np.asarray(mean, dtype=np.float32)
         self._factor = np.float32(1.0 / scale)
         self._shifted = bool(self._mean.any()) or scale != 1.0
+        if self._shifted and network.takes_bytes:
+            raise ValueError("the network takes bytes as they are: mean must be 0, 0, 0 and scale 1")
 
     def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The vectors (N, D) float32 of N faces, each given as its views (V, S, S, 3) uint8.
@@ -45,10 +47,10 @@ class Embedder:
         return unit(np.concatenate([self._run(chips[start : start + _VIEWS_A_RUN]) for start in starts]))
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        fed = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
+        pictures = fed(self._network, chips)
         if self._shifted:
-            fed = (fed - self._mean[:, np.newaxis, np.newaxis]) * self._factor
-        return self._network(fed)[0]
+            pictures = (pictures - self._mean[:, np.newaxis, np.newaxis]) * self._factor
+        return self._network(pictures)[0]
 
 
 def mean_view(views: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -80,7 +80,7 @@ class ExpressionReader:
         five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
         answers = np.empty((len(five), len(LABELS)))
         for place, face in enumerate(five):
-            grey = warp_chip(pixels, _crop(face - 0.5), CROP_SIZE_PX).astype(np.float32) @ _LUMA
+            grey = warp_chip(pixels, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
             fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
             probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
             answers[place] = np.log(probabilities + _DOUBT).mean(axis=0)
@@ -109,5 +109,5 @@ def _log_odds(log_probabilities: NDArray[np.float64], index: int) -> float:
 def _crop(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """The crop (2, 3), photo to crop, of a face with these five points (5, 2) px."""
     upright = similarity_transform(points, MEAN_FIVE[:, :2]) * (CROP_SIZE_PX / _CROP_PER_EYES)
-    upright[:, 2] += (CROP_SIZE_PX - 1) / 2 - np.array([0.0, _MIDDLE_UNDER_EYES * CROP_SIZE_PX / _CROP_PER_EYES])
+    upright[:, 2] += CROP_SIZE_PX / 2 - np.array([0.0, _MIDDLE_UNDER_EYES * CROP_SIZE_PX / _CROP_PER_EYES])
     return upright

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Pose, Quality, QualityFilter
+from likeness.vision.halving import halved
 
 #: ITU-R BT.601 luma of R, G, B.
 _LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -111,7 +112,7 @@ def _measure(pixels: NDArray[np.uint8], box: NDArray[np.float64]) -> Quality:
     right, bottom = np.minimum(np.ceil(box[2:]), (width_px, height_px)).astype(int)
     if right <= left or bottom <= top:
         return Quality(brightness=0.0, sharpness=0.0)
-    region = np.ascontiguousarray(pixels[top:bottom, left:right])
+    region = pixels[top:bottom, left:right]
     # A rolled face's box is wider for its height; the area tells the face's size all the same.
     face_width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / _FACE_HEIGHT_PER_WIDTH))
     luma = _luma_at_one_size(region, _FACE_WIDTH_PX / face_width_px)
@@ -125,10 +126,17 @@ def _measure(pixels: NDArray[np.uint8], box: NDArray[np.float64]) -> Quality:
 def _luma_at_one_size(region: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
     """The luma, 0 to 255, of RGB pixels shrunk or enlarged by `scale`."""
     size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
+    # Averaging by halves takes a tenth of the time of averaging to the very size.
+    while region.shape[1] >= 2 * size[0] and region.shape[0] >= 2 * size[1]:
+        region = halved(region)
     if scale < 1.0:
-        return np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), dtype=np.float32) @ _LUMA
-    luma = region.astype(np.float32) @ _LUMA
-    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        return _luma(np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8))
+    return np.asarray(cv2.resize(_luma(region), size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The luma (H, W), 0 to 255, of RGB pixels (H, W, 3), not rounded; OpenCV weighs with the same numbers."""
+    return np.asarray(cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def _squared_radii(shape: tuple[int, ...], box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float32]:

@@ -21,8 +21,10 @@ _USUAL_PIXELS, _MOST_PIXELS = 800 * 448, 768 * 576
 _PROMISED_SIDE_PX, _SEARCHED_SIDE_PX = 1920, 800
 _FEWEST_PIXELS = 640 * 480
 _MOST_ENLARGEMENT = 2.0
-#: The first, coarse search has half the width and height, a quarter of the work.
-_COARSE = 0.5
+#: Coarse searches have a quarter of the width and height, then half of them: a sixteenth, a quarter of the work.
+_COARSEST, _COARSE = 0.25, 0.5
+#: Small photos are searched at this many pixels at least before nothing more is looked for.
+_LEAST_PIXELS = 60_000
 #: A search comes before another where it has at most two thirds of its pixels.
 _WORTHWHILE = 1.5
 #: By as much a picture may be shrunk by bilinear interpolation, which looks at four pixels.
@@ -61,16 +63,16 @@ class Rung:
 def ladder(width: int, height: int) -> tuple[Rung, ...]:
     """The searches of a photo of `width` x `height`, the coarsest first, that at `working_size` last.
 
-    Up to three: at half the working size; at the least size that keeps the promise, where that lies well between; and
-    at the working size itself.
+    Up to four: at a quarter and at half of the working size; at the least size that keeps the promise; and at the
+    working size itself; without those that are nearly as large as the next.
     """
-    promised = _promised_scale(width, height)
+    promised = max(_promised_scale(width, height), float(np.sqrt(_LEAST_PIXELS / (width * height))))
     fine = working_size(width, height)
-    coarse = _no_less(fine[0] * _COARSE), _no_less(fine[1] * _COARSE)
     least = _no_less(width * promised), _no_less(height * promised)
+    halves = [(_no_less(fine[0] * part), _no_less(fine[1] * part)) for part in (_COARSE, _COARSEST)]
     sizes = [fine]
-    for size in (least, coarse):
-        if _pixels(coarse) <= _pixels(size) and _pixels(size) * _WORTHWHILE <= _pixels(sizes[0]):
+    for size in (least, *halves):
+        if _pixels(size) * _WORTHWHILE <= _pixels(sizes[0]):
             sizes.insert(0, size)
     return tuple(
         Rung(size, size == fine or (size[0] >= width * promised and size[1] >= height * promised)) for size in sizes

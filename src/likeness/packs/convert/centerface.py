@@ -36,7 +36,7 @@ def _damaged(expected: str) -> PackDamaged:
 def convert_centerface(data: bytes) -> bytes:
     """CenterFace as an ONNX network for any size.
 
-    Input `image`: N×3×H×W float32, RGB, 0–255, H and W multiples of 32. Outputs, all float32 with a cell for every 4×4
+    Input `image`: N×H×W×3 bytes, RGB, H and W multiples of 32. Outputs, all float32 with a cell for every 4×4
     pixels: `heatmap` N×1 (probability of a face's centre), `scale` N×2 (log of height and width, in cells), `offset`
     N×2 (of the centre inside the cell, y and x), `landmarks` N×10 (five times y and x, as fractions of the box). The
     same bytes give the same ONNX bytes everywhere.
@@ -60,6 +60,7 @@ class _Rewriter:
         self._graph = GraphWriter("centerface", _FILE)
         self._names: dict[str, str] = {}  # the file's name of a value → its name here
         self._transposed: dict[str, onnx.NodeProto] = {}  # convolutions that wait for their normalisation
+        self._mixing: dict[str, tuple[onnx.NodeProto, list[NDArray[Any]]]] = {}  # those that go into the next one
 
     def write(self) -> bytes:
         nodes, given = self._source.node, [value.name for value in self._source.input]
@@ -70,14 +71,14 @@ class _Rewriter:
         results = [value.name for value in self._source.output]
         if len(images) != 1 or len(results) != len(_OUTPUTS):
             raise _damaged(f"one input and {len(_OUTPUTS)} outputs, found {len(images)} and {len(results)}")
-        self._names[images[0]] = "image"
+        self._names[images[0]] = self._graph.pictures("image")
         wanted = dict(zip(results, _OUTPUTS, strict=True))
         for number, node in enumerate(nodes):
             self._copy(node, number, wanted)
         if not set(results) <= set(self._names):
             raise _damaged("every output to be computed")
         return self._graph.serialise(
-            {"image": ["N", 3, "H", "W"]},
+            {"image": ["N", "H", "W", 3]},
             {name: ["N", channels, "H/4", "W/4"] for name, channels in _OUTPUTS.items()},
         )
 
@@ -92,10 +93,40 @@ class _Rewriter:
             self._names[output] = self._normalised(node, name)
         elif node.op_type == "Conv":
             weights = [self._weight(node, 1), *([self._weight(node, 2)] if len(node.input) > 2 else [])]
-            self._names[output] = self._convolution(node, name, weights)
+            if node.input[0] in self._mixing:
+                node, weights = self._mixed_at_once(node, weights)
+            if self._is_mixed_again(node, weights):
+                self._mixing[output] = node, weights
+            else:
+                self._names[output] = self._convolution(node, name, weights)
         else:
             inputs = [self._value(value) for value in node.input]
             self._names[output] = self._graph.node(node.op_type, inputs, name)
+
+    def _is_mixed_again(self, node: onnx.NodeProto, weights: list[NDArray[Any]]) -> bool:
+        """Whether a convolution of 1×1 is read by another of 1×1 and by nothing else, and one for both takes less."""
+        readers = [each for each in self._source.node if node.output[0] in each.input]
+        if len(readers) != 1 or readers[0].op_type != "Conv" or list(readers[0].attribute) != list(node.attribute):
+            return False
+        inner, outer = weights[0], self._weight(readers[0], 1)
+        if inner.shape[2:] != (1, 1) or outer.shape[1:] != (len(inner), 1, 1):
+            return False
+        biased = [each.shape for each in weights[1:]] == [inner.shape[:1]]
+        if not biased or self._weight(readers[0], 2).shape != outer.shape[:1]:
+            return False
+        apart = len(inner) * (len(outer) + int(inner.shape[1]))
+        return len(outer) * int(inner.shape[1]) < apart
+
+    def _mixed_at_once(
+        self, node: onnx.NodeProto, weights: list[NDArray[Any]]
+    ) -> tuple[onnx.NodeProto, list[NDArray[Any]]]:
+        """The convolution that waited for `node`, with the filters and biases of both:
+        B(Ax + a) + b = (BA)x + (Ba + b).
+        """
+        first, (inner, inner_biases) = self._mixing[node.input[0]]
+        outer, outer_biases = weights
+        product = np.tensordot(outer[:, :, 0, 0].astype(np.float64), inner.astype(np.float64), axes=1)
+        return first, [product, outer[:, :, 0, 0].astype(np.float64) @ inner_biases + outer_biases]
 
     def _value(self, name: str) -> str:
         if name not in self._names:

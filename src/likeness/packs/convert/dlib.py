@@ -197,7 +197,7 @@ def _views(reader: DatReader, kind: str, values: NDArray[np.float32]) -> tuple[N
 def convert_dlib_resnet(data: bytes) -> bytes:
     """dlib's `.dat` file as an ONNX network.
 
-    Input `chips`: N×3×150×150 float32, RGB, 0–255. Output `embeddings`: N×128 float32, of the length that dlib gives
+    Input `chips`: N×150×150×3 bytes, RGB. Output `embeddings`: N×128 float32, of the length that dlib gives
     them (about 1.4), equal to dlib's to 1e-5 (tests/packs/convert/test_dlib.py). The same bytes give the same ONNX
     bytes everywhere.
 
@@ -215,12 +215,13 @@ class _ResNetWriter:
         self._layers = layers
         self._next = 0
         self._graph = GraphWriter("dlib_resnet", _FILE)
-        colours = self._graph.constant("mean", np.array(mean, dtype=np.float64).reshape(1, 3, 1, 1))
-        self._value = self._graph.node("Sub", ["chips", colours], "centred")
+        self._mean = np.array(mean, dtype=np.float64)
+        self._value = self._graph.pictures("chips")
         self._channels, self._side = 3, CHIP_SIDE_PX
 
     def write(self) -> bytes:
-        self._convolution(scale=1 / 256)  # dlib divides the colours by 256; a power of two in the filters is exact
+        # dlib divides the colours by 256; a power of two in the filters is exact.
+        self._convolution(scale=1 / 256, mean=self._mean)
         self._activation()
         self._pool("max_pool")
         blocks = 0
@@ -234,7 +235,7 @@ class _ResNetWriter:
         flat = self._graph.node("Flatten", [self._value], "pooled", axis=1)
         weights = self._graph.constant("matrix", matrix.weights[0].reshape(self._channels, EMBEDDING_SIZE))
         self._graph.node("MatMul", [flat, weights], "embeddings")
-        chips: Shape = ["N", 3, CHIP_SIDE_PX, CHIP_SIDE_PX]
+        chips: Shape = ["N", CHIP_SIDE_PX, CHIP_SIDE_PX, 3]
         return self._graph.serialise({"chips": chips}, {"embeddings": ["N", EMBEDDING_SIZE]})
 
     def _damaged(self, expected: str, found: str) -> PackDamaged:
@@ -256,7 +257,7 @@ class _ResNetWriter:
         main, channels, side = self._value, self._channels, self._side
         self._value, self._channels, self._side = skip, skip_channels, skip_side
         if self._layers[self._next].kind == "avg_pool":
-            self._pool("avg_pool")
+            self._average(channels)
         self._expect("add_prev")
         widest, largest = max(channels, self._channels), max(side, self._side)
         main = self._graph.zero_padded(main, channels, widest - channels, largest - side)
@@ -265,8 +266,10 @@ class _ResNetWriter:
         self._value = self._graph.node("Add", [main, skip], f"sum{self._next}")
         self._activation()
 
-    def _convolution(self, scale: float = 1.0) -> None:
-        """A convolution and the affine layer after it, as one: γ·(w∗x + b) + β = (γ·w)∗x + (γ·b + β)."""
+    def _convolution(self, scale: float = 1.0, mean: NDArray[np.float64] | None = None) -> None:
+        """A convolution and the affine layer after it, as one: γ·(w∗x + b) + β = (γ·w)∗x + (γ·b + β). A `mean` that is
+        taken off its input goes into the biases.
+        """
         number = self._next
         layer, affine = self._expect("con"), self._expect("affine")
         filters, rows, columns, stride, stride_x, padding, padding_x = layer.fields
@@ -285,6 +288,10 @@ class _ResNetWriter:
         weights = layer.weights[0] * factors[:, None, None, None] * scale
         biases = layer.weights[1] * factors + affine.weights[1]
         name = f"conv{number}"
+        if mean is not None:
+            if padding:
+                raise self._damaged("a first convolution without padding", str(layer.fields))
+            biases = biases - (weights * mean[:, None, None]).sum(axis=(1, 2, 3))
         inputs = [self._value]
         inputs += [self._graph.constant(f"{name}_w", weights), self._graph.constant(f"{name}_b", biases)]
         self._window("Conv", inputs, name, rows, stride, padding)
@@ -304,6 +311,15 @@ class _ResNetWriter:
             raise self._damaged("square pooling without padding", f"{rows}×{columns}")
         op = "MaxPool" if kind == "max_pool" else "AveragePool"
         self._window(op, [self._value], name, rows, stride, padding)
+
+    def _average(self, channels: int) -> None:
+        """The skip connection's pooling, with its channels filled up to `channels`."""
+        rows, columns, stride, stride_x, padding, padding_x = self._expect("avg_pool").fields
+        if len({rows, columns, stride, stride_x}) > 1 or rows < 1 or padding or padding_x or rows > self._side:
+            raise self._damaged("pooling of squares beside each other", f"{rows}×{columns}")
+        more = max(channels - self._channels, 0)
+        self._value = self._graph.averaged(self._value, f"pool{self._next}", self._channels, more, rows)
+        self._channels, self._side = self._channels + more, self._side // rows
 
     def _window(self, op: str, inputs: list[str], name: str, size: int, stride: int, padding: int) -> None:
         """A node that slides a square window, and the side of what comes out."""

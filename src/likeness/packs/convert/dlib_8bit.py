@@ -3,14 +3,16 @@ half, as measured once on another machine.
 
 Measured (`python benchmarks/quantisation.py embedder effect`): the cosine of a view's vector to that of single
 precision is 0.9995 in the mean. docs/accuracy.md has the error rates, which are those of the network as it ships. The
-first layer's input, the mean over all places and the matrix at the end stay in single precision.
+bytes of the chips go into the first layer as they are; the mean over all places and the matrix at the end stay in
+single precision.
 """
 
-from likeness.packs.convert.dlib import convert_dlib_resnet
+from likeness.packs.convert.dlib import convert_dlib_resnet, read_network
 from likeness.packs.convert.dlib_ranges import RANGES
 from likeness.packs.convert.eight_bits import in_eight_bits
 
 
 def convert_dlib_resnet_8bit(data: bytes) -> bytes:
     """What `convert_dlib_resnet` makes of `data`, its convolutions in eight bits. Raises PackDamaged as that does."""
-    return in_eight_bits(convert_dlib_resnet(data), RANGES, "dlib face recognition network")
+    network, mean = convert_dlib_resnet(data), read_network(data)[0]
+    return in_eight_bits(network, RANGES, "dlib face recognition network", {"chips_numbers": mean})

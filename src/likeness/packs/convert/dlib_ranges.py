@@ -4,6 +4,7 @@ What lies outside is cut off. What is not listed stays in single precision.
 """
 
 RANGES: dict[str, tuple[float, float]] = {
+    "chips_numbers": (0.000, 255.000),
     "relu3": (0.000, 12.611),
     "pool4": (0.000, 12.611),
     "relu7": (0.000, 14.686),
@@ -18,7 +19,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "relu28": (0.000, 9.676),
     "conv28": (-6.555, 9.746),
     "pool31": (0.000, 13.251),
-    "pool31_padded": (0.000, 13.251),
     "relu33": (0.000, 12.319),
     "relu36": (0.000, 7.232),
     "conv36": (-5.719, 7.768),
@@ -32,7 +32,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "relu57": (0.000, 6.761),
     "conv57": (-4.550, 9.739),
     "pool60": (0.000, 12.068),
-    "pool60_padded": (0.000, 12.068),
     "relu62": (0.000, 10.921),
     "relu65": (0.000, 4.757),
     "conv65": (-5.000, 5.666),
@@ -44,7 +43,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "conv79": (-7.582, 17.247),
     "pool82": (0.000, 5.522),
     "conv79_padded": (-7.582, 17.247),
-    "pool82_padded": (0.000, 5.522),
     "relu84": (0.000, 17.247),
     "relu87": (0.000, 5.738),
     "conv87": (-10.270, 4.062),

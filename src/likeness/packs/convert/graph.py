@@ -31,6 +31,7 @@ class GraphWriter:
         self._name, self._file = name, file
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+        self._byte_inputs: set[str] = set()
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Adds a constant (floating point becomes float32, the rest int64) and returns its name.
@@ -52,6 +53,15 @@ class GraphWriter:
         self._nodes.append(helper.make_node(op, inputs, [output], name=output, **given))
         return output
 
+    def pictures(self, name: str) -> str:
+        """Adds an input `name` of pictures as they lie in memory, bytes N×H×W×C, and returns the same values as numbers
+        N×C×H×W. Whoever feeds the network has nothing to convert, and what works in eight bits takes the bytes as they
+        are.
+        """
+        self._byte_inputs.add(name)
+        self.node("Transpose", [name], f"{name}_by_channel", perm=[0, 3, 1, 2])
+        return self.node("Cast", [f"{name}_by_channel"], f"{name}_numbers", to=TensorProto.FLOAT)
+
     def zero_padded(self, value: str, channels: int, more_channels: int, more_pixels: int) -> str:
         """`value` (N×C×H×W, C = `channels`) with zeros appended to its channels, and to its rows and columns.
 
@@ -60,11 +70,28 @@ class GraphWriter:
         """
         if more_channels == more_pixels == 0:
             return value
+        return self._copied(value, f"{value}_padded", channels, more_channels, 1, [0, 0, more_pixels, more_pixels])
+
+    def averaged(self, value: str, output: str, channels: int, more_channels: int, window: int) -> str:
+        """The means of `value` (N×C×H×W, C = `channels`) of squares of `window` px side by side, with channels of zeros
+        after them: one convolution, for the reason given at `zero_padded`.
+        """
+        return self._copied(value, output, channels, more_channels, window, [0, 0, 0, 0])
+
+    def _copied(
+        self, value: str, output: str, channels: int, more_channels: int, window: int, pads: Sequence[int]
+    ) -> str:
         copies = np.eye(channels + more_channels, channels) if more_channels else np.ones((channels, 1))
-        weights = self.constant(f"{value}_copies", copies[:, :, None, None])
-        group = 1 if more_channels else channels
-        pads = [0, 0, more_pixels, more_pixels]
-        return self.node("Conv", [value, weights], f"{value}_padded", kernel_shape=[1, 1], pads=pads, group=group)
+        filters = np.tile(copies[:, :, None, None] / window**2, (1, 1, window, window))
+        return self.node(
+            "Conv",
+            [value, self.constant(f"{value}_copies", filters)],
+            output,
+            kernel_shape=[window, window],
+            strides=[window, window] if window > 1 else None,
+            pads=list(pads),
+            group=1 if more_channels else channels,
+        )
 
     def serialise(self, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
         """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension.
@@ -74,7 +101,7 @@ class GraphWriter:
         graph = helper.make_graph(
             self._nodes,
             self._name,
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, self._type(name), list(shape)) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
             list(self._constants.values()),
         )
@@ -89,3 +116,6 @@ class GraphWriter:
                 f"{self._file}: nodes and weights do not fit together ({what}); fetch the file again"
             ) from error
         return written
+
+    def _type(self, name: str) -> int:
+        return int(TensorProto.UINT8 if name in self._byte_inputs else TensorProto.FLOAT)

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detector import Detections
-from likeness.vision.network import Network
+from likeness.vision.network import Network, fed
 from likeness.vision.suppression import suppress
 
 _STRIDE = 4
@@ -16,10 +16,15 @@ _MULTIPLE = 32
 class CenterFace:
     """Finds faces with a CenterFace network.
 
-    The network takes RGB 0 to 255 (1, 3, height, width), sides a multiple of 32, and gives at a fourth of the size: the
+    The network takes RGB 0 to 255, one picture, sides a multiple of 32, and gives at a fourth of the size: the
     heat map (1, 1), the logarithms of height and width (1, 2), the offset (y, x) of the centre (1, 2), and five points
     (y, x) as fractions of the box (1, 10). Candidates below `score_threshold` are dropped.
     """
+
+    #: Points of faces of 25 px lie 0.08 eye distances off the mesh's, those of larger ones 0.07
+    #: (benchmarks/coarse_to_fine.py). With all of lfw-dev found at 27 px instead of 50, no error rate changed by more
+    #: than its error: 0.872 of genuine pairs accepted at a false match rate of 1e-4, instead of 0.871.
+    seen_well_px = 24.0
 
     def __init__(self, network: Network, *, score_threshold: float = 0.15) -> None:
         self._network = network
@@ -31,8 +36,7 @@ class CenterFace:
         below, right = -height % _MULTIPLE, -width % _MULTIPLE
         if below or right:
             pixels = np.pad(pixels, ((0, below), (0, right), (0, 0)))
-        fed = np.ascontiguousarray(pixels.transpose(2, 0, 1)[np.newaxis], np.float32)
-        heat, sizes, offsets, points = self._network(fed)
+        heat, sizes, offsets, points = self._network(fed(self._network, pixels[np.newaxis]))
         rows, columns = np.nonzero(heat[0, 0] > self._score_threshold)
         scores = heat[0, 0, rows, columns]
         boxes = self._boxes(sizes[0, :, rows, columns], offsets[0, :, rows, columns], rows, columns)

@@ -23,6 +23,9 @@ class Scrfd:
     leading dimension of 1 is allowed. `side_px` for a network of fixed size.
     """
 
+    #: Not measured: as for YuNet.
+    seen_well_px = 64.0
+
     def __init__(self, network: Network, *, score_threshold: float = 0.4, side_px: int | None = None) -> None:
         self._network = network
         self._score_threshold = score_threshold
