@@ -23,7 +23,7 @@ from likeness.packs.runtime import OnnxNetwork
 pytestmark = pytest.mark.engine
 
 #: Python functions that may be called for a pair of photos with one face each, and for each further face.
-CALLS_A_PAIR, CALLS_A_FACE = 2_300, 620
+CALLS_A_PAIR, CALLS_A_FACE = 2_250, 540
 #: Bytes that numpy and Python may hold beyond those of the encoded photos, at the peak, for a 1280x886 pair.
 PEAK_BYTES = 10_500_000
 
@@ -117,15 +117,15 @@ def _calls(work: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize(("width", "searches"), [(640, 2), (1280, 3), (4032, 3)])
+@pytest.mark.parametrize("width", [640, 1280, 4032])
 def test_networks_run_no_more_often_than_one_face_needs(
-    single: Comparer, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, width: int, searches: int
+    single: Comparer, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     counted = Counted().of(_pair(single, photos, width), monkeypatch)
     views = len(single._engine._input.views)
-    # The source once, coarsely; the target as well, and again where that is too coarse for what is promised.
-    assert counted.runs["centerface.onnx"] == searches
-    assert counted.runs["face-mesh.onnx"] == 2 * 3  # once to find the crop, then itself and its mirror image
+    # The source once, coarsely; the target as well, and again, as that is too coarse for what is promised.
+    assert counted.runs["centerface.onnx"] == 3
+    assert counted.runs["face-mesh.onnx"] == 2 * 2  # the detector's crop and, mirrored, the mesh's own
     assert counted.fed["dlib-resnet.onnx"] == 2 * views
     assert counted.runs["expression.onnx"] == 1  # of the target's face alone
     assert set(counted.runs) == {"centerface.onnx", "face-mesh.onnx", "dlib-resnet.onnx", "expression.onnx"}
@@ -145,8 +145,8 @@ def test_the_detector_sees_no_more_pixels_of_a_large_photo_than_promised(
         width: Counted().of(_pair(single, photos, width), monkeypatch).values["centerface.onnx"] // 3
         for width in (640, 1280, 4032)
     }
-    coarse = {640: 320 * 256, 1280: 352 * 256, 4032: 384 * 288}
-    finer = {640: 0, 1280: 544 * 384, 4032: 768 * 576}
+    coarse = {640: 160 * 128, 1280: 192 * 128, 4032: 192 * 160}
+    finer = {640: 288 * 224, 1280: 544 * 384, 4032: 768 * 576}
     assert seen == {width: 2 * coarse[width] + finer[width] for width in seen}
 
 
@@ -156,8 +156,8 @@ def test_a_group_costs_its_faces_and_nothing_else(
     source, group = photos["640 obama.jpg"], photos["group of 9"]
     counted = Counted().of(lambda: single.compare(source, group, similarity_threshold=0), monkeypatch)
     faces = 1 + 9
-    assert counted.runs["centerface.onnx"] <= 4  # the group at up to three sizes, as a coarse look is unsure of it
-    assert counted.runs["face-mesh.onnx"] == 3 * faces
+    assert counted.runs["centerface.onnx"] <= 5  # the group at up to four sizes, as a coarse look is unsure of it
+    assert counted.runs["face-mesh.onnx"] == 2 * faces
     assert counted.fed["dlib-resnet.onnx"] == len(single._engine._input.views) * faces
     assert counted.runs["expression.onnx"] == 9
 
@@ -174,7 +174,7 @@ def test_a_prepared_source_is_not_looked_at_again(
 ) -> None:
     source = single.prepare(photos["640 obama.jpg"])
     counted = Counted().of(lambda: single.compare(source, photos["640 obama2.jpg"]), monkeypatch)
-    assert (counted.runs["centerface.onnx"], len(counted.decodings)) == (1, 1)
+    assert (counted.runs["centerface.onnx"], len(counted.decodings)) == (2, 1)
 
 
 def test_python_is_called_no_more_often_than_before(single: Comparer, photos: dict[str, bytes]) -> None:

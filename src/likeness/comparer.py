@@ -28,8 +28,9 @@ from likeness.vision.scoring import Scorer
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
-#: Says of kept vectors how they were made: 2 is the mean of the views' unit vectors, 1 was that at length one.
-_VECTOR_FORM = 2
+#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 3 is the mean of
+#: the views' unit vectors, by two looks of the mesh and a search that begins at a quarter of the size.
+_VECTOR_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ The network is MediaPipe's face landmark model (Kartynnik et al., "Real-time Fac
 Video on Mobile GPUs", 2019). It sees a square crop, 1.5 times the face, turned so that the eyes are level. Here each
 face is looked at twice: in the crop that the detector's findings ask for, and, mirrored, in the one that the first look
 asks for. The mean of both has no preferred side. A third look, at the second crop as it is, would make landmarks
-steadier by a fifth of what they move: from 0.0047 to 0.0037 distances between the eyes when lfw-dev's photos are
-shifted, turned and scaled a little (`python benchmarks/attributes.py steadiness`).
+steadier, but costs half as much again: shifted, turned and scaled a little, photos of lfw-dev have them move by 0.0047
+distances between the eyes, with a third look by 0.0032 (`python benchmarks/steadiness.py`).
 """
 
 import math
