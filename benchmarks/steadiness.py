@@ -1,0 +1,95 @@
+"""How steady landmarks and pose are while a photo is moved a little, for the mesh as it ships and with a third look.
+
+    python benchmarks/steadiness.py [--photos 250]
+
+Each photo of lfw-dev (LIKENESS_DATA) is turned by up to 8 degrees, scaled by 0.8 to 1.25 and shifted by up to 6 px,
+three times; what is found is moved back, and should not have moved.
+"""
+
+import argparse
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.engine import Engine
+from likeness.vision.alignment import mirrored
+from likeness.vision.detection import find_faces
+from likeness.vision.detector import largest
+from likeness.vision.mesh import CROP_SIZE_PX, Mesh, detected_crop, five_landmarks, mesh_crop
+from likeness.vision.mesh_model import MIRROR
+from likeness.vision.pose import poses_of_meshes
+
+DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+Pixels = NDArray[np.uint8]
+Numbers = NDArray[np.float64]
+Measure = Callable[[Mesh, Pixels, Numbers, Numbers], Numbers]
+
+
+def as_shipped(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers:
+    """The detector's crop, and the mesh's own mirrored."""
+    first, _ = mesh._look(pixels, detected_crop(box, five))
+    second, _ = mesh._look(pixels, mirrored(mesh_crop(first), CROP_SIZE_PX))
+    return (first + second[MIRROR]) / 2
+
+
+def three_looks(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers:
+    """The mesh's own crop as it is and mirrored; the detector's only to find it."""
+    first, _ = mesh._look(pixels, detected_crop(box, five))
+    crop = mesh_crop(first)
+    plain, _ = mesh._look(pixels, crop)
+    other, _ = mesh._look(pixels, mirrored(crop, CROP_SIZE_PX))
+    return (plain + other[MIRROR]) / 2
+
+
+def moved(photo: Pixels, chance: np.random.Generator) -> tuple[Pixels, Numbers]:
+    """The photo moved a little, and the transform (2, 3) that leads back, from edges to edges."""
+    height, width = photo.shape[:2]
+    there = cv2.getRotationMatrix2D((width / 2, height / 2), chance.uniform(-8, 8), chance.uniform(0.8, 1.25))
+    there[:, 2] += chance.uniform(-6, 6, 2)
+    centred = there.copy()
+    centred[:, 2] += there[:, :2] @ (0.5, 0.5) - 0.5
+    picture = cv2.warpAffine(photo, centred, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(picture, np.uint8), np.asarray(cv2.invertAffineTransform(there), np.float64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=250)
+    paths = sorted((DATA / "lfw-dev").rglob("*.jpg"))
+    chosen = random.Random(5).sample(paths, parser.parse_args().photos)
+    engine, chance = Engine("standard", threads=2), np.random.default_rng(0)
+    assert engine.mesh is not None
+    ways: dict[str, Measure] = {"two looks, as shipped": as_shipped, "three looks": three_looks}
+    points: dict[str, list[float]] = {name: [] for name in ways}
+    angles: dict[str, list[Numbers]] = {name: [] for name in ways}
+    for path in chosen:
+        photo = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+        versions = [moved(photo, chance) for _ in range(3)]
+        found = [largest(find_faces(engine.detector, picture)[0], 1) for picture, _ in versions]
+        if not all(len(each) for each in found):
+            continue
+        for name, measure in ways.items():
+            fives, turns = [], []
+            for (picture, back), face in zip(versions, found, strict=True):
+                mesh = measure(engine.mesh, picture, face.boxes[0].astype(float), face.points[0].astype(float))
+                fives.append(five_landmarks(mesh[np.newaxis])[0] @ back[:, :2].T + back[:, 2])
+                pose = poses_of_meshes(mesh[np.newaxis])[0]
+                turns.append((pose.yaw, pose.pitch))
+            eyes_px = np.linalg.norm(fives[0][0] - fives[0][1])
+            points[name].append(float(np.linalg.norm(np.std(fives, axis=0), axis=1).mean() / eyes_px))
+            angles[name].append(np.std(turns, axis=0))
+    print("                        points, eye distances: median   95 %   yaw, pitch, degrees: median")
+    for name in ways:
+        yaw, pitch = np.median(angles[name], axis=0)
+        print(
+            f"{name:24s}{np.median(points[name]):30.4f} {np.quantile(points[name], 0.95):6.4f} {yaw:22.2f} {pitch:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
