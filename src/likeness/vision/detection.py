@@ -129,7 +129,8 @@ def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
     for rung in coarser:
         if settled and not rung.keeps_promise:
             continue
-        seen = _searched_at(search.detector, pixels, rung.size)
+        detector = search.fine_detector if rung.takes_long else search.detector
+        seen = _searched_at(detector, pixels, rung.size)
         faces = seen[seen.scores >= _FOUND_SCORE]
         least_px = search.detector.seen_well_px * pixels.shape[1] / rung.size[0]
         if not settled:
