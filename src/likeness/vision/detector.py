@@ -48,8 +48,8 @@ class Detections:
 
     def scaled(self, across: float, down: float) -> Self:
         """The same faces in a picture `across` times as wide and `down` times as high."""
-        factors = np.array([across, down], np.float32)
-        return type(self)(self.boxes * np.tile(factors, 2), self.scores, self.points * factors)
+        factors = np.array([across, down, across, down], np.float32)
+        return type(self)(self.boxes * factors, self.scores, self.points * factors[:2])
 
     @cached_property
     def leaning(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

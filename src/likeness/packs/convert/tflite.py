@@ -1,7 +1,8 @@
 """TFLite → ONNX for the operators of the face mesh and of the expression network, and no others.
 
-TFLite keeps pictures as N×H×W×C, ONNX as N×C×H×W: here every picture is N×C×H×W from the input on, weights are turned
-once, and no transposition is left in the graph. The batch dimension, fixed to 1 in the files, is free.
+TFLite keeps pictures as N×H×W×C, ONNX as N×C×H×W: here every picture is N×C×H×W inside, weights are turned once, and no
+transposition is left in the graph but that of the bytes which the face mesh takes. The batch dimension, fixed to 1 in
+the files, is free.
 
 Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their input to 8 bits as well, with steps
 taken from the values at hand. That is a saving, not a part of the network, and is left out here: the rounding makes
@@ -29,7 +30,7 @@ _MAX_CHANNELS = 1024
 def convert_face_mesh(data: bytes) -> bytes:
     """MediaPipe's `face_landmark.tflite` as an ONNX network.
 
-    Input `face`: N×3×192×192 float32, RGB, 0–1. Outputs: `landmarks` N×1404 float32, 468 points (x, y, z) in pixels of
+    Input `face`: N×192×192×3 bytes, RGB. Outputs: `landmarks` N×1404 float32, 468 points (x, y, z) in pixels of
     the input; `presence` N×1 float32, the logit that there is a face. Equal to Google's runtime to 1e-3
     (tests/packs/convert/test_tflite.py).
 
@@ -37,7 +38,8 @@ def convert_face_mesh(data: bytes) -> bytes:
     """
     with np.errstate(all="ignore"):  # what is not finite is refused where it is written
         model = read_model(data, "face mesh network (face_landmark.tflite)")
-        return _Converter(model, "face_landmark").write("face", ["landmarks", "presence"], (192, 192, 3), [1404, 1])
+        converter = _Converter(model, "face_landmark", white=255)
+        return converter.write("face", ["landmarks", "presence"], (192, 192, 3), [1404, 1])
 
 
 def convert_expression(data: bytes) -> bytes:
@@ -54,10 +56,13 @@ def convert_expression(data: bytes) -> bytes:
 
 
 class _Converter:
-    """Translates operator after operator."""
+    """Translates operator after operator. With `white`, the network takes bytes, and this one is what it calls 1; else
+    it takes numbers.
+    """
 
-    def __init__(self, model: Model, name: str) -> None:
+    def __init__(self, model: Model, name: str, white: int | None = None) -> None:
         self._model = model
+        self._white = white
         self._graph = GraphWriter(name, model.file)
         self._values: dict[int, str] = {}  # tensor → its name in the graph, when it is computed
         self._constants = {i: t.values for i, t in enumerate(model.tensors) if t.values is not None}
@@ -70,14 +75,15 @@ class _Converter:
         found = [model.tensors[i].shape for i in model.outputs]
         if [shape[-1] for shape in found if shape and max(shape[:-1], default=1) == 1] != widths:
             raise model.damaged(f"outputs of {widths} values, found {found}")
-        self._values[model.inputs[0]] = source
+        self._values[model.inputs[0]] = source if self._white is None else self._graph.pictures(source)
         for operator in model.operators:
             self._translate(operator)
         for index, result in zip(model.outputs, results, strict=True):
             self._graph.node("Flatten", [self._value(index)], result, axis=1)
         height, width, channels = shape
+        taken: Shape = ["N", channels, height, width] if self._white is None else ["N", *shape]
         outputs: dict[str, Shape] = {result: ["N", size] for result, size in zip(results, widths, strict=True)}
-        return self._graph.serialise({source: ["N", channels, height, width]}, outputs)
+        return self._graph.serialise({source: taken}, outputs)
 
     def _translate(self, operator: Operator) -> None:
         if operator.name == "DEQUANTIZE":
@@ -138,6 +144,8 @@ class _Converter:
             raise self._model.damaged(f"filters for {channels} channels, found {filters.shape}")
         # Stored as outputs×rows×columns×inputs, depthwise as 1×rows×columns×channels.
         weights = filters.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
+        if self._white is not None and operator.inputs[0] in self._model.inputs:
+            weights = weights.astype(np.float64) / self._white
         name, rows, columns = f"t{operator.outputs[0]}", filters.shape[1], filters.shape[2]
         inputs = [self._value(operator.inputs[0])]
         inputs += [self._graph.constant(f"{name}_w", weights), self._graph.constant(f"{name}_b", biases)]
