@@ -1,6 +1,6 @@
 """CenterFace in eight bits: three quarters of the time (AVX2 without VNNI), the faces it finds as good as before.
 
-Measured (`python benchmarks/quantisation.py detector effect`, `python benchmarks/detection.py`): points move by 0.011
+Measured (`python benchmarks/quantisation.py detector effect`, `python benchmarks/detection.py`): points move by 0.012
 distances between the eyes, average precision on wider-dev stays within its noise. The first two layers, the feature
 pyramid and the heads stay in single precision: with the first two in eight bits average precision falls by 0.02, and
 they are hardly faster.
