@@ -1,7 +1,7 @@
 """Within which values each layer of dlib's ResNet works: `python benchmarks/quantisation.py embedder ranges` prints it.
 
-What lies outside is cut off. What is not listed stays in single precision. Taken before the way in which faces are found
-was last changed: printed anew, the values differ by 2 % in the median.
+What lies outside is cut off. What is not listed stays in single precision. Taken before the way in which faces are
+found was last changed: printed anew, the values differ by 2 % in the median.
 """
 
 RANGES: dict[str, tuple[float, float]] = {
