@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.vision import detection
 from likeness.vision.detection import Detections, Detector, find_faces, largest
-from likeness.vision.search_sizes import ladder
+from likeness.vision.search_sizes import ladder, working_size
 from likeness.vision.suppression import overlaps
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -33,13 +33,17 @@ def _fine_alone() -> AbstractContextManager[object]:
 
 
 class _Watched:
-    """Passes photos on, drops answers weaker than `threshold`, and remembers whether more than one search was made."""
+    """Passes photos on, drops answers weaker than `threshold`, and remembers the largest picture that it was shown."""
 
     def __init__(self, detector: Detector, threshold: float) -> None:
-        self._detector, self._threshold, self.searches = detector, threshold, 0
+        self._detector, self._threshold, self.pixels = detector, threshold, 0
+
+    @property
+    def seen_well_px(self) -> float:
+        return self._detector.seen_well_px
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        self.searches += 1
+        self.pixels = max(self.pixels, pixels.shape[0] * pixels.shape[1])
         seen = self._detector.detect(pixels)
         return seen[seen.scores >= self._threshold]
 
@@ -71,7 +75,7 @@ def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
 
 
 def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
-    """How often one search is enough, and whether the fine search alone finds more or another largest face."""
+    """How often coarser searches are enough, and whether the fine search alone finds more or another largest face."""
     print("\nweak from   ended coarsely   of these lack a face   largest face is another")
     with _fine_alone():
         fine = [find_faces(_Watched(detector, 0.25), photo)[0] for photo in photos]
@@ -80,12 +84,14 @@ def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
         for photo, expected in zip(photos, fine, strict=True):
             watched = _Watched(detector, threshold)
             found, _ = find_faces(watched, photo)
-            ended += watched.searches == 1
+            width, height = working_size(photo.shape[1], photo.shape[0])
+            coarsely = watched.pixels < width * height
+            ended += coarsely
             missed = expected
             if len(found) and len(expected):
                 missed = expected[overlaps(expected.boxes, found.boxes).max(axis=1) < 0.4]
                 other += bool(overlaps(largest(found, 1).boxes, largest(expected, 1).boxes)[0, 0] <= 0.5)
-            lacking += watched.searches == 1 and len(missed) > 0
+            lacking += coarsely and len(missed) > 0
         print(f"{threshold:9.2f} {ended / len(photos):16.3f} {lacking:22d} {other:25d}")
 
 

@@ -62,7 +62,7 @@ class Engine:
     @property
     def mesh(self) -> Mesh | None:
         """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
-        return self._step("mesh", lambda: Mesh(self._pack.network("mesh"))) if self._pack.has("mesh") else None
+        return self._step("mesh", self._make_mesh) if self._pack.has("mesh") else None
 
     @property
     def expressions(self) -> ExpressionReader | None:
@@ -134,6 +134,12 @@ class Engine:
             return Embedder(self._pack.network("embedder"), mean=self._input.mean, scale=self._input.scale)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.embedder]: {error}") from error
+
+    def _make_mesh(self) -> Mesh:
+        try:
+            return Mesh(self._pack.network("mesh"))
+        except ValueError as error:
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.mesh]: {error}") from error
 
     def _make_scorer(self) -> Scorer:
         scoring = self.manifest.scoring

@@ -71,6 +71,14 @@ def test_the_network_is_fed_bytes_one_crop_at_a_time() -> None:
     assert network.fed[0][0, 96, 96].tolist() == [255, 128, 0]
 
 
+def test_a_network_that_takes_numbers_is_refused() -> None:
+    class OfNumbers(Recorder):
+        takes_bytes = False
+
+    with pytest.raises(ValueError, match="must take bytes"):
+        Mesh(OfNumbers())
+
+
 def test_the_second_look_is_mirrored() -> None:
     """The mesh that the network answers asks for the crop that it lies in: both looks then see the same."""
     photo = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)

@@ -61,10 +61,12 @@ class Mesh:
     """Fits the mesh to faces that a detector found.
 
     `network` takes bytes (1, 192, 192, 3) RGB and answers the points, (1, 1404) in px of the crop, and the presence,
-    (1, 1), as a logit.
+    (1, 1), as a logit; ValueError for one that takes numbers.
     """
 
     def __init__(self, network: Network) -> None:
+        if not network.takes_bytes:
+            raise ValueError("the network must take bytes, as `likeness packs install` converts it")
         self._network = network
 
     def measure(self, pixels: NDArray[np.uint8], boxes: ArrayLike, points: ArrayLike) -> list[FaceMesh | None]:

@@ -7,6 +7,8 @@ bytes of the chips go into the first layer as they are; the mean over all places
 single precision.
 """
 
+import numpy as np
+
 from likeness.packs.convert.dlib import convert_dlib_resnet, read_network
 from likeness.packs.convert.dlib_ranges import RANGES
 from likeness.packs.convert.eight_bits import in_eight_bits
@@ -14,5 +16,7 @@ from likeness.packs.convert.eight_bits import in_eight_bits
 
 def convert_dlib_resnet_8bit(data: bytes) -> bytes:
     """What `convert_dlib_resnet` makes of `data`, its convolutions in eight bits. Raises PackDamaged as that does."""
-    network, mean = convert_dlib_resnet(data), read_network(data)[0]
+    network = convert_dlib_resnet(data)
+    with np.errstate(all="ignore"):
+        mean, _ = read_network(data)
     return in_eight_bits(network, RANGES, "dlib face recognition network", {"chips_numbers": mean})
