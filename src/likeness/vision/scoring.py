@@ -20,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.vision.products import product
+
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
@@ -103,11 +105,11 @@ class Scorer:
         exact = vectors.astype(np.float64)
         lacking = np.maximum(1.0 - np.linalg.norm(exact, axis=1), 0.0)
         disagreements: NDArray[np.float64] = np.log(lacking + _LEAST_DISAGREEMENT)
-        directions = _unit(exact if self._metric is None else exact @ self._metric)
+        directions = _unit(exact if self._metric is None else product(exact, self._metric))
         if self._strangers is None:
             none = np.zeros((len(exact), 0))
             return Profile(directions, disagreements, none, none.astype(np.intp))
-        affinities = _affinity(directions @ self._strangers.T)
+        affinities = _affinity(product(directions, self._strangers.T))
         nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
         return Profile(directions, disagreements, affinities, nearest)
 
@@ -118,7 +120,7 @@ class Scorer:
         return np.concatenate([np.zeros((0, len(b.directions))), *rows])
 
     def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
-        cosine = a.directions @ b.directions.T
+        cosine = product(a.directions, b.directions.T)
         score = cosine
         if self._strangers is not None:
             affinity = _affinity(cosine)

@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.vision.products import product
+
 #: More candidates than this are never looked at; a hundred faces have some two thousand.
 MAX_CANDIDATES = 5000
 #: Above this overlap (intersection over union) two boxes are the same face.
@@ -42,5 +44,5 @@ def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> tuple[N
     kept = np.asarray(survivors, np.intp).reshape(-1)
     shared = overlaps(boxes[kept], boxes)
     votes = np.where(shared >= VOTING_OVERLAP, np.square(scores), 0)
-    voted = votes @ boxes / votes.sum(axis=1, keepdims=True)
+    voted = product(votes, boxes) / votes.sum(axis=1, keepdims=True)
     return order[kept], np.asarray(voted, np.float32)

@@ -1,0 +1,28 @@
+"""Products of small matrices, calculated in the calling thread."""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = TypeVar("Float", bound=np.floating)
+
+#: OpenBLAS, which numpy brings, does no product of so many multiplications on several threads (SMP_THRESHOLD_MIN times
+#: GEMM_MULTITHREAD_THRESHOLD, interface/gemm.c). Of a larger one it wakes a thread for every processor, and these wait
+#: for more by spinning: 120 ms of processor time for a product that takes one, taken from whoever works beside.
+_MOST_MULTIPLICATIONS = 2**18
+#: More rows than any photo has faces: whoever compares so many may have all processors.
+_MANY_ROWS = 256
+
+
+def product(a: NDArray[Float], b: NDArray[Float]) -> NDArray[Float]:
+    """`a @ b` for `a` (M, K) and `b` (K, N); up to 256 rows without any thread but this one."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if rows > _MANY_ROWS or rows * inner * columns <= _MOST_MULTIPLICATIONS:
+        return a @ b
+    if columns >= rows:
+        some = max(1, _MOST_MULTIPLICATIONS // (rows * inner))
+        return np.concatenate([a @ b[:, start : start + some] for start in range(0, columns, some)], axis=1)
+    some = max(1, _MOST_MULTIPLICATIONS // (inner * columns))
+    return np.concatenate([a[start : start + some] @ b for start in range(0, rows, some)])

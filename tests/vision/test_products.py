@@ -1,0 +1,49 @@
+"""Products of small matrices: right, and never so large at once that BLAS would wake its threads."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from likeness.vision.products import product
+
+SIZES: list[int] = []
+
+
+class Watched(np.ndarray[Any, Any]):
+    """An array that remembers how many multiplications each of its products took."""
+
+    def __matmul__(self, other: Any) -> Any:
+        SIZES.append(self.shape[0] * self.shape[1] * other.shape[1])
+        return np.asarray(self) @ np.asarray(other)
+
+
+@given(st.integers(0, 120), st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**32 - 1))
+def test_a_product_is_the_product(rows: int, inner: int, columns: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    a, b = chance.normal(size=(rows, inner)), chance.normal(size=(inner, columns))
+    assert np.allclose(product(a, b), a @ b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns"),
+    [
+        pytest.param(1, 128, 1600, id="a face and its strangers"),
+        pytest.param(100, 128, 1600, id="a hundred faces and theirs"),
+        pytest.param(100, 128, 128, id="a hundred faces and the metric"),
+        pytest.param(100, 5000, 4, id="the votes of all candidates of a crowd"),
+    ],
+)
+def test_no_product_of_a_photo_s_faces_wakes_other_threads(rows: int, inner: int, columns: int) -> None:
+    SIZES.clear()
+    product(np.ones((rows, inner)).view(Watched), np.ones((inner, columns)))
+    assert sum(SIZES) == rows * inner * columns
+    assert max(SIZES) <= 2**18
+
+
+def test_many_rows_are_left_to_all_processors() -> None:
+    SIZES.clear()
+    product(np.ones((3000, 128)).view(Watched), np.ones((128, 160)))
+    assert len(SIZES) == 1
