@@ -4,6 +4,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -276,3 +277,10 @@ def test_source_and_target_may_change_places(comparer: Comparer, portraits: dict
         there = faces_of(comparer.compare(portraits[one], portraits[other]))
         back = faces_of(comparer.compare(portraits[other], portraits[one]))
         assert there == pytest.approx(back, abs=0.01)
+
+
+@pytest.mark.engine
+def test_opencv_works_in_the_calling_thread(standard_pack: None) -> None:
+    cv2.setNumThreads(2)
+    with Comparer():
+        assert cv2.getNumThreads() == 1

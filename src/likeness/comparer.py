@@ -80,8 +80,8 @@ class Comparer:
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
     processors one comparison may use, by default all that the process may. When the machine has nothing else to do, the
     two photos of a comparison are worked on at the same time; when several comparisons run, each keeps to its own
-    thread. The same photos always give the same answer. Raises `likeness.errors.PackError` when the pack cannot be
-    used.
+    thread; OpenCV, in the whole process, is set to one (`cv2.setNumThreads`), as its own threads would come on top. The
+    same photos always give the same answer. Raises `likeness.errors.PackError` when the pack cannot be used.
     """
 
     def __init__(

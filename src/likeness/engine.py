@@ -6,6 +6,7 @@ from os import PathLike
 from threading import RLock
 from typing import Any, TypeVar, cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,8 @@ class Engine:
     """
 
     def __init__(self, pack: str | PathLike[str], *, threads: int, wide_threads: int | None = None) -> None:
+        # OpenCV would wake a thread for every processor for work that takes a tenth of a millisecond.
+        cv2.setNumThreads(1)
         self._pack = packs.load(pack, threads=threads)
         self._wide_threads = wide_threads or threads
         self._input = self._pack.manifest.embedder_input()

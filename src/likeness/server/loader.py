@@ -40,12 +40,8 @@ Load = Callable[[Settings, int], Compares]
 def load_comparer(settings: Settings, threads: int) -> Compares:
     """The real thing. Raises PackError."""
     # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
-    import cv2
-
     from likeness.comparer import Comparer
 
-    # The engine divides its work itself; OpenCV's own threads would come on top of those that this worker was given.
-    cv2.setNumThreads(1)
     return Comparer(settings.pack, settings=settings.comparer, threads=threads)
 
 
