@@ -27,14 +27,13 @@ from likeness.vision.pose import poses_of_meshes
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
-Measure = Callable[[Mesh, Pixels, Numbers, Numbers], Numbers]
+Measure = Callable[[Mesh, Pixels, Numbers, Numbers], Numbers | None]
 
 
-def as_shipped(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers:
-    """The detector's crop, and the mesh's own mirrored."""
-    first, _ = mesh._look(pixels, detected_crop(box, five))
-    second, _ = mesh._look(pixels, mirrored(mesh_crop(first), CROP_SIZE_PX))
-    return (first + second[MIRROR]) / 2
+def as_shipped(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers | None:
+    """The detector's crop, and the mesh's own mirrored; None where the mesh does not fit."""
+    found = mesh.measure(pixels, box, five)[0]
+    return None if found is None else found.points.astype(np.float64)
 
 
 def three_looks(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers:
@@ -77,12 +76,15 @@ def main() -> None:
             fives, turns = [], []
             for (picture, back), face in zip(versions, found, strict=True):
                 mesh = measure(engine.mesh, picture, face.boxes[0].astype(float), face.points[0].astype(float))
+                if mesh is None:
+                    break
                 fives.append(five_landmarks(mesh[np.newaxis])[0] @ back[:, :2].T + back[:, 2])
                 pose = poses_of_meshes(mesh[np.newaxis])[0]
                 turns.append((pose.yaw, pose.pitch))
-            eyes_px = np.linalg.norm(fives[0][0] - fives[0][1])
-            points[name].append(float(np.linalg.norm(np.std(fives, axis=0), axis=1).mean() / eyes_px))
-            angles[name].append(np.std(turns, axis=0))
+            else:
+                eyes_px = np.linalg.norm(fives[0][0] - fives[0][1])
+                points[name].append(float(np.linalg.norm(np.std(fives, axis=0), axis=1).mean() / eyes_px))
+                angles[name].append(np.std(turns, axis=0))
     print("                        points, eye distances: median   95 %   yaw, pitch, degrees: median")
     for name in ways:
         yaw, pitch = np.median(angles[name], axis=0)
