@@ -255,16 +255,20 @@ class Comparer:
         analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch, crew)
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
-        if self.settings.face_attributes == "all":
-            faces = faces_with_attributes(self._engine, analysis, watch, crew)
-        else:
-            faces = [as_face(analysis.image, measured) for measured in analysis.faces]
+        # The attributes of a few faces take less time than their vectors, so one thread does the former.
+        describing = crew.beside(lambda: self._faces(analysis, watch))
+        vectors = embed(self._engine, analysis.image, analysis.faces, watch, crew)
         return _TargetFaces(
-            faces=faces,
-            vectors=embed(self._engine, analysis.image, analysis.faces, watch, crew),
+            faces=describing(),
+            vectors=vectors,
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
         )
+
+    def _faces(self, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
+        if self.settings.face_attributes == "all":
+            return faces_with_attributes(self._engine, analysis, watch)
+        return [as_face(analysis.image, measured) for measured in analysis.faces]
 
     def _correction(self, analysis: PhotoAnalysis) -> OrientationCorrection | None:
         return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None

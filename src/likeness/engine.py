@@ -15,6 +15,7 @@ from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
 from likeness.packs.embedder_input import EmbedderInput
 from likeness.packs.manifest import Manifest
+from likeness.pyramid import Picture
 from likeness.vision.alignment import Aligner
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
@@ -99,12 +100,12 @@ class Engine:
         """What a filter asks of a face; None for NONE."""
         return None if quality_filter == "NONE" else self._bars[quality_filter]
 
-    def chips(self, pixels: NDArray[np.uint8], points: NDArray[np.float32], mesh: FaceMesh | None) -> NDArray[np.uint8]:
+    def chips(self, photo: Picture, points: NDArray[np.float32], mesh: FaceMesh | None) -> NDArray[np.uint8]:
         """The views (V, S, S, 3) uint8 of a face, as this pack's embedder wants them.
 
         `points` (5, 2) px are the detector's, `mesh` the face's mesh or None where it does not fit.
         """
-        chips = self._aligner.cut(pixels, points, mesh.points if mesh else None)
+        chips = self._aligner.cut(photo, points, mesh.points if mesh else None)
         return chips if self._input.colour == "rgb" else chips[..., ::-1]
 
     def similarities(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> list[float]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter
 from likeness.image import foreign, jpeg, png
 from likeness.image.scaling import shrink
+from likeness.pyramid import Pyramid
 
 __all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
 
@@ -68,6 +69,7 @@ class Image:
         self.name = name
         self._source = source
         self._decoded: dict[int, NDArray[np.uint8]] = {}
+        self._pyramids: dict[int, Pyramid] = {}
         self._damage: str | None = None
         self._lock = Lock()
         self.format: Literal["JPEG", "PNG", "pixels"]
@@ -119,6 +121,12 @@ class Image:
                 pixels.setflags(write=False)
                 self._decoded[reduction] = pixels
             return self._decoded[reduction]
+
+    def pyramid(self, reduction: Reduction = 1) -> Pyramid:
+        """`pixels` and its halvings, the same pyramid each time; raises what `pixels` raises."""
+        pixels = self.pixels(reduction)
+        with self._lock:
+            return self._pyramids.setdefault(reduction, Pyramid(pixels))
 
     def full(self) -> NDArray[np.uint8]:
         """The upright picture at full size, RGB uint8 (height, width, 3), read-only."""

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from likeness.vision.halving import halved
+from likeness.pyramid import Picture, pyramid
 
 #: Points of the 468-point mesh that dlib's alignment goes by: outer and inner corner of the picture's right eye, then
 #: of the left eye, and the base of the nose.
@@ -56,24 +56,23 @@ class Aligner:
     mesh_template: NDArray[np.float64] | None
     views: Sequence[View]
 
-    def cut(
-        self, pixels: NDArray[np.uint8], points: ArrayLike, mesh_points: NDArray[np.float32] | None
-    ) -> NDArray[np.uint8]:
+    def cut(self, photo: Picture, points: ArrayLike, mesh_points: NDArray[np.float32] | None) -> NDArray[np.uint8]:
         """The views (V, S, S, 3) uint8 RGB of one face.
 
-        `pixels` is (height, width, 3) uint8 RGB, `points` (5, 2) px are the detector's, `mesh_points` (468, 2 or 3) px
+        `photo` is (height, width, 3) uint8 RGB, `points` (5, 2) px are the detector's, `mesh_points` (468, 2 or 3) px
         the mesh's, or None where it does not fit.
         """
         transforms: dict[PointSource, NDArray[np.float64]] = {"detector": similarity_transform(points, self.template)}
         if mesh_points is not None and self.mesh_template is not None:
             corners = mesh_points[list(MESH_ALIGNMENT_POINTS), :2]
             transforms["mesh"] = similarity_transform(corners, self.mesh_template)
+        photo = pyramid(photo)
         chips = []
         for view in self.views:
             transform = _zoomed(transforms.get(view.points, transforms["detector"]), view.zoom, self.size_px)
             if view.mirror:
                 transform = mirrored(transform, self.size_px)
-            chips.append(warp_chip(pixels, transform, self.size_px))
+            chips.append(warp_chip(photo, transform, self.size_px))
         return np.stack(chips)
 
 
@@ -99,31 +98,36 @@ def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.f
     return np.array([[a, -b, u0 - a * x0 + b * y0], [b, a, v0 - b * x0 - a * y0]])
 
 
-def cut_chip(pixels: NDArray[np.uint8], points: ArrayLike, template: ArrayLike, size_px: int) -> NDArray[np.uint8]:
+def cut_chip(photo: Picture, points: ArrayLike, template: ArrayLike, size_px: int) -> NDArray[np.uint8]:
     """The chip (S, S, 3) uint8 RGB of the face whose `points` (K, 2) px belong to `template` (K, 2) px on the chip.
 
-    `pixels` is (height, width, 3) uint8 RGB. What lies outside the photo is black, as the embedder was trained.
+    `photo` is (height, width, 3) uint8 RGB. What lies outside the photo is black, as the embedder was trained.
     """
-    return warp_chip(pixels, similarity_transform(points, template), size_px)
+    return warp_chip(photo, similarity_transform(points, template), size_px)
 
 
-def warp_chip(pixels: NDArray[np.uint8], transform: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
-    """The chip (S, S, 3) that `transform` (2, 3), photo to chip, cuts out of `pixels` (H, W, 3) uint8.
+def warp_chip(photo: Picture, transform: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
+    """The chip (S, S, 3) that `transform` (2, 3), photo to chip, cuts out of `photo` (H, W, 3) uint8.
 
-    A face more than twice as large as on the chip is halved first, so that no detail turns into noise.
+    A face more than twice as large as on the chip is cut from the photo halved until it no longer is, so that no detail
+    turns into noise: each pixel there is the mean of four, and interpolation between four takes in the rest. dlib's
+    own extraction of chips halves in this way; averaging to the chip's exact scale takes ten times as long.
     """
-    region, matrix = pixels, transform
-    scale = math.hypot(transform[0, 0], transform[1, 0])
-    if scale <= _HALVED_SCALE or max(pixels.shape[:2]) > _LONGEST_WARPED_PX:
-        left, top, right, bottom = _region(transform, size_px, pixels.shape[1], pixels.shape[0])
+    levels = pyramid(photo)
+    scale, halvings = math.hypot(transform[0, 0], transform[1, 0]), 0
+    while scale * 2**halvings <= _HALVED_SCALE and min(levels.shape[:2]) >> halvings > 1:
+        halvings += 1
+    pixels = levels.halved(halvings)
+    (a, b, across), (c, d, down) = (transform * [[2.0**halvings, 2.0**halvings, 1.0]]).tolist()
+    if max(pixels.shape[:2]) > _LONGEST_WARPED_PX:
+        left, top, right, bottom = _region(np.array([[a, b, across], [c, d, down]]), size_px, *pixels.shape[1::-1])
         if right <= left or bottom <= top:
             return np.zeros((size_px, size_px, 3), dtype=np.uint8)
-        matrix = np.column_stack([transform[:, :2], transform[:, 2] + transform[:, :2] @ (left, top)])
-        region, matrix = _halved(pixels[top:bottom, left:right], matrix, scale)
+        pixels = pixels[top:bottom, left:right]
+        across, down = across + a * left + b * top, down + c * left + d * top
     # OpenCV counts from the centres of pixels.
-    (a, b, across), (c, d, down) = matrix.tolist()
     centred = np.array([[a, b, across + (a + b - 1) / 2], [c, d, down + (c + d - 1) / 2]])
-    chip = cv2.warpAffine(region, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    chip = cv2.warpAffine(pixels, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(chip, dtype=np.uint8)
 
 
@@ -151,18 +155,3 @@ def _region(transform: NDArray[np.float64], size_px: int, width_px: int, height_
     low = np.clip(np.floor(in_photo.min(axis=0)) - margin_px, 0, (width_px, height_px)).astype(int)
     high = np.clip(np.ceil(in_photo.max(axis=0)) + margin_px, 0, (width_px, height_px)).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _halved(
-    region: NDArray[np.uint8], matrix: NDArray[np.float64], scale: float
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """`region`, of which the chip takes `scale` px for one, halved until that is more than a half; and `matrix` for it.
-
-    Each new pixel is the mean of four, and interpolation between four takes in the rest. dlib's own extraction of chips
-    halves in this way; averaging to the chip's exact scale takes ten times as long.
-    """
-    while scale <= _HALVED_SCALE and min(region.shape[:2]) > 1:
-        region = halved(region)
-        matrix = matrix * [[2.0, 2.0, 1.0]]
-        scale *= 2
-    return region, matrix

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.pyramid import Picture, Pyramid, pyramid
 from likeness.vision.detector import Detections, Detector, largest, united
 from likeness.vision.search_sizes import Rung, Size, ladder, multiple, resized, working_size
 from likeness.vision.suppression import areas
@@ -86,29 +87,30 @@ class _Search:
 
 def find_faces(
     detector: Detector,
-    pixels: NDArray[np.uint8],
+    photo: Picture,
     *,
     search_rotations: bool = True,
     photo_size: Size | None = None,
     largest_only: bool = False,
     fine_detector: Detector | None = None,
 ) -> tuple[Detections, int]:
-    """The faces in RGB pixels (height, width, 3), in their frame, and the clockwise quarter turns to set them upright.
+    """The faces in an RGB photo (height, width, 3), in px of it, and the clockwise quarter turns to set them upright.
 
     The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
-    `search_rotations` the photo is searched only as it stands. Give pixels no smaller than `working_size`, or all;
-    where they are a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces much
+    `search_rotations` the photo is searched only as it stands. Give one no smaller than `working_size`, or whole;
+    where it is a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces much
     smaller than the largest may be left out. `fine_detector` is the same detector on more threads, for the searches
     that take long.
     """
-    rungs = ladder(*(photo_size or pixels.shape[1::-1]))
+    levels = pyramid(photo)
+    rungs = ladder(*(photo_size or levels.shape[1::-1]))
     search = _Search(detector, fine_detector or detector, rungs, largest_only)
-    found = {0: _search(search, pixels)}
+    found = {0: _search(search, levels)}
     if search_rotations:
-        for turns in _turns_worth_trying(found[0], pixels.shape):
-            found[turns] = _search_turned(search, pixels, turns)
+        for turns in _turns_worth_trying(found[0], levels.shape):
+            found[turns] = _search_turned(search, levels.pixels, turns)
         if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
-            found |= {turns: _search_turned(search, pixels, turns) for turns in {1, 2, 3} - found.keys()}
+            found |= {turns: _search_turned(search, levels.pixels, turns) for turns in {1, 2, 3} - found.keys()}
     if len(found) == 1:
         return _plausible(found[0]), 0
     best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
@@ -122,7 +124,7 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
 
 
-def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
+def _search(search: _Search, photo: Pyramid) -> Detections:
     """The faces of a photo, whichever way they stand: no more finely than is needed."""
     *coarser, last = search.rungs
     settled: list[Detections] = []
@@ -130,11 +132,11 @@ def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
         if settled and not rung.keeps_promise:
             continue
         detector = search.fine_detector if rung.takes_long else search.detector
-        seen = _searched_at(detector, pixels, rung.size)
+        seen = _searched_at(detector, photo, rung.size)
         faces = seen[seen.scores >= _FOUND_SCORE]
-        least_px = search.detector.seen_well_px * pixels.shape[1] / rung.size[0]
+        least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
         if not settled:
-            if not _ordinary(faces, pixels.shape):
+            if not _ordinary(faces, photo.shape):
                 break
             if _largest_is_settled(faces, least_px):
                 if search.largest_only:
@@ -142,7 +144,7 @@ def _search(search: _Search, pixels: NDArray[np.uint8]) -> Detections:
                 settled = [faces[_comfortable(faces, least_px)]]
         if rung.keeps_promise and not _calls_for_more(seen, least_px):
             return united([*settled, faces])
-    return united([*settled, _search_finely(search.fine_detector, pixels, last.size)])
+    return united([*settled, _search_finely(search.fine_detector, photo, last.size)])
 
 
 def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
@@ -183,19 +185,19 @@ def _within(faces: Detections, others: Detections) -> NDArray[np.bool_]:
     return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
 
 
-def _search_finely(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
+def _search_finely(detector: Detector, photo: Pyramid, size: Size) -> Detections:
     """The faces of a photo, searched at `size` first, and further where that gives a reason."""
-    height, width = pixels.shape[:2]
-    faces = _found_at(detector, pixels, size)
+    height, width = photo.shape[:2]
+    faces = _found_at(detector, photo, size)
     if _is_doubtful(faces):
-        wide = _searched_in_margin(detector, pixels)
+        wide = _searched_in_margin(detector, photo)
         return united([wide[wide.scores >= _CERTAIN_SCORE], faces])
     stretch = _stretch(faces)
     if stretch == 1:
         return faces
     scale = np.sqrt(_STRETCHED_PIXELS / (width * height))
     stretched = multiple(width * scale * np.sqrt(stretch)), multiple(height * scale / np.sqrt(stretch))
-    better = _found_at(detector, pixels, stretched)
+    better = _found_at(detector, photo, stretched)
     return better if better.scores.sum() > faces.scores.sum() else faces
 
 
@@ -211,25 +213,25 @@ def _is_doubtful(faces: Detections) -> bool:
     return not len(faces) or bool(faces.scores[0] < _CERTAIN_SCORE)
 
 
-def _found_at(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
-    """The faces found with the photo resized to `size`, in the frame of `pixels`."""
-    seen = _searched_at(detector, pixels, size)
+def _found_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
+    """The faces found with the photo resized to `size`, in px of the photo."""
+    seen = _searched_at(detector, photo, size)
     return seen[seen.scores >= _FOUND_SCORE]
 
 
-def _searched_at(detector: Detector, pixels: NDArray[np.uint8], size: Size) -> Detections:
+def _searched_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
     """The same with what the detector answers more weakly."""
-    return detector.detect(resized(pixels, size)).scaled(pixels.shape[1] / size[0], pixels.shape[0] / size[1])
+    return detector.detect(resized(photo, size)).scaled(photo.shape[1] / size[0], photo.shape[0] / size[1])
 
 
-def _searched_in_margin(detector: Detector, pixels: NDArray[np.uint8]) -> Detections:
+def _searched_in_margin(detector: Detector, photo: Pyramid) -> Detections:
     """The faces found with the photo shrunk and set into a grey margin: those too large, or cut by the frame."""
-    height, width = pixels.shape[:2]
+    height, width = photo.shape[:2]
     scale = _MARGIN_SIDE_PX / max(width, height)
     across, down = max(1, round(width * scale)), max(1, round(height * scale))
     shape = (multiple(down + 2 * _MARGIN_PX), multiple(across + 2 * _MARGIN_PX), 3)
     canvas = np.full(shape, _MARGIN_GREY, np.uint8)
-    canvas[_MARGIN_PX : _MARGIN_PX + down, _MARGIN_PX : _MARGIN_PX + across] = resized(pixels, (across, down))
+    canvas[_MARGIN_PX : _MARGIN_PX + down, _MARGIN_PX : _MARGIN_PX + across] = resized(photo, (across, down))
     faces = detector.detect(canvas)
     moved = Detections(faces.boxes - _MARGIN_PX, faces.scores, faces.points - _MARGIN_PX)
     return moved.scaled(width / across, height / down)
@@ -275,5 +277,5 @@ def _evidence(faces: Detections, turns: int) -> float:
 
 def _search_turned(search: _Search, pixels: NDArray[np.uint8], turns: int) -> Detections:
     """The certain faces of the photo turned clockwise by quarter turns, in the frame of the photo as stored."""
-    faces = _search(search.turned() if turns % 2 else search, turned(pixels, turns))
+    faces = _search(search.turned() if turns % 2 else search, Pyramid(turned(pixels, turns)))
     return turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)

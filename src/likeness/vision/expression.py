@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Emotion, EmotionType
+from likeness.pyramid import Picture, pyramid
 from likeness.vision.alignment import similarity_transform, warp_chip
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Network
@@ -66,21 +67,22 @@ class ExpressionReader:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def read(self, pixels: NDArray[np.uint8], points: ArrayLike) -> list[Expression]:
-        """The expression of each face. `pixels` is (height, width, 3) uint8 RGB, `points` (N, 5, 2) px: eyes, nose,
+    def read(self, photo: Picture, points: ArrayLike) -> list[Expression]:
+        """The expression of each face. `photo` is (height, width, 3) uint8 RGB, `points` (N, 5, 2) px: eyes, nose,
         mouth corners.
         """
         five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-        return [expression(log_probabilities) for log_probabilities in self.log_probabilities(pixels, five)]
+        return [expression(log_probabilities) for log_probabilities in self.log_probabilities(photo, five)]
 
-    def log_probabilities(self, pixels: NDArray[np.uint8], points: ArrayLike) -> NDArray[np.float64]:
+    def log_probabilities(self, photo: Picture, points: ArrayLike) -> NDArray[np.float64]:
         """What the network itself says, (N, 7), the mean over each face and its mirror image; arguments as for
         `read`.
         """
         five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
+        photo = pyramid(photo)
         answers = np.empty((len(five), len(LABELS)))
         for place, face in enumerate(five):
-            grey = warp_chip(pixels, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
+            grey = warp_chip(photo, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
             fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
             probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
             answers[place] = np.log(probabilities + _DOUBT).mean(axis=0)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Pose, Quality, QualityFilter
-from likeness.vision.halving import halved
+from likeness.pyramid import halved
 
 #: ITU-R BT.601 luma of R, G, B.
 _LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
