@@ -24,6 +24,8 @@ from likeness.errors import RequestError
 from likeness.faces import Comparison
 from likeness.sources.stores import Store, Stores, StoreSettings
 
+__all__ = ["Comparer", "Compares", "Observation", "Observer", "client"]
+
 #: Where requests are addressed to; a name that never resolves (RFC 6761), so nothing can leave by accident.
 ENDPOINT = "https://likeness.invalid"
 

@@ -150,6 +150,9 @@ class Scripted:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
+    def warm_up(self) -> None:
+        pass
+
     def compare(self, source: bytes, target: bytes, **_: object) -> Comparison:
         if source in ERRORS:
             raise ERRORS[source]

@@ -1,5 +1,6 @@
 """The front door: quick, lazy, and clear about what it does not know."""
 
+import json
 import subprocess
 import sys
 import time
@@ -95,3 +96,16 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.strip() in ("0", "141")
+
+
+def test_a_comparison_ends_its_process_with_all_written_and_the_right_code() -> None:
+    def ran(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "likeness.cli.main", "compare-faces", *options]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    skeleton = ran("--generate-cli-skeleton", "input")
+    assert (skeleton.returncode, skeleton.stderr) == (0, "")
+    assert set(json.loads(skeleton.stdout)) >= {"SourceImage", "TargetImage", "SimilarityThreshold"}
+    mistaken = ran("--no-such-option")
+    assert mistaken.returncode == 252
+    assert "--no-such-option" in mistaken.stderr

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from likeness.cli import arguments, connection, failures, output, parameters
+from likeness.cli import arguments, connection, early, failures, output, parameters
 
 if TYPE_CHECKING:
     from likeness.cli.review import Review
@@ -50,6 +50,7 @@ def _run(words: Sequence[str]) -> int:
     if given.generate_cli_skeleton in ("input", "yaml-input"):
         _print_skeleton(given.generate_cli_skeleton)
         return 0
+    engine = None if given.generate_cli_skeleton else early.begin(given)
     session = connection.open_session(given)
     url = connection.endpoint(session, given)
     review = None
@@ -58,7 +59,7 @@ def _run(words: Sequence[str]) -> int:
     elif url is not None:
         answer = _ask_server(session, given, url, request)
     else:
-        answer, review = _ask_engine(session, given, request)
+        answer, review = _ask_engine(session, given, request, engine)
     format_name = given.output or session.get_config_variable("output")
     output.Output(format_name, query, given.color, connection.pager(session, given)).show(answer)
     if review is not None:
@@ -107,11 +108,13 @@ def _ask_server(session: Any, given: argparse.Namespace, url: str, request: dict
     return answer
 
 
-def _ask_engine(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> tuple[dict[str, Any], "Review"]:
+def _ask_engine(
+    session: Any, given: argparse.Namespace, request: dict[str, Any], engine: early.EarlyComparer | None
+) -> tuple[dict[str, Any], "Review"]:
     from likeness.cli.review import Review
 
     review = Review(overlay=given.overlay, explain=given.explain, threshold=request.get("SimilarityThreshold"))
-    client = connection.engine_client(session, given, review)
+    client = connection.engine_client(session, given, review, engine)
     _decode(session, given, request)
     return client.compare_faces(**request), review
 

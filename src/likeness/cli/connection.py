@@ -108,15 +108,19 @@ def network_client(session: Any, given: argparse.Namespace, url: str) -> Any:
     return session.create_client("rekognition", region_name=region, endpoint_url=url, verify=verify, config=config)
 
 
-def engine_client(session: Any, given: argparse.Namespace, observer: Any) -> Any:
-    """A client of the engine in this process; `observer` sees every comparison with its photos."""
+def engine_client(session: Any, given: argparse.Namespace, observer: Any, comparer: Any = None) -> Any:
+    """A client of the engine in this process, or of `comparer`; `observer` sees every comparison with its photos."""
     from likeness import inprocess
     from likeness.cli.installation import progress_for_people
     from likeness.packs.progress import show_unasked_with
 
     show_unasked_with(progress_for_people)
     return inprocess.client(
-        given.pack or "standard", session=session, stores=_stores(session, given), observer=observer
+        given.pack or "standard",
+        comparer=comparer,
+        session=session,
+        stores=_stores(session, given),
+        observer=observer,
     )
 
 

@@ -32,6 +32,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+def run() -> None:
+    """The process `likeness`: `main`, and its exit code.
+
+    A comparison ends the process where it stands, once all is written: to take interpreter and networks apart one by
+    one takes a quarter of a second, a fifth of the command.
+    """
+    code = main()
+    if sys.argv[1:2] == ["compare-faces"]:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `likeness` with `arguments` (those of the process by default) and returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -93,4 +107,4 @@ def _print_help(file: TextIO) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -17,7 +17,6 @@ from collections import OrderedDict
 from typing import Any
 
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError, file_hint
-from likeness.cli.shorthand import ShorthandError, parse_shorthand
 
 IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
 
@@ -101,6 +100,9 @@ def _structure(option: str, value: Any) -> Any:
     if isinstance(value, bytes):
         raise TypeError(f"{option} takes shorthand or JSON, not the bytes of a file; use {option}-bytes for a photo")
     if not value.strip().startswith(("{", "[")):
+        # Imported here: its expressions take as long to compile as a photo to decode, and files need none.
+        from likeness.cli.shorthand import ShorthandError, parse_shorthand
+
         try:
             return parse_shorthand(value)
         except ShorthandError as error:

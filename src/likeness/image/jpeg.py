@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import JpegImagePlugin
 
 SIGNATURE = b"\xff\xd8\xff"
 
@@ -206,6 +205,9 @@ def _decode_fast(data: bytes, reduction: int, size: tuple[int, int]) -> tuple[ND
 
 def _decode_slowly(data: bytes, size: tuple[int, int], reason: ValueError) -> NDArray[np.uint8]:
     """What TurboJPEG refuses for `reason`: chroma subsamplings that it has no name for, stray bytes in the header."""
+    # Imported here, as few photos need it.
+    from PIL import JpegImagePlugin
+
     try:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as photo:
             photo.draft("RGB", size[::-1])

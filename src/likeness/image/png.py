@@ -4,13 +4,16 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
 
 from likeness.image.scaling import STRIP_ROWS, shrink
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -63,6 +66,9 @@ def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
     Transparent parts lie over white. Of an animation, the picture that programs without animation show. Raises
     BrokenPng where a part is missing or damaged, UnreasonablePng where it would fill the memory with nothing.
     """
+    # Imported here: to start is quicker without, and most photos are JPEGs.
+    from PIL import PngImagePlugin
+
     chunks = _picture_chunks(data)
     transparent = header.alpha or any(chunk[4:8] == b"tRNS" for chunk in chunks)
     _check_size(header, chunks)
@@ -110,7 +116,7 @@ def _check_size(header: PngHeader, chunks: list[bytes]) -> None:
         raise UnreasonablePng(f"it holds {compressed:,} bytes for {size}, which no photo does. Scale it down")
 
 
-def _rgb(picture: Image.Image, transparent: bool, reduction: int) -> NDArray[np.uint8]:
+def _rgb(picture: "Image.Image", transparent: bool, reduction: int) -> NDArray[np.uint8]:
     """RGB (height, width, 3), transparent parts over white, as viewers show them on a page; made strip by strip."""
     width, height = picture.size
     pixels = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
@@ -123,13 +129,13 @@ def _rgb(picture: Image.Image, transparent: bool, reduction: int) -> NDArray[np.
     return pixels
 
 
-def _opaque_strip(strip: Image.Image) -> NDArray[np.uint8]:
+def _opaque_strip(strip: "Image.Image") -> NDArray[np.uint8]:
     if strip.mode.startswith("I"):  # grey of 16 bits
         return np.repeat((np.asarray(strip) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     return np.asarray(strip.convert("RGB"), np.uint8)
 
 
-def _strip_over_white(strip: Image.Image) -> NDArray[np.uint8]:
+def _strip_over_white(strip: "Image.Image") -> NDArray[np.uint8]:
     if strip.mode.startswith("I"):
         return _opaque_strip(strip)
     inked = np.asarray(strip.convert("RGBA"), np.uint8)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
-from likeness.packs.store import check_file, ensure, optimised_folder, remedy
+from likeness.packs.store import check_file, ensure, is_installed, known, optimised_folder, remedy
 from likeness.threads import thread_budget
 
 if TYPE_CHECKING:
@@ -85,6 +85,19 @@ def load(
 
 def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progress: Progress | None = None) -> Path:
     """The folder of a pack given by name or path, installed when it is a name and missing."""
+    return _given_by_path(pack) or ensure(
+        os.fspath(pack), progress=progress, may_fetch=None if offline is None else not offline
+    )
+
+
+def is_at_hand(pack: str | PathLike[str]) -> bool:
+    """Whether `load` finds the pack as it is, with nothing to install; PackInvalid for a name that is not known."""
+    path = _given_by_path(pack)
+    return is_installed(known(os.fspath(pack))) if path is None else (path / MANIFEST_NAME).is_file()
+
+
+def _given_by_path(pack: str | PathLike[str]) -> Path | None:
+    """The folder that `pack` is the path of; None where it is a name."""
     given = os.fspath(pack)
     if (
         isinstance(pack, PathLike)
@@ -93,4 +106,4 @@ def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progr
         or (Path(given) / MANIFEST_NAME).is_file()
     ):
         return Path(given).expanduser().absolute()
-    return ensure(given, progress=progress, may_fetch=None if offline is None else not offline)
+    return None

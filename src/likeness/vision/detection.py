@@ -243,7 +243,8 @@ def _stretch(faces: Detections) -> float:
     if not len(level):
         return 1.0
     sides = level.boxes[:, 2:] - level.boxes[:, :2]
-    shape = float(np.median(sides[:, 1] / np.maximum(sides[:, 0], 1e-6)))
+    shapes = np.sort(sides[:, 1] / np.maximum(sides[:, 0], 1e-6))
+    shape = float(shapes[(len(shapes) - 1) // 2] + shapes[len(shapes) // 2]) / 2  # the median
     group = len(level) >= _GROUP
     if shape > (_SQUEEZED_GROUP if group else _SQUEEZED_FACE):
         return min(shape / _HEIGHT_PER_WIDTH * _STRETCH_BEYOND, _MOST_STRETCH)

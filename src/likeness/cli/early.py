@@ -1,0 +1,83 @@
+"""The engine made ready beside the command, which meanwhile imports botocore and reads the configuration.
+
+Either takes a third of a second. Networks are opened without the interpreter's lock, so a second processor shortens
+the start of `likeness compare-faces` by a quarter (`make bench`, cold start).
+"""
+
+import argparse
+import os
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from likeness.errors import LikenessError
+
+if TYPE_CHECKING:
+    from likeness.inprocess import Compares
+
+_STANDARD = "standard"
+
+
+class EarlyComparer:
+    """A `Comparer` on `pack` that a thread of its own has been making since this was made."""
+
+    def __init__(self, pack: str) -> None:
+        self._pack = pack
+        self._made: Compares | None = None
+        self._making = Thread(target=self._make, name="likeness-early")
+        self._making.start()
+
+    def compare(self, source: bytes, target: bytes, **how: Any) -> Any:
+        """As `Comparer.compare`."""
+        return self._comparer().compare(source, target, **how)
+
+    @property
+    def calibration(self) -> Any:
+        """As `Comparer.calibration`; None where the comparer has none."""
+        return getattr(self._comparer(), "calibration", None)
+
+    def _make(self) -> None:
+        from likeness import inprocess
+
+        # What is wrong with the pack comes again where the first comparison is asked for, and is said there.
+        with suppress(LikenessError):
+            made = inprocess.Comparer(self._pack)
+            made.warm_up()
+            self._made = made
+
+    def _comparer(self) -> "Compares":
+        from likeness import inprocess
+
+        self._making.join()
+        if self._made is None:
+            self._made = inprocess.Comparer(self._pack)
+        return self._made
+
+
+def begin(given: argparse.Namespace) -> EarlyComparer | None:
+    """Has the engine made that the options ask for; None where they, or the configuration, may name a server, and where
+    its pack must be fetched first, which people shall see.
+    """
+    addresses = (given.endpoint_url, os.environ.get("AWS_ENDPOINT_URL_REKOGNITION"), os.environ.get("AWS_ENDPOINT_URL"))
+    if any(addresses) or _configuration_names_an_endpoint():
+        return None
+    # numpy's own threads would only wait, spinning, for the processor that is needed here: no product is theirs
+    # (likeness.vision.products).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Imported by one thread after the other: two that import at once wait for each other.
+    from likeness import inprocess, packs  # noqa: F401
+
+    pack = given.pack or _STANDARD
+    with suppress(LikenessError):
+        return EarlyComparer(pack) if packs.is_at_hand(pack) else None
+    return None
+
+
+def _configuration_names_an_endpoint() -> bool:
+    """A look at the file that is quicker than botocore's; `connection.endpoint` decides."""
+    try:
+        file = Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+        return "endpoint_url" in file.read_text("utf-8", errors="replace")
+    except (OSError, RuntimeError):
+        return False
