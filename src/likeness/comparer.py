@@ -28,9 +28,10 @@ from likeness.vision.scoring import Scorer
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
-#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 3 is the mean of
-#: the views' unit vectors, by two looks of the mesh and a search that begins at a quarter of the size.
-_VECTOR_FORM = 3
+#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 4 is the mean of
+#: the views' unit vectors, by two looks of the mesh and a search that begins at a quarter of the size, with large faces
+#: cut from the halved photo.
+_VECTOR_FORM = 4
 
 
 @dataclass(frozen=True, slots=True)
