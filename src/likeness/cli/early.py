@@ -1,7 +1,7 @@
 """The engine made ready beside the command, which meanwhile imports botocore and reads the configuration.
 
-Either takes a third of a second. Networks are opened without the interpreter's lock, so a second processor shortens
-the start of `likeness compare-faces` by a quarter (`make bench`, cold start).
+Either takes a third of a second. Networks are opened without the interpreter's lock, so with a second processor they
+are ready by the time that the photos are. `make bench` prints the cold start of `likeness compare-faces`.
 """
 
 import argparse

@@ -35,11 +35,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def run() -> None:
     """The process `likeness`: `main`, and its exit code.
 
-    A comparison ends the process where it stands, once all is written: to take interpreter and networks apart one by
-    one takes a quarter of a second, a fifth of the command.
+    A comparison that went well ends the process where it stands, once all is written: to take interpreter and networks
+    apart one by one takes a quarter of a second, a fifth of the command. After an error, the engine may still be being
+    made (`likeness.cli.early`), and is not cut off while it saves a network.
     """
     code = main()
-    if sys.argv[1:2] == ["compare-faces"]:
+    if code == 0 and sys.argv[1:2] == ["compare-faces"]:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
