@@ -138,6 +138,7 @@ def analyse(
             photo_size=(image.width, image.height),
             largest_only=most == 1,
             fine_detector=engine.detector if crew is NOBODY else engine.wide_detector,
+            scout=engine.scout,
         )
         order = _order(detections, prefer, photo.shape[1], photo.shape[0])
     bar = engine.quality_bar(quality_filter)

@@ -64,6 +64,13 @@ class Engine:
         return self._step("wide detector", lambda: self._make_detector(self._wide_threads))
 
     @property
+    def scout(self) -> Detector | None:
+        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it."""
+        if not self._pack.has("scout"):
+            return None
+        return self._step("scout", lambda: self._make_detector(self._pack.threads, "scout"))
+
+    @property
     def mesh(self) -> Mesh | None:
         """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
         return self._step("mesh", self._make_mesh) if self._pack.has("mesh") else None
@@ -119,6 +126,7 @@ class Engine:
         _ = (
             self.detector,
             self.wide_detector,
+            self.scout,
             self.mesh,
             self.expressions,
             self.embedder,
@@ -126,12 +134,12 @@ class Engine:
             self.calibration,
         )
 
-    def _make_detector(self, threads: int) -> Detector:
-        role = self.manifest.role("detector")
+    def _make_detector(self, threads: int, name: str = "detector") -> Detector:
+        role = self.manifest.role(name)
         try:
-            return make_detector(role.family, self._pack.network("detector", threads=threads), role.parameters)
+            return make_detector(role.family, self._pack.network(name, threads=threads), role.parameters)
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.detector]: {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
 
     def _make_embedder(self) -> Embedder:
         try:

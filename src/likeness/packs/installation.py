@@ -247,6 +247,8 @@ def converter(name: str) -> Callable[[bytes], bytes]:
             from likeness.packs.convert.centerface import convert_centerface as convert
         case "centerface-8bit":
             from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
+        case "yunet":
+            from likeness.packs.convert.yunet import convert_yunet as convert
         case "dlib-resnet":
             from likeness.packs.convert.dlib import convert_dlib_resnet as convert
         case "dlib-resnet-8bit":

@@ -32,7 +32,7 @@ class LoadedPack:
         self._locks = {role: threading.Lock() for role in manifest.roles}
 
     def has(self, role: str) -> bool:
-        """Whether the pack plays `role` ("detector", "embedder", "mesh", "expression", "points")."""
+        """Whether the pack plays `role` ("detector", "scout", "embedder", "mesh", "expression", "points")."""
         return role in self.manifest.roles
 
     def network(self, role: str, *, threads: int | None = None) -> "OnnxNetwork":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from likeness.vision.suppression import areas, overlaps
 
 #: Findings of two searches that overlap by more are one face.
-_SAME_FACE_OVERLAP = 0.3
+SAME_FACE_OVERLAP = 0.3
 
 
 def _mean_face() -> NDArray[np.complex128]:
@@ -91,7 +91,7 @@ def united(searches: Iterable[Detections]) -> Detections:
     first, *others = searches
     for other in others:
         if len(first) and len(other):
-            other = other[overlaps(other.boxes, first.boxes).max(axis=1) < _SAME_FACE_OVERLAP]
+            other = other[overlaps(other.boxes, first.boxes).max(axis=1) < SAME_FACE_OVERLAP]
         first = Detections(
             np.concatenate([first.boxes, other.boxes]),
             np.concatenate([first.scores, other.scores]),

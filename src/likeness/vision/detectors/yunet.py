@@ -6,37 +6,43 @@ from numpy.typing import NDArray
 
 from likeness.vision.detector import Detections
 from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
-from likeness.vision.network import Network
+from likeness.vision.network import Network, Pictures, fed
 from likeness.vision.suppression import suppress
 
 
 class YuNet:
     """Finds faces with a YuNet network.
 
-    The network takes BGR 0 to 255 (1, 3, side, side) and gives, for strides 8, 16 and 32 each, the certainty of a face,
-    of an object, the box and the five points: twelve outputs (1, cells, 1 or 4 or 10), the four kinds one after the
-    other. Published files have a fixed `side_px` of 640; None for one that takes any multiple of 32.
+    The network takes one picture and gives, for strides 8, 16 and 32 each, the certainty of a face, of an object, the
+    box and the five points: twelve outputs (1, cells, 1 or 4 or 10), the four kinds one after the other. Published
+    files take BGR 0 to 255 (1, 3, side, side) of a fixed `side_px`, 640; 0 is for one that takes any multiple of 32.
+    What Likeness converted takes RGB as it lies in memory.
     """
 
     #: The pupils of the astronaut's face (scikit-image) are off by 0.15 eye distances at 29 px, by 0.12 at 46 px.
     seen_well_px = 64.0
 
-    def __init__(self, network: Network, *, score_threshold: float = 0.5, side_px: int | None = 640) -> None:
+    def __init__(self, network: Network, *, score_threshold: float = 0.5, side_px: int = 640) -> None:
         self._network = network
         self._score_threshold = score_threshold
         self._side_px = side_px
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3), in pixels, best first."""
-        fed, scale = fitted(pixels, self._side_px)
-        outputs = self._network(np.asarray(cv2.dnn.blobFromImage(fed, swapRB=True), np.float32))
+        shown, scale = fitted(pixels, self._side_px or None)
+        outputs = self._network(self._in_its_form(shown))
         found = [
-            self._at_stride(stride, fed.shape, *(outputs[at + 3 * kind][0] for kind in range(4)))
+            self._at_stride(stride, shown.shape, *(outputs[at + 3 * kind][0] for kind in range(4)))
             for at, stride in enumerate(STRIDES)
         ]
         boxes, scores, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
         kept, voted = suppress(boxes, scores)
         return Detections(voted, scores[kept], points[kept]).scaled(1 / scale, 1 / scale)
+
+    def _in_its_form(self, pixels: NDArray[np.uint8]) -> Pictures:
+        if self._network.takes_bytes:
+            return fed(self._network, pixels[np.newaxis])
+        return np.asarray(cv2.dnn.blobFromImage(pixels, swapRB=True), np.float32)
 
     def _at_stride(
         self,
