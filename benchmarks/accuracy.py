@@ -100,7 +100,7 @@ def embed_views(data: Path, pairs: PairSet) -> tuple[Vectors, float]:
             prefer="central",
         )
         face = seen.faces[0]
-        return engine.embedder.embed(list(engine.chips(image.pixels(face.reduction), face.points, face.mesh)[:, None]))
+        return engine.embedder.views(engine.chips(face.photo, face.points, face.mesh))
 
     with ThreadPoolExecutor(thread_budget()) as pool:
         vectors = np.stack(list(pool.map(work, pairs.photos)))
@@ -113,7 +113,7 @@ def milliseconds_a_view(engine: Engine) -> float:
     times = []
     for _ in range(30):
         started = time.perf_counter()
-        engine.embedder.embed([chips])
+        engine.embedder.views(chips)
         times.append((time.perf_counter() - started) / len(chips) * 1e3)
     return float(np.median(times))
 

@@ -35,6 +35,7 @@ from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.vision.detection import confidences, find_faces
+from likeness.vision.embedding import mean_views
 from likeness.vision.expression import LABELS, ExpressionReader
 from likeness.vision.geometry import service_boxes
 from likeness.vision.mesh import FaceMesh
@@ -286,9 +287,8 @@ def quality(engine: Engine, data: Path) -> None:
             seen = look(engine, spoil(pixels))
             if seen is not None:
                 faces.append((path.stem, version, seen))
-                vectors.append(
-                    engine.embedder.embed([engine.chips(seen.pixels, np.float32(seen.detected), seen.mesh)])[0]
-                )
+                views = engine.embedder.views(engine.chips(seen.pixels, np.float32(seen.detected), seen.mesh))
+                vectors.append(mean_views([views], 1)[0])
     print(
         f"quality: {len(chosen)} photos of {len(several)} persons of lfw-dev, "
         f"in {len(VERSIONS)} versions: {len(faces)} faces"

@@ -78,7 +78,7 @@ def main() -> None:
                 mesh = measure(engine.mesh, picture, face.boxes[0].astype(float), face.points[0].astype(float))
                 if mesh is None:
                     break
-                fives.append(five_landmarks(mesh[np.newaxis])[0] @ back[:, :2].T + back[:, 2])
+                fives.append(five_landmarks(mesh) @ back[:, :2].T + back[:, 2])
                 pose = poses_of_meshes(mesh[np.newaxis])[0]
                 turns.append((pose.yaw, pose.pitch))
             else:

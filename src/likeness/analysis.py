@@ -1,10 +1,12 @@
 """One photo → its faces, measured: found, landmarks fitted, pose and quality taken, the unfit left out, embedded."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property, partial
+from threading import Lock
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from likeness.pyramid import Pyramid
 from likeness.threads import NOBODY, Crew
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences, find_faces, working_size
-from likeness.vision.embedding import mean_view
+from likeness.vision.embedding import mean_views
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
@@ -42,10 +44,11 @@ _CENTRAL_AREA = 0.25
 
 
 class Stopwatch:
-    """Adds up the seconds that each stage takes; each photo has its own."""
+    """Adds up the seconds of work in each stage, whoever does it; each photo has its own."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._lock = Lock()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -53,25 +56,32 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            took = time.perf_counter() - started
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + took
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MeasuredFace:
     """One face of a photo.
 
-    It is looked at in the photo decoded at 1 / `reduction`; the detector's `box` (4,) and `points` (5, 2), the `mesh`
-    and the `service_box` (4,) that the answer shows are in px of that decoding.
+    It is looked at in `photo`, which is decoded at 1 / `reduction`; the detector's `box` (4,) and `points` (5, 2), the
+    `mesh` and the `service_box` (4,) that the answer shows are in px of that decoding.
     """
 
+    photo: Pyramid
     reduction: Reduction
     box: NDArray[np.float32]
     points: NDArray[np.float32]
     mesh: FaceMesh | None
     service_box: NDArray[np.float64]
     pose: Pose
-    quality: Quality
     confidence: float
+
+    @cached_property
+    def quality(self) -> Quality:
+        """How well the face can be seen, measured when it is first asked for."""
+        return measure_quality(self.photo.pixels, self.service_box)[0]
 
     @property
     def landmarks(self) -> NDArray[np.float32]:
@@ -146,10 +156,16 @@ def analyse(
     for start in range(0, len(order), most):
         block = order[start : start + most]
         measured = _measure(engine, image, reduction, detections[block], watch, crew)
-        faces += [face for face in measured if bar is None or face.passes(bar)]
+        faces += measured if bar is None else _passing(measured, bar, crew)
         if len(faces) >= most or most == 1:
             break
     return PhotoAnalysis(image, tuple(faces[:most]), len(order), quarter_turns)
+
+
+def _passing(faces: Sequence[MeasuredFace], bar: QualityBar, crew: Crew) -> list[MeasuredFace]:
+    """Those of the faces that are as good as `bar` asks, in their order."""
+    passes = crew.map(lambda face: face.passes(bar), faces)
+    return [face for face, good in zip(faces, passes, strict=True) if good]
 
 
 def _order(detections: Detections, prefer: Preference, width_px: int, height_px: int) -> NDArray[np.intp]:
@@ -164,40 +180,56 @@ def _order(detections: Detections, prefer: Preference, width_px: int, height_px:
     return order
 
 
-def embed(
-    engine: Engine, image: Image, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY
-) -> NDArray[np.float32]:
-    """The vectors of faces, (N, D) float32, as `Embedder.embed` makes them."""
-
-    def views(faces: Sequence[MeasuredFace]) -> list[NDArray[np.uint8]]:
-        return [engine.chips(image.pyramid(face.reduction), face.points, face.mesh) for face in faces]
-
-    with watch.stage("embed"):
-        if len(faces) == 1 and crew is not NOBODY:
-            chips = views(faces)[0]
-            halves = np.array_split(chips, min(2, len(chips)))
-            return mean_view(np.concatenate(crew.map(engine.embedder.views, halves)))[np.newaxis]
-        parts = [faces[start : start + _FACES_A_RUN] for start in range(0, len(faces), _FACES_A_RUN)]
-        vectors = crew.map(lambda some: engine.embedder.embed(views(some)), parts)
-        return np.concatenate(vectors) if vectors else engine.embedder.embed([])
+def embed(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY) -> NDArray[np.float32]:
+    """The vectors of faces, (N, D) float32, each the mean of its views' unit vectors."""
+    return mean_views(crew.map(lambda run: run(), _embedder_runs(engine, faces, watch, crew)), len(faces))
 
 
-def faces_with_attributes(engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
-    """The faces of an analysis as values of an answer, with emotions and smile where the pack can read them."""
-    reader = engine.expressions
-    if reader is None:
-        return [as_face(analysis.image, measured) for measured in analysis.faces]
+def embed_and_describe(
+    engine: Engine, analysis: PhotoAnalysis, watch: Stopwatch, crew: Crew, *, attributes: bool
+) -> tuple[NDArray[np.float32], list[Face]]:
+    """The vectors (N, D) of an analysis's faces, as `embed` makes them, and the faces as values of an answer.
+
+    With `attributes` they have emotions and smile, where the pack can read them. The longest pieces of work come first,
+    so that all who share in it are done at nearly the same time.
+    """
+    faces = analysis.faces
+    runs = _embedder_runs(engine, faces, watch, crew)
+    work: list[Callable[[], NDArray[np.float32] | Face]] = [*runs]
+    work += [partial(_describe, engine, analysis.image, face, watch, attributes) for face in faces]
+    done = crew.map(lambda piece: piece(), work)
+    views, described = cast(list[NDArray[np.float32]], done[: len(runs)]), cast(list[Face], done[len(runs) :])
+    return mean_views(views, len(faces)), described
+
+
+def _embedder_runs(
+    engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew
+) -> list[Callable[[], NDArray[np.float32]]]:
+    """The runs of the embedder that faces need, each to be called for the unit vectors (R, D) of its views."""
+
+    def views(some: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
+        return np.concatenate([engine.chips(face.photo, face.points, face.mesh) for face in some])
+
+    def run(some: Sequence[MeasuredFace] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        with watch.stage("embed"):
+            return engine.embedder.views(some if isinstance(some, np.ndarray) else views(some))
+
+    if len(faces) == 1 and crew is not NOBODY:
+        with watch.stage("embed"):
+            chips = views(faces)
+        return [partial(run, some) for some in np.array_split(chips, min(2, len(chips)))]
+    starts = range(0, len(faces), _FACES_A_RUN)
+    return [partial(run, faces[start : start + _FACES_A_RUN]) for start in starts]
+
+
+def _describe(engine: Engine, image: Image, face: MeasuredFace, watch: Stopwatch, attributes: bool) -> Face:
+    """A face as the value of an answer, with emotions and smile where they are wanted and the pack can read them."""
     with watch.stage("attributes"):
-        expressions = [
-            reader.read(analysis.image.pyramid(measured.reduction), measured.landmarks)[0]
-            for measured in analysis.faces
-        ]
-        meshes = [measured.mesh for measured in analysis.faces]
-        smiles = read_smiles(meshes, [expression.happiness for expression in expressions])
-        return [
-            as_face(analysis.image, measured, expression.emotions, smile)
-            for measured, expression, smile in zip(analysis.faces, expressions, smiles, strict=True)
-        ]
+        if not attributes or engine.expressions is None:
+            return as_face(image, face)
+        expression = engine.expressions.read(face.photo, face.landmarks)[0]
+        (smile,) = read_smiles([face.mesh], [expression.happiness])
+        return as_face(image, face, expression.emotions, smile)
 
 
 def as_face(
@@ -253,17 +285,14 @@ def _look(
         landmarks = [mesh.landmarks if mesh else points for mesh, points in zip(meshes, detections.points, strict=True)]
         poses = _poses(meshes, detections.points)
         boxes = geometry.service_boxes(np.stack(landmarks), poses)
-    with watch.stage("quality"):
-        qualities = crew.map(lambda box: measure_quality(photo.pixels, box)[0], list(boxes))
     return [
-        MeasuredFace(reduction, *parts)
+        MeasuredFace(photo, reduction, *parts)
         for parts in zip(
             detections.boxes,
             detections.points,
             meshes,
             boxes,
             poses,
-            qualities,
             confidences(detections.scores),
             strict=True,
         )

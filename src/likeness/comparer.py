@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.analysis import PhotoAnalysis, Preference, Stopwatch, analyse, as_face, embed, faces_with_attributes
+from likeness.analysis import PhotoAnalysis, Preference, Stopwatch, analyse, as_face, embed, embed_and_describe
 from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
@@ -246,7 +246,7 @@ class Comparer:
             notes += (f"{analysis.image.name}: at least {analysis.found} faces; the {prefer} is compared.",)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
-            vector=embed(self._engine, analysis.image, analysis.faces, watch, crew)[0],
+            vector=embed(self._engine, analysis.faces, watch, crew)[0],
             orientation_correction=self._correction(analysis),
             trace=Trace(notes, watch.seconds, source_faces=analysis.found),
         )
@@ -256,20 +256,14 @@ class Comparer:
         analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch, crew)
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
-        # The attributes of a few faces take less time than their vectors, so one thread does the former.
-        describing = crew.beside(lambda: self._faces(analysis, watch))
-        vectors = embed(self._engine, analysis.image, analysis.faces, watch, crew)
+        attributes = self.settings.face_attributes == "all"
+        vectors, faces = embed_and_describe(self._engine, analysis, watch, crew, attributes=attributes)
         return _TargetFaces(
-            faces=describing(),
+            faces=faces,
             vectors=vectors,
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
         )
-
-    def _faces(self, analysis: PhotoAnalysis, watch: Stopwatch) -> list[Face]:
-        if self.settings.face_attributes == "all":
-            return faces_with_attributes(self._engine, analysis, watch)
-        return [as_face(analysis.image, measured) for measured in analysis.faces]
 
     def _correction(self, analysis: PhotoAnalysis) -> OrientationCorrection | None:
         return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None

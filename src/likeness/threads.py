@@ -33,15 +33,6 @@ class Crew:
             raise RuntimeError("a crew without helpers takes no work")
         return self._pool.submit(work, *arguments, **named)
 
-    def beside(self, work: Callable[[], Result]) -> Callable[[], Result]:
-        """Has `work` done beside the calling thread. What is returned gives its result, and does it where no helper
-        has begun it by then.
-        """
-        if self._pool is None:
-            return work
-        begun = self._pool.submit(work)
-        return lambda: work() if begun.cancel() else begun.result()
-
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`work` of each item, in order. The calling thread takes one after the other, and so does each helper that has
         nothing else to do; one that is busy until the end is not waited for.

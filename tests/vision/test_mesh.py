@@ -169,8 +169,13 @@ def test_the_crop_of_a_detection_has_its_points_at_the_template() -> None:
     assert POINTS @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(CROP_TEMPLATE, abs=0.5)
 
 
-def test_landmarks_of_many_meshes() -> None:
-    assert five_landmarks(np.stack([ANSWER, ANSWER])).shape == (2, 5, 2)
+def test_landmarks_are_made_of_the_mesh_s_points() -> None:
+    left_eye, right_eye, nose, left_mouth, right_mouth = five_landmarks(ANSWER)
+    assert left_eye == pytest.approx((ANSWER[33, :2] + ANSWER[133, :2]) / 2)
+    assert right_eye == pytest.approx((ANSWER[362, :2] + ANSWER[263, :2]) / 2)
+    assert nose == pytest.approx((2 * ANSWER[1, :2] + ANSWER[4, :2]) / 3)
+    assert left_mouth == pytest.approx(ANSWER[61, :2])
+    assert right_mouth == pytest.approx(ANSWER[291, :2])
 
 
 # -- on real faces, with the pack's network ---------------------------------------------------------------------------

@@ -6,6 +6,7 @@ relation to eyes and mouth; clients crop and draw by that. So the box is made an
 whichever detector found the face.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,45 +48,60 @@ def service_boxes(points: ArrayLike, poses: Sequence[Pose]) -> NDArray[np.float6
     not blown up by corners without a face.
     """
     five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-    roll_rad, yaw_rad, pitch_rad = np.radians([(pose.roll, pose.yaw, pose.pitch) for pose in poses]).reshape(-1, 3).T
-    across = np.stack([np.cos(roll_rad), np.sin(roll_rad)], axis=1)
-    down = np.stack([-np.sin(roll_rad), np.cos(roll_rad)], axis=1)
-    eyes, mouth = five[:, :2].mean(axis=1), five[:, 3:].mean(axis=1)
-    spread_px = np.maximum(
-        np.linalg.norm(five - five.mean(axis=1, keepdims=True), axis=2).mean(axis=1), _SMALLEST_FACE_PX / 4
-    )
+    boxes = [_service_box(face, pose) for face, pose in zip(five.tolist(), poses, strict=True)]
+    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+
+
+def _service_box(five: list[list[float]], pose: Pose) -> tuple[float, float, float, float]:
+    # As plain numbers: a photo has few faces, and arrays of five points take ten times as long.
+    roll_rad, yaw_rad, pitch_rad = math.radians(pose.roll), math.radians(pose.yaw), math.radians(pose.pitch)
+    cosine, sine = math.cos(roll_rad), math.sin(roll_rad)
+    (x1, y1), (x2, y2), _, (x4, y4), (x5, y5) = five
+    eyes_x, eyes_y = (x1 + x2) / 2, (y1 + y2) / 2
     # Of distances on a head turned by an angle one sees only the cosine.
-    yaw_seen, pitch_seen = (
-        np.cos(np.minimum(np.abs(angle), np.radians(_PROFILE_DEG))) for angle in (yaw_rad, pitch_rad)
-    )
-    eyes_px = np.maximum(((five[:, 1] - five[:, 0]) * across).sum(axis=1), 0.25 * spread_px) / yaw_seen
-    drop_px = np.maximum(((mouth - eyes) * down).sum(axis=1), 0.25 * spread_px) / pitch_seen
-    width_px = _widths(eyes_px, drop_px, np.abs(yaw_rad) > np.radians(_PROFILE_DEG))
+    yaw_seen, pitch_seen = (math.cos(min(abs(angle), math.radians(_PROFILE_DEG))) for angle in (yaw_rad, pitch_rad))
+    least_px = 0.25 * max(_spread_px(five), _SMALLEST_FACE_PX / 4)
+    eyes_px = max((x2 - x1) * cosine + (y2 - y1) * sine, least_px) / yaw_seen
+    drop = ((y4 + y5) / 2 - eyes_y) * cosine - ((x4 + x5) / 2 - eyes_x) * sine
+    drop_px = max(drop, least_px) / pitch_seen
+    width_px = _width_px(eyes_px, drop_px, profile=abs(yaw_rad) > math.radians(_PROFILE_DEG))
     height_px = width_px * _HEIGHT_PER_WIDTH
     eye_line = _EYE_LINE + 0.5 * (_MOUTH_LINE - _EYE_LINE - drop_px / height_px)
-    eye_line = np.clip(eye_line, _HIGHEST_EYE_LINE, _LOWEST_EYE_LINE)
-    shift_px = -_SHIFT_PER_EYES * np.sin(2 * yaw_rad) * width_px * _EYES_PER_WIDTH
-    centres = eyes + across * shift_px[:, np.newaxis] + down * ((0.5 - eye_line) * height_px)[:, np.newaxis]
-    halves = 0.5 * np.sqrt((across * width_px[:, np.newaxis]) ** 2 + (down * height_px[:, np.newaxis]) ** 2)
-    margins_px = _MARGIN * width_px[:, np.newaxis]
-    low = np.minimum(centres - halves, five.min(axis=1) - margins_px)
-    return np.concatenate([low, np.maximum(centres + halves, five.max(axis=1) + margins_px)], axis=1)
+    lower_px = (0.5 - min(max(eye_line, _HIGHEST_EYE_LINE), _LOWEST_EYE_LINE)) * height_px
+    shift_px = -_SHIFT_PER_EYES * math.sin(2 * yaw_rad) * width_px * _EYES_PER_WIDTH
+    x, y = eyes_x + cosine * shift_px - sine * lower_px, eyes_y + sine * shift_px + cosine * lower_px
+    across_px = 0.5 * math.hypot(cosine * width_px, sine * height_px)
+    down_px = 0.5 * math.hypot(sine * width_px, cosine * height_px)
+    margin_px = _MARGIN * width_px
+    xs, ys = [point[0] for point in five], [point[1] for point in five]
+    return (
+        min(x - across_px, min(xs) - margin_px),
+        min(y - down_px, min(ys) - margin_px),
+        max(x + across_px, max(xs) + margin_px),
+        max(y + down_px, max(ys) + margin_px),
+    )
 
 
-def _widths(
-    eyes_px: NDArray[np.float64], drop_px: NDArray[np.float64], profile: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """The boxes' widths (N,): what eyes and mouth say, meeting in the middle, and within what the eyes allow unless
-    seen from the side.
+def _spread_px(five: list[list[float]]) -> float:
+    """The points' mean distance from their middle."""
+    x, y = sum(point[0] for point in five) / 5, sum(point[1] for point in five) / 5
+    return sum(math.hypot(point[0] - x, point[1] - y) for point in five) / 5
+
+
+def _width_px(eyes_px: float, drop_px: float, *, profile: bool) -> float:
+    """The box's width: what eyes and mouth say, meeting in the middle, and within what the eyes allow unless seen from
+    the side.
     """
-    by_eyes, by_drop = eyes_px / _EYES_PER_WIDTH, drop_px / _MOUTH_DROP_PER_WIDTH
-    between = np.clip(np.sqrt(by_eyes * by_drop), eyes_px / _MOST_EYES_PER_WIDTH, eyes_px / _LEAST_EYES_PER_WIDTH)
-    return np.where(profile, by_drop, between)
+    by_drop = drop_px / _MOUTH_DROP_PER_WIDTH
+    if profile:
+        return by_drop
+    between = math.sqrt(eyes_px / _EYES_PER_WIDTH * by_drop)
+    return min(max(between, eyes_px / _MOST_EYES_PER_WIDTH), eyes_px / _LEAST_EYES_PER_WIDTH)
 
 
 def bounding_box(box: ArrayLike, width_px: float, height_px: float) -> BoundingBox:
     """A box (4,), x1, y1, x2, y2 px, as ratios of a photo of the given size."""
-    x1, y1, x2, y2 = (float(value) for value in np.asarray(box, dtype=np.float64))
+    x1, y1, x2, y2 = np.asarray(box, dtype=np.float64).tolist()
     return BoundingBox(width=(x2 - x1) / width_px, height=(y2 - y1) / height_px, left=x1 / width_px, top=y1 / height_px)
 
 
@@ -95,9 +111,9 @@ def landmarks(points: ArrayLike, width_px: float, height_px: float) -> tuple[Lan
 
     The detector's order is left eye, right eye, nose, left and right mouth corner.
     """
-    left_eye, right_eye, nose, left_mouth, right_mouth = np.asarray(points, dtype=np.float64)
+    left_eye, right_eye, nose, left_mouth, right_mouth = np.asarray(points, dtype=np.float64).tolist()
     in_order = (left_eye, right_eye, left_mouth, right_mouth, nose)
     return tuple(
-        Landmark(type=name, x=float(x) / width_px, y=float(y) / height_px)
+        Landmark(type=name, x=x / width_px, y=y / height_px)
         for name, (x, y) in zip(LANDMARK_TYPES, in_order, strict=True)
     )

@@ -41,6 +41,14 @@ MOST_DISAGREEMENT = 0.06
 _LEFT_EYE, _RIGHT_EYE = (33, 133), (362, 263)
 _NOSE_TIP, _NOSE_RIDGE = 1, 4
 _LEFT_MOUTH, _RIGHT_MOUTH = 61, 291
+#: These points, and how the five landmarks are made of them.
+_PARTS: NDArray[np.intp] = np.array(
+    [*_LEFT_EYE, *_RIGHT_EYE, _NOSE_TIP, _NOSE_RIDGE, _LEFT_MOUTH, _RIGHT_MOUTH], dtype=np.intp
+)
+_FIVE_OF_PARTS: NDArray[np.float64] = np.zeros((5, 8))
+_FIVE_OF_PARTS[0, :2] = _FIVE_OF_PARTS[1, 2:4] = 1 / 2
+_FIVE_OF_PARTS[2, 4:6] = 2 / 3, 1 / 3
+_FIVE_OF_PARTS[3, 6] = _FIVE_OF_PARTS[4, 7] = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +94,8 @@ class Mesh:
         crop = mesh_crop(first)
         second, believed_again = self._look(photo, mirrored(crop, CROP_SIZE_PX))
         mesh, presence = (first + second[MIRROR]) / 2, (believed + believed_again) / 2
-        landmarks = five_landmarks(mesh[np.newaxis])[0]
-        apart_px = float(np.hypot(*(landmarks - five).T).mean())
+        landmarks = five_landmarks(mesh)
+        apart_px = sum(math.hypot(x, y) for x, y in (landmarks - five).tolist()) / len(five)
         if presence < LEAST_PRESENCE or apart_px * _scale(crop) > MOST_DISAGREEMENT * CROP_SIZE_PX:
             return None
         return FaceMesh(mesh.astype(np.float32), landmarks.astype(np.float32), presence)
@@ -98,26 +106,25 @@ class Mesh:
         """
         crop = warp_chip(photo, transform, CROP_SIZE_PX)
         points, presence = self._network(crop[np.newaxis])
-        mesh = points.reshape(MESH_POINTS, 3).astype(np.float64)
-        turn, scale = transform[:, :2], _scale(transform)
         # The inverse of a turn times a scale is its transpose over the scale squared.
-        mesh[:, :2] = (mesh[:, :2] - transform[:, 2]) @ turn / scale**2
-        mesh[:, 2] /= scale
+        scale = _scale(transform)
+        back = np.zeros((3, 3))
+        back[:2, :2], back[2, 2] = transform[:, :2] / scale**2, 1 / scale
+        mesh = points.reshape(MESH_POINTS, 3).astype(np.float64)
+        mesh[:, :2] -= transform[:, 2]
+        mesh = mesh @ back
         logit = min(max(float(presence.item()), -60.0), 60.0)
         return mesh, 1.0 / (1.0 + math.exp(-logit))
 
 
-def five_landmarks(meshes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The five landmarks (N, 5, 2) px of meshes (N, 468, 3), in the detector's order.
+def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The five landmarks (5, 2) px of a mesh (468, 3), in the detector's order.
 
     An eye is midway between its corners. The nose's tip lies a third of the way from mesh point 1 to point 4: there
     the median ratio of (nose - eyes) to (mouth - eyes) over lfw-dev is 0.56, which is both CenterFace's and, at pitch
     0, the service's (section 5.5).
     """
-    flat = np.asarray(meshes, dtype=np.float64)[..., :2]
-    nose = (2 * flat[:, _NOSE_TIP] + flat[:, _NOSE_RIDGE]) / 3
-    eyes = flat[:, _LEFT_EYE].mean(axis=1), flat[:, _RIGHT_EYE].mean(axis=1)
-    return np.stack([*eyes, nose, flat[:, _LEFT_MOUTH], flat[:, _RIGHT_MOUTH]], axis=1)
+    return _FIVE_OF_PARTS @ np.asarray(mesh[_PARTS, :2], dtype=np.float64)
 
 
 def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
@@ -129,13 +136,14 @@ def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64).tolist()
     box_side_px = max(_CROP_PER_DETECTED_SIDE * max(x2 - x1, y2 - y1), 1.0)
     five = np.asarray(points, dtype=np.float64)
-    by_points = similarity_transform(five, CROP_TEMPLATE)
-    turn_rad = math.atan2(by_points[1, 0], by_points[0, 0])
+    (cosine, _, _), (sine, _, _) = similarity_transform(five, CROP_TEMPLATE).tolist()
+    turn_rad, scale = math.atan2(sine, cosine), max(math.hypot(cosine, sine), 1e-9)
     # Points that nearly coincide say nothing of size.
-    side_px = min(max(CROP_SIZE_PX / _scale(by_points), box_side_px / 3), box_side_px * 3)
-    centre = five.mean(axis=0) + _turn(turn_rad).T @ (_OFF_CENTRE * side_px)
-    box_centre = np.array([x1 + x2, y1 + y2]) / 2
-    return _crop((centre + box_centre) / 2, math.sqrt(side_px * box_side_px), turn_rad)
+    side_px = min(max(CROP_SIZE_PX / scale, box_side_px / 3), box_side_px * 3)
+    x, y = five.mean(axis=0).tolist()
+    right, down = (float(part) * side_px / scale for part in _OFF_CENTRE)
+    x, y = x + cosine * right + sine * down, y - sine * right + cosine * down
+    return _crop(((x + (x1 + x2) / 2) / 2, (y + (y1 + y2) / 2) / 2), math.sqrt(side_px * box_side_px), turn_rad)
 
 
 def mesh_crop(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -143,23 +151,21 @@ def mesh_crop(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
     own rule).
     """
     flat = np.asarray(mesh, dtype=np.float64)[:, :2]
-    along = flat[_RIGHT_EYE[1]] - flat[_LEFT_EYE[0]]
-    turn_rad = -math.atan2(along[1], along[0])
-    turn = _turn(turn_rad)
-    level = flat @ turn.T
-    low, high = level.min(axis=0), level.max(axis=0)
-    side_px = max(_CROP_PER_MESH_SIDE * float((high - low).max()), 1.0)
-    return _crop(turn.T @ ((low + high) / 2), side_px, turn_rad)
+    (x1, y1), (x2, y2) = flat[_LEFT_EYE[0]].tolist(), flat[_RIGHT_EYE[1]].tolist()
+    turn_rad = -math.atan2(y2 - y1, x2 - x1)
+    cosine, sine = math.cos(turn_rad), math.sin(turn_rad)
+    level = flat @ np.array([[cosine, sine], [-sine, cosine]])
+    (left, top), (right, bottom) = level.min(axis=0).tolist(), level.max(axis=0).tolist()
+    side_px = max(_CROP_PER_MESH_SIDE * max(right - left, bottom - top), 1.0)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    return _crop((cosine * x + sine * y, cosine * y - sine * x), side_px, turn_rad)
 
 
-def _crop(centre: NDArray[np.float64], side_px: float, turn_rad: float) -> NDArray[np.float64]:
-    matrix = _turn(turn_rad) * (CROP_SIZE_PX / side_px)
-    return np.column_stack([matrix, np.full(2, CROP_SIZE_PX / 2) - matrix @ centre])
-
-
-def _turn(angle_rad: float) -> NDArray[np.float64]:
-    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
-    return np.array([[cosine, -sine], [sine, cosine]])
+def _crop(centre: tuple[float, float], side_px: float, turn_rad: float) -> NDArray[np.float64]:
+    scale = CROP_SIZE_PX / side_px
+    a, b = scale * math.cos(turn_rad), scale * math.sin(turn_rad)
+    (x, y), half = centre, CROP_SIZE_PX / 2
+    return np.array([[a, -b, half - a * x + b * y], [b, a, half - b * x - a * y]])
 
 
 def _scale(transform: NDArray[np.float64]) -> float:

@@ -6,6 +6,9 @@ pitch do not change with it: a head is taken to be pitched first, then yawed abo
 picture's plane.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,6 +16,8 @@ from likeness.faces import Pose
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
 
 _STEADYING = 0.2
+_RIGID_MIDDLE: NDArray[np.float64] = MEAN_RIGID.mean(axis=0)
+_MEAN_FACE: NDArray[np.float64] = MEAN_RIGID - _RIGID_MIDDLE
 
 
 def poses_of_meshes(meshes: ArrayLike) -> list[Pose]:
@@ -54,33 +59,34 @@ def _pose_of_five(five: NDArray[np.float64]) -> Pose:
     return Pose(roll=np.degrees(roll_rad), yaw=np.degrees(yaw_rad), pitch=np.degrees(pitch_rad))
 
 
-def derotated(meshes: ArrayLike) -> NDArray[np.float64]:
-    """Meshes (N, 468, 3) px turned to face the camera, in units of the distance between the eyes' centres of the mean
-    face.
+def derotated(meshes: ArrayLike, places: Sequence[int]) -> NDArray[np.float64]:
+    """Points `places` of meshes (N, 468, 3) px, turned to face the camera, in units of the distance between the eyes'
+    centres of the mean face: (N, places, 3).
     """
     observed = np.asarray(meshes, dtype=np.float64).reshape(-1, 468, 3)
     rigid = observed[:, RIGID]
-    rotations = _rotations(rigid)
-    centred = rigid - rigid.mean(axis=1, keepdims=True)
-    mean_face = MEAN_RIGID - MEAN_RIGID.mean(axis=0)
-    scales = np.sqrt((mean_face**2).sum() / np.maximum((centred**2).sum(axis=(1, 2)), 1e-12))
-    upright = np.einsum("nji,npj->npi", rotations, observed - rigid.mean(axis=1, keepdims=True))
-    return np.asarray(upright * scales[:, np.newaxis, np.newaxis] + MEAN_RIGID.mean(axis=0))
+    middle = rigid.mean(axis=1, keepdims=True)
+    scales = np.sqrt((_MEAN_FACE**2).sum() / np.maximum(((rigid - middle) ** 2).sum(axis=(1, 2)), 1e-12))
+    upright = (observed[:, list(places)] - middle) @ _rotations(rigid)
+    return np.asarray(upright * scales[:, np.newaxis, np.newaxis] + _RIGID_MIDDLE)
 
 
 def _rotations(observed: NDArray[np.float64]) -> NDArray[np.float64]:
     """The rotations (N, 3, 3) that bring the mean face nearest to `observed` (N, 55, 3)."""
-    mean_face = MEAN_RIGID - MEAN_RIGID.mean(axis=0)
-    centred = observed - observed.mean(axis=1, keepdims=True)
-    u, _, vt = np.linalg.svd(np.einsum("pi,npj->nij", mean_face, centred))
-    signs = np.ones((len(observed), 3))
-    signs[:, 2] = np.sign(np.linalg.det(u @ vt))
-    return np.asarray(np.transpose((u * signs[:, np.newaxis, :]) @ vt, (0, 2, 1)))
+    # The mean face is centred, so where `observed` lies does not matter.
+    u, _, vt = np.linalg.svd(_MEAN_FACE.T @ observed)
+    rotations = u @ vt
+    flipped = np.linalg.det(rotations) < 0
+    if flipped.any():  # turned inside out: the least of the three axes the other way round
+        u[flipped, :, 2] *= -1
+        rotations = u @ vt
+    return np.asarray(rotations.transpose(0, 2, 1))
 
 
 def _pose(rotation: NDArray[np.float64]) -> Pose:
+    (right, _, _), (down, _, _), (away, below, ahead) = rotation.tolist()
     return Pose(
-        roll=float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))),
-        yaw=float(np.degrees(np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0)))),
-        pitch=float(-np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))),
+        roll=math.degrees(math.atan2(down, right)),
+        yaw=math.degrees(math.asin(min(max(away, -1.0), 1.0))),
+        pitch=-math.degrees(math.atan2(below, ahead)),
     )

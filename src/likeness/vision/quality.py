@@ -35,8 +35,8 @@ _LEAST_FREQUENCY = 0.05
 #: near-black faces would be read as detail.
 _FAINT_ENERGY = 2.0
 #: Rounding each channel to bytes adds white noise; what of it passes the smoothing into the Laplacian's and the
-#: gradient's energy (integrals of the filters' squared responses), with half as much again for the rounding of
-#: whoever blurred or darkened the photo.
+#: gradient's energy (integrals of the filters' squared responses), with half as much again, as who blurred or darkened
+#: the photo has rounded too.
 _ROUNDING_VARIANCE = 1.5 * float((_LUMA**2).sum()) / 12.0
 _LAPLACIAN_NOISE, _GRADIENT_NOISE = 0.40625, 0.1875
 _SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
@@ -129,9 +129,8 @@ def _luma_at_one_size(region: NDArray[np.uint8], scale: float) -> NDArray[np.flo
     # Averaging by halves takes a tenth of the time of averaging to the very size.
     while region.shape[1] >= 2 * size[0] and region.shape[0] >= 2 * size[1]:
         region = halved(region)
-    if scale < 1.0:
-        return _luma(np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8))
-    return np.asarray(cv2.resize(_luma(region), size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(_luma(region), size, interpolation=how), np.float32)
 
 
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detector import Detections
-from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
+from likeness.vision.detectors.anchor_free import STRIDES, fitted
 from likeness.vision.network import Network, Pictures, fed
 from likeness.vision.suppression import suppress
 
@@ -54,10 +54,11 @@ class YuNet:
         points: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Boxes (N, 4), scores (N,) and points (N, 5, 2) above the threshold, from one stride's outputs."""
-        scores = np.sqrt(np.clip(faces[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
-        likely = scores > self._score_threshold
-        origins = cells(shape[0] // stride, shape[1] // stride)[likely]
+        certain = faces[:, 0] * objects[:, 0]
+        likely = np.flatnonzero(certain > self._score_threshold**2)
+        rows, columns = np.divmod(likely, shape[1] // stride)
+        origins = np.stack([columns, rows], axis=1).astype(np.float32)
         centres = (origins + boxes[likely, :2]) * stride
         halves = np.exp(boxes[likely, 2:]) * stride / 2
         marks = (origins[:, None] + points[likely].reshape(-1, 5, 2)) * stride
-        return np.concatenate([centres - halves, centres + halves], axis=1), scores[likely], marks
+        return np.concatenate([centres - halves, centres + halves], axis=1), np.sqrt(certain[likely]), marks
