@@ -57,19 +57,3 @@ def test_nobody_takes_no_work_of_their_own() -> None:
     assert NOBODY.map(str, [1, 2]) == ["1", "2"]
     with pytest.raises(RuntimeError, match="without helpers"):
         NOBODY.submit(print)
-
-
-def test_work_is_done_beside_where_somebody_has_time_and_by_the_caller_where_nobody_has() -> None:
-    crew, let_go = Crew(1), threading.Event()
-    try:
-        begun = threading.Event()
-        beside = crew.beside(lambda: (begun.set(), threading.current_thread())[1])
-        assert begun.wait(20)
-        assert beside() is not threading.main_thread()
-        busy = crew.submit(let_go.wait, 20)
-        assert crew.beside(threading.current_thread)() is threading.main_thread()
-        assert not busy.done()
-    finally:
-        let_go.set()
-        crew.close()
-    assert NOBODY.beside(threading.current_thread)() is threading.main_thread()

@@ -399,7 +399,7 @@ def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["centerface", "centerface-8bit", "dlib-resnet", "dlib-resnet-8bit", "face-mesh", "expression"]
+    "name", ["centerface", "centerface-8bit", "yunet", "dlib-resnet", "dlib-resnet-8bit", "face-mesh", "expression"]
 )
 def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(name: str) -> None:
     with pytest.raises(PackDamaged):

@@ -292,6 +292,33 @@ def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
     assert coarse_and_fine(*seen) == sizes
 
 
+@pytest.mark.parametrize(
+    ("seen", "finely"),
+    [
+        pytest.param([], False, id="nothing"),
+        pytest.param([(180, 105, 324, 291, 0.9)], False, id="the large face"),
+        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.3)], False, id="something weak within it"),
+        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.8)], True, id="a face before the large face"),
+        pytest.param([(20, 20, 40, 46, 0.3)], True, id="something beside it"),
+    ],
+)
+def test_what_the_scout_sees_decides_on_a_fine_search(
+    seen: list[tuple[float, float, float, float, float]], finely: bool
+) -> None:
+    detector, scout = Scripted(LARGE), Scripted(*seen)
+    found, _ = find_faces(detector, np.zeros((480, 640, 3), np.uint8), scout=scout)
+    assert [shape[:2] for shape in scout.shapes] == [COARSE]  # where the least face that is promised has 17 px
+    assert [shape[:2] for shape in detector.shapes] == [COARSEST, *[FINE] * finely]
+    np.testing.assert_allclose(found.boxes[0], np.multiply(LARGE[:4], [4, 3.75, 4, 3.75]))
+
+
+def test_the_scout_is_asked_only_where_the_largest_face_is_settled() -> None:
+    scout = Scripted()
+    find_faces(Scripted(SMALL), np.zeros((480, 640, 3), np.uint8), scout=scout)
+    find_faces(Scripted(LARGE), np.zeros((480, 640, 3), np.uint8), scout=scout, largest_only=True)
+    assert scout.shapes == []
+
+
 def test_weak_answers_are_no_faces() -> None:
     found, _ = find_faces(Scripted(LARGE, WEAK), np.zeros((480, 640, 3), np.uint8))
     # The script puts the face elsewhere at each size, so it is found twice; the weak answer never is.

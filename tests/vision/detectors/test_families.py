@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from likeness.vision.detection import find_faces
+from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
 from likeness.vision.network import Pictures
 
@@ -26,7 +27,7 @@ class Answering:
 
     def __init__(self, family: Family, *, blank: bool = False) -> None:
         self._family, self._blank = family, blank
-        self.takes_bytes = family is centerface
+        self.takes_bytes = family in (centerface, yunet_of_bytes)
 
     def __call__(self, *inputs: Pictures) -> Outputs:
         outputs = self._family(inputs[0])
@@ -72,11 +73,24 @@ def yunet(fed: Pictures) -> Outputs:
     np.testing.assert_array_equal(fed[0, :, 0, 0], [30, 20, 10])
     assert not fed[0, :, 250:].any()
     assert not fed[0, :, :, 330:].any()
+    return _yunet(640, 640)
+
+
+def yunet_of_bytes(fed: Pictures) -> Outputs:
+    """As Likeness converts it: RGB as it lies in memory, of any multiple of 32."""
+    assert fed.shape == (1, 256, 352, 3)
+    assert fed.dtype == np.uint8
+    np.testing.assert_array_equal(fed[0, 0, 0], [10, 20, 30])
+    return _yunet(256, 352)
+
+
+def _yunet(height: int, width: int) -> Outputs:
     outputs: Outputs = []
-    for width in (1, 1, 4, 10):
-        outputs += [np.zeros((1, (640 // stride) ** 2, width), np.float32) for stride in (8, 16, 32)]
+    for values in (1, 1, 4, 10):
+        for stride in (8, 16, 32):
+            outputs.append(np.zeros((1, (height // stride) * (width // stride), values), np.float32))
     column, row, stride = 7, 5, 32
-    index = row * (640 // stride) + column
+    index = row * (width // stride) + column
     origin = np.array([column, row]) * stride
     outputs[2][0, index], outputs[5][0, index] = 0.9, 0.9
     outputs[8][0, index, :2] = ((BOX[:2] + BOX[2:]) / 2 - origin) / stride
@@ -85,17 +99,25 @@ def yunet(fed: Pictures) -> Outputs:
     return outputs
 
 
-@pytest.mark.parametrize("family", [centerface, scrfd, yunet])
-def test_a_face_written_into_the_outputs_is_read(family: Family) -> None:
-    found = make_detector(family.__name__, Answering(family), {}).detect(PIXELS)
+FAMILIES = [(centerface, {}), (scrfd, {}), (yunet, {}), (yunet_of_bytes, {"side_px": 0})]
+
+
+def made(family: Family, parameters: dict[str, int], *, blank: bool = False) -> Detector:
+    name = family.__name__.removesuffix("_of_bytes")
+    return make_detector(name, Answering(family, blank=blank), parameters)
+
+
+@pytest.mark.parametrize(("family", "parameters"), FAMILIES)
+def test_a_face_written_into_the_outputs_is_read(family: Family, parameters: dict[str, int]) -> None:
+    found = made(family, parameters).detect(PIXELS)
     assert found.scores.tolist() == pytest.approx([0.9])
     np.testing.assert_allclose(found.boxes, [BOX], atol=1e-3)
     np.testing.assert_allclose(found.points, [POINTS], atol=1e-3)
 
 
-@pytest.mark.parametrize("family", [centerface, scrfd, yunet])
-def test_no_face_is_no_face(family: Family) -> None:
-    found = make_detector(family.__name__, Answering(family, blank=True), {}).detect(PIXELS)
+@pytest.mark.parametrize(("family", "parameters"), FAMILIES)
+def test_no_face_is_no_face(family: Family, parameters: dict[str, int]) -> None:
+    found = made(family, parameters, blank=True).detect(PIXELS)
     assert found.boxes.shape == (0, 4)
     assert found.points.shape == (0, 5, 2)
 
