@@ -1,4 +1,5 @@
-"""When the coarse search is enough: how exact its faces are, how often it ends the search, and what is then missed.
+"""When the coarse search is enough: how exact its faces are, how often it ends the search, and what is then missed;
+without the scout, and with it.
 
     python benchmarks/coarse_to_fine.py [--photos 260]
 
@@ -16,15 +17,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness import packs
 from likeness.engine import Engine
 from likeness.vision import detection
 from likeness.vision.detection import Detections, Detector, find_faces, largest
+from likeness.vision.detectors import make_detector
 from likeness.vision.search_sizes import ladder, working_size
 from likeness.vision.suppression import overlaps
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _SIDES_PX = (64, 96, 128, 160, 192, 256, 384, 512)
 _THRESHOLDS = (0.25, 0.2, 0.15)
+_SCOUT_THRESHOLDS = (0.5, 0.3, 0.2, 0.15, 0.1)
+#: The scout is asked of photos of this side, enlarged: as large as most photos are.
+_SCOUTED_PX = 1080
 
 
 def _fine_alone() -> AbstractContextManager[object]:
@@ -74,6 +80,13 @@ def print_points(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
         print(f"{np.median(widths[side]):24.0f} {np.median(off):46.3f} {np.quantile(off, 0.95):6.3f}")
 
 
+def _missed(found: Detections, expected: Detections) -> int:
+    """How many of the expected faces are not among those found."""
+    if not len(found):
+        return len(expected)
+    return int((overlaps(expected.boxes, found.boxes).max(axis=1, initial=0) < 0.4).sum())
+
+
 def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
     """How often coarser searches are enough, and whether the fine search alone finds more or another largest face."""
     print("\nweak from   ended coarsely   of these lack a face   largest face is another")
@@ -87,12 +100,33 @@ def print_ends(detector: Detector, photos: list[NDArray[np.uint8]]) -> None:
             width, height = working_size(photo.shape[1], photo.shape[0])
             coarsely = watched.pixels < width * height
             ended += coarsely
-            missed = expected
+            lacking += coarsely and _missed(found, expected) > 0
             if len(found) and len(expected):
-                missed = expected[overlaps(expected.boxes, found.boxes).max(axis=1) < 0.4]
                 other += bool(overlaps(largest(found, 1).boxes, largest(expected, 1).boxes)[0, 0] <= 0.5)
-            lacking += coarsely and len(missed) > 0
         print(f"{threshold:9.2f} {ended / len(photos):16.3f} {lacking:22d} {other:25d}")
+
+
+def print_scout(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
+    """How often the scout lets a fine search be left out, and how many of these photos then lack a face."""
+    pack = packs.load("standard", threads=1)
+    role = pack.manifest.role("scout")
+    weakly = {**role.parameters, "score_threshold": min(_SCOUT_THRESHOLDS)}
+    scout = make_detector(role.family, pack.network("scout"), weakly)
+    print(f"\nphotos enlarged to {_SCOUTED_PX} px\nscout sees from   asked   ended coarsely   of these lack a face")
+    large = [cv2.resize(photo, (_SCOUTED_PX,) * 2, interpolation=cv2.INTER_CUBIC) for photo in photos]
+    with _fine_alone():
+        fine = [find_faces(engine.detector, photo)[0] for photo in large]
+    side_px = working_size(_SCOUTED_PX, _SCOUTED_PX)[0]
+    for threshold in _SCOUT_THRESHOLDS:
+        asked = ended = lacking = 0
+        for photo, expected in zip(large, fine, strict=True):
+            detector, watched = _Watched(engine.detector, 0.15), _Watched(scout, threshold)
+            found, _ = find_faces(detector, photo, scout=watched)
+            asked += watched.pixels > 0
+            if watched.pixels and detector.pixels < side_px**2:
+                ended += 1
+                lacking += _missed(found, expected) > 0
+        print(f"{threshold:15.2f} {asked:7d} {ended:16d} {lacking:22d}", flush=True)
 
 
 def main() -> None:
@@ -104,6 +138,7 @@ def main() -> None:
     engine = Engine("standard", threads=1)
     print_points(engine, photos)
     print_ends(engine.detector, photos)
+    print_scout(engine, photos)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness import packs
+from likeness.engine import Engine
 from likeness.image import open_image
 from likeness.vision.detection import Detections, Detector, confidences, find_faces
-from likeness.vision.detectors import make_detector
 from likeness.vision.suppression import areas, overlaps
 
 Boxes = NDArray[np.float32]
@@ -41,6 +40,7 @@ class CountingDetector:
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
+        self.seen_well_px = detector.seen_well_px
         self.searches = 0
         self.megapixels = 0.0
 
@@ -124,14 +124,13 @@ def main() -> None:
     parser.add_argument("--pack", default="standard")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    pack = packs.load(options.pack, threads=options.threads)
-    role = pack.manifest.role("detector")
-    detector = CountingDetector(make_detector(role.family, pack.network("detector"), role.parameters))
+    engine = Engine(options.pack, threads=options.threads)
+    detector, scout = CountingDetector(engine.detector), engine.scout
     annotated = json.loads((options.data / "wider-dev" / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
     photos = {name: open_image(options.data / "wider-dev" / "images" / name).full() for name in truth}
     started = time.perf_counter()
-    found = {name: find_faces(detector, pixels)[0] for name, pixels in photos.items()}
+    found = {name: find_faces(detector, pixels, scout=scout)[0] for name, pixels in photos.items()}
     milliseconds = (time.perf_counter() - started) * 1000 / len(photos)
     print(
         f"{len(photos)} photos, {milliseconds:.0f} ms each: {detector.searches / len(photos):.2f} searches of ", end=""

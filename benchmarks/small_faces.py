@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness import packs
+from likeness.engine import Engine
 from likeness.vision import detection
-from likeness.vision.detectors import make_detector
 from likeness.vision.search_sizes import Rung
 
 Pixels = NDArray[np.uint8]
@@ -100,11 +100,11 @@ def _searched_once_at(size: tuple[int, int] | None) -> Iterator[None]:
         yield
 
 
-def recall(detector: detection.Detector, scenes: list[Scene], reach_px: float) -> tuple[float, int]:
+def recall(engine: Engine, scenes: list[Scene], reach_px: float) -> tuple[float, int]:
     """The share of the small faces near whose middle a face is found, and how many there are."""
     hits: list[bool] = []
     for photo, middles in scenes:
-        found, _ = detection.find_faces(detector, photo, search_rotations=False)
+        found, _ = detection.find_faces(engine.detector, photo, search_rotations=False, scout=engine.scout)
         centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         distances = np.linalg.norm(middles[:, None] - centres[None], axis=2)
         hits += (distances.min(axis=1, initial=np.inf) < reach_px).tolist()
@@ -115,9 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=60, help="photos with a large face")
     options = parser.parse_args()
-    pack = packs.load("standard", threads=1)
-    role = pack.manifest.role("detector")
-    detector = make_detector(role.family, pack.network("detector"), role.parameters)
+    engine = Engine("standard", threads=1)
     print("face    where                 searched at    found    of")
     for face_px in _FACE_WIDTHS_PX:
         settings = {
@@ -127,7 +125,7 @@ def main() -> None:
         for where, scenes in settings.items():
             for size in (None, *_SIZES):
                 with _searched_once_at(size):
-                    share, count = recall(detector, scenes, 0.15 * _LFW_PX * face_px / _LFW_FACE_PX)
+                    share, count = recall(engine, scenes, 0.15 * _LFW_PX * face_px / _LFW_FACE_PX)
                 shown = f"{size[0]}x{size[1]}" if size else "as shipped"
                 print(f"{face_px} px   {where:20s}  {shown:12s} {share:7.3f} {count:5d}", flush=True)
 

@@ -33,6 +33,14 @@ def detector(standard_pack: None) -> Detector:
 
 
 @pytest.fixture(scope="module")
+def scout(standard_pack: None) -> Detector:
+    """The standard pack's scout."""
+    pack = packs.load("standard", threads=2)
+    role = pack.manifest.role("scout")
+    return make_detector(role.family, pack.network("scout"), role.parameters)
+
+
+@pytest.fixture(scope="module")
 def faces(portraits: dict[str, Path]) -> dict[str, Pixels]:
     """Portraits by name, RGB, at most 600 px."""
     pixels = {"astronaut": np.ascontiguousarray(data.astronaut())}
@@ -60,8 +68,10 @@ def turned(pixels: Pixels, clockwise_deg: float) -> tuple[Pixels, NDArray[np.flo
 
 @pytest.mark.engine
 @pytest.mark.parametrize("name", PORTRAITS)
-def test_a_portrait_has_one_clear_face_where_it_is(detector: Detector, faces: dict[str, Pixels], name: str) -> None:
-    found, turns = find_faces(detector, faces[name])
+def test_a_portrait_has_one_clear_face_where_it_is(
+    detector: Detector, scout: Detector, faces: dict[str, Pixels], name: str
+) -> None:
+    found, turns = find_faces(detector, faces[name], scout=scout)
     assert turns == 0
     face = one((found, turns))
     assert confidences(face.scores)[0] >= 99.9
@@ -78,12 +88,12 @@ def test_a_portrait_has_one_clear_face_where_it_is(detector: Detector, faces: di
 @pytest.mark.parametrize("name", PORTRAITS)
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_photo_turned_by_right_angles_shows_the_same_face(
-    detector: Detector, faces: dict[str, Pixels], name: str, turns: int
+    detector: Detector, scout: Detector, faces: dict[str, Pixels], name: str, turns: int
 ) -> None:
     pixels = faces[name]
-    upright = one(find_faces(detector, pixels))
+    upright = one(find_faces(detector, pixels, scout=scout))
     stored = np.ascontiguousarray(np.rot90(pixels, turns))  # counterclockwise: `turns` clockwise set it upright
-    found, answered = find_faces(detector, stored)
+    found, answered = find_faces(detector, stored, scout=scout)
     assert answered == turns
     face = one((found, answered))
     width, height = pixels.shape[1], pixels.shape[0]
@@ -96,26 +106,28 @@ def test_a_photo_turned_by_right_angles_shows_the_same_face(
 
 @pytest.mark.engine
 @pytest.mark.parametrize("angle", [-45, -30, -15, 15, 30, 45])
-def test_faces_lean(detector: Detector, faces: dict[str, Pixels], angle: int) -> None:
+def test_faces_lean(detector: Detector, scout: Detector, faces: dict[str, Pixels], angle: int) -> None:
     for pixels in faces.values():
-        upright = one(find_faces(detector, pixels)).points[0]
+        upright = one(find_faces(detector, pixels, scout=scout)).points[0]
         canvas, transform = turned(pixels, angle)
-        face = one(find_faces(detector, canvas))
+        face = one(find_faces(detector, canvas, scout=scout))
         expected = upright @ transform[:, :2].T + transform[:, 2]
         between_eyes = np.linalg.norm(upright[1] - upright[0])
         assert np.linalg.norm(face.points[0] - expected, axis=1).mean() < 0.25 * between_eyes
 
 
 @pytest.mark.engine
-def test_without_search_for_rotations_the_photo_is_searched_once(detector: Detector, faces: dict[str, Pixels]) -> None:
+def test_without_search_for_rotations_the_photo_is_searched_once(
+    detector: Detector, scout: Detector, faces: dict[str, Pixels]
+) -> None:
     stored = np.ascontiguousarray(np.rot90(faces["obama.jpg"], 2))
-    assert find_faces(detector, stored, search_rotations=False)[1] == 0
+    assert find_faces(detector, stored, search_rotations=False, scout=scout)[1] == 0
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("size", [(1920, 1080), (3840, 2160), (4000, 3000), (1080, 1920), (1280, 720), (640, 480)])
 def test_the_smallest_face_promised_is_found(
-    detector: Detector, faces: dict[str, Pixels], size: tuple[int, int]
+    detector: Detector, scout: Detector, faces: dict[str, Pixels], size: tuple[int, int]
 ) -> None:
     """40 px wide (as the service's limit of 40x40 and benchmarks/small_faces.py have it) in 1920x1080, proportionally
     more in larger photos, among plain surroundings and wherever it stands.
@@ -126,14 +138,14 @@ def test_the_smallest_face_promised_is_found(
     canvas = cv2.resize(generator.integers(60, 190, (9, 16, 3), dtype=np.uint8), size, interpolation=cv2.INTER_CUBIC)
     places = []
     for pixels, (across, down) in zip(faces.values(), ((0.1, 0.15), (0.85, 0.1), (0.5, 0.45), (0.2, 0.8)), strict=True):
-        face = one(find_faces(detector, pixels)).boxes[0]
+        face = one(find_faces(detector, pixels, scout=scout)).boxes[0]
         scale = side / float(face[2] - face[0])
         small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         left, top = int(across * width), int(down * height)
         small = small[: height - top, : width - left]
         canvas[top : top + len(small), left : left + small.shape[1]] = small
         places.append(face * scale + [left, top, left, top])
-    found, _ = find_faces(detector, canvas)
+    found, _ = find_faces(detector, canvas, scout=scout)
     shared = overlaps(np.array(places, np.float32), found.boxes)
     assert (shared.max(axis=1) > 0.4).all(), (shared.max(axis=1), found.scores)
     assert len(found) == len(places)
@@ -143,16 +155,16 @@ def test_the_smallest_face_promised_is_found(
 @pytest.mark.parametrize("share", [0.7, 1.0, 1.3])
 @pytest.mark.parametrize("side", [120, 600, 1600])
 def test_faces_that_fill_or_leave_the_frame(
-    detector: Detector, faces: dict[str, Pixels], share: float, side: int
+    detector: Detector, scout: Detector, faces: dict[str, Pixels], share: float, side: int
 ) -> None:
     """`share` of the face's height is the photo's side."""
     for pixels in faces.values():
-        x1, y1, x2, y2 = one(find_faces(detector, pixels)).boxes[0]
+        x1, y1, x2, y2 = one(find_faces(detector, pixels, scout=scout)).boxes[0]
         reach = share * (y2 - y1) / 2
         left, top = max(0, int((x1 + x2) / 2 - reach)), max(0, int((y1 + y2) / 2 - reach))
         part = pixels[top : int((y1 + y2) / 2 + reach), left : int((x1 + x2) / 2 + reach)]
         crop = cv2.resize(part, (side, side * part.shape[0] // part.shape[1]), interpolation=cv2.INTER_CUBIC)
-        found, _ = find_faces(detector, crop)
+        found, _ = find_faces(detector, crop, scout=scout)
         assert len(found) >= 1
         assert areas_of(found)[0] > 0.3 * crop.shape[0] * crop.shape[1]
 
@@ -179,29 +191,31 @@ def faceless() -> Iterator[tuple[str, Pixels]]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("name", "pixels"), [pytest.param(*each, id=each[0]) for each in faceless()])
-def test_no_face_in_what_has_none(detector: Detector, name: str, pixels: Pixels) -> None:
-    found, turns = find_faces(detector, pixels)
+def test_no_face_in_what_has_none(detector: Detector, scout: Detector, name: str, pixels: Pixels) -> None:
+    found, turns = find_faces(detector, pixels, scout=scout)
     assert len(found) == 0
     assert turns == 0
 
 
 @pytest.mark.engine
-def test_a_squeezed_group_is_found_as_well_as_the_group(detector: Detector, faces: dict[str, Pixels]) -> None:
+def test_a_squeezed_group_is_found_as_well_as_the_group(
+    detector: Detector, scout: Detector, faces: dict[str, Pixels]
+) -> None:
     tiles = [
         cv2.resize(pixels[: pixels.shape[1]], (200, 200), interpolation=cv2.INTER_AREA) for pixels in faces.values()
     ]
     group = np.hstack([*tiles, *tiles])
-    natural, _ = find_faces(detector, group)
+    natural, _ = find_faces(detector, group, scout=scout)
     squeezed = cv2.resize(group, (group.shape[1] * 55 // 100, group.shape[0]), interpolation=cv2.INTER_AREA)
-    found, _ = find_faces(detector, squeezed)
+    found, _ = find_faces(detector, squeezed, scout=scout)
     assert len(found) == len(natural) == 8
     shared = overlaps(natural.boxes, found.scaled(group.shape[1] / squeezed.shape[1], 1).boxes)
     assert (shared.max(axis=1) > 0.7).all()
 
 
 @pytest.mark.engine
-def test_the_same_photo_gives_the_same_faces(detector: Detector, faces: dict[str, Pixels]) -> None:
-    first, second = (find_faces(detector, faces["astronaut"])[0] for _ in range(2))
+def test_the_same_photo_gives_the_same_faces(detector: Detector, scout: Detector, faces: dict[str, Pixels]) -> None:
+    first, second = (find_faces(detector, faces["astronaut"], scout=scout)[0] for _ in range(2))
     np.testing.assert_array_equal(first.boxes, second.boxes)
     np.testing.assert_array_equal(first.points, second.points)
 
@@ -249,10 +263,12 @@ def test_of_a_source_photo_only_the_largest_face_is_looked_for() -> None:
         assert len(scripted.shapes) == searches, faces
 
 
-def test_source_and_target_settle_the_same_faces(detector: Detector, faces: dict[str, Pixels]) -> None:
+def test_source_and_target_settle_the_same_faces(detector: Detector, scout: Detector, faces: dict[str, Pixels]) -> None:
     for name, pixels in faces.items():
         photo = cv2.resize(pixels, (1920, 1920 * pixels.shape[0] // pixels.shape[1]))
-        as_source, as_target = (largest(find_faces(detector, photo, largest_only=only)[0], 1) for only in (True, False))
+        as_source, as_target = (
+            largest(find_faces(detector, photo, largest_only=only, scout=scout)[0], 1) for only in (True, False)
+        )
         np.testing.assert_array_equal(as_source.points, as_target.points, err_msg=name)
 
 

@@ -8,10 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from likeness import packs
+from likeness.engine import Engine
 from likeness.image import open_image
 from likeness.vision.detection import Detections, find_faces
-from likeness.vision.detectors import make_detector
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "detection.py"
 
@@ -42,13 +41,10 @@ def test_average_precision_by_hand(benchmark: ModuleType) -> None:
 @pytest.mark.data
 @pytest.mark.engine
 def test_faces_of_crowds_are_found(data_dir: Path, standard_pack: None, benchmark: ModuleType) -> None:
-    pack = packs.load("standard", threads=2)
-    role = pack.manifest.role("detector")
-    detector = make_detector(role.family, pack.network("detector"), role.parameters)
+    engine = Engine("standard", threads=2)
     annotated = json.loads((data_dir / "wider-dev" / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
-    found = {
-        name: find_faces(detector, open_image(data_dir / "wider-dev" / "images" / name).full())[0] for name in truth
-    }
+    photos = {name: open_image(data_dir / "wider-dev" / "images" / name).full() for name in truth}
+    found = {name: find_faces(engine.detector, photo, scout=engine.scout)[0] for name, photo in photos.items()}
     assert benchmark.average_precision(found, truth, size="area", bound_px=16)[0] >= 0.87
     assert benchmark.average_precision(found, truth, size="area", bound_px=40)[0] >= 0.93

@@ -74,12 +74,14 @@ def test_blurring_again_is_never_sharper(name: str, sigma_px: float, times: int)
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from(sorted(BOXES)), gains=st.lists(st.floats(0.02, 0.98), min_size=2, max_size=5))
-def test_a_darker_photo_is_never_brighter_nor_sharper(name: str, gains: list[float]) -> None:
-    steps = [photo(name), *(np.round(photo(name) * gain).astype(np.uint8) for gain in sorted(gains, reverse=True))]
+@given(name=st.sampled_from(sorted(BOXES)), factors=st.lists(st.floats(0.4, 0.9), min_size=1, max_size=4))
+def test_a_darker_photo_is_never_brighter_nor_sharper(name: str, factors: list[float]) -> None:
+    """Darker by a tenth at least: by less, other values being rounded may make up for it."""
+    gains = np.cumprod([1.0, *factors])
+    steps = [photo(name), *(np.round(photo(name) * gain).astype(np.uint8) for gain in gains[1:])]
     found = [quality(name, step) for step in steps]
-    assert all(after.brightness <= before.brightness for before, after in pairwise(found)), found
-    assert all(after.sharpness <= before.sharpness + 0.02 for before, after in pairwise(found)), found
+    assert all(after.brightness < before.brightness for before, after in pairwise(found)), found
+    assert all(after.sharpness <= before.sharpness for before, after in pairwise(found)), found
 
 
 @pytest.mark.parametrize("name", BOXES)
