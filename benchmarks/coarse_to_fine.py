@@ -112,21 +112,20 @@ def print_scout(engine: Engine, photos: list[NDArray[np.uint8]]) -> None:
     role = pack.manifest.role("scout")
     weakly = {**role.parameters, "score_threshold": min(_SCOUT_THRESHOLDS)}
     scout = make_detector(role.family, pack.network("scout"), weakly)
-    print(f"\nphotos enlarged to {_SCOUTED_PX} px\nscout sees from   asked   ended coarsely   of these lack a face")
+    print(f"\nphotos enlarged to {_SCOUTED_PX} px\nscout sees from   ended coarsely   of these lack a face")
     large = [cv2.resize(photo, (_SCOUTED_PX,) * 2, interpolation=cv2.INTER_CUBIC) for photo in photos]
     with _fine_alone():
         fine = [find_faces(engine.detector, photo)[0] for photo in large]
     side_px = working_size(_SCOUTED_PX, _SCOUTED_PX)[0]
-    for threshold in _SCOUT_THRESHOLDS:
-        asked = ended = lacking = 0
+    for threshold in (None, *_SCOUT_THRESHOLDS):
+        ended = lacking = 0
         for photo, expected in zip(large, fine, strict=True):
-            detector, watched = _Watched(engine.detector, 0.15), _Watched(scout, threshold)
-            found, _ = find_faces(detector, photo, scout=watched)
-            asked += watched.pixels > 0
-            if watched.pixels and detector.pixels < side_px**2:
+            detector = _Watched(engine.detector, 0.15)
+            found, _ = find_faces(detector, photo, scout=None if threshold is None else _Watched(scout, threshold))
+            if detector.pixels < side_px**2:
                 ended += 1
                 lacking += _missed(found, expected) > 0
-        print(f"{threshold:15.2f} {asked:7d} {ended:16d} {lacking:22d}", flush=True)
+        print(f"{threshold or 'no scout':>15} {ended:16d} {lacking:22d}", flush=True)
 
 
 def main() -> None:
