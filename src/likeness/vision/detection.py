@@ -30,8 +30,8 @@ from likeness.vision.turned import turned, turned_back
 __all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "working_size"]
 
 #: A face has this score at least. Where the detector answers more weakly, a finer search may find one. Detectors report
-#: such answers too: CenterFace from 0.15 on. Then 7 in 10 photos of LFW end before the finest search, and of 183 such
-#: none lacks a face; from 0.25 on 2 of 205 do (benchmarks/coarse_to_fine.py).
+#: such answers too: CenterFace from 0.15 on. Without a scout 7 in 10 photos of LFW then end before the finest search,
+#: and of 183 such none lacks a face; from 0.25 on 2 of 205 do (benchmarks/coarse_to_fine.py).
 _FOUND_SCORE = 0.25
 
 #: Below this score there is doubt, and more is tried; what only a further search finds must reach it. Pictures without
