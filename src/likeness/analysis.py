@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from threading import Lock
-from typing import Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -195,11 +195,13 @@ def embed_and_describe(
     """
     faces = analysis.faces
     runs = _embedder_runs(engine, faces, watch, crew)
-    work: list[Callable[[], NDArray[np.float32] | Face]] = [*runs]
-    work += [partial(_describe, engine, analysis.image, face, watch, attributes) for face in faces]
+    work: list[Callable[[], Any]] = [*runs]
+    work += [partial(_expression, engine, face, watch, attributes) for face in faces]
+    work += [partial(_quality, face, watch) for face in faces]
     done = crew.map(lambda piece: piece(), work)
-    views, described = cast(list[NDArray[np.float32]], done[: len(runs)]), cast(list[Face], done[len(runs) :])
-    return mean_views(views, len(faces)), described
+    vectors = mean_views(done[: len(runs)], len(faces))
+    described = zip(faces, done[len(runs) : len(runs) + len(faces)], strict=True)
+    return vectors, [as_face(analysis.image, face, *expression) for face, expression in described]
 
 
 def _embedder_runs(
@@ -222,14 +224,22 @@ def _embedder_runs(
     return [partial(run, faces[start : start + _FACES_A_RUN]) for start in starts]
 
 
-def _describe(engine: Engine, image: Image, face: MeasuredFace, watch: Stopwatch, attributes: bool) -> Face:
-    """A face as the value of an answer, with emotions and smile where they are wanted and the pack can read them."""
+def _expression(
+    engine: Engine, face: MeasuredFace, watch: Stopwatch, attributes: bool
+) -> tuple[tuple[Emotion, ...], Smile] | tuple[()]:
+    """A face's emotions and smile; nothing where they are not wanted, or the pack cannot read them."""
+    if not attributes or engine.expressions is None:
+        return ()
     with watch.stage("attributes"):
-        if not attributes or engine.expressions is None:
-            return as_face(image, face)
         expression = engine.expressions.read(face.photo, face.landmarks)[0]
         (smile,) = read_smiles([face.mesh], [expression.happiness])
-        return as_face(image, face, expression.emotions, smile)
+        return expression.emotions, smile
+
+
+def _quality(face: MeasuredFace, watch: Stopwatch) -> None:
+    """Has a face's quality measured."""
+    with watch.stage("attributes"):
+        _ = face.quality
 
 
 def as_face(

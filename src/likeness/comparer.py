@@ -23,7 +23,7 @@ from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, Orienta
 from likeness.image import ImageLimits, open_image
 from likeness.threads import NOBODY, Crew, thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.scoring import Scorer
+from likeness.vision.scoring import Profile, Scorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -62,12 +62,13 @@ class ComparerSettings:
 class SourceFace:
     """The largest face of a source photo, ready to be compared with any number of target photos.
 
-    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32. Made by
-    `Comparer.prepare`; it holds no pixels.
+    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32, and `profile` what the scorer knows of
+    it before it sees another. Made by `Comparer.prepare`; it holds no pixels.
     """
 
     face: Face
     vector: NDArray[np.float32]
+    profile: Profile
     orientation_correction: OrientationCorrection | None
     trace: Trace
 
@@ -244,9 +245,11 @@ class Comparer:
         notes = analysis.image.notes
         if analysis.found > 1:
             notes += (f"{analysis.image.name}: at least {analysis.found} faces; the {prefer} is compared.",)
+        vectors = embed(self._engine, analysis.faces, watch, crew)
         return SourceFace(
             face=as_face(analysis.image, analysis.faces[0]),
-            vector=embed(self._engine, analysis.faces, watch, crew)[0],
+            vector=vectors[0],
+            profile=self._engine.scorer.profile(vectors),
             orientation_correction=self._correction(analysis),
             trace=Trace(notes, watch.seconds, source_faces=analysis.found),
         )
@@ -269,7 +272,7 @@ class Comparer:
         return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None
 
     def _judge(self, source: SourceFace, target: "_TargetFaces", similarity_threshold: float) -> Comparison:
-        similarities = self._engine.similarities(source.vector, target.vectors)
+        similarities = self._engine.similarities(source.profile, target.vectors)
         faces = [FaceMatch(value, face) for value, face in zip(similarities, target.faces, strict=True)]
         # `faces` is in the order of size; sorting keeps that order among equals (specification section 5.1).
         matches = sorted((f for f in faces if f.similarity >= similarity_threshold), key=lambda f: -f.similarity)

@@ -24,7 +24,7 @@ from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
-from likeness.vision.scoring import Scorer
+from likeness.vision.scoring import Profile, Scorer
 
 Step = TypeVar("Step")
 
@@ -115,11 +115,12 @@ class Engine:
         chips = self._aligner.cut(photo, points, mesh.points if mesh else None)
         return chips if self._input.colour == "rgb" else chips[..., ::-1]
 
-    def similarities(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> list[float]:
-        """The Similarity, 0 to 100, of the vector `source` (D,) with each of `targets` (N, D)."""
+    def similarities(self, source: Profile, targets: NDArray[np.float32]) -> list[float]:
+        """The Similarity, 0 to 100, of the one face of `source` with each of the vectors `targets` (N, D)."""
         if len(targets) == 0:
             return []
-        return [float(value) for value in self.calibration.similarity(self.scorer.score(source, targets))]
+        (scores,) = self.scorer.compare(source, self.scorer.profile(targets))
+        return [float(value) for value in self.calibration.similarity(scores)]
 
     def warm_up(self) -> None:
         """Makes every step, so that the first comparison is as fast as the next."""
