@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmarks.speed import contestants
 from benchmarks.speed.cases import CASES, CLIENTS, CLIENTS_CASE, PEERS_TARGETS, Case
@@ -146,13 +147,19 @@ def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: 
 
 def _measure_clients(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
     pair = next(case for case in CASES if case.name == CLIENTS_CASE).pair()
-    for contestant in field:
-        if contestant.name not in ("likeness", "likeness http"):
-            continue
-        for clients in CLIENTS:
-            arguments = {"source": pair.source, "target": pair.target, "clients": clients, "lasting": options.lasting}
-            results.clients(contestant.name, clients, contestant.ask("clients", **arguments))
-            _say(f"     clients {contestant.name:<18} {clients}")
+    # What boto3 takes itself comes off the same processors, so it is shown for one number of clients only.
+    turns = [(name, name, count, True) for count in CLIENTS for name in ("likeness", "likeness http")]
+    turns.append(("likeness http", "likeness http, boto3", CLIENTS[-1], False))
+    measured: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for _ in range(options.rounds):
+        for name, shown, count, prepared in turns:
+            contestant = next(each for each in field if each.name == name)
+            arguments = {"source": pair.source, "target": pair.target, "lasting": options.lasting / options.rounds}
+            turn = contestant.ask("clients", clients=count, prepared=prepared, **arguments)
+            measured.setdefault((shown, count), []).append(turn)
+            _say(f"     clients {shown:<20} {count}")
+    for (shown, count), parts in measured.items():
+        results.clients(shown, count, parts)
 
 
 def _measure_cold_start(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:

@@ -72,17 +72,17 @@ class Results:
     def fail(self, case: str, contestant: str, reason: str) -> None:
         self.cases.setdefault(case, {})[contestant] = {"failed": reason, "wall_s": [], "cpu_s": [], "peak_mb": None}
 
-    def clients(self, contestant: str, clients: int, measured: dict[str, Any]) -> None:
-        """Keeps a rate in comparisons a second, and percentiles of the answers' times."""
-        answer = measured["answer"]
-        took_s = answer["took_s"]
+    def clients(self, contestant: str, clients: int, turns: list[dict[str, Any]]) -> None:
+        """Keeps a rate in comparisons a second over all turns, and percentiles of the answers' times."""
+        answers = [turn["answer"] for turn in turns]
+        took_s = [took for answer in answers for took in answer["took_s"]]
         self.rates.setdefault(contestant, {})[str(clients)] = {
-            "pairs_per_s": len(took_s) / answer["lasted_s"],
+            "pairs_per_s": len(took_s) / sum(answer["lasted_s"] for answer in answers),
             "p50_s": percentile(took_s, 50),
             "p99_s": percentile(took_s, 99),
             "answers": len(took_s),
-            "cpu_s_per_pair": measured["cpu_s"][0] / len(took_s),
-            "client_cpu_s_per_pair": answer.get("client_cpu_s", 0.0) / len(took_s),
+            "cpu_s_per_pair": sum(turn["cpu_s"][0] for turn in turns) / len(took_s),
+            "client_cpu_s_per_pair": sum(answer.get("client_cpu_s", 0.0) for answer in answers) / len(took_s),
         }
 
     def median_s(self, case: str, contestant: str) -> float | None:

@@ -53,7 +53,7 @@ def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
 
 def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monkeypatch) -> None:
     folder = store.install("tiny")
-    monkeypatch.setattr("likeness.packs.installation.FileLock", lambda *_: pytest.fail("a lock was written"))
+    monkeypatch.setattr("likeness.packs.installation.one_at_a_time", lambda *_, **__: pytest.fail("a lock was written"))
     assert store.install("tiny") == folder
 
 

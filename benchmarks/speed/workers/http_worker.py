@@ -1,14 +1,16 @@
-"""A boto3 client against a server that is already running: Likeness, or moto.
+"""Clients of a server that is already running, Likeness or moto: boto3, and what only sends what boto3 has signed.
 
 Environment: BENCH_URL, BENCH_SERVER_PID and AWS keys.
 CPU seconds are those of the server and its children; the client's own are added to the answer.
 """
 
 import concurrent.futures
+import http.client
 import os
 import sys
 import threading
 import time
+from urllib.parse import urlsplit
 
 import boto3
 import turn
@@ -78,16 +80,22 @@ def many(request):
 
 
 def clients(request):
-    """`clients` threads send the pair again and again for `lasting` seconds: how long each answer took."""
+    """`clients` threads send the pair again and again for `lasting` seconds: how long each answer took.
+
+    Where `prepared`, boto3 makes and signs the request once, and the threads send those bytes: what a client takes to
+    encode, hash and sign a request would else come off the processors that the server is measured on.
+    """
     source, target = _photo(request["source"]), _photo(request["target"])
+    prepared = _signed(source, target) if request["prepared"] else None
     took: list[float] = []
     adding = threading.Lock()
     end = time.perf_counter() + request["lasting"]
 
     def send():
+        send_one = _sender(prepared) if prepared else lambda: _compare(source, target)
         while time.perf_counter() < end:
             before = time.perf_counter()
-            _compare(source, target)
+            send_one()
             with adding:
                 took.append(time.perf_counter() - before)
 
@@ -96,6 +104,30 @@ def clients(request):
         for sending in [pool.submit(send) for _ in range(request["clients"])]:
             sending.result()
     return {"took_s": took, "lasted_s": time.perf_counter() - began, "client_cpu_s": time.process_time() - own}
+
+
+def _signed(source, target):
+    """The request as boto3 sends it: URL, headers, body."""
+    sent = []
+    client = _client()
+    client.meta.events.register("before-send.rekognition.CompareFaces", lambda request, **_: sent.append(request))
+    client.compare_faces(SourceImage={"Bytes": source}, TargetImage={"Bytes": target}, SimilarityThreshold=0)
+    return sent[0]
+
+
+def _sender(request):
+    """What sends a signed request over a connection of its own, and reads the answer."""
+    where = urlsplit(request.url)
+    connection = http.client.HTTPConnection(where.hostname, where.port)
+
+    def send():
+        connection.request(request.method, where.path or "/", request.body, dict(request.headers))
+        with connection.getresponse() as response:
+            answer = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{response.status}: {answer[:200]!r}")
+
+    return send
 
 
 if __name__ == "__main__":

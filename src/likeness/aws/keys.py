@@ -325,11 +325,12 @@ def _new_secret() -> str:
 @contextmanager
 def _editing(path: Path) -> Iterator[list[Record]]:
     """The entries of the file, to be changed; written back whole, one writer at a time."""
-    from filelock import FileLock
+    # Imported here, as only those who change keys need SQLite.
+    from likeness.locking import one_at_a_time
 
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(path.name + ".lock"), mode=0o600):
+    with one_at_a_time(path.with_name(path.name + ".lock"), mode=0o600):
         records = read_records(path) if path.exists() else []
         yield records
         oldest = _now() - _KEEP_EXPIRED

@@ -6,14 +6,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
+from likeness.locking import one_at_a_time
 from likeness.packs import store
 from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch, fetch_url
@@ -33,18 +32,12 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
     The lock is the operating system's on an open file: it is gone with its process, however that ends.
     """
     path = home() / "locks" / f"{name}.lock"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress.say(f"another process is at work on the pack {name}; waiting for it")
-            lock.acquire()
-    try:
+    waiting = f"another process is at work on the pack {name}; waiting for it"
+    with ExitStack() as held:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(one_at_a_time(path, waiting=lambda: progress.say(waiting)))
         yield
-    finally:
-        lock.release()
 
 
 @dataclass

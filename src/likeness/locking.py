@@ -1,0 +1,41 @@
+"""One at a time among processes: an operating system's lock on a file, gone with its process however that ends.
+
+SQLite, which Python brings, takes that lock on every system that it runs on; nothing is ever written to the file.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+#: A wait is cut into pieces, so that Ctrl-C is heard.
+_PIECE_SECONDS = 0.5
+
+
+@contextmanager
+def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mode: int = 0o666) -> Iterator[None]:
+    """Holds the lock file `path`, made with `mode` where it is missing; `waiting` is called once if another has it.
+
+    OSError where the file cannot be had. A thread is told from another as a process is; the lock is not reentrant.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, mode))
+    with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)) as lock:
+        if not _taken(lock, path):
+            waiting()
+            lock.execute(f"PRAGMA busy_timeout = {int(_PIECE_SECONDS * 1000)}")
+            while not _taken(lock, path):
+                pass
+        yield
+
+
+def _taken(lock: sqlite3.Connection, path: Path) -> bool:
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return False
+        raise OSError(f"{path} cannot be locked: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise OSError(f"{path} is no lock file: {error}") from error
+    return True

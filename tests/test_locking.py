@@ -1,0 +1,94 @@
+"""One at a time: among threads, among processes, and after a process that died."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from likeness.locking import one_at_a_time
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from likeness.locking import one_at_a_time
+with one_at_a_time(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def holder(path: Path, seconds: float) -> "subprocess.Popen[str]":
+    """Another process that has the lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, path, str(seconds)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_one_thread_at_a_time_is_inside(tmp_path: Path) -> None:
+    inside = 0
+    most = 0
+    counting = threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal inside, most
+        with one_at_a_time(tmp_path / "a.lock"):
+            with counting:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.01)
+            with counting:
+                inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert most == 1
+    assert (tmp_path / "a.lock").read_bytes() == b""
+
+
+def test_another_process_is_waited_for_and_that_is_said_once(tmp_path: Path) -> None:
+    path, said = tmp_path / "a.lock", []
+    with holder(path, 1.2):
+        begun = time.monotonic()
+        with one_at_a_time(path, waiting=lambda: said.append("waiting")):
+            assert time.monotonic() - begun > 0.8
+    assert said == ["waiting"]
+
+
+def test_nothing_is_said_when_nobody_has_the_lock(tmp_path: Path) -> None:
+    for _ in range(2):
+        with one_at_a_time(tmp_path / "a.lock", waiting=pytest.fail):
+            pass
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    with holder(tmp_path / "a.lock", 60) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with one_at_a_time(tmp_path / "a.lock", waiting=pytest.fail):
+        pass
+
+
+def test_an_error_inside_leaves_the_lock_free(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), one_at_a_time(tmp_path / "a.lock"):
+        raise KeyError
+    with one_at_a_time(tmp_path / "a.lock", waiting=pytest.fail):
+        pass
+
+
+def test_the_file_is_made_with_the_rights_asked_for(tmp_path: Path) -> None:
+    with one_at_a_time(tmp_path / "a.lock", mode=0o600):
+        assert os.stat(tmp_path / "a.lock").st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_a_lock_is_an_os_error(tmp_path: Path) -> None:
+    (tmp_path / "text.lock").write_text("no lock at all, " * 100)
+    for path in (tmp_path / "missing" / "a.lock", tmp_path, tmp_path / "text.lock"):
+        with pytest.raises(OSError, match="lock|directory"), one_at_a_time(path):
+            pass
