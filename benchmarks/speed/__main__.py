@@ -24,12 +24,16 @@ from benchmarks.speed.results import Results
 from benchmarks.speed.soak import soak
 from benchmarks.speed.table import show, show_soak
 
+from likeness.threads import thread_budget
+
 _PEERS = ("face_recognition", "deepface", "moto")
 _ALWAYS = ("floor", "likeness", "likeness http")
 _RESULTS = Path(__file__).resolve().parents[1] / "results"
 _OTHER = ("clients", "cold")
 #: Repetitions in a turn: the first of them meets caches that another has filled.
 _SHORT_TURN = 5
+#: Into so many turns the time for each number of clients is divided.
+_CLIENTS_ROUNDS = 6
 
 
 def main() -> None:
@@ -56,7 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="how often the contestants take turns in each case")
     parser.add_argument("--repeat", type=float, default=1.0, help="factor on the repetitions of a turn")
     parser.add_argument("--seconds", type=float, default=45.0, help="longest that a contestant's turn may take")
-    parser.add_argument("--lasting", type=float, default=8.0, help="seconds for each number of clients")
+    parser.add_argument("--lasting", type=float, default=24.0, help="seconds for each number of clients, in turns")
     parser.add_argument("--resume", action="store_true", help="keep what the results file has, measure the rest")
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="N mixed requests, memory observed; no table")
     parser.add_argument("--results", type=Path, default=_RESULTS / "speed.json")
@@ -148,13 +152,17 @@ def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: 
 def _measure_clients(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
     pair = next(case for case in CASES if case.name == CLIENTS_CASE).pair()
     # What boto3 takes itself comes off the same processors, so it is shown for one number of clients only.
-    turns = [(name, name, count, True) for count in CLIENTS for name in ("likeness", "likeness http")]
-    turns.append(("likeness http", "likeness http, boto3", CLIENTS[-1], False))
+    most = CLIENTS[-1]
+    turns = [("likeness http", "likeness http, boto3", most, False), ("likeness", "likeness", most, True)]
+    turns += [(name, name, count, True) for count in CLIENTS[:-1] for name in ("likeness http", "likeness")]
+    # Next to each other, as their ratio is looked at: all processors in process, and many clients.
+    turns.sort(key=lambda turn: turn[:3] == ("likeness", "likeness", thread_budget()))
+    turns.append(("likeness http", "likeness http", most, True))
     measured: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for _ in range(options.rounds):
+    for _ in range(_CLIENTS_ROUNDS):
         for name, shown, count, prepared in turns:
             contestant = next(each for each in field if each.name == name)
-            arguments = {"source": pair.source, "target": pair.target, "lasting": options.lasting / options.rounds}
+            arguments = {"source": pair.source, "target": pair.target, "lasting": options.lasting / _CLIENTS_ROUNDS}
             turn = contestant.ask("clients", clients=count, prepared=prepared, **arguments)
             measured.setdefault((shown, count), []).append(turn)
             _say(f"     clients {shown:<20} {count}")

@@ -78,6 +78,7 @@ class Results:
         took_s = [took for answer in answers for took in answer["took_s"]]
         self.rates.setdefault(contestant, {})[str(clients)] = {
             "pairs_per_s": len(took_s) / sum(answer["lasted_s"] for answer in answers),
+            "turns_pairs_per_s": [len(answer["took_s"]) / answer["lasted_s"] for answer in answers],
             "p50_s": percentile(took_s, 50),
             "p99_s": percentile(took_s, 99),
             "answers": len(took_s),
