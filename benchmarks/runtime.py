@@ -2,7 +2,8 @@
 `likeness.packs.runtime.Runtime`.
 
 Each case runs in a process of its own: how long a network takes to open, optimised anew and as saved, and what a
-detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off.
+detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off; and
+what memory is in use after many comparisons, with one arena or several.
 """
 
 import json
@@ -10,20 +11,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from unittest import mock
 
+import cv2
 import numpy as np
 import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from likeness import packs
+from likeness import Comparer, packs
+from likeness.errors import RequestError
+from likeness.packs import runtime
 from likeness.packs.runtime import Runtime
+from likeness.server import memory
 
 #: Heights and widths that photos of different shapes lead to, at most the working size of a 16:9 photo.
 SIZES_PX = ((480, 640), (544, 960), (960, 544), (736, 736), (320, 480), (544, 800), (64, 64), (640, 640))
+#: Comparisons of photos of as many sizes.
+MIXED_PHOTOS = 200
 
 
 def milliseconds(work: Callable[[], object], rounds: int, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -67,7 +77,7 @@ def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
     random = np.random.default_rng(0)
 
     def run(height: int, width: int) -> None:
-        session.run(None, {name: random.random((1, 3, height, width), dtype=np.float32)})
+        session.run(None, {name: random.integers(0, 256, (1, height, width, 3), dtype=np.uint8)})
 
     run(480, 640)
     before = resident_mb()
@@ -79,7 +89,33 @@ def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu, "mb_one_size": before, "mb_many_sizes": resident_mb()}
 
 
-CASES: dict[str, Callable[..., dict[str, float]]] = {"opening": opening, "detecting": detecting}
+def comparing(shared: bool) -> dict[str, float]:
+    """Megabytes in use after two threads have compared photos of many shapes, with one arena for all networks or one
+    each.
+    """
+    memory.limit_arenas()  # as the server has it
+    portrait = cv2.imread(str(packs.samples()["obama.jpg"]))
+    random = np.random.default_rng(0)
+    sizes_px = random.integers(200, 2400, (MIXED_PHOTOS, 2)).tolist()
+
+    def compare(size_px: tuple[int, int]) -> None:
+        photo = np.ascontiguousarray(cv2.resize(portrait, size_px, interpolation=cv2.INTER_AREA)[..., ::-1])
+        with suppress(RequestError):
+            comparer.compare(photo, photo)
+
+    with nullcontext() if shared else mock.patch.object(runtime, "_share_arena"), Comparer() as comparer:
+        comparer.warm_up()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(compare, sizes_px))
+        memory.give_back()
+        return {"mb": resident_mb()}
+
+
+CASES: dict[str, Callable[..., dict[str, float]]] = {
+    "opening": opening,
+    "detecting": detecting,
+    "comparing": comparing,
+}
 
 
 def in_own_process(case: str, *arguments: object) -> dict[str, float]:
@@ -107,6 +143,9 @@ def main() -> None:
             figures = (f"{row[key]:.0f}" for key in ("wall", "cpu", "mb_one_size", "mb_many_sizes"))
             table.add_row("spin" if spin else "sleep", words, *figures)
     console.print(table)
+    for shared, words in ((True, "one arena for all networks"), (False, "an arena for each network")):
+        mb = in_own_process("comparing", shared)["mb"]
+        console.print(f"{words}: {mb:.0f} MB after {MIXED_PHOTOS} comparisons of photos of many shapes")
 
 
 if __name__ == "__main__":

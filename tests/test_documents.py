@@ -1,9 +1,11 @@
 """The documents are held to the code: every command they show runs, every table they keep is true."""
 
+import json
 import os
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -107,6 +109,21 @@ def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
     assert len(README.splitlines()) <= 110
     for link in re.findall(r"\]\(([^)#]+)", README):
         assert link.startswith("https://") or (REPOSITORY / link).exists(), link
+
+
+def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
+    cases = json.loads((REPOSITORY / "benchmarks" / "results" / "speed.json").read_text("utf-8"))["cases"]
+
+    def median_s(case: str, contestant: str) -> float:
+        return statistics.median(cases[case][contestant]["wall_s"])
+
+    told = re.search(r"A pair of photos of 1280×886 takes (\d+) ms, with face_recognition (\d+) times as long", README)
+    assert told is not None
+    ours_s, theirs_s = median_s("1280x886", "likeness"), median_s("1280x886", "face_recognition")
+    assert ours_s * 1000 <= float(told[1])
+    assert theirs_s / ours_s >= float(told[2])
+    assert "100 faces a second and a half" in README.replace("\n  ", " ")
+    assert median_s("group-100", "likeness") <= 1.5
 
 
 def test_every_direct_dependency_is_named_with_its_reason() -> None:

@@ -90,5 +90,5 @@ def test_the_file_is_made_with_the_rights_asked_for(tmp_path: Path) -> None:
 def test_what_cannot_be_a_lock_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "text.lock").write_text("no lock at all, " * 100)
     for path in (tmp_path / "missing" / "a.lock", tmp_path, tmp_path / "text.lock"):
-        with pytest.raises(OSError, match="lock|directory"), one_at_a_time(path):
+        with pytest.raises(OSError, match=r"lock|directory"), one_at_a_time(path):
             pass

@@ -39,6 +39,16 @@ def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None
         network(X, X)
 
 
+def test_all_sessions_of_a_process_share_one_arena(file: Path, monkeypatch) -> None:
+    made = []
+    monkeypatch.setattr(onnxruntime, "create_and_register_allocator", lambda *_: made.append("arena"))
+    runtime._make_arena.cache_clear()
+    options = [Runtime(threads=1)._cpu_options() for _ in range(3)]
+    runtime._make_arena.cache_clear()  # no arena was made; who comes next makes one
+    assert made == ["arena"]
+    assert {each.get_session_config_entry("session.use_env_allocators") for each in options} == {"1"}
+
+
 def test_the_optimised_network_is_saved_once_and_gives_the_same(file: Path, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "optimised"
     first = opened(file, optimised=folder)(X)[0]
