@@ -101,8 +101,8 @@ def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespa
     pair = case.pair()
     absent: set[str] = set()
     done = {each.name for each in field if results.has(case.name, each.name)}
-    for _ in range(options.rounds):
-        for contestant, repeat in _turns(case, field, options.repeat):
+    for round_ in range(options.rounds):
+        for turn, contestant, repeat in _turns(case, field, options.repeat):
             if contestant.name in absent | done:
                 continue
             try:
@@ -114,21 +114,22 @@ def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespa
                 results.fail(case.name, contestant.name, str(error))
                 absent.add(contestant.name)
                 continue
-            results.add(case.name, contestant.name, measured)
+            results.add(case.name, contestant.name, f"{round_}.{turn}", measured)
             wall_ms = 1000 * min(measured["wall_s"])
             _say(f"{case.name:>12} {contestant.name:<18} {len(measured['wall_s']):3} x, best {wall_ms:9.1f} ms")
 
 
-def _turns(case: Case, field: list[Contestant], factor: float) -> Iterator[tuple[Contestant, int]]:
-    """Who has a turn in a round, and how many repetitions; those who are quick have several short ones, one after the
-    other, as a processor's clock changes within seconds.
+def _turns(case: Case, field: list[Contestant], factor: float) -> Iterator[tuple[int, Contestant, int]]:
+    """The turns of a round: its number, who has it, and how many repetitions. All who are measured meet in as many
+    short turns as the quick ones need, as a processor's clock changes within seconds.
     """
     left = {each.name: max(1, round(case.repeat[each.name] * factor)) for each in field if case.repeat.get(each.name)}
-    while any(left.values()):
+    turns = -(-max(left.values()) // _SHORT_TURN)
+    for turn in range(turns):
         for contestant in field:
-            if repeat := min(left.get(contestant.name, 0), _SHORT_TURN):
+            if repeat := -(-left.get(contestant.name, 0) // (turns - turn)):
                 left[contestant.name] -= repeat
-                yield contestant, repeat
+                yield turn, contestant, repeat
 
 
 def _warm(contestant: Contestant, pair: Pair) -> None:

@@ -61,11 +61,13 @@ class Results:
     def has(self, case: str, contestant: str) -> bool:
         return contestant in self.cases.get(case, {})
 
-    def add(self, case: str, contestant: str, measured: dict[str, Any]) -> None:
-        """Adds a turn's figures to those of the turns before."""
-        known = self.cases.setdefault(case, {}).setdefault(contestant, {"wall_s": [], "cpu_s": [], "peak_mb": None})
+    def add(self, case: str, contestant: str, turn: str, measured: dict[str, Any]) -> None:
+        """Adds the figures of a turn, named as that of the others in it, to those of the turns before."""
+        nothing = {"wall_s": [], "cpu_s": [], "peak_mb": None, "turns": {}}
+        known = self.cases.setdefault(case, {}).setdefault(contestant, nothing)
         known["wall_s"] += measured["wall_s"]
         known["cpu_s"] += measured["cpu_s"]
+        known["turns"][turn] = {kind: statistics.median(measured[kind]) for kind in ("wall_s", "cpu_s")}
         known["peak_mb"] = max(filter(None, (known["peak_mb"], measured["peak_mb"])), default=None)
         known["answer"] = measured["answer"]
 
@@ -98,6 +100,14 @@ class Results:
         """Median processor seconds of a repetition."""
         values = self.cases.get(case, {}).get(contestant, {}).get("cpu_s")
         return statistics.median(values) if values else None
+
+    def ratio(self, case: str, upper: str, lower: str, kind: str = "wall_s") -> float | None:
+        """How many times as long `upper` takes as `lower`, by wall or processor time: the median of the ratios of the
+        turns in which both were measured, one after the other.
+        """
+        above, below = (self.cases.get(case, {}).get(who, {}).get("turns", {}) for who in (upper, lower))
+        ratios = [turn[kind] / below[name][kind] for name, turn in above.items() if name in below]
+        return statistics.median(ratios) if ratios else None
 
 
 def percentile(values: list[float], percent: float) -> float:

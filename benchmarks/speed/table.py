@@ -36,7 +36,6 @@ def _times(results: Results) -> Table:
     for name in ("case", "who", "median", "p95", "CPU", "peak memory", "wall: × Likeness", "CPU: × Likeness"):
         table.add_column(name, justify="left" if name in ("case", "who") else "right")
     for case in CASES:
-        ours_s, ours_cpu_s = results.median_s(case.name, "likeness"), results.cpu_s(case.name, "likeness")
         title = case.title
         for who in _ORDER:
             kept = results.cases.get(case.name, {}).get(who)
@@ -48,10 +47,8 @@ def _times(results: Results) -> Table:
                 wall_s, p95_s, cpu_s = (
                     measure(case.name, who) or 0.0 for measure in (results.median_s, results.p95_s, results.cpu_s)
                 )
-                ratios = [
-                    f"{theirs / ours:.2f}" if ours and who != "likeness" else ""
-                    for theirs, ours in ((wall_s, ours_s), (cpu_s, ours_cpu_s))
-                ]
+                found = [results.ratio(case.name, who, "likeness", kind) for kind in ("wall_s", "cpu_s")]
+                ratios = [f"{ratio:.2f}" if ratio and who != "likeness" else "" for ratio in found]
                 memory = f"{kept['peak_mb']:.0f} MB" if kept["peak_mb"] and "http" not in who and who != "moto" else ""
                 table.add_row(title, who, _ms(wall_s), _ms(p95_s), _ms(cpu_s), memory, *ratios)
             title = ""
@@ -94,17 +91,15 @@ def goals(results: Results) -> list[tuple[str, float, float, bool]]:
     """The bars that the results say something about: text, bar, value, whether the value must lie below it."""
     found: list[tuple[str, float, float | None, bool]] = []
     for case in ("1280x886", "1920x1080", "group-100"):
-        found += [(f"{case}: wall over floor", 1.25, _ratio(results, case, "likeness", "floor"), True)]
+        found += [(f"{case}: wall over floor", 1.25, results.ratio(case, "likeness", "floor"), True)]
     twelve, full_hd = results.median_s("12mp", "likeness"), results.median_s("1920x1080", "likeness")
     found.append(("12mp over 1920x1080", 2.0, twelve / full_hd if twelve and full_hd else None, True))
     for peer, bars in _PEER_BARS.items():
         found += [
-            (f"{case}: faster than {peer}", bar, _ratio(results, case, peer, "likeness"), False) for case, bar in bars
+            (f"{case}: faster than {peer}", bar, results.ratio(case, peer, "likeness"), False) for case, bar in bars
         ]
-    cpu = results.cpu_s(HTTP_CASE, "likeness http"), results.cpu_s(HTTP_CASE, "likeness")
-    found.append(
-        ("HTTP and signature: CPU over in process", 1.12, cpu[0] / cpu[1] if cpu[0] and cpu[1] else None, True)
-    )
+    http = results.ratio(HTTP_CASE, "likeness http", "likeness", "cpu_s")
+    found.append(("HTTP and signature: CPU over in process", 1.12, http, True))
     many = results.rates.get("likeness http", {}).get("8")
     ratio = _rate_over_in_process(results)
     if many and ratio:
@@ -128,11 +123,6 @@ def _rate_over_in_process(results: Results) -> float | None:
         return None
     pairs = zip(theirs["turns_pairs_per_s"], ours["turns_pairs_per_s"], strict=True)
     return statistics.median(over_http / in_process for over_http, in_process in pairs)
-
-
-def _ratio(results: Results, case: str, upper: str, lower: str) -> float | None:
-    above, below = results.median_s(case, upper), results.median_s(case, lower)
-    return above / below if above and below else None
 
 
 def show_soak(soak: dict[str, Any]) -> None:
