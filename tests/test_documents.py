@@ -117,13 +117,16 @@ def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
     def median_s(case: str, contestant: str) -> float:
         return statistics.median(cases[case][contestant]["wall_s"])
 
-    told = re.search(r"A pair of photos of 1280×886 takes (\d+) ms, with face_recognition (\d+) times as long", README)
+    told = re.search(
+        r"A pair of photos of 1280×886 takes about (\d+) ms, with face_recognition (\d+) times as long; a\s+"
+        r"crowd of 100 faces about a second",
+        README,
+    )
     assert told is not None
-    ours_s, theirs_s = median_s("1280x886", "likeness"), median_s("1280x886", "face_recognition")
-    assert ours_s * 1000 <= float(told[1])
-    assert theirs_s / ours_s >= float(told[2])
-    assert "100 faces a second and a half" in README.replace("\n  ", " ")
-    assert median_s("group-100", "likeness") <= 1.5
+    ours_s = median_s("1280x886", "likeness")
+    assert ours_s * 1000 <= 1.1 * float(told[1])
+    assert median_s("1280x886", "face_recognition") / ours_s >= float(told[2])
+    assert median_s("group-100", "likeness") <= 1.1
 
 
 def test_every_direct_dependency_is_named_with_its_reason() -> None:
