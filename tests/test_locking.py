@@ -75,6 +75,30 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
         pass
 
 
+def test_a_thread_that_waits_does_not_let_another_process_in(tmp_path: Path) -> None:
+    path, waiting, done = tmp_path / "a.lock", threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with one_at_a_time(path, waiting=waiting.set):
+            done.set()
+
+    with one_at_a_time(path):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert waiting.wait(10)
+        process = subprocess.Popen([sys.executable, "-c", HOLDER, path, "0"], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        held = threading.Thread(target=process.stdout.readline)
+        held.start()
+        held.join(2.0)
+        assert held.is_alive()
+        assert not done.is_set()
+    thread.join(10)
+    assert process.wait(10) == 0
+    held.join()
+    process.stdout.close()
+
+
 def test_an_error_inside_leaves_the_lock_free(tmp_path: Path) -> None:
     with pytest.raises(KeyError), one_at_a_time(tmp_path / "a.lock"):
         raise KeyError

@@ -3,10 +3,11 @@
 SQLite, which Python brings, takes that lock on every system that it runs on; nothing is ever written to the file.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 #: A wait is cut into pieces, so that Ctrl-C is heard.
@@ -19,8 +20,8 @@ def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mod
 
     OSError where the file cannot be had. A thread is told from another as a process is; the lock is not reentrant.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, mode))
-    with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)) as lock:
+    _make(path, mode)
+    with closing(_connected(path)) as lock:
         if not _taken(lock, path):
             waiting()
             lock.execute(f"PRAGMA busy_timeout = {int(_PIECE_SECONDS * 1000)}")
@@ -29,13 +30,27 @@ def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mod
         yield
 
 
+def _make(path: Path, mode: int) -> None:
+    # A file that is there is left alone: who closes one gives up all that his process has locked of it (POSIX), and
+    # another thread may be inside.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise OSError(f"{path} cannot be locked: {error}") from error
+
+
 def _taken(lock: sqlite3.Connection, path: Path) -> bool:
     try:
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             return False
         raise OSError(f"{path} cannot be locked: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise OSError(f"{path} is no lock file: {error}") from error
     return True
