@@ -105,7 +105,7 @@ def test_workers_do_not_outlive_their_supervisor(serve: Serve) -> None:
     server.wait_ready()
     workers = children(server)
     server.process.kill()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 5)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
 @needs_two_processors
