@@ -36,7 +36,7 @@ lint: $(VENV)/.test-installed ## formatting, lint, types, and who may import who
 test: lint ## everything that must hold, as CI runs it
 	$(BIN)/pytest
 
-bench: $(VENV)/.installed ## measure against the peers, side by side (25 minutes); ARGS="--only 640x480 --peers none" for less
+bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes); ARGS="--only 640x480 --peers none" for less
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)

@@ -1,6 +1,6 @@
 """`make bench`: measures, prints the table, writes benchmarks/results/speed.json.
 
-python -m benchmarks.speed                            everything: about 25 minutes on two idle cores
+python -m benchmarks.speed                            everything: about 20 minutes on two idle cores
 python -m benchmarks.speed --only 640x480,12mp        some cases; also: clients, cold
 python -m benchmarks.speed --peers none --rounds 1    without the slow ones
 python -m benchmarks.speed --resume                   what the results file lacks

@@ -35,7 +35,9 @@ def _processor() -> str:
 
 @dataclass
 class Results:
-    """Every single figure, by case and contestant: `wall_s` and `cpu_s`, a list each; `peak_mb`; what was answered."""
+    """Every single figure, by case and contestant: `wall_s` and `cpu_s`, a list each; their medians in
+    each of the `turns`; `peak_mb`; what was answered.
+    """
 
     path: Path
     machine: dict[str, Any] = field(default_factory=_machine)
