@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import onnx
@@ -72,6 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(index.hang_s)
         if index.credentials and self.headers.get("Authorization") != _basic(index.credentials):
             self._answer(401, "text/plain", b"who are you?")
+        elif self.path.startswith("/npm/"):
+            self._npm(unquote(self.path.removeprefix("/npm/")))
         elif "/simple/" in self.path:
             self._page(self.path.partition("/simple/")[2].strip("/"))
         else:
@@ -88,6 +91,16 @@ class _Handler(BaseHTTPRequestHandler):
             base = f'<base href="{self.index.base}">' if self.index.base else ""
             links = "".join(f'<a href="{self._link(name)}">{name}</a>\n' for name in names)
             self._answer(200, "text/html; charset=utf-8", f"<html><head>{base}</head>{links}</html>".encode())
+
+    def _npm(self, package: str) -> None:
+        """The metadata of npm's index; the files of a package @scope/name are named scope-name-VERSION.tgz."""
+        prefix = package.removeprefix("@").replace("/", "-")
+        found = {match[1]: name for name in self.index.files if (match := re.match(rf"{prefix}-(\d.*)\.tgz$", name))}
+        if not found:
+            self._answer(404, "application/json", b"{}")
+            return
+        versions = {v: {"dist": {"tarball": f"{self.index.url}/files/{name}"}} for v, name in found.items()}
+        self._answer(200, "application/vnd.npm.install-v1+json", json.dumps({"versions": versions}).encode())
 
     def _row(self, name: str) -> dict[str, object]:
         hashes = {"sha256": sha256(self.index.files[name])} if self.index.with_hashes else {}

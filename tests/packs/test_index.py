@@ -1,5 +1,6 @@
 """Distribution files are found on indexes of both kinds, in folders, and nowhere else."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from likeness.errors import PackDownloadFailed
 from likeness.packs.index import locate, normalised, parse_page
+from likeness.packs.manifest import Distribution
+from likeness.packs.npm_settings import NpmSettings
 from likeness.packs.web import Web
 
 
@@ -100,3 +103,53 @@ def test_json_that_is_none_is_an_error_of_the_index(body: bytes) -> None:
 
 def test_html_that_is_no_index_has_no_links() -> None:
     assert parse_page(b"<a>no address</a><a href=''>x</a> \xff <", "text/html", "http://x/") == []
+
+
+@pytest.fixture
+def scoped() -> Distribution:
+    """A release of a package on npm's index."""
+    content = b"a package of npm's"
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Distribution("scoped", "@own/thing", "1.2.3", "own-thing-1.2.3.tgz", sha256, len(content), "npm")
+
+
+def on_npm(distribution, settings, url: str) -> list[str | Path]:
+    return list(locate(distribution, Web(settings, NpmSettings(registry=f"{url}/npm"))))
+
+
+def test_npms_index_is_asked_in_its_own_way(index, scoped, settings) -> None:
+    index.files = {scoped.file: b"a package of npm's"}
+    assert on_npm(scoped, settings, index.url) == [f"{index.url}/files/{scoped.file}"]
+    ((path, headers),) = index.requests
+    assert path == "/npm/@own%2Fthing"
+    assert headers["accept"].startswith("application/vnd.npm.install-v1+json")
+
+
+def test_a_folder_of_find_links_comes_before_npms_index(index, scoped, settings, tmp_path: Path) -> None:
+    (tmp_path / scoped.file).write_bytes(b"a package of npm's")
+    with_folder = replace(settings, find_links=(str(tmp_path),))
+    found = locate(scoped, Web(with_folder, NpmSettings(registry=f"{index.url}/npm")))
+    assert next(found) == tmp_path / scoped.file
+    assert index.requests == []
+
+
+@pytest.mark.parametrize(("files", "reason"), [({}, "answers 404"), ({"own-thing-1.2.4.tgz": b""}, "does not have it")])
+def test_what_npms_index_does_not_have_is_named_with_the_remedy(index, scoped, settings, files, reason: str) -> None:
+    index.files = files
+    with pytest.raises(PackDownloadFailed, match=rf"\(@own/thing@1.2.3\) .* npm's index: .*{reason}.*--from DIR"):
+        on_npm(scoped, settings, index.url)
+
+
+def test_no_index_means_npms_too(index, scoped, settings) -> None:
+    with pytest.raises(PackDownloadFailed, match="no-index"):
+        on_npm(scoped, replace(settings, indexes=()), index.url)
+    assert index.requests == []
+
+
+def test_what_is_no_metadata_of_npms_is_an_error_of_the_index(
+    index, scoped, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for body in (b"<html>", b"[]", b'{"versions": 3}', b'{"versions": {"1.2.3": {}}}'):
+        monkeypatch.setattr(Web, "read_page", lambda *_, body=body, **__: (200, "application/json", "http://x/", body))
+        with pytest.raises(PackDownloadFailed, match="does not answer like npm's index"):
+            on_npm(scoped, settings, index.url)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from likeness.errors import PackDownloadFailed
+from likeness.packs.npm_settings import NpmSettings
 from likeness.packs.pip_settings import PipSettings
 from likeness.packs.web import Web, redacted, split_credentials
 
@@ -40,6 +41,15 @@ def test_credentials_in_netrc(index, tiny, settings, tmp_path: Path, monkeypatch
     assert page(settings, f"{index.url}/simple/big/") == 200
     netrc.write_text("not a netrc file")
     assert page(settings, f"{index.url}/simple/big/") == 401
+
+
+def test_a_token_of_npms_goes_to_its_own_place(index, tiny, settings) -> None:
+    index.files = dict(tiny.files)
+    host = index.url.removeprefix("http:")
+    web = Web(settings, NpmSettings(authorizations={f"{host}/files/": "Bearer abc"}))
+    for path in (f"/files/{tiny.wheel_name}", "/simple/big/"):
+        web.read_page(f"{index.url}{path}", accept="*/*", limit=1 << 20)
+    assert [headers.get("authorization") for _, headers in index.requests] == ["Bearer abc", None]
 
 
 def test_a_redirect_to_another_host_does_not_take_the_password_along(serve_index, tiny, settings) -> None:

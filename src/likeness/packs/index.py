@@ -1,4 +1,4 @@
-"""Where a distribution file lies: the simple index API (PEP 503 HTML and PEP 691 JSON), and pip's find-links.
+"""Where a distribution file lies: the simple index API (PEP 503 HTML and PEP 691 JSON), pip's find-links, npm's index.
 
 Only the exact file name of the pin is looked for; nothing is resolved, built, imported or executed.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from likeness.errors import PackDownloadFailed
@@ -19,6 +19,7 @@ from likeness.packs.manifest import Distribution
 from likeness.packs.web import Web, host_of, redacted
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_ACCEPT_NPM = "application/vnd.npm.install-v1+json, application/json;q=0.5"
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ def locate(distribution: Distribution, web: Web) -> Iterator[str | Path]:
     reasons: list[str] = []
     found = False
     places = [(place, False) for place in web.settings.find_links]
-    places += [(f"{index}/{normalised(distribution.project)}/", True) for index in web.settings.indexes]
+    if distribution.index == "python":
+        places += [(f"{index}/{normalised(distribution.project)}/", True) for index in web.settings.indexes]
     for place, is_index in places:
         try:
             links = _links(place, web, distribution.file)
@@ -61,6 +63,12 @@ def locate(distribution: Distribution, web: Web) -> Iterator[str | Path]:
                 continue
             found = True
             yield _local_path(link.url) or link.url
+    if distribution.index == "npm" and web.settings.indexes:
+        try:
+            yield _npm_address(distribution, web)
+            found = True
+        except PackDownloadFailed as error:
+            reasons.append(str(error))
     if not found:
         raise PackDownloadFailed(_not_found(distribution, reasons, web))
 
@@ -70,13 +78,33 @@ def normalised(project: str) -> str:
     return re.sub(r"[-_.]+", "-", project).lower()
 
 
+def _npm_address(distribution: Distribution, web: Web) -> str:
+    """Where npm's index keeps the release: the abbreviated form of a package's metadata (npm registry API,
+    "package-metadata").
+    """
+    registry = web.npm.registry_of(distribution.project)
+    page = f"{registry}/{quote(distribution.project, safe='@')}"
+    status, _, final, body = web.read_page(page, accept=_ACCEPT_NPM, limit=_MAX_PAGE_BYTES)
+    if status != 200:
+        raise PackDownloadFailed(f"{redacted(page)} answers {status}{_hint(status)}")
+    try:
+        addresses = {version: release["dist"]["tarball"] for version, release in json.loads(body)["versions"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PackDownloadFailed(f"{redacted(page)} does not answer like npm's index (unreadable JSON)") from error
+    if distribution.version not in addresses:
+        raise PackDownloadFailed(f"{host_of(page)} does not have it")
+    return urljoin(final, str(addresses[distribution.version]))
+
+
 def _not_found(distribution: Distribution, reasons: list[str], web: Web) -> str:
     if not web.settings.indexes:
         reasons.append("pip's configuration says no-index")
     why = "; ".join(dict.fromkeys(reasons)) or "no place that pip is configured with offers it"
+    npm = distribution.index == "npm"
+    where, check = ("npm's index", "npm's registry setting") if npm else ("the package index", "`pip config list`")
     return (
-        f"{distribution.file} ({distribution.project}=={distribution.version}) was not found on the package index: "
-        f"{why}. Check `pip config list` and the network, or put the file into a folder and give it with --from DIR"
+        f"{distribution.file} ({distribution.project}{'@' if npm else '=='}{distribution.version}) was not found on "
+        f"{where}: {why}. Check {check} and the network, or put the file into a folder and give it with --from DIR"
     )
 
 

@@ -18,6 +18,7 @@ from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch, fetch_url
 from likeness.packs.integrity import check_sha256, disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Distribution, Manifest, PackFile, Source, read_manifest
+from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import Progress
 from likeness.packs.store import damage, folder_of, home, installed_versions
@@ -194,7 +195,7 @@ class _Originals:
             path = self.source_dir / distribution.file
             check_sha256(path, distribution.sha256)
             return path
-        self._web = self._web or Web(read_pip_settings())
+        self._web = self._web or Web(read_pip_settings(), read_npm_settings())
         if distribution.project:
             return fetch(distribution, self._downloads, self._web, self.progress)
         return fetch_url(distribution.id, distribution, self._downloads, self._web, self.progress)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from likeness.errors import PackInvalid
 from likeness.packs.embedder_input import EmbedderInput, read_embedder_input
@@ -32,6 +32,9 @@ ROLES = ("detector", "scout", "embedder", "mesh", "expression", "points")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
 
+#: The package indexes that distributions come from.
+Index = Literal["python", "npm"]
+
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _DISTRIBUTION_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
@@ -40,7 +43,9 @@ _PACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One file of one release of a project on the Python package index; `id` is the manifest's short name for it."""
+    """One file of one release of a project on a package index, Python's or npm's; `id` is the manifest's short name for
+    it. A file of npm's has the name that `npm pack` gives it.
+    """
 
     id: str
     project: str
@@ -48,6 +53,7 @@ class Distribution:
     file: str
     sha256: str
     size: int
+    index: Index = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +227,10 @@ def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None
 
 
 def _distribution(key: str, t: Table) -> Distribution:
-    t.only("project", "version", "file", "sha256", "size")
+    t.only("project", "version", "file", "sha256", "size", "index")
+    index = t.text("index", "python")
+    if index not in get_args(Index):
+        raise t.wrong(f"index is {index!r}, not {' or '.join(get_args(Index))}")
     return Distribution(
         id=key,
         project=t.text("project"),
@@ -229,6 +238,7 @@ def _distribution(key: str, t: Table) -> Distribution:
         file=t.matching("file", _DISTRIBUTION_FILE, "a file name"),
         sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
         size=t.integer("size"),
+        index=cast(Index, index),
     )
 
 

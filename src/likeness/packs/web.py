@@ -1,4 +1,4 @@
-"""HTTP as pip would do it: the user's proxy, certificates, trusted hosts and credentials."""
+"""HTTP as pip would do it: the user's proxy, certificates, trusted hosts, credentials; npm's tokens for npm's index."""
 
 import netrc
 import os
@@ -16,6 +16,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, InsecureRequestWarning, LocationParseError
 
 from likeness.errors import PackDownloadFailed
+from likeness.packs.npm_settings import NpmSettings
 from likeness.packs.pip_settings import PipSettings
 
 _CONNECT_WITHIN_S = 20.0
@@ -24,9 +25,10 @@ _MAX_REDIRECTS = 8
 
 @dataclass
 class Web:
-    """Opens URLs with a user's pip settings. Errors are PackDownloadFailed, and never show a password."""
+    """Opens URLs with a user's pip and npm settings. Errors are PackDownloadFailed, and never show a password."""
 
     settings: PipSettings
+    npm: NpmSettings = field(default_factory=NpmSettings)
     _managers: dict[tuple[str, bool], urllib3.PoolManager] = field(default_factory=dict)
 
     @contextmanager
@@ -42,6 +44,8 @@ class Web:
         credentials = credentials or self._credentials_for(plain)
         if credentials:
             headers |= urllib3.make_headers(basic_auth=credentials)
+        elif authorization := self.npm.authorization_for(plain):
+            headers["Authorization"] = authorization
         timeout = urllib3.Timeout(connect=min(self.settings.timeout_s, _CONNECT_WITHIN_S), read=self.settings.timeout_s)
         try:
             response = self._manager(plain).request(
