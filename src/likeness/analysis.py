@@ -19,6 +19,7 @@ from likeness.threads import NOBODY, Crew
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences, find_faces, working_size
 from likeness.vision.embedding import mean_views
+from likeness.vision.face_embedder import FaceEmbedder
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality
@@ -29,9 +30,9 @@ from likeness.vision.suppression import areas
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
 _DETAILED_BOX_PX = 140.0
 
-#: Faces that one thread embeds at a time: a view in a run of six takes a tenth less than alone, and no more than in
-#: longer runs.
-_FACES_A_RUN = 2
+#: Views that one thread embeds at a time, or as few more as a face needs: in a run of six each takes a tenth less than
+#: alone, and no more than in longer runs.
+_VIEWS_A_RUN = 6
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
@@ -182,7 +183,8 @@ def _order(detections: Detections, prefer: Preference, width_px: int, height_px:
 
 def embed(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY) -> NDArray[np.float32]:
     """The vectors of faces, (N, D) float32, each the mean of its views' unit vectors."""
-    return mean_views(crew.map(lambda run: run(), _embedder_runs(engine, faces, watch, crew)), len(faces))
+    runs = _embedder_runs(engine, faces, watch, crew)
+    return _vectors(engine, runs, crew.map(lambda run: run.work(), runs), len(faces))
 
 
 def embed_and_describe(
@@ -195,33 +197,55 @@ def embed_and_describe(
     """
     faces = analysis.faces
     runs = _embedder_runs(engine, faces, watch, crew)
-    work: list[Callable[[], Any]] = [*runs]
+    work: list[Callable[[], Any]] = [run.work for run in runs]
     work += [partial(_expression, engine, face, watch, attributes) for face in faces]
     work += [partial(_quality, face, watch) for face in faces]
     done = crew.map(lambda piece: piece(), work)
-    vectors = mean_views(done[: len(runs)], len(faces))
+    vectors = _vectors(engine, runs, done[: len(runs)], len(faces))
     described = zip(faces, done[len(runs) : len(runs) + len(faces)], strict=True)
     return vectors, [as_face(analysis.image, face, *expression) for face, expression in described]
 
 
-def _embedder_runs(
-    engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew
-) -> list[Callable[[], NDArray[np.float32]]]:
-    """The runs of the embedder that faces need, each to be called for the unit vectors (R, D) of its views."""
+@dataclass(frozen=True, slots=True)
+class _EmbedderRun:
+    """A run of one embedder, to be called for the unit vectors (R, D) of its views."""
 
-    def views(some: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
-        return np.concatenate([engine.chips(face.photo, face.points, face.mesh) for face in some])
+    embedder: FaceEmbedder
+    work: Callable[[], NDArray[np.float32]]
 
-    def run(some: Sequence[MeasuredFace] | NDArray[np.uint8]) -> NDArray[np.float32]:
+
+def _embedder_runs(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew) -> list[_EmbedderRun]:
+    """The runs of the embedders that faces need; those of one embedder in the order of the faces."""
+
+    def views(embedder: FaceEmbedder, some: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
+        return np.concatenate([embedder.chips(face.photo, face.points, face.mesh) for face in some])
+
+    def run(embedder: FaceEmbedder, some: Sequence[MeasuredFace] | NDArray[np.uint8]) -> NDArray[np.float32]:
         with watch.stage("embed"):
-            return engine.embedder.views(some if isinstance(some, np.ndarray) else views(some))
+            return embedder.views(some if isinstance(some, np.ndarray) else views(embedder, some))
 
-    if len(faces) == 1 and crew is not NOBODY:
-        with watch.stage("embed"):
-            chips = views(faces)
-        return [partial(run, some) for some in np.array_split(chips, min(2, len(chips)))]
-    starts = range(0, len(faces), _FACES_A_RUN)
-    return [partial(run, faces[start : start + _FACES_A_RUN]) for start in starts]
+    runs = []
+    for embedder in engine.embedders:
+        some: Sequence[Sequence[MeasuredFace] | NDArray[np.uint8]]
+        if len(faces) == 1 and crew is not NOBODY:
+            with watch.stage("embed"):
+                some = np.array_split(views(embedder, faces), min(2, embedder.looks))
+        else:
+            step = max(1, _VIEWS_A_RUN // embedder.looks)
+            some = [faces[start : start + step] for start in range(0, len(faces), step)]
+        runs += [_EmbedderRun(embedder, partial(run, embedder, these)) for these in some]
+    return runs
+
+
+def _vectors(
+    engine: Engine, runs: Sequence[_EmbedderRun], done: Sequence[NDArray[np.float32]], faces: int
+) -> NDArray[np.float32]:
+    """The vectors (N, D) of so many faces from what the `runs` gave: each embedder's mean, one behind the other."""
+    means = [
+        mean_views([views for run, views in zip(runs, done, strict=True) if run.embedder is embedder], faces)
+        for embedder in engine.embedders
+    ]
+    return np.concatenate(means, axis=1)
 
 
 def _expression(

@@ -5,7 +5,7 @@ bytes → upright pixels → faces → landmarks, pose, quality → quality filt
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,9 +21,10 @@ from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import ImageLimits, open_image
+from likeness.packs.manifest import EMBEDDERS
 from likeness.threads import NOBODY, Crew, thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.scoring import Profile, Scorer
+from likeness.vision.fusion import FusedProfile, FusedScorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -68,7 +69,7 @@ class SourceFace:
 
     face: Face
     vector: NDArray[np.float32]
-    profile: Profile
+    profile: FusedProfile
     orientation_correction: OrientationCorrection | None
     trace: Trace
 
@@ -107,9 +108,14 @@ class Comparer:
         return self._engine.calibration
 
     @property
-    def scorer(self) -> Scorer:
+    def scorer(self) -> FusedScorer:
         """What turns two vectors into the score that the calibration reads."""
         return self._engine.scorer
+
+    @property
+    def vector_sizes(self) -> Sequence[int]:
+        """How many numbers of a face's vector are each embedder's."""
+        return self._engine.vector_sizes
 
     @property
     def pack_identity(self) -> str:
@@ -121,7 +127,7 @@ class Comparer:
     def vector_identity(self) -> str:
         """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
         manifest = self._engine.manifest
-        makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
+        makers = [manifest.roles[name] for name in ("detector", "mesh", *EMBEDDERS) if name in manifest.roles]
         described: list[Any] = [_VECTOR_FORM]
         described += [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]

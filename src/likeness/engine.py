@@ -1,7 +1,8 @@
 """The networks of one pack as the steps of the pipeline, each made when it is first needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from os import PathLike
 from threading import RLock
 from typing import Any, TypeVar, cast
@@ -14,17 +15,18 @@ from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
 from likeness.packs.embedder_input import EmbedderInput
-from likeness.packs.manifest import Manifest
-from likeness.pyramid import Picture
+from likeness.packs.manifest import SCORINGS, Manifest
 from likeness.vision.alignment import Aligner
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
 from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
-from likeness.vision.mesh import FaceMesh, Mesh
+from likeness.vision.face_embedder import FaceEmbedder
+from likeness.vision.fusion import FusedProfile, FusedScorer, Part
+from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
-from likeness.vision.scoring import Profile, Scorer
+from likeness.vision.scoring import Scorer
 
 Step = TypeVar("Step")
 
@@ -42,8 +44,6 @@ class Engine:
         cv2.setNumThreads(1)
         self._pack = packs.load(pack, threads=threads)
         self._wide_threads = wide_threads or threads
-        self._input = self._pack.manifest.embedder_input()
-        self._aligner = _aligner(self._input)
         self._bars = _quality_bars(self._pack.manifest)
         self._steps: dict[str, Any] = {}
         self._making = RLock()
@@ -83,12 +83,17 @@ class Engine:
         return self._step("expression", lambda: ExpressionReader(self._pack.network("expression")))
 
     @property
-    def embedder(self) -> Embedder:
-        """Who turns chips into vectors."""
-        return self._step("embedder", self._make_embedder)
+    def embedders(self) -> Sequence[FaceEmbedder]:
+        """Who turns looks at a face into vectors; a face's vector is theirs, one behind the other."""
+        return [self._step(name, partial(self._make_embedder, name)) for name in self.manifest.embedders]
 
     @property
-    def scorer(self) -> Scorer:
+    def vector_sizes(self) -> Sequence[int]:
+        """How many numbers of a face's vector are each embedder's."""
+        return [self._vector_size(name) for name in self.manifest.embedders]
+
+    @property
+    def scorer(self) -> FusedScorer:
         """Who turns two vectors into a score."""
         return self._step("scorer", self._make_scorer)
 
@@ -107,15 +112,7 @@ class Engine:
         """What a filter asks of a face; None for NONE."""
         return None if quality_filter == "NONE" else self._bars[quality_filter]
 
-    def chips(self, photo: Picture, points: NDArray[np.float32], mesh: FaceMesh | None) -> NDArray[np.uint8]:
-        """The views (V, S, S, 3) uint8 of a face, as this pack's embedder wants them.
-
-        `points` (5, 2) px are the detector's, `mesh` the face's mesh or None where it does not fit.
-        """
-        chips = self._aligner.cut(photo, points, mesh.points if mesh else None)
-        return chips if self._input.colour == "rgb" else chips[..., ::-1]
-
-    def similarities(self, source: Profile, targets: NDArray[np.float32]) -> list[float]:
+    def similarities(self, source: FusedProfile, targets: NDArray[np.float32]) -> list[float]:
         """The Similarity, 0 to 100, of the one face of `source` with each of the vectors `targets` (N, D)."""
         if len(targets) == 0:
             return []
@@ -130,7 +127,7 @@ class Engine:
             self.scout,
             self.mesh,
             self.expressions,
-            self.embedder,
+            self.embedders,
             self.scorer,
             self.calibration,
         )
@@ -142,11 +139,13 @@ class Engine:
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
 
-    def _make_embedder(self) -> Embedder:
+    def _make_embedder(self, name: str) -> FaceEmbedder:
+        fed = self.manifest.embedder_input(name)
         try:
-            return Embedder(self._pack.network("embedder"), mean=self._input.mean, scale=self._input.scale)
+            embedder = Embedder(self._pack.network(name), mean=fed.mean, scale=fed.scale)
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.embedder]: {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
+        return FaceEmbedder(_aligner(fed), embedder, reversed_colours=fed.colour == "bgr")
 
     def _make_mesh(self) -> Mesh:
         try:
@@ -154,25 +153,44 @@ class Engine:
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.mesh]: {error}") from error
 
-    def _make_scorer(self) -> Scorer:
-        scoring = self.manifest.scoring
+    def _make_scorer(self) -> FusedScorer:
+        try:
+            return FusedScorer([self._make_part(name) for name in self.manifest.embedders])
+        except ValueError as error:
+            raise PackInvalid(f"{self.manifest.described_as}: {error}") from error
+
+    def _make_part(self, embedder: str) -> Part:
+        """How the vectors of one embedder are scored, and how much that counts."""
+        scoring, table = self.manifest.scorings[embedder], SCORINGS[embedder]
+        size = self._vector_size(embedder)
         if scoring.method == "cosine":
-            return Scorer()
+            return Part(size, Scorer())
         if scoring.method != "normalised" or "strangers" not in scoring.files:
             raise PackInvalid(
-                f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
+                f"{self.manifest.described_as}: [{table}] must have the method cosine, or normalised with the file "
                 "strangers"
             )
-        files, numbers = scoring.files, scoring.parameters
+        numbers = scoring.parameters
+        arrays = {name: self._pack.array(file) for name, file in scoring.files.items()}
         try:
-            return Scorer(
-                self._pack.array(files["strangers"]),
+            scorer = Scorer(
+                arrays["strangers"],
                 nearest=int(numbers.get("nearest", 0)),
-                metric=self._pack.array(files["metric"]) if "metric" in files else None,
+                metric=arrays.get("metric"),
+                centre=arrays.get("centre"),
                 credit=float(numbers.get("credit", 0.0)),
             )
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}: [{table}] {error}") from error
+        return Part(size, scorer, float(numbers.get("weight", 1.0)))
+
+    def _vector_size(self, embedder: str) -> int:
+        size = self._pack.network(embedder).output_shapes[0][-1]
+        if not isinstance(size, int):
+            raise PackInvalid(
+                f"{self.manifest.described_as}: the network of {embedder} does not say how long vectors are"
+            )
+        return size
 
     def _step(self, name: str, make: Callable[[], Step]) -> Step:
         with self._making:

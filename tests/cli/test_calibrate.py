@@ -80,7 +80,7 @@ def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--keep-scoring"]) == 0
     after = read_manifest(pack)
     assert after.calibration != before.calibration
-    assert after.scoring.method == "cosine"
+    assert after.scorings["embedder"].method == "cosine"
     assert after.files["strangers.npy"] == before.files["strangers.npy"]
 
 

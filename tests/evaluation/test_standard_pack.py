@@ -72,7 +72,7 @@ def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> 
 def test_no_stranger_is_near_a_real_face(standard: Manifest, some_faces: NDArray[np.float32]) -> None:
     turned = unit(some_faces @ METRIC.astype(np.float32))
     nearest = (unit(STRANGERS.astype(np.float32)) @ turned.T).max()
-    assert nearest < standard.scoring.parameters["cosine_limit"] + 1e-4
+    assert nearest < standard.scorings["embedder"].parameters["cosine_limit"] + 1e-4
 
 
 @pytest.mark.data

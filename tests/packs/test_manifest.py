@@ -58,9 +58,9 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         + "[quality.LOW]\nmin_side_px = 30\n"
     )
     assert manifest.role("detector").parameters == {"lowest_score": 0.4}
-    assert manifest.scoring.method == "normalised"
-    assert manifest.scoring.files == {"cohort": "a.onnx"}
-    assert manifest.scoring.parameters == {"nearest": 100}
+    assert manifest.scorings["embedder"].method == "normalised"
+    assert manifest.scorings["embedder"].files == {"cohort": "a.onnx"}
+    assert manifest.scorings["embedder"].parameters == {"nearest": 100}
     assert manifest.quality == {"LOW": {"min_side_px": 30.0}}
 
 
@@ -87,6 +87,7 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ('version = "1"', "version = 1", "version must be text"),
         ('version = "1"', 'version = "1"\ncolour = "red"', "has the key 'colour'"),
         ("[pack]", "[pack", "is not readable TOML"),
+        ('project = "big"', 'project = "big"\nindex = "cargo"', "index is 'cargo', not python or npm"),
         ("value = 0.5", 'value = "good"', "value must be a number"),
     ],
 )
@@ -113,3 +114,35 @@ def test_a_folder_without_manifest_and_bytes_that_are_no_text_are_named(tmp_path
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(PackInvalid, match=r"known are .*standard"):
         store.known(name)
+
+
+def test_a_pack_based_on_another_has_what_that_has_and_its_own(tiny) -> None:
+    own = (
+        '[pack]\nname = "more"\nversion = "2"\nbased_on = "tiny"\nstand_in = "tiny"\n'
+        '[distributions.small]\nindex = "npm"\n[roles.detector]\nlowest_score = 0.4\n'
+        '[[accuracy]]\nmeasure = "AP"\ndata = "other"\nvalue = 0.7\n'
+    )
+    texts = {"tiny": tiny.entry.encode()}
+    manifest = parse_manifest(own.encode(), described_as="more.toml", base=texts.__getitem__)
+    assert (manifest.name, manifest.version, manifest.stand_in) == ("more", "2", "tiny")
+    assert manifest.role("detector").parameters == {"lowest_score": 0.4}
+    assert manifest.role("detector").family == "yunet"
+    assert (manifest.distributions["small"].index, manifest.distributions["big"].index) == ("npm", "python")
+    assert [row.value for row in manifest.accuracy] == [0.7]
+    # Another text beneath is another pack.
+    texts["tiny"] += b"\n"
+    assert parse_manifest(own.encode(), described_as="more.toml", base=texts.__getitem__).sha256 != manifest.sha256
+    with pytest.raises(PackInvalid, match="only the catalogue's can be"):
+        parsed(own)
+
+
+def test_a_second_embedder_is_read_like_the_first(tiny) -> None:
+    role = tiny.entry.partition("[roles.embedder]")[2].partition("[calibration]")[0]
+    second = f"[roles.second_embedder]{role.replace('size_px = 32', 'size_px = 64')}"
+    manifest = parsed(f'{tiny.entry}\n{second}\n[second_scoring]\nmethod = "cosine"\nweight = 0.5\n')
+    assert manifest.embedders == ("embedder", "second_embedder")
+    assert [manifest.embedder_input(name).size_px for name in manifest.embedders] == [32, 64]
+    assert manifest.scorings["second_embedder"].parameters == {"weight": 0.5}
+    assert parsed(tiny.entry).embedders == ("embedder",)
+    with pytest.raises(PackInvalid, match=r"\[roles.second_embedder\] size_px"):
+        parsed(f"{tiny.entry}\n{second.replace('size_px = 64', 'size_px = 4')}")

@@ -14,6 +14,9 @@ from likeness.packs import store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 
+#: The pack that is meant where none is named.
+DEFAULT = "standard"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `likeness packs` with `arguments` and returns the exit code."""
@@ -32,10 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="the packs that Likeness knows and those installed")
     listing.set_defaults(run=_list)
     show = commands.add_parser("show", help="roles, files, licences, accuracy and calibration of a pack")
-    show.add_argument("pack", nargs="?", default="standard", help="a name or a folder (default: standard)")
+    show.add_argument("pack", nargs="?", default=DEFAULT, help=f"a name or a folder (default: {DEFAULT})")
     show.set_defaults(run=_show)
     install = commands.add_parser("install", help="fetch, verify, convert and install packs")
-    install.add_argument("packs", nargs="*", default=["standard"], metavar="pack", help="names (default: standard)")
+    install.add_argument(
+        "packs", nargs="*", metavar="pack", help=f"names (default: {DEFAULT}, or its stand-in where it cannot be had)"
+    )
     install.add_argument(
         "--from", dest="source", type=Path, metavar="DIR", help="take the files from this folder, not the network"
     )
@@ -97,7 +102,8 @@ def _source(manifest: Manifest, distribution: str, description: str) -> str:
     if not distribution:
         return description
     pinned = manifest.distributions[distribution]
-    return f"{pinned.project}=={pinned.version}, {pinned.file}: {description.partition(': ')[2]}"
+    at = "@" if pinned.index == "npm" else "=="
+    return f"{pinned.project}{at}{pinned.version}, {pinned.file}: {description.partition(': ')[2]}"
 
 
 def _show_calibration(manifest: Manifest) -> None:
@@ -128,7 +134,10 @@ def _install(options: argparse.Namespace) -> int:
     for name in options.packs:
         store.known(name)
     with progress_for_people() as progress:
-        for name in options.packs:
+        if not options.packs and options.source is None:
+            # An installed stand-in is no reason not to try again.
+            store.install_or_stand_in(DEFAULT, progress=progress)
+        for name in options.packs or ([DEFAULT] if options.source else []):
             store.install(name, source_dir=options.source, progress=progress)
     return 0
 
@@ -138,7 +147,7 @@ def _verify(options: argparse.Namespace) -> int:
     if not options.packs:
         folders = [store.folder_of(entry) for entry in store.catalogue().values() if store.is_installed(entry)]
     if not folders:
-        print("no pack is installed; run: likeness packs install standard")
+        print("no pack is installed; run: likeness packs install")
     damaged = False
     for folder in folders:
         damages = store.damages(folder)

@@ -1,25 +1,31 @@
 """Scores for every pair of faces, each by metric and strangers that were learned without the two people it is about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.evaluation.learned_scoring import learn_scoring
 from likeness.evaluation.rates import Scores
-from likeness.vision.scoring import Scorer
+from likeness.vision.fusion import FusedScorer
+from likeness.vision.scoring import PairScorer
 
 #: What makes a scorer of the faces (N, D) of persons (N,).
-Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], Scorer]
+Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], PairScorer[Any]]
 
 #: Parts that the people are divided into; what a score needs is learned from all but two of them.
 PARTS = 6
 
 
-def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64]) -> Scorer:
-    """The scorer of a pack that was calibrated with these faces. ValueError for fewer than 500."""
-    return learn_scoring(vectors, people).scorer()
+def learn_shipped(
+    vectors: NDArray[np.float32], people: NDArray[np.int64], *, sizes: Sequence[int] | None = None
+) -> FusedScorer:
+    """The scorer of a pack that was calibrated with these faces, whose embedders have `sizes` numbers each (None: one
+    embedder). ValueError for fewer than 500.
+    """
+    return learn_scoring(vectors, people, sizes=sizes).scorer()
 
 
 def cross_fitted_scores(

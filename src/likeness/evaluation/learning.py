@@ -1,12 +1,13 @@
 """Labelled photos → what a pack learns from them, and how well it does on people it did not learn from."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
-from likeness.evaluation.cross_fit import cross_fitted_scores
+from likeness.evaluation.cross_fit import cross_fitted_scores, learn_shipped
 from likeness.evaluation.curve import fit_calibration
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.learned_scoring import LearnedScoring, learn_scoring
@@ -82,14 +83,16 @@ def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, kee
     if len(usable) > MOST_PHOTOS:
         raise ValueError(f"{len(usable)} photos are more than the {MOST_PHOTOS} that can all be compared; use fewer")
     vectors, people = embeddings.vectors[usable], pairs.people[usable]
-    scores = _own_scores(comparer, vectors) if keep_scoring else cross_fitted_scores(vectors, people)
+    sizes = comparer.vector_sizes
+    learn = partial(learn_shipped, sizes=sizes)
+    scores = _own_scores(comparer, vectors) if keep_scoring else cross_fitted_scores(vectors, people, learn=learn)
     first, second = np.triu_indices(len(usable), k=1)
     same = people[first] == people[second]
     calibration = fit_calibration(scores[first, second][same], scores[first, second][~same])
     similarities = calibration.similarity(scores)
     return Outcome(
         calibration=calibration,
-        scoring=None if keep_scoring else learn_scoring(vectors, people),
+        scoring=None if keep_scoring else learn_scoring(vectors, people, sizes=sizes),
         trial=Trial(similarities[first, second], same, np.stack([people[first], people[second]], axis=1)),
         accuracy=_accuracy(pairs, usable, similarities),
         photos=len(embeddings.vectors),

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from likeness.evaluation.learned_scoring import CREDIT, LearnedScoring
+from likeness.evaluation.learned_scoring import CREDIT, LearnedPart, LearnedScoring
 from likeness.evaluation.strangers import NEAREST
-from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
+from likeness.packs.manifest import MANIFEST_NAME, SCORINGS, Measurement, parse_manifest
+from likeness.packs.store import described
 from likeness.packs.tables import to_toml
 from likeness.vision.calibration import Calibration
 
-STRANGERS_FILE, METRIC_FILE = "strangers.npy", "metric.npy"
-_TERMS = {
-    STRANGERS_FILE: "Part of Likeness: drawn from a fitted mixture; holds no person's vector.",
-    METRIC_FILE: "Part of Likeness: an average over people; holds no person's vector.",
-}
+_DRAWN = "Part of Likeness: drawn from a fitted mixture; holds no person's vector."
+_AVERAGE = "Part of Likeness: an average over people; holds no person's vector."
 _TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
 
 
@@ -60,7 +59,8 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
             {key: value for key, value in asdict(row).items() if value not in (None, "")} for row in learned.accuracy
         ]
     text = replaced(description.read_text("utf-8"), tables)
-    parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)
+    own = {"base": described} if in_catalogue else {"folder": folder}
+    parse_manifest(text.encode(), described_as=str(description), **own)
     if data:
         folder.mkdir(exist_ok=True)
     for name, content in data.items():
@@ -70,13 +70,26 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
 
 
 def scoring_files(scoring: LearnedScoring) -> dict[str, bytes]:
-    """The data files of a scoring: the strangers as a .npy file of int8, the metric as one of float16."""
+    """The data files of a scoring: of each embedder the strangers as a .npy file of int8, metric and, where there is
+    one, centre as files of float16.
+    """
     files = {}
-    for name, values in ((STRANGERS_FILE, scoring.strangers.vectors), (METRIC_FILE, scoring.metric)):
-        buffer = io.BytesIO()
-        np.save(buffer, values, allow_pickle=False)
-        files[name] = buffer.getvalue()
+    for embedder, part in zip(SCORINGS, scoring.parts, strict=False):
+        for name, values in _arrays(part).items():
+            buffer = io.BytesIO()
+            np.save(buffer, values, allow_pickle=False)
+            files[_file_name(embedder, name)] = buffer.getvalue()
     return files
+
+
+def _arrays(part: LearnedPart) -> dict[str, NDArray[Any]]:
+    """What ships of a part, by its name in the table of the scoring."""
+    arrays: dict[str, NDArray[Any]] = {"strangers": part.strangers.vectors, "metric": part.metric.matrix}
+    return arrays if part.metric.centre is None else {**arrays, "centre": part.metric.centre}
+
+
+def _file_name(embedder: str, array: str) -> str:
+    return f"{array}.npy" if embedder == "embedder" else f"second-{array}.npy"
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
@@ -114,22 +127,23 @@ def _scoring_tables(
             "size": len(content),
             "licence": "Apache-2.0",
             "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
-            "terms": _TERMS[name],
+            "terms": _DRAWN if name.endswith("strangers.npy") else _AVERAGE,
             "origin": f"{learned.command}, on {learned.measured_on}",
         }
         if bundled_in:
             files[name]["source"] = {"bundled": f"{bundled_in}/{name}", "sha256": sha256}
-    return {
-        "files": files,
-        "scoring": {
+    tables: dict[str, Any] = {"files": files}
+    for (embedder, table), part in zip(SCORINGS.items(), scoring.parts, strict=False):
+        tables[table] = {
             "method": "normalised",
+            "weight": part.weight,
             "nearest": NEAREST,
             "credit": CREDIT,
             # No stranger has a larger cosine to a face that was learned from.
-            "cosine_limit": round(scoring.strangers.cosine_limit, 4),
-            "files": {"strangers": STRANGERS_FILE, "metric": METRIC_FILE},
-        },
-    }
+            "cosine_limit": round(part.strangers.cosine_limit, 4),
+            "files": {name: _file_name(embedder, name) for name in _arrays(part)},
+        }
+    return tables
 
 
 def _plain(value: Any) -> Any:

@@ -76,6 +76,8 @@ class Installation:
     def _fill(self, folder: Path, originals: "_Originals") -> None:
         table: dict[str, Any] = copy.deepcopy(dict(self.entry.table))
         wanted = [file for file in self.entry.files.values() if not self._reuse(file, folder / file.name)]
+        # Who reaches only Python's index shall know at once, not after everything else has been fetched.
+        wanted.sort(key=self._comes_from_python)
         originals.check_obtainable(wanted)
         if wanted:
             self.progress.say(f"installing the pack {self.entry.name} in {folder_of(self.entry)}")
@@ -91,6 +93,10 @@ class Installation:
         # mkdtemp makes it private; a pack in a shared cache folder is for everyone whom the umask allows.
         folder.chmod(0o777 & ~_umask())
         _sync_folder(folder)
+
+    def _comes_from_python(self, file: PackFile) -> bool:
+        id = file.source.distribution if file.source else ""
+        return not id or self.entry.distributions[id].index == "python"
 
     def _reuse(self, file: PackFile, path: Path) -> bool:
         """Links the same file of an installed version of this pack, if there is one that is whole."""
@@ -247,6 +253,10 @@ def converter(name: str) -> Callable[[bytes], bytes]:
             from likeness.packs.convert.dlib import convert_dlib_resnet as convert
         case "dlib-resnet-8bit":
             from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit as convert
+        case "faceres":
+            from likeness.packs.convert.faceres import convert_faceres as convert
+        case "faceres-8bit":
+            from likeness.packs.convert.faceres_8bit import convert_faceres_8bit as convert
         case "face-mesh":
             from likeness.packs.convert.tflite import convert_face_mesh as convert
         case "expression":

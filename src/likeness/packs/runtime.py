@@ -56,6 +56,11 @@ class OnnxNetwork:
         return list(self._outputs)
 
     @property
+    def output_shapes(self) -> list[list[int | str | None]]:
+        """The shape of each output; a name or None stands for any size."""
+        return [list(value.shape) for value in self._session.get_outputs()]
+
+    @property
     def takes_bytes(self) -> bool:
         """Whether pictures are given as bytes (B, H, W, 3), see `likeness.vision.network`."""
         return self._takes_bytes

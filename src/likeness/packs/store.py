@@ -16,7 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from likeness.errors import PackDamaged, PackError, PackInvalid
+from likeness.errors import PackDamaged, PackDownloadFailed, PackError, PackInvalid
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, parse_manifest, read_manifest
 from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
@@ -54,13 +54,18 @@ def catalogue() -> dict[str, Manifest]:
 
 def known(name: str) -> Manifest:
     """The catalogue's description of the pack `name`; PackInvalid when there is none."""
+    return parse_manifest(described(name), described_as=str(CATALOGUE / f"{name}.toml"), base=described)
+
+
+def described(name: str) -> bytes:
+    """The text of the catalogue's description of the pack `name`; PackInvalid when there is none."""
     path = CATALOGUE / f"{name}.toml"
     if not name.replace("-", "").isalnum() or not path.is_file():
         names = ", ".join(sorted(path.stem for path in CATALOGUE.glob("*.toml")))
         raise PackInvalid(
             f"no pack is called {name!r}; known are {names}, and any folder with a {MANIFEST_NAME} given as a path"
         )
-    return parse_manifest(path.read_bytes(), described_as=str(path))
+    return path.read_bytes()
 
 
 def folder_of(entry: Manifest) -> Path:
@@ -79,15 +84,42 @@ def installed_versions(name: str) -> list[Path]:
 
 
 def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
-    """The folder of the pack `name`, installed first when it is missing.
+    """The folder of the pack `name`, or of its stand-in, installed first when it is missing.
 
+    A stand-in serves where it alone is installed, and where nothing is and the pack itself cannot be fetched.
     `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
     PackDownloadFailed, PackDamaged.
     """
+    at_hand = found(name)
+    if at_hand is not None:
+        return at_hand
+    return install_or_stand_in(name, progress=progress, may_fetch=may_fetch)
+
+
+def install_or_stand_in(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
+    """Installs the pack `name` as `install` does, or where it cannot be fetched its stand-in, which `progress` is told.
+
+    Raises what `install` raises.
+    """
+    if progress is None:
+        with unasked_installation() as listening:
+            return install_or_stand_in(name, progress=listening, may_fetch=may_fetch)
+    try:
+        return install(name, progress=progress, may_fetch=may_fetch)
+    except PackDownloadFailed as error:
+        stand_in = known(name).stand_in
+        if not stand_in:
+            raise
+        progress.say(f"{error}\nInstalling the pack {stand_in} instead; to try again: likeness packs install {name}")
+        return install(stand_in, progress=progress, may_fetch=may_fetch)
+
+
+def found(name: str) -> Path | None:
+    """The folder of the pack `name` if it is installed, else of its stand-in if that is; None where neither is."""
     entry = known(name)
-    if is_installed(entry):
-        return folder_of(entry)
-    return install(name, progress=progress, may_fetch=may_fetch)
+    if not is_installed(entry) and entry.stand_in and is_installed(known(entry.stand_in)):
+        entry = known(entry.stand_in)
+    return folder_of(entry) if is_installed(entry) else None
 
 
 def install(

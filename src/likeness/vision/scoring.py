@@ -5,17 +5,21 @@ that the network saw little of is near to many strangers. So a score is made in 
 
 - Directions are first turned by a metric that counts less what differs between photos of one person (within-class
   covariance normalisation, regularised: Hatch, Kajarekar, Stolcke, "Within-class covariance normalization for SVM-based
-  speaker recognition", Interspeech 2006).
+  speaker recognition", Interspeech 2006). Long vectors lose what all faces have in common, and most of what hardly
+  differs between any (principal components), on the same way.
 - A face's affinity to another is made relative to the affinities that strangers have to it: adaptive symmetric score
   normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
   2017, its second form). The strangers are vectors drawn from a mixture fitted to faces; none is a person's.
 - A face whose views disagree is a small, blurred, covered or turned one, and even its own person's photos score low. It
   is given credit for that, by how short the mean of its views is (`likeness.vision.embedding`).
 
-`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth.
+`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth. Where a pack has two
+embedders, each face has a vector of either, and `likeness.vision.fusion` adds their scores.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,31 +54,23 @@ class Profile:
         return Profile(self.directions[rows], self.disagreements[rows], self.affinities[rows], self.nearest[rows])
 
 
-class Scorer:
-    """Says how alike faces are.
+class _Indexed(Protocol):
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Self: ...
 
-    `strangers` is (K, D), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
-    `metric` (D, D) turns directions before they are compared, strangers excepted, who lie in the turned space already.
-    `credit` is how much the score gains for each unit by which the two faces' disagreements are larger. Without
-    strangers the score is the cosine, and nothing is credited.
-    """
 
-    def __init__(
-        self,
-        strangers: NDArray[np.float32] | None = None,
-        *,
-        nearest: int = 0,
-        metric: NDArray[np.float32] | None = None,
-        credit: float = 0.0,
-    ) -> None:
-        if strangers is not None and not 2 <= nearest <= len(strangers):
-            raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
-        if strangers is not None and metric is not None and metric.shape != (strangers.shape[1],) * 2:
-            raise ValueError(f"a metric of {metric.shape} for strangers of {strangers.shape[1]} numbers each")
-        self._strangers = None if strangers is None else _unit(strangers.astype(np.float64))
-        self._nearest = nearest
-        self._metric = None if metric is None else metric.astype(np.float64)
-        self._credit = credit
+Faces = TypeVar("Faces", bound=_Indexed)
+
+
+class PairScorer(ABC, Generic[Faces]):
+    """Says how alike faces are, given what it makes of each (`Faces`)."""
+
+    @abstractmethod
+    def profile(self, vectors: NDArray[np.float32]) -> Faces:
+        """`vectors` (N, D), as `mean_views` makes them, with all that can be said of them one by one."""
+
+    @abstractmethod
+    def compare(self, a: Faces, b: Faces) -> NDArray[np.float64]:
+        """Scores (Na, Nb) of every face of `a` with every face of `b`."""
 
     def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
@@ -97,14 +93,47 @@ class Scorer:
             rows = slice(start, start + _ROWS_AT_ONCE)
             inside = np.flatnonzero((first >= start) & (first < start + _ROWS_AT_ONCE))
             columns, places = np.unique(second[inside], return_inverse=True)
-            scores[inside] = self._block(faces[rows], faces[columns])[first[inside] - start, places]
+            scores[inside] = self.compare(faces[rows], faces[columns])[first[inside] - start, places]
         return scores
 
+
+class Scorer(PairScorer[Profile]):
+    """Says how alike faces are by the vectors of one embedder.
+
+    `strangers` is (K, E), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
+    `metric` (D, E) turns directions, less `centre` (D,) where there is one, before they are compared; the strangers lie
+    in the turned space already. `credit` is how much the score gains for each unit by which the two faces'
+    disagreements are larger. Without strangers the score is the cosine, and nothing is credited.
+    """
+
+    def __init__(
+        self,
+        strangers: NDArray[np.float32] | None = None,
+        *,
+        nearest: int = 0,
+        metric: NDArray[np.float32] | None = None,
+        centre: NDArray[np.float32] | None = None,
+        credit: float = 0.0,
+    ) -> None:
+        if strangers is not None and not 2 <= nearest <= len(strangers):
+            raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
+        if strangers is not None and metric is not None and metric.shape[1:] != strangers.shape[1:]:
+            raise ValueError(f"a metric of {metric.shape} for strangers of {strangers.shape[1]} numbers each")
+        if centre is not None and (metric is None or metric.shape[0] != len(centre)):
+            raise ValueError(f"a centre of {len(centre)} numbers needs a metric of as many rows")
+        self._strangers = None if strangers is None else _unit(strangers.astype(np.float64))
+        self._nearest = nearest
+        self._metric = None if metric is None else metric.astype(np.float64)
+        self._centre = None if centre is None else centre.astype(np.float64)
+        self._credit = credit
+
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
-        """`vectors` (N, D), as `Embedder.embed` makes them, with what their strangers say of them."""
+        """`vectors` (N, D), as `mean_views` makes them, with what their strangers say of them."""
         exact = vectors.astype(np.float64)
         lacking = np.maximum(1.0 - np.linalg.norm(exact, axis=1), 0.0)
         disagreements: NDArray[np.float64] = np.log(lacking + _LEAST_DISAGREEMENT)
+        if self._centre is not None:
+            exact = _unit(exact) - self._centre
         directions = _unit(exact if self._metric is None else product(exact, self._metric))
         if self._strangers is None:
             none = np.zeros((len(exact), 0))

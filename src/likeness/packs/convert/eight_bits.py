@@ -58,9 +58,9 @@ class _Rewriter:
         self._ranges = dict(ranges)
         self._means = means
         self._weights = {tensor.name: tensor for tensor in self._graph.initializer}
-        # What stands before a ReLU is rounded by the range of what comes after it.
+        # What stands before a ReLU, or one that ends at 6 (Clip), is rounded by the range of what comes after it.
         self._before_relu = {
-            node.input[0] for node in self._graph.node if node.op_type == "Relu" and node.output[0] in ranges
+            node.input[0] for node in self._graph.node if node.op_type in ("Relu", "Clip") and node.output[0] in ranges
         }
         self._nodes: list[onnx.NodeProto] = []
         self._rounded: dict[str, str] = {}  # a value → the same value after eight bits
