@@ -21,7 +21,8 @@ $(VENV)/.test-installed: pyproject.toml | $(VENV)/pyvenv.cfg
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed ## install everything and compare real portraits
-	$(BIN)/likeness packs install standard samples
+	$(BIN)/likeness packs install
+	$(BIN)/likeness packs install samples
 	$(BIN)/python examples/demo.py
 
 serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080
@@ -37,7 +38,7 @@ test: lint ## everything that must hold, as CI runs it
 	$(BIN)/pytest
 
 bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes); ARGS="--only 640x480 --peers none" for less
-	$(BIN)/likeness packs install standard samples
+	$(BIN)/likeness packs install standard light samples
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 

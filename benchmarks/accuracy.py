@@ -1,7 +1,7 @@
 """Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
 
     python benchmarks/accuracy.py            measure on lfw-dev (twelve minutes), record, write the tables
-    python benchmarks/accuracy.py time       measure the embedder's time again (the machine was busy), write the tables
+    python benchmarks/accuracy.py time       measure the embedders' time again (the machine was busy), write the tables
     python benchmarks/accuracy.py tables     write the tables again from the record
 
 The record is benchmarks/results/accuracy.json. Whatever is learned is judged on pairs of people who were not in what it
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ from likeness.evaluation.rates import Rate, Trial, accuracy_by_fold
 from likeness.image import ImageLimits, open_image
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.scoring import Scorer
+from likeness.vision.fusion import FusedScorer
+from likeness.vision.scoring import PairScorer, Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LIKENESS_DATA", ROOT.parent / "shared" / "data"))
@@ -64,34 +66,40 @@ Versions = Mapping[str, Callable[[NDArray[np.uint8]], bytes]]
 
 def measure(data: Path) -> dict[str, Any]:
     pairs = read_pairs(data / "pairs.csv")
-    views, view_ms = embed_views(data, pairs)
-    # As `Embedder.embed` makes a face's vector of its views' unit vectors: its length says how far they agree.
-    whole = views.mean(axis=1)
-    scores = cross_fitted_scores(whole, pairs.people)
+    engines = {name: Engine(name, threads=1) for name in ("standard", "light")}
+    views = embed_views(data, pairs, engines)
+    # As `mean_views` makes a face's vector of its views' unit vectors: its length says how far they agree.
+    first, second = (some.mean(axis=1) for some in views["standard"])
+    whole = np.concatenate([first, second], axis=1)
+    learn = partial(learn_shipped, sizes=(first.shape[1], second.shape[1]))
+    scores = cross_fitted_scores(whole, pairs.people, learn=learn)
     return {
         "data": {
             "photos": len(pairs.photos),
             "people": int(pairs.people.max()) + 1,
             "labelled_pairs": len(pairs),
         },
-        "milliseconds_a_view": round(view_ms, 2),
-        "steps": steps(pairs, views, whole, scores),
+        "milliseconds_a_view": milliseconds_a_view(engines["standard"]),
+        "steps": steps(pairs, views, whole, scores, learn),
         "rates": rates(pairs, scores),
-        "splits": splits(pairs, whole, scores),
-        "agreement": agreement(pairs, whole, scores),
+        "splits": splits(pairs, whole, scores, learn),
+        "agreement": agreement(pairs, whole, scores, learn.keywords["sizes"]),
         "robustness": robustness(data, pairs),
     }
 
 
-def embed_views(data: Path, pairs: PairSet) -> tuple[Vectors, float]:
-    """The unit vector of every view (N, V, D) of the central face of each photo, and the milliseconds a view takes."""
-    engine = Engine("standard", threads=1)
-    engine.warm_up()
+def embed_views(data: Path, pairs: PairSet, engines: Mapping[str, Engine]) -> dict[str, list[Vectors]]:
+    """The unit vector of every view (N, V, D) of the central face of each photo, for each embedder of each pack.
 
-    def work(name: str) -> Vectors:
+    The packs find the same faces; those of the first are looked at.
+    """
+    finder = next(iter(engines.values()))
+    finder.warm_up()
+
+    def work(name: str) -> list[Vectors]:
         image = open_image((data / name).read_bytes(), name=name, limits=ImageLimits())
         seen = analyse(
-            engine,
+            finder,
             image,
             most=1,
             search_rotations=True,
@@ -100,41 +108,55 @@ def embed_views(data: Path, pairs: PairSet) -> tuple[Vectors, float]:
             prefer="central",
         )
         face = seen.faces[0]
-        return engine.embedder.views(engine.chips(face.photo, face.points, face.mesh))
+        embedders = [embedder for engine in engines.values() for embedder in engine.embedders]
+        return [embedder.views(embedder.chips(face.photo, face.points, face.mesh)) for embedder in embedders]
 
     with ThreadPoolExecutor(thread_budget()) as pool:
-        vectors = np.stack(list(pool.map(work, pairs.photos)))
-    return vectors, milliseconds_a_view(engine)
+        found = [np.stack(vectors) for vectors in zip(*pool.map(work, pairs.photos), strict=True)]
+    return {name: [found.pop(0) for _ in engine.embedders] for name, engine in engines.items()}
 
 
-def milliseconds_a_view(engine: Engine) -> float:
-    """The time that the embedder takes a view, on one thread."""
-    chips = np.zeros((8, 150, 150, 3), np.uint8)
-    times = []
-    for _ in range(30):
-        started = time.perf_counter()
-        engine.embedder.views(chips)
-        times.append((time.perf_counter() - started) / len(chips) * 1e3)
-    return float(np.median(times))
+def milliseconds_a_view(engine: Engine) -> list[float]:
+    """The time that each embedder takes a view, on one thread."""
+    measured = []
+    for embedder in engine.embedders:
+        side_px = embedder.aligner.size_px
+        chips = np.zeros((8, side_px, side_px, 3), np.uint8)
+        times = []
+        for _ in range(30):
+            started = time.perf_counter()
+            embedder.views(chips)
+            times.append((time.perf_counter() - started) / len(chips) * 1e3)
+        measured.append(round(float(np.median(times)), 2))
+    return measured
 
 
-def steps(pairs: PairSet, views: Vectors, whole: Vectors, scores: Scores) -> list[dict[str, Any]]:
-    """What each part of the score adds, and costs: the views, then what is learned, one part after the other.
+def steps(
+    pairs: PairSet, views: Mapping[str, Sequence[Vectors]], whole: Vectors, scores: Scores, learn: Learn
+) -> list[dict[str, Any]]:
+    """What each part of the score adds, and costs: the first embedder's views, then what is learned, one part after the
+    other; the second embedder, alone and added; and the pack with the first alone.
 
-    `scores` are those of the whole score. All rows are judged on people who were not learned from.
+    `scores` are those of the whole score, which `learn` learns. All rows are judged on people who were not learned
+    from. A row's `views` are those of either embedder.
     """
-    count = views.shape[1]
-    kinds: list[tuple[str, int, Vectors, Learn]] = [
-        ("one view, cosine", 1, views[:, 0], learn_nothing),
-        (f"all {count} views, cosine", count, whole, learn_nothing),
-        ("with the metric", count, whole, learn_metric_alone),
-        ("relative to strangers", count, whole, learn_without_credit),
-        ("with credit for views that disagree", count, whole, learn_shipped),
+    first, second = views["standard"]
+    own, other, light = (some.mean(axis=1) for some in (first, second, *views["light"]))
+    one, two, alone = first.shape[1], second.shape[1], views["light"][0].shape[1]
+    kinds: list[tuple[str, tuple[int, int], Vectors, Learn]] = [
+        ("dlib's: one view, cosine", (1, 0), first[:, 0], learn_nothing),
+        (f"{one} views, cosine", (one, 0), own, learn_nothing),
+        ("with the metric", (one, 0), own, learn_metric_alone),
+        ("relative to strangers", (one, 0), own, learn_without_credit),
+        ("with credit for views that disagree", (one, 0), own, learn_shipped),
+        ("HSE's: one view, all of it", (0, two), other, learn_shipped),
+        ("**both, added: `standard`**", (one, two), whole, learn),
+        (f"dlib's with {alone} views: `light`", (alone, 0), light, learn_shipped),
     ]
     rows = []
-    for name, used, vectors, learn in kinds:
-        matrix = scores if learn is learn_shipped else cross_fitted_scores(vectors, pairs.people, learn=learn)
-        pair_ms = milliseconds_a_pair(learn(vectors, pairs.people), vectors)
+    for name, used, vectors, how in kinds:
+        matrix = scores if how is learn else cross_fitted_scores(vectors, pairs.people, learn=how)
+        pair_ms = milliseconds_a_pair(how(vectors, pairs.people), vectors)
         rows.append({"name": name, "views": used, "milliseconds_a_pair": pair_ms, **judged(pairs, matrix)})
     return rows
 
@@ -144,15 +166,15 @@ def learn_nothing(_vectors: Vectors, _people: People) -> Scorer:
 
 
 def learn_metric_alone(vectors: Vectors, people: People) -> Scorer:
-    """Cosines of the directions that the metric has turned."""
+    """Cosines of the directions that the metric has turned; one embedder's."""
     return Scorer(metric=learn_metric(vectors, people).matrix.astype(np.float32))
 
 
-def learn_without_credit(vectors: Vectors, people: People) -> Scorer:
-    return learn_scoring(vectors, people).scorer(credit=0.0)
+def learn_without_credit(vectors: Vectors, people: People, *, sizes: Sequence[int] | None = None) -> FusedScorer:
+    return learn_scoring(vectors, people, sizes=sizes).scorer(credit=0.0)
 
 
-def milliseconds_a_pair(scorer: Scorer, vectors: Vectors) -> float:
+def milliseconds_a_pair(scorer: PairScorer[Any], vectors: Vectors) -> float:
     """What it takes to score two vectors that the scorer has not seen: both profiles and their comparison."""
     times = []
     for first, second in pairwise(vectors[:201]):
@@ -235,17 +257,21 @@ def splits(pairs: PairSet, vectors: Vectors, scores: Scores, learn: Learn = lear
     return {"each": each, "at_similarity": rows}
 
 
-def agreement(pairs: PairSet, vectors: Vectors, scores: Scores) -> list[dict[str, Any]]:
-    """The errors by how far the views of a pair's two faces agree, with the credit for views that disagree (`scores`)
-    and without, at the scores that stand for 80 and 90 over all pairs.
+def agreement(
+    pairs: PairSet, vectors: Vectors, scores: Scores, sizes: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """The errors by how far the first embedder's views of a pair's two faces agree, with the credit for views that
+    disagree (`scores`) and without, at the scores that stand for 80 and 90 over all pairs.
     """
     first, second = np.triu_indices(len(vectors), k=1)
     same = pairs.people[first] == pairs.people[second]
-    apart = Scorer().profile(vectors).disagreements
+    apart = Scorer().profile(vectors[:, : sizes[0] if sizes else None]).disagreements
     between = apart[first] + apart[second]
     versions = {
         "with": scores[first, second],
-        "without": cross_fitted_scores(vectors, pairs.people, learn=learn_without_credit)[first, second],
+        "without": cross_fitted_scores(vectors, pairs.people, learn=partial(learn_without_credit, sizes=sizes))[
+            first, second
+        ],
     }
     limits = np.quantile(between, [share for _, share in _AGREEMENT] + [1.0])
     rows = []
@@ -282,7 +308,7 @@ def curve_of(scores: Scores, people: People) -> Calibration:
     return fit_calibration(scores[first, second][same], scores[first, second][~same])
 
 
-def false_matches(scorer: Scorer, curve: Calibration, vectors: Vectors, people: People) -> dict[str, Any]:
+def false_matches(scorer: PairScorer[Any], curve: Calibration, vectors: Vectors, people: People) -> dict[str, Any]:
     """The share of all pairs of different people that reach each of `SPLIT_LEVELS`."""
     faces = scorer.profile(vectors)
     different = np.triu(people[:, np.newaxis] != people, k=1)
@@ -397,7 +423,7 @@ def steps_table(record: dict[str, Any]) -> str:
     rows = [
         (
             row["name"],
-            f"{row['views'] * record['milliseconds_a_view']:.1f} ms",
+            f"{np.dot(row['views'], record['milliseconds_a_view']):.1f} ms",
             f"{row['milliseconds_a_pair']:.2f} ms",
             f"{row['accuracy']:.4f}",
             *(f"{accepted:.3f}" for accepted in row["accepted"].values()),
@@ -442,7 +468,7 @@ def main() -> None:
         RECORD.write_text(json.dumps(measure(options.data), indent=2) + "\n", "utf-8")
     if options.what == "time":
         record = json.loads(RECORD.read_text("utf-8"))
-        record["milliseconds_a_view"] = round(milliseconds_a_view(Engine("standard", threads=1)), 2)
+        record["milliseconds_a_view"] = milliseconds_a_view(Engine("standard", threads=1))
         RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     generated = tables(json.loads(RECORD.read_text("utf-8")))
     CARD.write_text(with_tables(CARD.read_text("utf-8"), generated), "utf-8")

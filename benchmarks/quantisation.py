@@ -3,7 +3,7 @@ rounding changes.
 
     python benchmarks/quantisation.py detector ranges    the table of src/likeness/packs/convert/centerface_ranges.py
     python benchmarks/quantisation.py embedder ranges    the table of src/likeness/packs/convert/dlib_ranges.py
-    python benchmarks/quantisation.py second_embedder ranges          .../convert/faceres_ranges.py
+    python benchmarks/quantisation.py second_embedder means           .../convert/faceres_means.npy
     python benchmarks/quantisation.py detector effect    how far faces move, and the time
     python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time; second_embedder likewise
 
@@ -36,8 +36,8 @@ from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
 from likeness.packs.convert.dlib import convert_dlib_resnet
 from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
-from likeness.packs.convert.faceres import convert_faceres
-from likeness.packs.convert.faceres_8bit import convert_faceres_8bit
+from likeness.packs.convert.faceres import RELUS, convert_faceres
+from likeness.packs.convert.faceres_8bit import MEANS_FILE, convert_faceres_8bit
 from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
@@ -59,9 +59,8 @@ _CONVERTERS_8BIT = {
     "embedder": convert_dlib_resnet_8bit,
     "second_embedder": convert_faceres_8bit,
 }
-#: The mean over all places, and dlib's matrix behind it, stay in single precision.
-_FIRST_ROUNDED_OF_EMBEDDER = "chips_numbers"
-_ENDS_OF_EMBEDDERS = {"embedder": "pool107", "second_embedder": "pooled"}
+#: The mean over all places and the matrix at the end stay in single precision.
+_FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
 
 
 @cache
@@ -112,7 +111,7 @@ def _extremes(
 ) -> dict[str, tuple[float, float]]:
     """The least and the greatest value, over all inputs, of each of these, those that a ReLU follows excepted."""
     model = onnx.load_model_from_string(network)
-    before_relu = {name for node in model.graph.node if node.op_type in ("Relu", "Clip") for name in node.input}
+    before_relu = {name for node in model.graph.node if node.op_type == "Relu" for name in node.input}
     names = [name for name in names if name not in before_relu]
     model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
     session = _session(model.SerializeToString())
@@ -141,24 +140,38 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
 
 def _views(role: str, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
     """The views (V, S, S, 3) of the largest face of each photo, as an embedder of the standard pack sees them."""
-    engine = Engine("standard", threads=1)
-    embedder = engine.embedders[engine.manifest.embedders.index(role)]
+    # The pack `light` finds the same faces, and needs nothing that is made here.
+    engine, aligner = Engine("light", threads=1), known("standard").embedder_input(role).aligner
     for path in paths:
         image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
         seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())
         for face in seen.faces:
-            yield embedder.chips(image.pixels(face.reduction), face.points, face.mesh)
+            yield aligner.cut(image.pixels(face.reduction), face.points, face.mesh.points if face.mesh else None)
 
 
-def ranges_of_embedder(role: str) -> dict[str, tuple[float, float]]:
-    """The extremes of each layer. With narrower ranges (0.9998 of all values) vectors turn further: the cosine of
-    dlib's to those of single precision falls from 0.9996 to 0.9987 in the mean, and from 0.998 to 0.986 for the worst
-    of 60 faces.
+def ranges_of_embedder() -> dict[str, tuple[float, float]]:
+    """The extremes of each layer. With narrower ranges (0.9998 of all values) vectors turn further: the cosine to those
+    of single precision falls from 0.9996 to 0.9987 in the mean, and from 0.998 to 0.986 for the worst of 60 faces.
     """
-    network = _network(role)
+    network = _network("embedder")
     paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
-    fed = ({"chips": views} for views in _views(role, paths))
-    return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _ENDS_OF_EMBEDDERS[role]), fed)
+    fed = ({"chips": views} for views in _views("embedder", paths))
+    return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER), fed)
+
+
+def means_of_second_embedder() -> None:
+    """Writes the mean of each channel that a layer looks at, over all places of the photos' faces."""
+    names = RELUS[:-1]
+    model = onnx.load_model_from_string(_network("second_embedder"))
+    model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
+    session = _session(model.SerializeToString())
+    paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
+    each = []
+    for views in _views("second_embedder", paths):
+        values = session.run(list(names), {"chips": views})
+        each.append(np.concatenate([value.mean(axis=(0, 2, 3)) for value in values]))
+    np.save(MEANS_FILE, np.mean(each, axis=0).astype(np.float16), allow_pickle=False)
+    print(f"written: {MEANS_FILE} ({len(each)} faces)")
 
 
 def effect_on_detector() -> None:
@@ -206,13 +219,18 @@ def effect_on_embedder(role: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("role", choices=("detector", "embedder", "second_embedder"))
-    parser.add_argument("what", choices=("ranges", "effect"))
+    parser.add_argument("what", choices=("ranges", "means", "effect"))
     options = parser.parse_args()
     of_detector = options.role == "detector"
     if options.what == "effect":
         effect_on_detector() if of_detector else effect_on_embedder(options.role)
         return
-    for name, (low, high) in (ranges_of_detector() if of_detector else ranges_of_embedder(options.role)).items():
+    if options.role == "second_embedder" and options.what == "means":
+        means_of_second_embedder()
+        return
+    if options.role == "second_embedder" or options.what == "means":
+        parser.error("second_embedder has means, the others have ranges")
+    for name, (low, high) in (ranges_of_detector if of_detector else ranges_of_embedder)().items():
         print(f'    "{name}": ({low:.3f}, {high:.3f}),')
 
 

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.packs.embedder_input import EmbedderInput
 from likeness.packs.manifest import SCORINGS, Manifest
-from likeness.vision.alignment import Aligner
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
@@ -145,7 +143,7 @@ class Engine:
             embedder = Embedder(self._pack.network(name), mean=fed.mean, scale=fed.scale)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
-        return FaceEmbedder(_aligner(fed), embedder, reversed_colours=fed.colour == "bgr")
+        return FaceEmbedder(fed.aligner, embedder, reversed_colours=fed.colour == "bgr")
 
     def _make_mesh(self) -> Mesh:
         try:
@@ -197,11 +195,6 @@ class Engine:
             if name not in self._steps:
                 self._steps[name] = make()
             return cast(Step, self._steps[name])
-
-
-def _aligner(fed: EmbedderInput) -> Aligner:
-    mesh_template = None if fed.mesh_template is None else np.asarray(fed.mesh_template)
-    return Aligner(fed.size_px, np.asarray(fed.template), mesh_template, fed.views)
 
 
 def _quality_bars(manifest: Manifest) -> Mapping[QualityFilter, QualityBar]:

@@ -12,11 +12,14 @@ from likeness import packs
 from likeness.cli import calibrate
 from likeness.cli.main import main
 from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.learned_scoring import WEIGHTS
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
 from likeness.vision.embedding import unit
 
 PEOPLE = 400
+#: How many numbers the vectors of the standard pack's two embedders have.
+SIZES = (128, 1024)
 
 
 @pytest.fixture
@@ -40,13 +43,15 @@ def pack(tmp_path: Path, standard_pack: None) -> Path:
 
 @pytest.fixture
 def drawn_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors as a good network would make them, in place of photos."""
+    """Vectors as two good networks would make them, one behind the other, in place of photos."""
     generator = np.random.default_rng(4)
     persons = generator.standard_normal(64) + 0.6 * generator.standard_normal((PEOPLE, 64))
+    networks = [generator.standard_normal((64, size)) for size in SIZES]
 
     def embed(_: Any, photos: Sequence[Path], **__: Any) -> Embeddings:
         means = persons[[int(path.parent.name[1:]) for path in photos]]
-        return Embeddings(unit(means + 0.25 * generator.standard_normal(means.shape)), {0: "no face found"})
+        seen = [(means + 0.25 * generator.standard_normal(means.shape)) @ network for network in networks]
+        return Embeddings(np.concatenate([unit(vectors) for vectors in seen], axis=1), {0: "no face found"})
 
     monkeypatch.setattr(calibrate, "embed_photos", embed)
 
@@ -67,14 +72,17 @@ def test_a_pack_learns_and_still_loads(
     assert measured["FMR at 80"].value == pytest.approx(1e-3, rel=0.02)
     assert measured["FMR at 80"].low is not None
     strangers = packs.load(pack).array("strangers.npy")
-    assert strangers.shape == (1600, 64)
-    assert packs.load(pack).array("metric.npy").shape == (64, 64)
+    assert strangers.shape == (1600, 128)
+    shapes = [packs.load(pack).array(f"second-{name}.npy").shape for name in ("strangers", "metric", "centre")]
+    assert shapes == [(1600, 160), (1024, 160), (1024,)]
+    assert packs.load(pack).array("metric.npy").shape == (128, 128)
+    assert [scoring.parameters["weight"] for scoring in after.scorings.values()] == list(WEIGHTS)
     assert set(after.roles) == set(before.roles)
 
 
 def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     before = read_manifest(pack)
-    # The pack's own strangers have 128 numbers, these vectors 64: it must have a scoring that fits them.
+    # The pack's own strangers know nothing of these vectors.
     text = (pack / "manifest.toml").read_text("utf-8").replace('method = "normalised"', 'method = "cosine"')
     (pack / "manifest.toml").write_text(text, "utf-8")
     assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--keep-scoring"]) == 0

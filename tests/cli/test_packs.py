@@ -115,7 +115,7 @@ def test_remove_says_what_it_removed(capsys, samples_dir: Path, home: Path) -> N
     assert run(capsys, "remove", "samples") == (0, f"removed {folder}\n", "")
     assert not folder.exists()
     assert run(capsys, "remove", "samples") == (0, "samples is not installed\n", "")
-    assert run(capsys, "verify")[1] == "no pack is installed; run: likeness packs install standard\n"
+    assert run(capsys, "verify")[1] == "no pack is installed; run: likeness packs install\n"
 
 
 def test_help_of_each_subcommand(capsys) -> None:

@@ -4,6 +4,7 @@ what the command measures is judged on people who taught nothing.
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -166,20 +167,23 @@ def test_every_step_is_cross_fitted_and_timed(accuracy: ModuleType, monkeypatch:
         scores: NDArray[np.float64] = scorer.compare(faces, faces)
         return scores
 
-    whole = views.mean(axis=1)
-    shipped = learned_once(whole, pairs.people, learn=accuracy.learn_shipped)
+    own = {"standard": [views[:, :2], views[:, 2:]], "light": [views]}
+    whole = np.concatenate([some.mean(axis=1) for some in own["standard"]], axis=1)
+    shipped = partial(accuracy.learn_shipped, sizes=(32, 32))
+    scores = learned_once(whole, pairs.people, learn=shipped)
     monkeypatch.setattr(accuracy, "cross_fitted_scores", learned_once)
-    rows = accuracy.steps(pairs, views, whole, shipped)
+    rows = accuracy.steps(pairs, own, whole, scores, shipped)
     # The whole score is given, and not learned again.
     learned = [accuracy.learn_nothing, accuracy.learn_nothing, accuracy.learn_metric_alone]
-    assert asked[1:] == [*learned, accuracy.learn_without_credit]
-    assert [row["views"] for row in rows] == [1, 3, 3, 3, 3]
-    assert [row["name"] for row in rows][:2] == ["one view, cosine", "all 3 views, cosine"]
+    assert asked[1:] == [*learned, accuracy.learn_without_credit, *[accuracy.learn_shipped] * 3]
+    assert [row["views"] for row in rows] == [(1, 0), *[(2, 0)] * 4, (0, 1), (2, 1), (3, 0)]
+    assert [row["name"] for row in rows][:2] == ["dlib's: one view, cosine", "2 views, cosine"]
     assert all(row["milliseconds_a_pair"] > 0 for row in rows)
     accepted = [row["accepted"]["1e-03"] for row in rows]
     assert accepted[0] < accepted[1] < 1
     assert len(set(accepted[1:])) > 1  # what is learned changes the order of pairs
-    assert accuracy.steps_table({"milliseconds_a_view": 2.0, "steps": rows}).count("| 6.0 ms |") == 4
+    table = accuracy.steps_table({"milliseconds_a_view": [2.0, 5.0], "steps": rows})
+    assert [table.count(f"| {ms} ms |") for ms in ("2.0", "4.0", "5.0", "9.0", "6.0")] == [1, 4, 1, 1, 1]
 
 
 def test_errors_by_agreement_add_up_to_those_of_all_pairs(accuracy: ModuleType) -> None:

@@ -71,9 +71,9 @@ def test_a_pack_based_on_another_is_installed_whole(npm: FakeIndex, tiny: TinyPa
 def test_where_npms_index_is_out_of_reach_the_stand_in_is_installed_and_said_so(without_npm, heard) -> None:
     folder = store.ensure("larger", progress=heard)
     assert folder.name.startswith("tiny-")
-    (said,) = (line for line in heard.lines if "instead" in line)
+    (said,) = (line for line in heard.lines if "in the stead" in line)
     assert "own-more-1.0.0.tgz" in said
-    assert "Installing the pack tiny instead; to try again: likeness packs install larger" in said
+    assert "tiny serves in the stead of larger; to try again: likeness packs install" in said
     # Nothing was fetched twice, and from now on nothing is asked for.
     assert len(without_npm.paths()) == 4
     without_npm.requests.clear()
@@ -83,10 +83,23 @@ def test_where_npms_index_is_out_of_reach_the_stand_in_is_installed_and_said_so(
     assert without_npm.requests == []
 
 
-def test_the_pack_itself_serves_once_it_is_there(npm, home: Path) -> None:
-    store.install("tiny")
+def test_the_pack_itself_serves_once_it_is_there(without_npm, monkeypatch: pytest.MonkeyPatch) -> None:
     assert packs.load("larger", threads=1).manifest.name == "tiny"
+    monkeypatch.setattr(installation, "read_npm_settings", lambda: NpmSettings(registry=f"{without_npm.url}/npm"))
     store.install("larger")
+    assert packs.load("larger", threads=1).manifest.name == "larger"
+
+
+def test_who_removes_a_pack_forgets_that_it_could_not_be_had(without_npm, home: Path) -> None:
+    store.ensure("larger")
+    store.remove("larger")
+    assert store.found("larger") is None
+    assert store.found("tiny") is not None
+
+
+def test_a_stand_in_that_was_installed_for_its_own_sake_does_not_stand_in(npm) -> None:
+    store.install("tiny")
+    assert store.found("larger") is None
     assert packs.load("larger", threads=1).manifest.name == "larger"
 
 
@@ -103,12 +116,13 @@ def test_without_both_indexes_the_second_error_is_told(without_npm, tiny: TinyPa
         store.ensure("larger")
 
 
-def test_offline_nothing_stands_in_that_is_not_there(npm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_stand_in_serves_only_where_it_did_before(without_npm, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.install("tiny")
     monkeypatch.setenv("LIKENESS_OFFLINE", "1")
     with pytest.raises(PackNotInstalled, match="larger"):
         store.ensure("larger")
     monkeypatch.delenv("LIKENESS_OFFLINE")
-    store.install("tiny")
+    store.ensure("larger")
     monkeypatch.setenv("LIKENESS_OFFLINE", "1")
     assert store.ensure("larger").name.startswith("tiny-")
 
@@ -118,6 +132,6 @@ def test_the_command_without_names_installs_what_can_be_had(
 ) -> None:
     monkeypatch.setattr("likeness.cli.packs.DEFAULT", "larger")
     assert main(["install"]) == 0
-    assert "Installing the pack tiny instead" in capsys.readouterr().err
+    assert "tiny serves in the stead of larger" in capsys.readouterr().err
     with pytest.raises(PackDownloadFailed):
         main(["install", "larger"])

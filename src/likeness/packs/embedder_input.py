@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
+import numpy as np
+
 from likeness.packs.tables import Table, is_number
-from likeness.vision.alignment import PointSource, View
+from likeness.vision.alignment import Aligner, PointSource, View
 
 Colour = Literal["rgb", "bgr"]
 
@@ -26,6 +28,12 @@ class EmbedderInput:
     template: tuple[tuple[float, float], ...]
     mesh_template: tuple[tuple[float, float], ...] | None
     views: tuple[View, ...]
+
+    @property
+    def aligner(self) -> Aligner:
+        """Who cuts the chips, R, G, B."""
+        mesh_template = None if self.mesh_template is None else np.asarray(self.mesh_template)
+        return Aligner(self.size_px, np.asarray(self.template), mesh_template, self.views)
 
 
 def read_embedder_input(t: Table) -> EmbedderInput:

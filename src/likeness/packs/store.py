@@ -2,6 +2,7 @@
 
     LIKENESS_HOME/             default: the platform's cache folder
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files
+      packs/NAME-DIGEST.absent a pack that could not be fetched and in whose stead its stand-in serves
       downloads/NAME/          distribution files while they are fetched; deleted after the installation
       locks/                   one lock a pack
       optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
@@ -86,9 +87,9 @@ def installed_versions(name: str) -> list[Path]:
 def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
     """The folder of the pack `name`, or of its stand-in, installed first when it is missing.
 
-    A stand-in serves where it alone is installed, and where nothing is and the pack itself cannot be fetched.
-    `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
-    PackDownloadFailed, PackDamaged.
+    A stand-in serves where the pack itself could not be fetched, once the installation has said so. `may_fetch` False
+    never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
+    PackDamaged.
     """
     at_hand = found(name)
     if at_hand is not None:
@@ -107,19 +108,28 @@ def install_or_stand_in(name: str, *, progress: Progress | None = None, may_fetc
     try:
         return install(name, progress=progress, may_fetch=may_fetch)
     except PackDownloadFailed as error:
-        stand_in = known(name).stand_in
-        if not stand_in:
+        entry = known(name)
+        if not entry.stand_in:
             raise
-        progress.say(f"{error}\nInstalling the pack {stand_in} instead; to try again: likeness packs install {name}")
-        return install(stand_in, progress=progress, may_fetch=may_fetch)
+        progress.say(f"{error}\n{entry.stand_in} serves in the stead of {name}; to try again: likeness packs install")
+        folder = install(entry.stand_in, progress=progress, may_fetch=may_fetch)
+        with disk_errors(folder):
+            _absence(entry).touch()
+        return folder
 
 
 def found(name: str) -> Path | None:
-    """The folder of the pack `name` if it is installed, else of its stand-in if that is; None where neither is."""
+    """The folder of the pack `name` if it is installed, or of its stand-in if that serves; None where neither does."""
     entry = known(name)
-    if not is_installed(entry) and entry.stand_in and is_installed(known(entry.stand_in)):
+    if not is_installed(entry) and entry.stand_in and _absence(entry).exists():
         entry = known(entry.stand_in)
     return folder_of(entry) if is_installed(entry) else None
+
+
+def _absence(entry: Manifest) -> Path:
+    """What says that a pack could not be fetched."""
+    folder = folder_of(entry)
+    return folder.with_name(f"{folder.name}.absent")
 
 
 def install(
@@ -173,6 +183,8 @@ def remove(name: str) -> list[Path]:
             os.replace(folder, doomed)
             shutil.rmtree(doomed)
         shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
+        for absence in (home() / "packs").glob(f"{name}-{_DIGEST_PATTERN}.absent"):
+            absence.unlink()
     return folders
 
 

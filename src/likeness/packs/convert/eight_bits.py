@@ -142,7 +142,9 @@ class _Rewriter:
             exact = numpy_helper.to_array(self._weights[filters]).astype(np.float64)
             steps = numpy_helper.to_array(self._weights[f"{filters}_8"])
             lost = exact - steps * filter_scales.astype(np.float64).reshape(-1, 1, 1, 1)
-            biases += lost.sum(axis=(2, 3)) @ np.asarray(self._means[source], dtype=np.float64)
+            means, lost = np.asarray(self._means[source], dtype=np.float64), lost.sum(axis=(2, 3))
+            # A filter that looks at one channel of many looks at its own.
+            biases += lost[:, 0] * means if lost.shape[1] == 1 else lost @ means
         scales = np.maximum(filter_scales * self._scale(source)[0], np.float32(_LEAST_SCALE)).astype(np.float32)
         steps = np.clip(np.rint(biases / scales), -(2**31), 2**31 - 1)
         return self._float_again(name, steps.astype(np.int32), scales)

@@ -38,6 +38,15 @@ _HEADS = 256 * 100 + 100 + 1024 * 256 + 256 + 256 + 1
 _FIRST_CHANNELS = 32
 _CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 _SHRINKING = (2, 4, 6, 12)
+#: The values behind each convolution, from 0 to 6, and how many channels they have.
+RELUS = (
+    "conv1_relu",
+    *(f"{kind}{number}_relu" for number in range(1, len(_CHANNELS) + 1) for kind in ("depth", "point")),
+)
+WIDTHS = (
+    _FIRST_CHANNELS,
+    *(width for pair in zip((_FIRST_CHANNELS, *_CHANNELS), _CHANNELS, strict=False) for width in pair),
+)
 _END = np.array([1, 2], "<i4").tobytes()
 
 

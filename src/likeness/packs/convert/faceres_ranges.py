@@ -1,1 +1,0 @@
-RANGES: dict[str, tuple[float, float]] = {}
