@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,12 +11,22 @@ from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
 from likeness.evaluation.embeddings import embed_photos
+from likeness.evaluation.metric import Metric
 from likeness.packs import store
 from likeness.packs.manifest import Manifest
 from likeness.vision.embedding import unit
 
-STRANGERS = np.load(store.CATALOGUE / "standard" / "strangers.npy", allow_pickle=False)
-METRIC = np.load(store.CATALOGUE / "standard" / "metric.npy", allow_pickle=False)
+EMBEDDERS = ("embedder", "second_embedder")
+
+
+def shipped(array: str, embedder: str, pack: str = "standard") -> NDArray[Any]:
+    """What a pack has of an array of an embedder's scoring, as it lies in the catalogue."""
+    values: NDArray[Any] = np.load(path_of(array, embedder, pack), allow_pickle=False)
+    return values
+
+
+def path_of(array: str, embedder: str, pack: str) -> Path:
+    return store.CATALOGUE / pack / store.known(pack).scorings[embedder].files[array]
 
 
 @pytest.fixture(scope="module")
@@ -43,21 +54,35 @@ def similarity(comparer: Comparer, source: Path | bytes, target: Path | bytes) -
     return max(match.similarity for match in answer.matches)
 
 
-def test_the_strangers_are_small_and_whole(standard: Manifest) -> None:
-    path = store.CATALOGUE / "standard" / "strangers.npy"
-    assert STRANGERS.dtype == np.int8
-    assert STRANGERS.shape == (1600, 128)
+@pytest.mark.parametrize(
+    ("pack", "embedder", "numbers"),
+    [("standard", "embedder", 128), ("standard", "second_embedder", 160), ("light", "embedder", 128)],
+)
+def test_the_strangers_are_small_and_whole(pack: str, embedder: str, numbers: int) -> None:
+    path, strangers = path_of("strangers", embedder, pack), shipped("strangers", embedder, pack)
+    assert strangers.dtype == np.int8
+    assert strangers.shape == (1600, numbers)
     assert path.stat().st_size < 300_000
-    assert store.sha256_of(path) == standard.files["strangers.npy"].sha256
-    assert len(np.unique(STRANGERS, axis=0)) == len(STRANGERS)
+    assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
+    assert len(np.unique(strangers, axis=0)) == len(strangers)
 
 
-def test_the_metric_is_small_and_turns_nothing_over(standard: Manifest) -> None:
-    path = store.CATALOGUE / "standard" / "metric.npy"
+@pytest.mark.parametrize("pack", ["standard", "light"])
+def test_the_metric_is_small_and_turns_nothing_over(pack: str) -> None:
+    path, metric = path_of("metric", "embedder", pack), shipped("metric", "embedder", pack)
     assert path.stat().st_size < 40_000
-    assert store.sha256_of(path) == standard.files["metric.npy"].sha256
-    assert np.allclose(METRIC, METRIC.T)
-    assert np.linalg.eigvalsh(METRIC.astype(np.float64)).min() > 0.3
+    assert store.sha256_of(path) == store.known(pack).files["metric.npy"].sha256
+    assert np.allclose(metric, metric.T)
+    assert np.linalg.eigvalsh(metric.astype(np.float64)).min() > 0.3
+
+
+def test_the_second_metric_is_small_and_keeps_as_many_directions_as_it_says(standard: Manifest) -> None:
+    for array, size in (("metric", 400_000), ("centre", 4_000)):
+        path = path_of(array, "second_embedder", "standard")
+        assert path.stat().st_size < size
+        assert store.sha256_of(path) == standard.files[path.name].sha256
+    metric = shipped("metric", "second_embedder").astype(np.float64)
+    assert np.linalg.matrix_rank(metric) == metric.shape[1] == 160
 
 
 def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> None:
@@ -69,10 +94,13 @@ def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> 
 
 @pytest.mark.data
 @pytest.mark.engine
-def test_no_stranger_is_near_a_real_face(standard: Manifest, some_faces: NDArray[np.float32]) -> None:
-    turned = unit(some_faces @ METRIC.astype(np.float32))
-    nearest = (unit(STRANGERS.astype(np.float32)) @ turned.T).max()
-    assert nearest < standard.scorings["embedder"].parameters["cosine_limit"] + 1e-4
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+def test_no_stranger_is_near_a_real_face(standard: Manifest, some_faces: NDArray[np.float32], embedder: str) -> None:
+    own = some_faces[:, :128] if embedder == "embedder" else some_faces[:, 128:]
+    centre = shipped("centre", embedder) if "centre" in standard.scorings[embedder].files else None
+    turned = Metric(shipped("metric", embedder), centre).turned(own)
+    nearest = (unit(shipped("strangers", embedder)) @ turned.T).max()
+    assert nearest < standard.scorings[embedder].parameters["cosine_limit"] + 1e-4
 
 
 @pytest.mark.data
