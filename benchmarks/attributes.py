@@ -287,13 +287,19 @@ def quality(engine: Engine, data: Path) -> None:
             seen = look(engine, spoil(pixels))
             if seen is not None:
                 faces.append((path.stem, version, seen))
-                views = engine.embedder.views(engine.chips(seen.pixels, np.float32(seen.detected), seen.mesh))
-                vectors.append(mean_views([views], 1)[0])
+                vectors.append(vector_of(engine, seen))
     print(
         f"quality: {len(chosen)} photos of {len(several)} persons of lfw-dev, "
         f"in {len(VERSIONS)} versions: {len(faces)} faces"
     )
     report_filters(engine, faces, np.stack(vectors))
+
+
+def vector_of(engine: Engine, seen: Seen) -> NDArray[np.float32]:
+    """A face's vector: those of the embedders, one behind the other."""
+    points = np.float32(seen.detected)
+    views = [embedder.views(embedder.chips(seen.pixels, points, seen.mesh)) for embedder in engine.embedders]
+    return np.concatenate([mean_views([own], 1)[0] for own in views])
 
 
 def count_persons(paths: Sequence[Path]) -> dict[str, int]:

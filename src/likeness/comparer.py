@@ -114,7 +114,7 @@ class Comparer:
 
     @property
     def vector_sizes(self) -> Sequence[int]:
-        """How many numbers of a face's vector are each embedder's."""
+        """How many numbers of a face's vector are each embedder's; the last may be 0: all that are left."""
         return self._engine.vector_sizes
 
     @property

@@ -87,7 +87,7 @@ class Engine:
 
     @property
     def vector_sizes(self) -> Sequence[int]:
-        """How many numbers of a face's vector are each embedder's."""
+        """How many numbers of a face's vector are each embedder's; the last may be 0: all that are left."""
         return [self._vector_size(name) for name in self.manifest.embedders]
 
     @property
@@ -184,11 +184,14 @@ class Engine:
 
     def _vector_size(self, embedder: str) -> int:
         size = self._pack.network(embedder).output_shapes[0][-1]
-        if not isinstance(size, int):
-            raise PackInvalid(
-                f"{self.manifest.described_as}: the network of {embedder} does not say how long vectors are"
-            )
-        return size
+        if isinstance(size, int):
+            return size
+        if embedder == self.manifest.embedders[-1]:
+            return 0
+        raise PackInvalid(
+            f"{self.manifest.described_as}: the network of {embedder} does not say how long its vectors are, so nobody "
+            "knows where those of the next begin"
+        )
 
     def _step(self, name: str, make: Callable[[], Step]) -> Step:
         with self._making:

@@ -83,6 +83,14 @@ def test_where_npms_index_is_out_of_reach_the_stand_in_is_installed_and_said_so(
     assert without_npm.requests == []
 
 
+def test_what_two_packs_share_is_fetched_once(npm: FakeIndex) -> None:
+    small = store.install("tiny")
+    npm.requests.clear()
+    folder = store.install("larger")
+    assert npm.paths() == ["/npm/@own%2Fmore", "/files/own-more-1.0.0.tgz"]
+    assert (folder / "b.onnx").samefile(small / "b.onnx")
+
+
 def test_the_pack_itself_serves_once_it_is_there(without_npm, monkeypatch: pytest.MonkeyPatch) -> None:
     assert packs.load("larger", threads=1).manifest.name == "tiny"
     monkeypatch.setattr(installation, "read_npm_settings", lambda: NpmSettings(registry=f"{without_npm.url}/npm"))

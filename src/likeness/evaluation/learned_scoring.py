@@ -22,8 +22,8 @@ WEIGHTS = (0.6, 0.4)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedPart:
-    """What was learned of one embedder's vectors, of `size` numbers: the metric, and strangers drawn among the faces
-    that it has turned; `weight` is what its scores count.
+    """What was learned of one embedder's vectors, `size` as in `likeness.vision.fusion.Part`: the metric, and strangers
+    drawn among the faces that it has turned; `weight` is what its scores count.
     """
 
     size: int
@@ -59,7 +59,8 @@ def learn_scoring(
 ) -> LearnedScoring:
     """What the faces `vectors` (N, D) of the persons `people` (N,) teach; the same for a seed.
 
-    `sizes` says how many of the D numbers each embedder has, one after the other; None stands for one embedder.
+    `sizes` says how many of the D numbers each embedder has, one after the other (the last has what is left); None
+    stands for one embedder.
     ValueError for fewer than 500 faces.
     """
     sizes = sizes or (vectors.shape[1],)

@@ -21,7 +21,7 @@ from likeness.packs.manifest import MANIFEST_NAME, Distribution, Manifest, PackF
 from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import Progress
-from likeness.packs.store import damage, folder_of, home, installed_versions
+from likeness.packs.store import damage, folder_of, home, installed_packs, installed_versions
 from likeness.packs.tables import to_toml
 from likeness.packs.web import Web
 
@@ -99,8 +99,9 @@ class Installation:
         return not id or self.entry.distributions[id].index == "python"
 
     def _reuse(self, file: PackFile, path: Path) -> bool:
-        """Links the same file of an installed version of this pack, if there is one that is whole."""
-        for folder in installed_versions(self.entry.name):
+        """Links the same file of an installed version of this pack, or of another, if there is one that is whole."""
+        own = installed_versions(self.entry.name)
+        for folder in [*own, *(folder for folder in installed_packs() if folder not in own)]:
             same = file if file.sha256 else _same_source(folder, file)
             if same is None or damage(folder, same):
                 continue

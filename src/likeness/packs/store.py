@@ -8,7 +8,7 @@
       optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
 
 DIGEST is that of the catalogue's text, so that another version of Likeness finds its own pack; files that two versions
-share are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there completely or
+share, or two packs, are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there completely or
 not at all.
 """
 
@@ -82,6 +82,11 @@ def is_installed(entry: Manifest) -> bool:
 def installed_versions(name: str) -> list[Path]:
     """The folders of all versions of the pack `name` in the cache folder."""
     return sorted((home() / "packs").glob(f"{name}-{_DIGEST_PATTERN}"))
+
+
+def installed_packs() -> list[Path]:
+    """The folders of all versions of all packs in the cache folder."""
+    return sorted((home() / "packs").glob(f"[a-z0-9]*-{_DIGEST_PATTERN}"))
 
 
 def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:

@@ -26,7 +26,9 @@ class FusedProfile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One embedder's share: how many numbers its vectors have, who scores them, and how much that counts."""
+    """One embedder's share: how many numbers its vectors have (of the last embedder: any number), who scores them, and
+    how much that counts.
+    """
 
     size: int
     scorer: Scorer
