@@ -1,0 +1,25 @@
+"""The steps of a pack's pipeline: what the engine asks of its networks."""
+
+import pytest
+
+from likeness.engine import Engine
+from likeness.errors import PackInvalid
+from likeness.packs.runtime import OnnxNetwork
+
+pytestmark = pytest.mark.engine
+
+
+def test_the_vectors_of_both_embedders_lie_one_behind_the_other(standard_pack: None) -> None:
+    assert Engine("standard", threads=1).vector_sizes == [128, 1024]
+    assert Engine("light", threads=1).vector_sizes == [128]
+
+
+def test_only_the_last_embedder_may_leave_open_how_long_its_vectors_are(
+    standard_pack: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", "D"]])
+    light = Engine("light", threads=1)
+    assert light.vector_sizes == [0]
+    assert light.scorer is not None
+    with pytest.raises(PackInvalid, match="the network of embedder does not say how long its vectors are"):
+        _ = Engine("standard", threads=1).scorer
