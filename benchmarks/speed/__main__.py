@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import contestants
-from benchmarks.speed.cases import CASES, CLIENTS, CLIENTS_CASE, PEERS_TARGETS, Case
+from benchmarks.speed.cases import BESIDE, CASES, CLIENTS, CLIENTS_CASE, PEERS_TARGETS, Case
 from benchmarks.speed.contestants import Contestant, ContestantFailed, cold_start_s
 from benchmarks.speed.photos import Pair
 from benchmarks.speed.results import Results
@@ -115,6 +115,9 @@ def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespa
                 absent.add(contestant.name)
                 continue
             results.add(case.name, contestant.name, f"{round_}.{turn}", measured)
+            if case.beside and contestant.name == "likeness":
+                measured_beside = _turn(case, contestant, case.beside(), repeat, options.seconds)
+                results.add(case.name, BESIDE, f"{round_}.{turn}", measured_beside)
             wall_ms = 1000 * min(measured["wall_s"])
             _say(f"{case.name:>12} {contestant.name:<18} {len(measured['wall_s']):3} x, best {wall_ms:9.1f} ms")
 

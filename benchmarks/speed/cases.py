@@ -11,7 +11,8 @@ from benchmarks.speed.photos import Pair, group, portrait_pair, portraits_of
 class Case:
     """One row of the table. `repeat` says how many comparisons each contestant makes in a round; none means that it is
     left out. With `targets`, one source is compared with that many photos, and a comparison with all of them is one
-    repetition.
+    repetition. `beside` is another pair that Likeness compares after each of its turns, because its times are held
+    against those of this one.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Case:
     pair: Callable[[], Pair]
     repeat: dict[str, int]
     targets: int = 0
+    beside: Callable[[], Pair] | None = None
 
     def target_photos(self, count: int) -> list[Path]:
         """The first `count` of the target photos."""
@@ -59,9 +61,17 @@ CASES: tuple[Case, ...] = (
         {"likeness": 1, "likeness http": 1, "face_recognition": 1, "deepface": 1},
         targets=50,
     ),
-    Case("12mp", "pair of 12 megapixels, 4032×3024", lambda: portrait_pair(4032, 3024), _repeat(10, 1, 1)),
+    Case(
+        "12mp",
+        "pair of 12 megapixels, 4032×3024",
+        lambda: portrait_pair(4032, 3024),
+        _repeat(10, 1, 1),
+        beside=lambda: portrait_pair(1920, 1080),
+    ),
 )
 
+#: Who a case's pair beside is measured of, as the results name it.
+BESIDE = "likeness, 1920x1080"
 #: Of 50 target photos the peers are given this many, and their figures are multiplied.
 PEERS_TARGETS = 5
 #: The photos of about 500 KB each that the cost of HTTP is measured on, and those for many clients at once.

@@ -8,8 +8,8 @@
       optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
 
 DIGEST is that of the catalogue's text, so that another version of Likeness finds its own pack; files that two versions
-share, or two packs, are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there completely or
-not at all.
+share, or two packs, are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there
+completely or not at all.
 """
 
 import os
