@@ -60,7 +60,8 @@ def _list(_: argparse.Namespace) -> int:
         installed = store.is_installed(entry)
         folder = store.folder_of(entry)
         size = sum(path.stat().st_size for path in folder.iterdir()) if installed else 0
-        rows.append((name, entry.version, f"{size / 1e6:.1f} MB" if installed else "not installed", entry.summary))
+        absent = "not installed" if store.found(name) is None else f"not installed: {entry.stand_in} serves"
+        rows.append((name, entry.version, f"{size / 1e6:.1f} MB" if installed else absent, entry.summary))
     print_table(("Pack", "Version", "On disk", "What"), rows)
     print(f"\ncache folder: {store.home()}")
     return 0

@@ -116,7 +116,8 @@ def install_or_stand_in(name: str, *, progress: Progress | None = None, may_fetc
         entry = known(name)
         if not entry.stand_in:
             raise
-        progress.say(f"{error}\n{entry.stand_in} serves in the stead of {name}; to try again: likeness packs install")
+        progress.say(str(error))
+        progress.say(f"{entry.stand_in} serves in the stead of {name}; to try again: likeness packs install")
         folder = install(entry.stand_in, progress=progress, may_fetch=may_fetch)
         with disk_errors(folder):
             _absence(entry).touch()
@@ -164,7 +165,9 @@ def install(
             progress.say(f"{name} is installed and whole in {folder_of(entry)}")
             return folder_of(entry)
         fetching = not offline() if may_fetch is None else may_fetch
-        return Installation(entry, source_dir, progress, may_fetch=fetching).run()
+        folder = Installation(entry, source_dir, progress, may_fetch=fetching).run()
+        _absence(entry).unlink(missing_ok=True)
+        return folder
 
 
 def _is_whole(entry: Manifest) -> bool:
