@@ -39,7 +39,8 @@ _CLIENTS_ROUNDS = 6
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers and workers, and keeps the results
     options = _options()
-    results = Results.open(options.results, resume=options.resume)
+    # A soak leaves what else was measured.
+    results = Results.open(options.results, resume=options.resume or options.soak > 0)
     if options.soak:
         results.soak = soak(options.soak, progress=_say)
         results.save()
