@@ -17,7 +17,7 @@ NEAREST = 160
 _COMPONENTS = 8
 #: How far the components' covariances are drawn towards their mean: with their own alone, the few hundred faces of each
 #: are remembered, and pairs of people who were learned from get two thirds of the false matches that others get at 80
-#: and half at 90; halfway, four fifths and two thirds, and as many genuine pairs are accepted. The mean alone costs
+#: and half at 90; halfway, three quarters and two thirds, and as many genuine pairs are accepted. The mean alone costs
 #: 0.004 of those at a rate of 1e-3.
 _POOLING = 0.5
 #: How much wider than the fitted components the drawn vectors are spread, in variance.
