@@ -110,8 +110,9 @@ def _ask_once(comparer: Compares) -> None:
     picture = _grey_jpeg()
     try:
         comparer.compare(picture, picture, similarity_threshold=80.0, quality_filter="NONE")
-    except RequestError as error:
-        _log.info("engine ready: %s", error.code)
+    except RequestError:
+        # Which pack it is matters where another may stand in for it; a stub has none.
+        _log.info("engine ready: pack %s", getattr(comparer, "pack_identity", "unknown"))
 
 
 def _grey_jpeg() -> bytes:
