@@ -1,6 +1,6 @@
 """Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
 
-    python benchmarks/accuracy.py            measure on lfw-dev (twelve minutes), record, write the tables
+    python benchmarks/accuracy.py            measure on lfw-dev (fifteen minutes), record, write the tables
     python benchmarks/accuracy.py time       measure the embedders' time again (the machine was busy), write the tables
     python benchmarks/accuracy.py tables     write the tables again from the record
 

@@ -1,7 +1,7 @@
 """What a model pack is: a folder with a `manifest.toml` that anyone can read, ONNX files and small data files.
 
     [pack]                    name, version, summary; the pack that it is based on, and the one that may stand in for it
-    [distributions.ID]        where files come from: a project on the package index, its version, exact file and SHA-256
+    [distributions.ID]        where files come from: a project on a package index, its version, exact file and SHA-256
     [files."NAME"]            a file of the pack: SHA-256, size, licence and terms
     [files."NAME".source]     what that file is made from, and by which converter
     [roles.ROLE]              which file plays the detector, scout, embedder, mesh, expression, how it is fed
