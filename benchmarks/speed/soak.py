@@ -26,7 +26,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 _CLIENTS = 8
-_OBSERVATIONS = 40
+#: A reading depends on what is just being worked on, by 8 MB; so many of them that a tenth's mean is sure to 2 MB.
+_OBSERVATIONS = 200
 #: Of a hundred requests so many are of each kind; the rest are pairs of photos of every size.
 _SHARES = {"12mp": 1, "group of 100": 1, "group of 20": 4, "png": 5, "refused": 14}
 _SIZES = 120
@@ -40,7 +41,7 @@ class _Request:
 
 
 def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Sends `count` requests from eight clients; the resident memory of the server's processes at forty intervals, and
+    """Sends `count` requests from eight clients; the resident memory of the server's processes at 200 intervals, and
     by how much the mean of its last tenth exceeds the mean of the tenth that begins at the half, in percent.
     """
     requests = _mixed(count)

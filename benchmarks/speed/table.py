@@ -129,8 +129,11 @@ def show_soak(soak: dict[str, Any]) -> None:
     table = Table(title=f"{soak['requests']} mixed requests: resident memory of the server", title_justify="left")
     table.add_column("requests", justify="right")
     table.add_column("MB", justify="right")
-    for count, memory_mb in soak["observed"]:
-        table.add_row(str(count), f"{memory_mb:.0f}")
+    observed = soak["observed"]
+    step = -(-len(observed) // 20)
+    for start in range(0, len(observed), step):
+        span = observed[start : start + step]
+        table.add_row(str(span[-1][0]), f"{statistics.mean(memory_mb for _, memory_mb in span):.0f}")
     console = Console()
     console.print(table)
     console.print(f"answers by status: {soak['statuses']}; growth over the second half {soak['growth_percent']:.1f} %")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from os import PathLike
-from threading import RLock
+from threading import BoundedSemaphore, RLock
 from typing import Any, TypeVar, cast
 
 import cv2
@@ -25,6 +25,7 @@ from likeness.vision.fusion import FusedProfile, FusedScorer, Part
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
+from likeness.vision.turn_taking import TurnTaking
 
 Step = TypeVar("Step")
 
@@ -42,6 +43,8 @@ class Engine:
         cv2.setNumThreads(1)
         self._pack = packs.load(pack, threads=threads)
         self._wide_threads = wide_threads or threads
+        # Half of the threads may search finely at once: what such searches need adds up, and the arena keeps it.
+        self._turns = BoundedSemaphore(max(1, self._wide_threads // 2))
         self._bars = _quality_bars(self._pack.manifest)
         self._steps: dict[str, Any] = {}
         self._making = RLock()
@@ -54,12 +57,12 @@ class Engine:
     @property
     def detector(self) -> Detector:
         """Who finds faces."""
-        return self._step("detector", lambda: self._make_detector(self._pack.threads))
+        return self._step("detector", lambda: TurnTaking(self._make_detector(self._pack.threads), self._turns))
 
     @property
     def wide_detector(self) -> Detector:
         """The same on all the threads that a comparison may use; it finds the same to the last bit."""
-        return self._step("wide detector", lambda: self._make_detector(self._wide_threads))
+        return self._step("wide detector", lambda: TurnTaking(self._make_detector(self._wide_threads), self._turns))
 
     @property
     def scout(self) -> Detector | None:

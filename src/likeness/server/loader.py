@@ -106,7 +106,10 @@ class Loader:
 
 
 def _ask_once(comparer: Compares) -> None:
-    """A first question with a picture of no face, which goes through the decoder and the detector."""
+    """A first question with a picture of no face, which goes through the decoder and the detector.
+
+    The picture is searched at the largest size there is, so that the memory for it is there, or missed, from the start.
+    """
     picture = _grey_jpeg()
     try:
         comparer.compare(picture, picture, similarity_threshold=80.0, quality_filter="NONE")
@@ -119,5 +122,5 @@ def _grey_jpeg() -> bytes:
     import numpy as np
     import simplejpeg
 
-    jpeg: bytes = simplejpeg.encode_jpeg(np.full((240, 320, 3), 127, np.uint8), quality=75)
+    jpeg: bytes = simplejpeg.encode_jpeg(np.full((1440, 1920, 3), 127, np.uint8), quality=75)
     return jpeg
