@@ -3,9 +3,8 @@ rounding changes.
 
     python benchmarks/quantisation.py detector ranges    the table of src/likeness/packs/convert/centerface_ranges.py
     python benchmarks/quantisation.py embedder ranges    the table of src/likeness/packs/convert/dlib_ranges.py
-    python benchmarks/quantisation.py second_embedder means           .../convert/faceres_means.npy
     python benchmarks/quantisation.py detector effect    how far faces move, and the time
-    python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time; second_embedder likewise
+    python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time
 
 Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), for the detector at sizes that it searches
 at; the effect is measured on other photos of lfw-dev.
@@ -36,8 +35,6 @@ from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
 from likeness.packs.convert.dlib import convert_dlib_resnet
 from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
-from likeness.packs.convert.faceres import RELUS, convert_faceres
-from likeness.packs.convert.faceres_8bit import MEANS_FILE, convert_faceres_8bit
 from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
@@ -53,12 +50,8 @@ _EFFECT_PHOTOS = 60
 #: pyramid and the heads, and the layer that leads to them: they are small, and points suffer most.
 _FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv95"
 _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
-_CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet, "second_embedder": convert_faceres}
-_CONVERTERS_8BIT = {
-    "detector": convert_centerface_8bit,
-    "embedder": convert_dlib_resnet_8bit,
-    "second_embedder": convert_faceres_8bit,
-}
+_CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet}
+_CONVERTERS_8BIT = {"detector": convert_centerface_8bit, "embedder": convert_dlib_resnet_8bit}
 #: The mean over all places and the matrix at the end stay in single precision.
 _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
 
@@ -138,10 +131,10 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
     return _extremes(network, _layers(network, _FIRST_ROUNDED, _FIRST_OF_PYRAMID), fed)
 
 
-def _views(role: str, paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The views (V, S, S, 3) of the largest face of each photo, as an embedder of the standard pack sees them."""
+def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
+    """The views (V, S, S, 3) of the largest face of each photo, as the embedder of the standard pack sees them."""
     # The pack `light` finds the same faces, and needs nothing that is made here.
-    engine, aligner = Engine("light", threads=1), known("standard").embedder_input(role).aligner
+    engine, aligner = Engine("light", threads=1), known("standard").embedder_input("embedder").aligner
     for path in paths:
         image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
         seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())
@@ -155,23 +148,8 @@ def ranges_of_embedder() -> dict[str, tuple[float, float]]:
     """
     network = _network("embedder")
     paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
-    fed = ({"chips": views} for views in _views("embedder", paths))
+    fed = ({"chips": views} for views in _views(paths))
     return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER), fed)
-
-
-def means_of_second_embedder() -> None:
-    """Writes the mean of each channel that a layer looks at, over all places of the photos' faces."""
-    names = RELUS[:-1]
-    model = onnx.load_model_from_string(_network("second_embedder"))
-    model.graph.output.extend(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names)
-    session = _session(model.SerializeToString())
-    paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
-    each = []
-    for views in _views("second_embedder", paths):
-        values = session.run(list(names), {"chips": views})
-        each.append(np.concatenate([value.mean(axis=(0, 2, 3)) for value in values]))
-    np.save(MEANS_FILE, np.mean(each, axis=0).astype(np.float16), allow_pickle=False)
-    print(f"written: {MEANS_FILE} ({len(each)} faces)")
 
 
 def effect_on_detector() -> None:
@@ -198,13 +176,13 @@ def effect_on_detector() -> None:
         print(f"{name}: {min(values):.1f} ms of processor time a megapixel")
 
 
-def effect_on_embedder(role: str) -> None:
+def effect_on_embedder() -> None:
     """Prints how far eight bits turn the vector of each view, and the time that a view takes."""
-    plain = _session(_network(role))
-    rounded = _session(_rounded(role))
+    plain = _session(_network("embedder"))
+    rounded = _session(_rounded("embedder"))
     cosines: list[float] = []
     took: dict[str, list[float]] = {"single": [], "eight bits": []}
-    for views in _views(role, _photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
+    for views in _views(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
         found = []
         for name, session in zip(took, (plain, rounded), strict=True):
             before = time.process_time()
@@ -218,18 +196,13 @@ def effect_on_embedder(role: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("role", choices=("detector", "embedder", "second_embedder"))
-    parser.add_argument("what", choices=("ranges", "means", "effect"))
+    parser.add_argument("role", choices=("detector", "embedder"))
+    parser.add_argument("what", choices=("ranges", "effect"))
     options = parser.parse_args()
     of_detector = options.role == "detector"
     if options.what == "effect":
-        effect_on_detector() if of_detector else effect_on_embedder(options.role)
+        effect_on_detector() if of_detector else effect_on_embedder()
         return
-    if options.role == "second_embedder" and options.what == "means":
-        means_of_second_embedder()
-        return
-    if options.role == "second_embedder" or options.what == "means":
-        parser.error("second_embedder has means, the others have ranges")
     for name, (low, high) in (ranges_of_detector if of_detector else ranges_of_embedder)().items():
         print(f'    "{name}": ({low:.3f}, {high:.3f}),')
 

@@ -128,7 +128,7 @@ def test_networks_run_no_more_often_than_one_face_needs(
     assert counted.runs["yunet.onnx"] == 1
     assert counted.runs["face-mesh.onnx"] == 2 * 2  # the detector's crop and, mirrored, the mesh's own
     assert counted.fed["dlib-resnet.onnx"] == 2 * first
-    assert counted.fed["faceres.onnx"] == 2 * second
+    assert counted.fed["mobilefacenet.onnx"] == 2 * second
     assert counted.runs["expression.onnx"] == 1  # of the target's face alone
     assert counted.runs.total() == 2 + 1 + 2 * 2 + 2 * 2 + 1  # and no network else
 
@@ -162,7 +162,7 @@ def test_a_group_costs_its_faces_and_nothing_else(
     assert counted.runs["face-mesh.onnx"] == 2 * faces
     first, second = (embedder.looks for embedder in single._engine.embedders)
     assert counted.fed["dlib-resnet.onnx"] == first * faces
-    assert counted.fed["faceres.onnx"] == second * faces
+    assert counted.fed["mobilefacenet.onnx"] == second * faces
     assert counted.runs["expression.onnx"] == 9
 
 

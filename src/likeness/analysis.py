@@ -30,8 +30,8 @@ from likeness.vision.suppression import areas
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
 _DETAILED_BOX_PX = 140.0
 
-#: Pixels of views that one thread embeds at a time, or as few more as a face needs: six of dlib's, two of HSE's. In a
-#: run of six each of dlib's takes a tenth less than alone, and no more than in longer runs; HSE's take as long alone.
+#: Pixels of views that one thread embeds at a time, or as few more as a face needs: six of dlib's. In such a run
+#: each takes a tenth less than alone, and no more than in longer runs.
 _PIXELS_A_RUN = 6 * 150**2
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")

@@ -254,10 +254,8 @@ def converter(name: str) -> Callable[[bytes], bytes]:
             from likeness.packs.convert.dlib import convert_dlib_resnet as convert
         case "dlib-resnet-8bit":
             from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit as convert
-        case "faceres":
-            from likeness.packs.convert.faceres import convert_faceres as convert
-        case "faceres-8bit":
-            from likeness.packs.convert.faceres_8bit import convert_faceres_8bit as convert
+        case "mobilefacenet":
+            from likeness.packs.convert.mobilefacenet import convert_mobilefacenet as convert
         case "face-mesh":
             from likeness.packs.convert.tflite import convert_face_mesh as convert
         case "expression":

@@ -1,0 +1,176 @@
+"""MobileFaceNet (`mobilefacenet.bin`, weights of a TensorFlow.js graph) → ONNX.
+
+Chen et al., "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on Mobile Devices", 2018,
+arXiv:1804.07573; trained with ArcFace on a cleaned MS-Celeb-1M by the project MobileFaceNet_TF, here with 192 outputs.
+
+The file holds its tensors one after the other, little end first, as float32; their order and shapes, which the graph's
+description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow from the network:
+
+    slopes    of the PReLUs, halved and with the sign turned, from the last blocks to the first (`_SLOPES`)
+    an int32 and a float32, axis and least square of the length to which vectors are brought, which is left out here
+    layers    filters, then biases, in the order of the network; those of the last five layers lie among the first,
+              one tensor behind the filters of each layer that `_LATE` names
+
+The description is no guide to the PReLUs. It computes ReLU(x) + slope/2 · (x - |x|) with the slopes as they lie in the
+file, and cuts what is negative off before the PReLU behind every convolution by channel: as it stands, the network
+tells nobody apart (genuine pairs of lfw-dev accepted at a false match rate of 1e-2: 1 %). With the slopes' sign turned
+and without the cut it is the network that was trained (99 %; tests/packs/convert/test_mobilefacenet.py).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import PackDamaged
+from likeness.packs.convert.graph import GraphWriter
+
+CHIP_SIDE_PX = 112
+EMBEDDING_SIZE = 192
+_FILE = "MobileFaceNet"
+#: Colours 0 to 255 become -1 to 1, as the network was trained.
+_MIDDLE, _HALF = 127.5, 128.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A convolution, by channel where `outputs` is 0, and the PReLU behind it where `bent`."""
+
+    name: str
+    inputs: int
+    outputs: int
+    size: int = 1
+    stride: int = 1
+    bent: bool = False
+    padded: bool = True
+
+    @property
+    def filters(self) -> tuple[int, int, int, int]:
+        return (self.size, self.size, self.inputs, self.outputs or 1)
+
+    @property
+    def channels(self) -> int:
+        return self.outputs or self.inputs
+
+
+#: Stage, blocks, channels within a block and behind it (the paper, table 1). The first block of stages 2, 3 and 5
+#: halves the picture, the others are added to what came before them.
+_STAGES = ((2, 5, 128, 64), (3, 1, 256, 128), (4, 6, 256, 128), (5, 1, 512, 128), (6, 2, 256, 128))
+_SHRINKING = ("2_0", "3_0", "5_0")
+
+
+def _layers() -> Iterator[_Layer]:
+    yield _Layer("first", 3, 64, size=3, stride=2, bent=True)
+    yield _Layer("first_each", 64, 0, size=3, bent=True)
+    yield _Layer("first_mixed", 64, 64)
+    channels = 64
+    for stage, blocks, inside, behind in _STAGES:
+        for block in (f"{stage}_{number}" for number in range(blocks)):
+            yield _Layer(f"{block}_widened", channels, inside, bent=True)
+            yield _Layer(f"{block}_each", inside, 0, size=3, stride=2 if block in _SHRINKING else 1, bent=True)
+            yield _Layer(f"{block}_narrowed", inside, behind)
+            channels = behind
+    yield _Layer("last", channels, 512, bent=True)
+    yield _Layer("whole", 512, 0, size=7, padded=False)
+    yield _Layer("mixed", 512, 512)
+    yield _Layer("embedding", 512, EMBEDDING_SIZE)
+
+
+_LAYERS = {layer.name: layer for layer in _layers()}
+#: Where the tensors of the last five layers lie: behind the filters of these, filters and biases by turns.
+_LATE = dict(
+    zip(
+        ("2_0_narrowed", "2_1_narrowed", "2_3_widened", "2_4_widened")
+        + ("4_1_narrowed", "4_2_narrowed", "4_3_narrowed", "4_4_narrowed", "4_5_narrowed", "5_0_narrowed"),
+        ((name, part) for name in list(_LAYERS)[-5:] for part in ("filters", "biases")),
+        strict=True,
+    )
+)
+
+
+def _slopes() -> Iterator[str]:
+    """The layers with a PReLU in the order in which the file has their slopes."""
+    for block in ("6_1", "6_0", "4_5", "4_4", "4_3", "4_2", "4_1", "4_0", "2_4", "2_3", "2_2", "2_1"):
+        yield from (f"{block}_widened", f"{block}_each")
+    yield from ("first", "first_each")
+    for block in ("2_0", "3_0", "5_0"):
+        yield from (f"{block}_widened", f"{block}_each")
+    yield "last"
+
+
+class _Tensors:
+    """The tensors of the file by layer and part; PackDamaged for a file of another length."""
+
+    def __init__(self, data: bytes) -> None:
+        self._numbers = np.frombuffer(data[: len(data) // 4 * 4], "<f4")
+        self._position = 0
+        self.of: dict[tuple[str, str], NDArray[np.float64]] = {}
+        for name in _slopes():
+            self.of[name, "slopes"] = -2 * self._take(_LAYERS[name].channels)
+        self._take(2)
+        for layer in list(_LAYERS.values())[:-5]:
+            self._take_part(layer, "filters")
+            if layer.name in _LATE:
+                late, part = _LATE[layer.name]
+                self._take_part(_LAYERS[late], part)
+            self._take_part(layer, "biases")
+        if self._position * 4 != len(data):
+            raise PackDamaged(f"{_FILE}: expected {self._position * 4} bytes, found {len(data)}; fetch the file again")
+
+    def _take_part(self, layer: _Layer, part: str) -> None:
+        shape = layer.filters if part == "filters" else (layer.channels,)
+        self.of[layer.name, part] = self._take(*shape)
+
+    def _take(self, *shape: int) -> NDArray[np.float64]:
+        count = int(np.prod(shape))
+        values = self._numbers[self._position : self._position + count]
+        if len(values) < count:
+            raise PackDamaged(f"{_FILE}: the file ends at byte {self._numbers.nbytes}; fetch it again")
+        self._position += count
+        return values.astype(np.float64).reshape(shape)
+
+
+def convert_mobilefacenet(data: bytes) -> bytes:
+    """The network as ONNX, in single precision.
+
+    Input `chips`: N×112×112×3 bytes, RGB. Output `embeddings`: N×192 float32, not of unit length. The same bytes give
+    the same ONNX bytes everywhere. Raises PackDamaged when `data` is not that network.
+    """
+    tensors, graph = _Tensors(data).of, GraphWriter("mobilefacenet", _FILE)
+    value = graph.node("Sub", [graph.pictures("chips"), graph.constant("middle", np.array(_MIDDLE))], "centred")
+    value = graph.node("Mul", [value, graph.constant("scale", np.array(1 / _HALF))], "scaled")
+    entered = value
+    for layer in _LAYERS.values():
+        block, _, place = layer.name.rpartition("_")
+        if place == "widened":
+            entered = value
+        value = _bent_convolution(graph, value, layer, tensors)
+        if place == "narrowed" and block not in _SHRINKING:
+            value = graph.node("Add", [value, entered], f"{layer.name}_added")
+    graph.node("Flatten", [value], "embeddings", axis=1)
+    return graph.serialise({"chips": ["N", CHIP_SIDE_PX, CHIP_SIDE_PX, 3]}, {"embeddings": ["N", EMBEDDING_SIZE]})
+
+
+def _bent_convolution(
+    graph: GraphWriter, value: str, layer: _Layer, tensors: dict[tuple[str, str], NDArray[np.float64]]
+) -> str:
+    """A convolution and the PReLU behind it, where there is one."""
+    name, filters = layer.name, tensors[layer.name, "filters"]
+    # To output, input, rows, columns; by channel, each output has one input.
+    filters = filters.transpose(3, 2, 0, 1) if layer.outputs else filters.transpose(2, 3, 0, 1)
+    # TensorFlow's padding "SAME" on even sides.
+    pads = [0, 0, 1, 1] if layer.stride == 2 else [layer.size // 2 if layer.padded else 0] * 4
+    value = graph.node(
+        "Conv",
+        [value, graph.constant(f"{name}_w", filters), graph.constant(f"{name}_b", tensors[name, "biases"])],
+        name,
+        kernel_shape=[layer.size] * 2,
+        strides=[layer.stride] * 2,
+        pads=pads,
+        group=1 if layer.outputs else layer.inputs,
+    )
+    if not layer.bent:
+        return value
+    slopes = tensors[name, "slopes"][:, np.newaxis, np.newaxis]
+    return graph.node("PRelu", [value, graph.constant(f"{name}_s", slopes)], f"{name}_bent")
