@@ -10,7 +10,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_the_vectors_of_both_embedders_lie_one_behind_the_other(standard_pack: None) -> None:
-    assert Engine("standard", threads=1).vector_sizes == [128, 1024]
+    assert Engine("standard", threads=1).vector_sizes == [128, 192]
     assert Engine("light", threads=1).vector_sizes == [128]
 
 
@@ -23,3 +23,11 @@ def test_only_the_last_embedder_may_leave_open_how_long_its_vectors_are(
     assert light.scorer is not None
     with pytest.raises(PackInvalid, match="the network of embedder does not say how long its vectors are"):
         _ = Engine("standard", threads=1).scorer
+
+
+def test_what_was_learned_of_another_networks_vectors_is_refused(
+    standard_pack: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", 1024]])
+    with pytest.raises(PackInvalid, match=r"\[scoring\] was learned of vectors of 128 numbers, .* gives 1024; take"):
+        _ = Engine("light", threads=1).scorer

@@ -173,6 +173,12 @@ class Engine:
             )
         numbers = scoring.parameters
         arrays = {name: self._pack.array(file) for name, file in scoring.files.items()}
+        learned = arrays.get("metric", arrays["strangers"].T).shape[0]
+        if size not in (0, learned):
+            raise PackInvalid(
+                f"{self.manifest.described_as}: [{table}] was learned of vectors of {learned} numbers, and the network "
+                f"of {embedder} gives {size}; take the table out and learn it anew with `likeness calibrate`"
+            )
         try:
             scorer = Scorer(
                 arrays["strangers"],

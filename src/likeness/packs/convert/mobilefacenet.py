@@ -9,7 +9,7 @@ description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow fr
     slopes    of the PReLUs, halved and with the sign turned, from the last blocks to the first (`_SLOPES`)
     an int32 and a float32, axis and least square of the length to which vectors are brought, which is left out here
     layers    filters, then biases, in the order of the network; those of the last five layers lie among the first,
-              one tensor behind the filters of each layer that `_LATE` names
+              one tensor behind the filters of each layer that `_AMONG` names
 
 The description is no guide to the PReLUs. It computes ReLU(x) + slope/2 · (x - |x|) with the slopes as they lie in the
 file, and cuts what is negative off before the PReLU behind every convolution by channel: as it stands, the network
@@ -79,14 +79,12 @@ def _layers() -> Iterator[_Layer]:
 
 _LAYERS = {layer.name: layer for layer in _layers()}
 #: Where the tensors of the last five layers lie: behind the filters of these, filters and biases by turns.
-_LATE = dict(
-    zip(
-        ("2_0_narrowed", "2_1_narrowed", "2_3_widened", "2_4_widened")
-        + ("4_1_narrowed", "4_2_narrowed", "4_3_narrowed", "4_4_narrowed", "4_5_narrowed", "5_0_narrowed"),
-        ((name, part) for name in list(_LAYERS)[-5:] for part in ("filters", "biases")),
-        strict=True,
-    )
+_AMONG = (
+    *("2_0_narrowed", "2_1_narrowed", "2_3_widened", "2_4_widened", "4_1_narrowed"),
+    *("4_2_narrowed", "4_3_narrowed", "4_4_narrowed", "4_5_narrowed", "5_0_narrowed"),
 )
+_LATE_LAYERS = list(_LAYERS)[-5:]
+_LATE = dict(zip(_AMONG, ((name, part) for name in _LATE_LAYERS for part in ("filters", "biases")), strict=True))
 
 
 def _slopes() -> Iterator[str]:
