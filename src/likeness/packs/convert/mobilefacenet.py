@@ -1,20 +1,21 @@
 """MobileFaceNet (`mobilefacenet.bin`, weights of a TensorFlow.js graph) → ONNX.
 
 Chen et al., "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on Mobile Devices", 2018,
-arXiv:1804.07573; trained with ArcFace on a cleaned MS-Celeb-1M by the project MobileFaceNet_TF, here with 192 outputs.
+arXiv:1804.07573; trained on a cleaned MS-Celeb-1M by the project MobileFaceNet_TF, here with 192 outputs.
 
 The file holds its tensors one after the other, little end first, as float32; their order and shapes, which the graph's
 description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow from the network:
 
-    slopes    of the PReLUs, halved and with the sign turned, from the last blocks to the first (`_SLOPES`)
+    slopes    of the PReLUs, halved and with the sign turned, from the last blocks to the first (`_slopes`)
     an int32 and a float32, axis and least square of the length to which vectors are brought, which is left out here
     layers    filters, then biases, in the order of the network; those of the last five layers lie among the first,
               one tensor behind the filters of each layer that `_AMONG` names
 
 The description is no guide to the PReLUs. It computes ReLU(x) + slope/2 · (x - |x|) with the slopes as they lie in the
 file, and cuts what is negative off before the PReLU behind every convolution by channel: as it stands, the network
-tells nobody apart (genuine pairs of lfw-dev accepted at a false match rate of 1e-2: 1 %). With the slopes' sign turned
-and without the cut it is the network that was trained (99 %; tests/packs/convert/test_mobilefacenet.py).
+tells nobody apart. With the slopes' sign turned and without the cut it is the network that was trained: by cosine,
+once and by hand on 800 photos of lfw-dev, 97 % of the genuine pairs were accepted at a false match rate of 1e-3, before
+none.
 """
 
 from collections.abc import Iterator
@@ -153,7 +154,12 @@ def convert_mobilefacenet(data: bytes) -> bytes:
 def _bent_convolution(
     graph: GraphWriter, value: str, layer: _Layer, tensors: dict[tuple[str, str], NDArray[np.float64]]
 ) -> str:
-    """A convolution and the PReLU behind it, where there is one."""
+    """A convolution and the PReLU behind it, where there is one.
+
+    The PReLU is written as slope · x + (1 - slope) · ReLU(x): ONNX Runtime leaves the blocked layout of its
+    convolutions for the operator PRelu, which takes longer than they do. A view takes 0.55 of the time so, and differs
+    by 1e-5.
+    """
     name, filters = layer.name, tensors[layer.name, "filters"]
     # To output, input, rows, columns; by channel, each output has one input.
     filters = filters.transpose(3, 2, 0, 1) if layer.outputs else filters.transpose(2, 3, 0, 1)
@@ -171,4 +177,7 @@ def _bent_convolution(
     if not layer.bent:
         return value
     slopes = tensors[name, "slopes"][:, np.newaxis, np.newaxis]
-    return graph.node("PRelu", [value, graph.constant(f"{name}_s", slopes)], f"{name}_bent")
+    sloping = graph.node("Mul", [value, graph.constant(f"{name}_s", slopes)], f"{name}_sloping")
+    positive = graph.node("Relu", [value], f"{name}_positive")
+    rest = graph.node("Mul", [positive, graph.constant(f"{name}_r", 1 - slopes)], f"{name}_rest")
+    return graph.node("Add", [rest, sloping], f"{name}_bent")
