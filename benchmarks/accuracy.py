@@ -149,7 +149,7 @@ def steps(
         ("with the metric", (one, 0), own, learn_metric_alone),
         ("relative to strangers", (one, 0), own, learn_without_credit),
         ("with credit for views that disagree", (one, 0), own, learn_shipped),
-        (f"MobileFaceNet's: {two} views, all of it", (0, two), other, learn_shipped),
+        ("MobileFaceNet's: one view, all of it", (0, two), other, learn_shipped),
         ("**both, added: `standard`**", (one, two), whole, learn),
         (f"dlib's with {alone} views: `light`", (alone, 0), light, learn_shipped),
     ]
