@@ -30,9 +30,10 @@ from likeness.vision.suppression import areas
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
 _DETAILED_BOX_PX = 140.0
 
-#: Pixels of views that one thread embeds at a time, or as few more as a face needs: six of dlib's. In such a run
-#: each takes a tenth less than alone, and no more than in longer runs.
-_PIXELS_A_RUN = 6 * 150**2
+#: Views that one thread embeds at a time, or as few more as a face needs. In a run of four each of dlib's takes a seventh
+#: less than alone, and hardly less in longer runs; MobileFaceNet's take as long alone, and a tenth longer in runs of
+#: eight, which the caches do not hold.
+_VIEWS_A_RUN = 4
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
@@ -232,7 +233,7 @@ def _embedder_runs(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwat
             with watch.stage("embed"):
                 some = np.array_split(views(embedder, faces), min(2, embedder.looks))
         else:
-            step = max(1, _PIXELS_A_RUN // (embedder.looks * embedder.aligner.size_px**2))
+            step = max(1, _VIEWS_A_RUN // embedder.looks)
             some = [faces[start : start + step] for start in range(0, len(faces), step)]
         runs += [_EmbedderRun(embedder, partial(run, embedder, these)) for these in some]
     return runs
