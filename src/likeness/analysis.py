@@ -30,9 +30,9 @@ from likeness.vision.suppression import areas
 #: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
 _DETAILED_BOX_PX = 140.0
 
-#: Views that one thread embeds at a time, or as few more as a face needs. In a run of four each of dlib's takes a seventh
-#: less than alone, and hardly less in longer runs; MobileFaceNet's take as long alone, and a tenth longer in runs of
-#: eight, which the caches do not hold.
+#: Views that one thread embeds at a time, or as few more as a face needs. In a run of four each of dlib's takes a
+#: seventh less than alone, and hardly less in longer runs; MobileFaceNet's take as long alone, and a tenth longer in
+#: runs of eight, which the caches do not hold.
 _VIEWS_A_RUN = 4
 
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
