@@ -39,8 +39,10 @@ _CLIENTS_ROUNDS = 6
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers and workers, and keeps the results
     options = _options()
-    # A soak leaves what else was measured.
-    results = Results.open(options.results, resume=options.resume or options.soak > 0)
+    # A soak leaves what else was measured, and the rest leaves the soak: it takes as long as all the others together.
+    results = Results.open(options.results, resume=True)
+    if not options.resume and not options.soak:
+        results = Results(options.results, soak=results.soak)
     if options.soak:
         results.soak = soak(options.soak, progress=_say)
         results.save()
