@@ -92,7 +92,7 @@ class Runtime:
       needed. After 200 comparisons of photos of many shapes on two threads 244 MB are in use, with an arena each 316.
     - The arena is one piece of address space. In pieces that double, as by default, what a large search needs may fit
       none of them though enough is free, and the next piece is begun: 2,000 mixed requests (the soak of `make bench`)
-      end with 230 MB in pieces, with 222 MB in one. Without an arena they end with 320 MB.
+      end with 230 MB in pieces, with 222 MB in one. Without an arena, before large searches took turns, it was 320 MB.
     - What ONNX Runtime's optimiser makes of a network is saved in the folder `optimised`, for this processor and this
       version of ONNX Runtime: detector, embedder, mesh and expression then open in 33 ms of processor time, not in 75.
       A checksum in the name of the saved file guards against accidents; None as folder saves nothing.
