@@ -284,3 +284,37 @@ def test_opencv_works_in_the_calling_thread(standard_pack: None) -> None:
     cv2.setNumThreads(2)
     with Comparer():
         assert cv2.getNumThreads() == 1
+
+
+@pytest.fixture(scope="module")
+def large_and_small(portraits: dict[str, Path]) -> bytes:
+    """A large face, and three small ones of which a coarse search sees too little."""
+    canvas = Image.new("RGB", (1920, 1080), (96, 96, 96))
+    canvas.paste(ImageOps.contain(Image.open(portraits["biden.jpg"]).convert("RGB"), (1080, 1080)), (0, 0))
+    for name, place in (("obama.jpg", (1300, 60)), ("obama2.jpg", (1600, 420)), ("biden.jpg", (1250, 780))):
+        canvas.paste(ImageOps.contain(Image.open(portraits[name]).convert("RGB"), (190, 250)), place)
+    return encoded(canvas, quality=92)
+
+
+def test_whoever_shares_in_the_work_the_answer_is_the_same(
+    standard_pack: None, portraits: dict[str, Path], large_and_small: bytes
+) -> None:
+    answers = []
+    for threads in (1, 2, 3):
+        with Comparer(threads=threads) as comparer:
+            answers.append(comparer.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=0))
+    first = answers[0]
+    assert len(first.matches) == 4
+    assert all(answer.to_dict() == first.to_dict() for answer in answers[1:])
+
+
+def test_faces_that_are_found_late_take_their_place_by_size(
+    comparer: Comparer, portraits: dict[str, Path], large_and_small: bytes
+) -> None:
+    answer = comparer.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=100)
+    widths = [face.face.bounding_box.width for face in answer.unmatched]
+    assert len(widths) == 4
+    assert widths == sorted(widths, reverse=True)
+    with Comparer(settings=ComparerSettings(max_faces=2)) as two:
+        fewer = two.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=100)
+    assert [face.face for face in fewer.unmatched] == [face.face for face in answer.unmatched[:2]]

@@ -16,22 +16,25 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.analysis import PhotoAnalysis, Preference, Stopwatch, analyse, as_face, embed, embed_and_describe
+from likeness.analysis import PhotoAnalysis, Preference, analyse, analyse_and_describe
+from likeness.description import as_face, embed
 from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
-from likeness.image import ImageLimits, open_image
+from likeness.image import Image, ImageLimits, open_image
 from likeness.packs.manifest import EMBEDDERS
+from likeness.stopwatch import Stopwatch
 from likeness.threads import NOBODY, Crew, thread_budget
 from likeness.vision.calibration import Calibration
+from likeness.vision.embedding import VectorPart
 from likeness.vision.fusion import FusedProfile, FusedScorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
 #: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 4 is the mean of
-#: the views' unit vectors, by two looks of the mesh and a search that begins at a quarter of the size, with large faces
-#: cut from the halved photo.
+#: the views' vectors, by two looks of the mesh and a search that begins at a quarter of the size, with large faces cut
+#: from the halved photo.
 _VECTOR_FORM = 4
 
 
@@ -113,9 +116,9 @@ class Comparer:
         return self._engine.scorer
 
     @property
-    def vector_sizes(self) -> Sequence[int]:
-        """How many numbers of a face's vector are each embedder's; the last may be 0: all that are left."""
-        return self._engine.vector_sizes
+    def vector_parts(self) -> Sequence[VectorPart]:
+        """The embedders' shares of a face's vector, one behind the other."""
+        return self._engine.vector_parts
 
     @property
     def pack_identity(self) -> str:
@@ -219,33 +222,23 @@ class Comparer:
             raise
         return preparing.result(), seen
 
-    def _analyse(
-        self,
-        photo: Photo,
-        name: str,
-        most: int,
-        quality_filter: QualityFilter,
-        watch: Stopwatch,
-        crew: Crew,
-        prefer: Preference = "largest",
-    ) -> PhotoAnalysis:
-        image = open_image(photo, name=name, limits=self.settings.limits)
-        return analyse(
+    def _opened(self, photo: Photo, name: str) -> Image:
+        return open_image(photo, name=name, limits=self.settings.limits)
+
+    def _source(
+        self, photo: Photo, quality_filter: QualityFilter, crew: Crew, prefer: Preference = "largest"
+    ) -> SourceFace:
+        watch = Stopwatch()
+        analysis = analyse(
             self._engine,
-            image,
-            most=most,
+            self._opened(photo, "source photo"),
+            most=1,
             search_rotations=self.settings.search_rotations,
             quality_filter=quality_filter,
             watch=watch,
             crew=crew,
             prefer=prefer,
         )
-
-    def _source(
-        self, photo: Photo, quality_filter: QualityFilter, crew: Crew, prefer: Preference = "largest"
-    ) -> SourceFace:
-        watch = Stopwatch()
-        analysis = self._analyse(photo, "source photo", 1, quality_filter, watch, crew, prefer)
         if not analysis.faces:
             raise _no_face(analysis, quality_filter)
         notes = analysis.image.notes
@@ -262,14 +255,22 @@ class Comparer:
 
     def _target(self, photo: Photo, quality_filter: QualityFilter, crew: Crew) -> "_TargetFaces":
         watch = Stopwatch()
-        analysis = self._analyse(photo, "target photo", self.settings.max_faces, quality_filter, watch, crew)
+        described = analyse_and_describe(
+            self._engine,
+            self._opened(photo, "target photo"),
+            most=self.settings.max_faces,
+            search_rotations=self.settings.search_rotations,
+            quality_filter=quality_filter,
+            watch=watch,
+            crew=crew,
+            attributes=self.settings.face_attributes == "all",
+        )
+        analysis = described.analysis
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
-        attributes = self.settings.face_attributes == "all"
-        vectors, faces = embed_and_describe(self._engine, analysis, watch, crew, attributes=attributes)
         return _TargetFaces(
-            faces=faces,
-            vectors=vectors,
+            faces=described.faces,
+            vectors=described.vectors,
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
         )
@@ -310,7 +311,7 @@ def warm_comparer() -> Comparer:
 class _TargetFaces:
     """The faces of a target photo, largest first, with their vectors (N, D)."""
 
-    faces: list[Face]
+    faces: Sequence[Face]
     vectors: NDArray[np.float32]
     orientation_correction: OrientationCorrection | None
     trace: Trace

@@ -18,7 +18,7 @@ from likeness.packs.manifest import SCORINGS, Manifest
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
-from likeness.vision.embedding import Embedder
+from likeness.vision.embedding import Embedder, VectorPart
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.face_embedder import FaceEmbedder
 from likeness.vision.fusion import FusedProfile, FusedScorer, Part
@@ -72,6 +72,13 @@ class Engine:
         return self._step("scout", lambda: self._make_detector(self._pack.threads, "scout"))
 
     @property
+    def wide_scout(self) -> Detector | None:
+        """The same on all the threads that a comparison may use; it sees the same to the last bit."""
+        if not self._pack.has("scout"):
+            return None
+        return self._step("wide scout", lambda: self._make_detector(self._wide_threads, "scout"))
+
+    @property
     def mesh(self) -> Mesh | None:
         """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
         return self._step("mesh", self._make_mesh) if self._pack.has("mesh") else None
@@ -89,9 +96,9 @@ class Engine:
         return [self._step(name, partial(self._make_embedder, name)) for name in self.manifest.embedders]
 
     @property
-    def vector_sizes(self) -> Sequence[int]:
-        """How many numbers of a face's vector are each embedder's; the last may be 0: all that are left."""
-        return [self._vector_size(name) for name in self.manifest.embedders]
+    def vector_parts(self) -> Sequence[VectorPart]:
+        """The embedders' shares of a face's vector, one behind the other."""
+        return [self._vector_part(name) for name in self.manifest.embedders]
 
     @property
     def scorer(self) -> FusedScorer:
@@ -126,6 +133,7 @@ class Engine:
             self.detector,
             self.wide_detector,
             self.scout,
+            self.wide_scout,
             self.mesh,
             self.expressions,
             self.embedders,
@@ -143,7 +151,7 @@ class Engine:
     def _make_embedder(self, name: str) -> FaceEmbedder:
         fed = self.manifest.embedder_input(name)
         try:
-            embedder = Embedder(self._pack.network(name), mean=fed.mean, scale=fed.scale)
+            embedder = Embedder(self._pack.network(name), mean=fed.mean, scale=fed.scale, lengths=fed.lengths)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
         return FaceEmbedder(fed.aligner, embedder, reversed_colours=fed.colour == "bgr")
@@ -163,7 +171,8 @@ class Engine:
     def _make_part(self, embedder: str) -> Part:
         """How the vectors of one embedder are scored, and how much that counts."""
         scoring, table = self.manifest.scorings[embedder], SCORINGS[embedder]
-        size = self._vector_size(embedder)
+        vectors = self._vector_part(embedder)
+        size = vectors.size
         if scoring.method == "cosine":
             return Part(size, Scorer())
         if scoring.method != "normalised" or "strangers" not in scoring.files:
@@ -186,17 +195,19 @@ class Engine:
                 metric=arrays.get("metric"),
                 centre=arrays.get("centre"),
                 credit=float(numbers.get("credit", 0.0)),
+                lengths=vectors.lengths,
             )
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}: [{table}] {error}") from error
         return Part(size, scorer, float(numbers.get("weight", 1.0)))
 
-    def _vector_size(self, embedder: str) -> int:
+    def _vector_part(self, embedder: str) -> VectorPart:
         size = self._pack.network(embedder).output_shapes[0][-1]
+        lengths = self.manifest.embedder_input(embedder).lengths
         if isinstance(size, int):
-            return size
+            return VectorPart(size, lengths)
         if embedder == self.manifest.embedders[-1]:
-            return 0
+            return VectorPart(0, lengths)
         raise PackInvalid(
             f"{self.manifest.described_as}: the network of {embedder} does not say how long its vectors are, so nobody "
             "knows where those of the next begin"

@@ -14,7 +14,7 @@ from skimage import data
 
 from likeness import packs
 from likeness.image import open_image
-from likeness.vision.detection import Detections, Detector, confidences, find_faces, largest, working_size
+from likeness.vision.detection import Detections, Detector, begin, confidences, find_faces, largest, working_size
 from likeness.vision.detectors import make_detector
 from likeness.vision.search_sizes import ladder
 from likeness.vision.suppression import overlaps
@@ -311,20 +311,23 @@ def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
 @pytest.mark.parametrize(
     ("seen", "finely"),
     [
-        pytest.param([], False, id="nothing"),
-        pytest.param([(180, 105, 324, 291, 0.9)], False, id="the large face"),
-        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.3)], False, id="something weak within it"),
-        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.8)], True, id="a face before the large face"),
-        pytest.param([(20, 20, 40, 46, 0.3)], True, id="something beside it"),
+        pytest.param([], [], id="nothing"),
+        pytest.param([(180, 105, 324, 291, 0.9)], [], id="the large face"),
+        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.3)], [], id="something weak within it"),
+        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.8)], [(128, 128)], id="a face before it"),
+        pytest.param([(20, 20, 40, 46, 0.3)], [(160, 160)], id="something beside it"),
+        pytest.param([(20, 20, 40, 46, 0.3), (250, 150, 266, 171, 0.8)], [(160, 160), (128, 128)], id="both"),
+        pytest.param([(20, 20, 40, 46, 0.3), (30, 20, 50, 46, 0.3)], [(160, 192)], id="two side by side"),
+        pytest.param([(0, 0, 80, 104, 0.3), (200, 20, 280, 124, 0.3)], [FINE], id="much"),
     ],
 )
-def test_what_the_scout_sees_decides_on_a_fine_search(
-    seen: list[tuple[float, float, float, float, float]], finely: bool
+def test_what_the_scout_sees_is_searched_finely_and_no_more(
+    seen: list[tuple[float, float, float, float, float]], finely: list[tuple[int, int]]
 ) -> None:
     detector, scout = Scripted(LARGE), Scripted(*seen)
     found, _ = find_faces(detector, np.zeros((480, 640, 3), np.uint8), scout=scout)
     assert [shape[:2] for shape in scout.shapes] == [COARSE]  # where the least face that is promised has 17 px
-    assert [shape[:2] for shape in detector.shapes] == [COARSEST, *[FINE] * finely]
+    assert [shape[:2] for shape in detector.shapes] == [COARSEST, *finely]
     np.testing.assert_allclose(found.boxes[0], np.multiply(LARGE[:4], [4, 3.75, 4, 3.75]))
 
 
@@ -402,3 +405,33 @@ def test_confidence_rises_with_the_score() -> None:
     assert (np.diff(given) > 0).all()
     assert 0 < given[0] < given[-1] < 100
     assert given[80] > 99.9
+
+
+def test_a_small_face_beside_a_large_one_is_found(
+    detector: Detector, scout: Detector, faces: dict[str, Pixels]
+) -> None:
+    canvas = np.full((1080, 1920, 3), 96, np.uint8)
+    for left, side in ((0, 1080), (1500, 256)):
+        canvas[:side, left : left + side] = cv2.resize(faces["astronaut"], (side, side), interpolation=cv2.INTER_AREA)
+    found, _ = find_faces(detector, canvas, scout=scout)
+    assert len(found) == 2
+    # The smaller one is seen as it would be in a search of the whole photo.
+    fine = detector.detect(cv2.resize(canvas, (800, 448))).scaled(1920 / 800, 1080 / 448)
+    small = [largest(each, 2).boxes[1] for each in (found, fine)]
+    np.testing.assert_allclose(small[0], small[1], atol=4)
+
+
+def test_settled_faces_are_known_before_the_search_is_finished() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    detector, scout = Scripted(LARGE), Scripted()
+    search = begin(detector, photo, scout=scout)
+    assert (len(search.settled), scout.shapes) == (1, [])
+    found, turns = search.finish()
+    np.testing.assert_array_equal(found.boxes, search.settled.boxes)
+    assert turns == 0
+    search.finish()
+    assert len(scout.shapes) == 1
+    # Where more is open than whether there are others, nothing is settled.
+    assert len(begin(Scripted(SMALL), photo, scout=scout).settled) == 0
+    assert len(begin(Scripted(LARGE), photo).settled) == 0
+    assert len(begin(Scripted(LARGE), photo, scout=scout, largest_only=True).settled) == 0

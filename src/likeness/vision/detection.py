@@ -4,8 +4,8 @@ Every photo is searched coarsely first, and more finely until its largest face i
 large in that search. Whatever is searched later, settled faces stay as that search saw them, and a source photo is
 done. Other photos are done where nothing but comfortable faces answered, and the search was fine enough for what is
 promised: a face of 40 px in 1920x1080. Where a scout is there, a detector that takes a fifth of the time, it is asked
-whether such a search is worth it. If so, they are searched at `working_size` at last (`likeness.vision.search_sizes`).
-Then
+whether such a search is worth it, and where. If it is, they are searched at `working_size` at last
+(`likeness.vision.search_sizes`). Then
 
 - nothing certain was found: once more with the photo shrunk into a margin, for faces that fill or leave the frame;
 - the faces are all too narrow or too wide: the photo was squeezed, and is searched stretched back;
@@ -17,6 +17,7 @@ LFW and WIDER (benchmarks/detection.py).
 """
 
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +25,20 @@ from numpy.typing import NDArray
 from likeness.pyramid import Picture, Pyramid, pyramid
 from likeness.vision.detector import SAME_FACE_OVERLAP, Detections, Detector, largest, united
 from likeness.vision.search_sizes import Rung, Size, ladder, multiple, resized, working_size
+from likeness.vision.spots import search_spots
 from likeness.vision.suppression import areas, overlaps
 from likeness.vision.turned import turned, turned_back
 
-__all__ = ["Detections", "Detector", "confidences", "find_faces", "largest", "working_size"]
+__all__ = [
+    "Detections",
+    "Detector",
+    "FaceSearch",
+    "begin",
+    "confidences",
+    "find_faces",
+    "largest",
+    "working_size",
+]
 
 #: A face has this score at least. Where the detector answers more weakly, a finer search may find one. Detectors report
 #: such answers too: CenterFace from 0.15 on. Without a scout 7 in 10 photos of LFW then end before the finest search,
@@ -71,6 +82,8 @@ _MOST_STRETCH = 2.0
 _STRETCHED_PIXELS = 400_000
 _LEVEL_ROLL_DEG = 25.0
 
+_NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
+
 
 @dataclass(frozen=True, slots=True)
 class _Search:
@@ -87,7 +100,55 @@ class _Search:
         return replace(self, rungs=tuple(rung.turned() for rung in self.rungs))
 
 
-def find_faces(
+class FaceSearch:
+    """The search of one `photo`, begun. `settled` are faces that `finish` will find too, just as they are, where all
+    that it asks is whether there are others; else there are none.
+    """
+
+    def __init__(self, search: _Search, photo: Pyramid, *, search_rotations: bool) -> None:
+        self.photo = photo
+        self._search = search
+        self._rotations = search_rotations
+        self._begun = _begun(search, photo)
+        self._found: tuple[Detections, int] | None = None
+
+    @property
+    def settled(self) -> Detections:
+        """Faces in px of the photo."""
+        return self._begun.settled if self._begun.next == "scout" else _NOTHING
+
+    def finish(self) -> tuple[Detections, int]:
+        """What `find_faces` returns; searched for once, however often it is asked."""
+        if self._found is None:
+            self._found = self._all()
+        return self._found
+
+    def _all(self) -> tuple[Detections, int]:
+        search, photo = self._search, self.photo
+        found = {0: _ended(search, photo, self._begun)}
+        # Settled faces stand upright: they would not be settled else.
+        if self._rotations and found[0] is not self._begun.settled:
+            for turns in _turns_worth_trying(found[0], photo.shape):
+                found[turns] = _search_turned(search, photo.pixels, turns)
+            if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
+                found |= {turns: _search_turned(search, photo.pixels, turns) for turns in {1, 2, 3} - found.keys()}
+        if len(found) == 1:
+            return _plausible(found[0]), 0
+        best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
+        others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
+        return _plausible(united([found[best], *others])), best
+
+
+def find_faces(detector: Detector, photo: Picture, **how: Any) -> tuple[Detections, int]:
+    """The faces in an RGB photo (height, width, 3), in px of it, and the clockwise quarter turns to set them upright.
+
+    The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. `how` is as for
+    `begin`.
+    """
+    return begin(detector, photo, **how).finish()
+
+
+def begin(
     detector: Detector,
     photo: Picture,
     *,
@@ -96,29 +157,19 @@ def find_faces(
     largest_only: bool = False,
     fine_detector: Detector | None = None,
     scout: Detector | None = None,
-) -> tuple[Detections, int]:
-    """The faces in an RGB photo (height, width, 3), in px of it, and the clockwise quarter turns to set them upright.
+) -> FaceSearch:
+    """A search of an RGB photo (height, width, 3), with its coarse part done.
 
-    The number (0 to 3) is 0 where most faces stand within some 50 degrees, and where none was found. Without
-    `search_rotations` the photo is searched only as it stands. Give one no smaller than `working_size`, or whole;
-    where it is a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces much
-    smaller than the largest may be left out. `fine_detector` is the same detector on more threads, for the searches
-    that take long. `scout` is a quicker detector; where all that it sees is already settled, no finer search is made.
+    Without `search_rotations` the photo is searched only as it stands. Give one no smaller than `working_size`, or
+    whole; where it is a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces
+    much smaller than the largest may be left out. `fine_detector` is the same detector on more threads, for the
+    searches that take long. `scout` is a quicker detector: where all that it sees is already settled, no finer search
+    is made, and else, where it is little, only what it sees is searched (`likeness.vision.spots`).
     """
     levels = pyramid(photo)
     rungs = ladder(*(photo_size or levels.shape[1::-1]))
     search = _Search(detector, fine_detector or detector, scout, rungs, largest_only)
-    found = {0: _search(search, levels)}
-    if search_rotations:
-        for turns in _turns_worth_trying(found[0], levels.shape):
-            found[turns] = _search_turned(search, levels.pixels, turns)
-        if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
-            found |= {turns: _search_turned(search, levels.pixels, turns) for turns in {1, 2, 3} - found.keys()}
-    if len(found) == 1:
-        return _plausible(found[0]), 0
-    best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
-    others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
-    return _plausible(united([found[best], *others])), best
+    return FaceSearch(search, levels, search_rotations=search_rotations)
 
 
 def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -127,39 +178,68 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """What the coarser searches say: the faces that they settle, and what is still to be asked before those are all."""
+
+    settled: Detections
+    next: Literal["nothing", "scout", "fine search"]
+
+
 def _search(search: _Search, photo: Pyramid) -> Detections:
     """The faces of a photo, whichever way they stand: no more finely than is needed."""
-    *coarser, last = search.rungs
-    settled: list[Detections] = []
-    for rung in coarser:
-        if settled and (search.scout or not rung.keeps_promise):
+    return _ended(search, photo, _begun(search, photo))
+
+
+def _begun(search: _Search, photo: Pyramid) -> _Begun:
+    """The coarser searches, as far as they are needed."""
+    settled = _NOTHING
+    for rung in search.rungs[:-1]:
+        if len(settled) and (search.scout or not rung.keeps_promise):
             continue
         detector = search.fine_detector if rung.takes_long else search.detector
         seen = _searched_at(detector, photo, rung.size)
         faces = seen[seen.scores >= _FOUND_SCORE]
         least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
-        if not settled:
+        if not len(settled):
             if not _ordinary(faces, photo.shape):
                 break
             if _largest_is_settled(faces, least_px):
                 if search.largest_only:
-                    return faces
-                settled = [faces[_comfortable(faces, least_px)]]
+                    return _Begun(faces, "nothing")
+                settled = faces[_comfortable(faces, least_px)]
         if rung.keeps_promise:
             if not _calls_for_more(seen, least_px):
-                return united([*settled, faces])
-            return united([*settled, _search_finely(search.fine_detector, photo, last.size)])
-    if settled and search.scout and not _seen_beside(settled[0], search.scout, photo, search.rungs):
-        return settled[0]
-    return united([*settled, _search_finely(search.fine_detector, photo, last.size)])
+                return _Begun(united([settled, faces]), "nothing")
+            return _Begun(settled, "fine search")
+    return _Begun(settled, "scout" if len(settled) and search.scout else "fine search")
 
 
-def _seen_beside(settled: Detections, scout: Detector, photo: Pyramid, rungs: tuple[Rung, ...]) -> bool:
-    """Whether the scout sees more than the settled faces, in the coarsest search that keeps the promise."""
+def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
+    """The settled faces and, if that is to be asked, those beside them."""
+    if begun.next == "nothing":
+        return begun.settled
+    settled, size = begun.settled, search.rungs[-1].size
+    if begun.next == "scout" and search.scout:
+        beside = _seen_beside(settled, search.scout, photo, search.rungs)
+        if not len(beside):
+            return settled
+        seen = search_spots(search.fine_detector, photo, size, beside.boxes)
+        if seen is not None:
+            return united([settled, _beside(seen[seen.scores >= _FOUND_SCORE], settled)])
+    return united([settled, _search_finely(search.fine_detector, photo, size)])
+
+
+def _seen_beside(settled: Detections, scout: Detector, photo: Pyramid, rungs: tuple[Rung, ...]) -> Detections:
+    """What the scout sees beside the settled faces, in the coarsest search that keeps the promise."""
     size = next(rung.size for rung in rungs if rung.keeps_promise)
-    seen = _searched_at(scout, photo, size)
+    return _beside(_searched_at(scout, photo, size), settled)
+
+
+def _beside(seen: Detections, settled: Detections) -> Detections:
+    """Those that are no settled face, nor a weak answer to a part of one."""
     others = seen[overlaps(seen.boxes, settled.boxes).max(axis=1) < SAME_FACE_OVERLAP]
-    return bool(np.any(~_within(others, settled) | (others.scores >= _CERTAIN_SCORE)))
+    return others[~_within(others, settled) | (others.scores >= _CERTAIN_SCORE)]
 
 
 def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:

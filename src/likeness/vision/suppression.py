@@ -19,14 +19,16 @@ def overlaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     """Intersection over union of `some` (N, 4) with `others` (M, 4), boxes as x1, y1, x2, y2: (N, M)."""
     top_left = np.maximum(some[:, None, :2], others[None, :, :2])
     bottom_right = np.minimum(some[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(bottom_right - top_left, 0, None).prod(axis=2)
+    sides = np.maximum(bottom_right - top_left, 0)
+    shared = sides[..., 0] * sides[..., 1]
     union = areas(some)[:, None] + areas(others)[None, :] - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
 def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """The areas in square pixels of boxes (N, 4) as x1, y1, x2, y2: (N,)."""
-    return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1), np.float32)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return np.asarray(sides[:, 0] * sides[:, 1], np.float32)
 
 
 def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
