@@ -314,7 +314,8 @@ def report_filters(engine: Engine, faces: Sequence[tuple[str, str, Seen]], vecto
     people = np.array([person(Path(photo)) for photo in photos])
     versions = np.array([version for _, version, _ in faces])
     first, second = np.triu_indices(len(faces), k=1)
-    scores = (vectors @ vectors.T)[first, second]
+    profiles = engine.scorer.profile(vectors)
+    scores = engine.scorer.compare(profiles, profiles)[first, second]
     genuine = (people[first] == people[second]) & (photos[first] != photos[second])
     impostor = people[first] != people[second]
     print(

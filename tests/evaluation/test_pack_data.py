@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from likeness.errors import PackInvalid
-from likeness.evaluation.learned_scoring import CREDIT, LearnedPart, LearnedScoring
+from likeness.evaluation.learned_scoring import CREDITS, LearnedPart, LearnedScoring
 from likeness.evaluation.metric import Metric
 from likeness.evaluation.pack_data import Learned, replaced, scoring_files, write_pack_data
 from likeness.evaluation.strangers import Strangers
 from likeness.packs.manifest import Measurement, parse_manifest
 from likeness.vision.calibration import Calibration
+from likeness.vision.embedding import VectorPart
 
 zeros, ones = "0" * 64, "1" * 64
 DESCRIPTION = f"""\
@@ -47,7 +48,7 @@ value = 1.0
 CURVE = Calibration((0.0, 1.0, 2.0), (-1.0, -3.0, -6.5), 0.01, -5.0)
 STRANGERS = Strangers(np.arange(-100, 100, dtype=np.int8).reshape(50, 4), 0.9)
 METRIC = np.diag(np.array([1.5, 1.0, 1.0, 0.5], np.float16))
-SCORING = LearnedScoring((LearnedPart(4, Metric(METRIC), STRANGERS),))
+SCORING = LearnedScoring((LearnedPart(VectorPart(4), Metric(METRIC), STRANGERS),))
 LEARNED = Learned(CURVE, SCORING, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
 
 
@@ -62,7 +63,7 @@ def test_a_description_of_the_catalogue(tmp_path: Path) -> None:
     assert manifest.calibration == CURVE
     assert manifest.scorings["embedder"].method == "normalised"
     assert manifest.scorings["embedder"].files == {"strangers": "strangers.npy", "metric": "metric.npy"}
-    assert manifest.scorings["embedder"].parameters["credit"] == CREDIT
+    assert manifest.scorings["embedder"].parameters["credit"] == CREDITS["agreement"]
     assert [row.measure for row in manifest.accuracy] == ["FMR at 80"]
     assert (manifest.accuracy[0].low, manifest.accuracy[0].high) == (0.0008, None)
     source = manifest.files["strangers.npy"].source

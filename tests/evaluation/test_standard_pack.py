@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
 from likeness.evaluation.embeddings import embed_photos
+from likeness.evaluation.learned_scoring import CREDITS
 from likeness.evaluation.metric import Metric
 from likeness.packs import store
-from likeness.packs.manifest import Manifest
 from likeness.vision.embedding import unit
 
-EMBEDDERS = ("embedder", "second_embedder")
+#: Every embedder of every pack that ships calibrated, and what networks they are.
+MOBILEFACENET = [("standard", "embedder"), ("thorough", "embedder")]
+DLIB = [("thorough", "second_embedder"), ("light", "embedder")]
 
 
 def shipped(array: str, embedder: str, pack: str = "standard") -> NDArray[Any]:
@@ -27,11 +29,6 @@ def shipped(array: str, embedder: str, pack: str = "standard") -> NDArray[Any]:
 
 def path_of(array: str, embedder: str, pack: str) -> Path:
     return store.CATALOGUE / pack / store.known(pack).scorings[embedder].files[array]
-
-
-@pytest.fixture(scope="module")
-def standard() -> Manifest:
-    return store.known("standard")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +52,7 @@ def similarity(comparer: Comparer, source: Path | bytes, target: Path | bytes) -
 
 
 @pytest.mark.parametrize(
-    ("pack", "embedder", "numbers"),
-    [("standard", "embedder", 128), ("standard", "second_embedder", 160), ("light", "embedder", 128)],
+    ("pack", "embedder", "numbers"), [*((*each, 160) for each in MOBILEFACENET), *((*each, 128) for each in DLIB)]
 )
 def test_the_strangers_are_small_and_whole(pack: str, embedder: str, numbers: int) -> None:
     path, strangers = path_of("strangers", embedder, pack), shipped("strangers", embedder, pack)
@@ -67,40 +63,56 @@ def test_the_strangers_are_small_and_whole(pack: str, embedder: str, numbers: in
     assert len(np.unique(strangers, axis=0)) == len(strangers)
 
 
-@pytest.mark.parametrize("pack", ["standard", "light"])
-def test_the_metric_is_small_and_turns_nothing_over(pack: str) -> None:
-    path, metric = path_of("metric", "embedder", pack), shipped("metric", "embedder", pack)
+@pytest.mark.parametrize(("pack", "embedder"), DLIB)
+def test_the_metric_of_dlibs_network_is_small_and_turns_nothing_over(pack: str, embedder: str) -> None:
+    path, metric = path_of("metric", embedder, pack), shipped("metric", embedder, pack)
     assert path.stat().st_size < 40_000
-    assert store.sha256_of(path) == store.known(pack).files["metric.npy"].sha256
+    assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
+    assert "centre" not in store.known(pack).scorings[embedder].files
     assert np.allclose(metric, metric.T)
     assert np.linalg.eigvalsh(metric.astype(np.float64)).min() > 0.3
 
 
-def test_the_second_metric_is_small_and_keeps_as_many_directions_as_it_says(standard: Manifest) -> None:
-    for array, size in (("metric", 400_000), ("centre", 4_000)):
-        path = path_of(array, "second_embedder", "standard")
+@pytest.mark.parametrize(("pack", "embedder"), MOBILEFACENET)
+def test_the_metric_of_mobilefacenet_is_small_and_keeps_as_many_directions_as_it_says(pack: str, embedder: str) -> None:
+    for array, size in (("metric", 80_000), ("centre", 1_000)):
+        path = path_of(array, embedder, pack)
         assert path.stat().st_size < size
-        assert store.sha256_of(path) == standard.files[path.name].sha256
-    metric = shipped("metric", "second_embedder").astype(np.float64)
-    assert np.linalg.matrix_rank(metric) == metric.shape[1] == 160
+        assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
+    metric, centre = shipped("metric", embedder, pack).astype(np.float64), shipped("centre", embedder, pack)
+    assert metric.shape == (192, 160)
+    assert np.linalg.matrix_rank(metric) == 160
+    assert centre.shape == (192,)
+    # A mean of directions is none itself: it says how much all faces have in common.
+    assert 0 < np.linalg.norm(centre.astype(np.float64)) < 1
 
 
-def test_the_curve_covers_the_promise_and_marks_its_tail(standard: Manifest) -> None:
-    assert standard.calibration is not None
-    assert standard.calibration.log10_rates[-1] <= -6
-    assert -6 < standard.calibration.measured_log10_rate < -4
-    assert {row.measure for row in standard.accuracy} >= {"FMR at 80", "FMR at 90", "accuracy over folds"}
+@pytest.mark.parametrize("pack", ["standard", "thorough", "light"])
+def test_doubt_is_credited_by_what_the_lengths_of_the_vectors_say(pack: str) -> None:
+    manifest = store.known(pack)
+    scorings = [manifest.scorings[embedder].parameters for embedder in manifest.embedders]
+    for embedder, scoring in zip(manifest.embedders, scorings, strict=True):
+        lengths = manifest.embedder_input(embedder).lengths
+        assert lengths == ("certainty" if (pack, embedder) in MOBILEFACENET else "agreement")
+        assert scoring["credit"] == CREDITS[lengths]
+    assert sum(scoring["weight"] for scoring in scorings) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("pack", ["standard", "thorough", "light"])
+def test_the_curve_covers_the_promise_and_marks_its_tail(pack: str) -> None:
+    manifest = store.known(pack)
+    assert manifest.calibration is not None
+    assert manifest.calibration.log10_rates[-1] <= -6
+    assert -6 < manifest.calibration.measured_log10_rate < -4
+    assert {row.measure for row in manifest.accuracy} >= {"FMR at 80", "FMR at 90", "accuracy over folds"}
 
 
 @pytest.mark.data
 @pytest.mark.engine
-@pytest.mark.parametrize("embedder", EMBEDDERS)
-def test_no_stranger_is_near_a_real_face(standard: Manifest, some_faces: NDArray[np.float32], embedder: str) -> None:
-    own = some_faces[:, :128] if embedder == "embedder" else some_faces[:, 128:]
-    centre = shipped("centre", embedder) if "centre" in standard.scorings[embedder].files else None
-    turned = Metric(shipped("metric", embedder), centre).turned(own)
-    nearest = (unit(shipped("strangers", embedder)) @ turned.T).max()
-    assert nearest < standard.scorings[embedder].parameters["cosine_limit"] + 1e-4
+def test_no_stranger_is_near_a_real_face(some_faces: NDArray[np.float32]) -> None:
+    turned = Metric(shipped("metric", "embedder"), shipped("centre", "embedder")).turned(some_faces)
+    nearest = (unit(shipped("strangers", "embedder")) @ turned.T).max()
+    assert nearest < store.known("standard").scorings["embedder"].parameters["cosine_limit"] + 1e-4
 
 
 @pytest.mark.data

@@ -42,6 +42,7 @@ def test_a_manifest_gives_typed_values(tiny) -> None:
     embedder = manifest.embedder_input()
     assert (embedder.size_px, embedder.scale, embedder.colour) == (32, 1.0, "rgb")
     assert embedder.views == (View(), View(mirror=True))
+    assert embedder.lengths == "agreement"
     assert embedder.template[0] == (8.0, 8.0)
     assert manifest.role("detector").family == "yunet"
     assert manifest.calibration is not None
@@ -134,6 +135,26 @@ def test_a_pack_based_on_another_has_what_that_has_and_its_own(tiny) -> None:
     assert parse_manifest(own.encode(), described_as="more.toml", base=texts.__getitem__).sha256 != manifest.sha256
     with pytest.raises(PackInvalid, match="only the catalogue's can be"):
         parsed(own)
+
+
+def test_of_the_pack_beneath_only_those_files_are_taken_that_are_used(tiny) -> None:
+    own = (
+        '[pack]\nname = "more"\nversion = "2"\nbased_on = "tiny"\n'
+        '[files."own.onnx"]\nsha256 = "' + "0" * 64 + '"\n[roles.embedder]\nfile = "own.onnx"\n'
+    )
+    whole = parsed(tiny.entry)
+    texts = {"tiny": tiny.entry.encode(), "more": own.encode()}
+    manifest = parse_manifest(texts["more"], described_as="more.toml", base=texts.__getitem__)
+    left_out = whole.files[whole.role("embedder").file]
+    assert set(manifest.files) == {*whole.files, "own.onnx"} - {left_out.name}
+    assert left_out.source is not None
+    assert left_out.source.distribution not in manifest.distributions
+    # A third on top may use what the second does not.
+    top = f'[pack]\nname = "most"\nversion = "1"\nbased_on = "more"\n[roles.embedder]\nfile = "{left_out.name}"\n'
+    most = parse_manifest(top.encode(), described_as="most.toml", base=texts.__getitem__)
+    assert set(most.files) == set(whole.files)
+    assert set(most.distributions) == set(whole.distributions)
+    assert most.sha256 != whole.sha256
 
 
 def test_a_second_embedder_is_read_like_the_first(tiny) -> None:

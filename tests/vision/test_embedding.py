@@ -42,6 +42,13 @@ def test_a_vector_is_the_mean_of_its_views_at_length_one() -> None:
     assert np.allclose(vectors[2], expected, atol=1e-5)
 
 
+def test_vectors_whose_lengths_say_something_are_averaged_as_they_are() -> None:
+    vectors = embed(Embedder(LinearNetwork(), lengths="certainty"), FACES)
+    views = FACES[2].astype(np.float32).transpose(0, 3, 1, 2).reshape(4, -1)
+    assert np.allclose(vectors[2], (views @ WEIGHTS).mean(axis=0), rtol=1e-4, atol=1e-2)
+    assert np.linalg.norm(vectors[2]) > 10
+
+
 class OfBytes(LinearNetwork):
     """The same, fed with bytes."""
 

@@ -14,7 +14,12 @@ GENERATOR = np.random.default_rng(11)
 STRANGERS = GENERATOR.standard_normal((300, 16)).astype(np.float32)
 FACES = unit(GENERATOR.standard_normal((40, 16)))
 METRIC = np.diag(np.linspace(0.5, 1.5, 16)).astype(np.float32)
-SCORERS = [Scorer(), Scorer(STRANGERS, nearest=40), Scorer(STRANGERS, nearest=40, metric=METRIC, credit=0.3)]
+SCORERS = [
+    Scorer(),
+    Scorer(STRANGERS, nearest=40),
+    Scorer(STRANGERS, nearest=40, metric=METRIC, credit=0.3),
+    Scorer(STRANGERS, nearest=40, metric=METRIC, credit=1.5, lengths="certainty"),
+]
 
 finite = st.floats(-1, 1, width=32)
 directions = arrays(np.float32, 16, elements=finite).filter(lambda v: float(np.linalg.norm(v)) > 0.1).map(unit)
@@ -129,3 +134,13 @@ def test_a_metric_must_fit_the_strangers() -> None:
 def test_a_number_of_strangers_that_makes_no_sense(nearest: int) -> None:
     with pytest.raises(ValueError, match="300 strangers"):
         Scorer(STRANGERS, nearest=nearest)
+
+
+def test_a_face_that_the_network_is_less_sure_of_is_given_credit() -> None:
+    scorer = Scorer(STRANGERS, nearest=40, credit=1.5, lengths="certainty")
+    sure, unsure = scorer.score(70 * FACES[0], np.stack([70 * FACES[1], 35 * FACES[1]]))
+    # Half the length is worth as much, whatever the length is.
+    assert unsure - sure == pytest.approx(1.5 * np.log(2))
+    assert scorer.score(7 * FACES[0], 7 * FACES[1:2])[0] - sure == pytest.approx(1.5 * np.log(100))
+    plain = Scorer(STRANGERS, nearest=40, lengths="certainty")
+    assert np.ptp(plain.score(70 * FACES[0], np.stack([70 * FACES[1], 35 * FACES[1]]))) < 1e-6

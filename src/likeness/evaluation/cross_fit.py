@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from likeness.evaluation.learned_scoring import learn_scoring
 from likeness.evaluation.rates import Scores
+from likeness.vision.embedding import VectorPart
 from likeness.vision.fusion import FusedScorer
 from likeness.vision.scoring import PairScorer
 
@@ -20,12 +21,12 @@ PARTS = 6
 
 
 def learn_shipped(
-    vectors: NDArray[np.float32], people: NDArray[np.int64], *, sizes: Sequence[int] | None = None
+    vectors: NDArray[np.float32], people: NDArray[np.int64], *, parts: Sequence[VectorPart] = (VectorPart(0),)
 ) -> FusedScorer:
-    """The scorer of a pack that was calibrated with these faces, whose embedders have `sizes` numbers each (None: one
-    embedder). ValueError for fewer than 500.
+    """The scorer of a pack that was calibrated with these faces, whose embedders have these `parts` of the vectors.
+    ValueError for fewer than 500.
     """
-    return learn_scoring(vectors, people, sizes=sizes).scorer()
+    return learn_scoring(vectors, people, parts=parts).scorer()
 
 
 def cross_fitted_scores(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.learned_scoring import CREDIT, LearnedPart, LearnedScoring
+from likeness.evaluation.learned_scoring import LearnedPart, LearnedScoring
 from likeness.evaluation.strangers import NEAREST
 from likeness.packs.manifest import MANIFEST_NAME, SCORINGS, Measurement, parse_manifest
 from likeness.packs.store import described
@@ -138,7 +138,7 @@ def _scoring_tables(
             "method": "normalised",
             "weight": part.weight,
             "nearest": NEAREST,
-            "credit": CREDIT,
+            "credit": part.credit,
             # No stranger has a larger cosine to a face that was learned from.
             "cosine_limit": round(part.strangers.cosine_limit, 4),
             "files": {name: _file_name(embedder, name) for name in _arrays(part)},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 COUNT = 1600
 NEAREST = 160
 _COMPONENTS = 8
+_FEWEST = 500
 #: How far the components' covariances are drawn towards their mean: with their own alone, the few hundred faces of each
 #: are remembered, and pairs of people who were learned from get two thirds of the false matches that others get at 80
 #: and half at 90; halfway, three quarters and two thirds, and as many genuine pairs are accepted. The mean alone costs
@@ -40,8 +41,7 @@ def draw_strangers(vectors: NDArray[np.float32], people: NDArray[np.int64], *, s
 
     Deterministic for a seed. ValueError for fewer than 500 faces, which say too little of a mixture.
     """
-    if len(vectors) < 500:
-        raise ValueError(f"{len(vectors)} faces are too few to learn strangers from; at least 500 are needed")
+    check_enough(len(vectors))
     generator = np.random.default_rng(seed)
     faces = vectors.astype(np.float64)
     limit = near_cosine(faces, people)
@@ -53,6 +53,12 @@ def draw_strangers(vectors: NDArray[np.float32], people: NDArray[np.int64], *, s
         drawn = _quantised(means[components] + np.einsum("nij,nj->ni", roots[components], noise))
         kept.append(drawn[(_unit(drawn) @ faces.T).max(axis=1) < limit])
     return Strangers(np.concatenate(kept)[:COUNT], limit)
+
+
+def check_enough(faces: int) -> None:
+    """ValueError where so many faces say too little of a mixture."""
+    if faces < _FEWEST:
+        raise ValueError(f"{faces} faces are too few to learn strangers from; at least {_FEWEST} are needed")
 
 
 def near_cosine(faces: NDArray[np.float64], people: NDArray[np.int64]) -> float:

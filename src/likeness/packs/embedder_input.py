@@ -7,6 +7,7 @@ import numpy as np
 
 from likeness.packs.tables import Table, is_number
 from likeness.vision.alignment import Aligner, PointSource, View
+from likeness.vision.embedding import Lengths
 
 Colour = Literal["rgb", "bgr"]
 
@@ -18,7 +19,8 @@ class EmbedderInput:
     `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
     `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
     nose, left and right mouth corner; left is the picture's left) in px on the chip, `mesh_template` those of the mesh
-    that `likeness.vision.alignment` names, or None; `views` are the ways in which a face is looked at, to be averaged.
+    that `likeness.vision.alignment` names, or None; `views` are the ways in which a face is looked at, to be averaged,
+    and `lengths` says what the length of their mean tells.
     """
 
     size_px: int
@@ -28,6 +30,7 @@ class EmbedderInput:
     template: tuple[tuple[float, float], ...]
     mesh_template: tuple[tuple[float, float], ...] | None
     views: tuple[View, ...]
+    lengths: Lengths
 
     @property
     def aligner(self) -> Aligner:
@@ -41,6 +44,9 @@ def read_embedder_input(t: Table) -> EmbedderInput:
     colour = t.text("colour", "rgb")
     if colour not in get_args(Colour):
         raise t.wrong(f"colour is {colour!r}, not rgb or bgr")
+    lengths = t.text("lengths", "agreement")
+    if lengths not in get_args(Lengths):
+        raise t.wrong(f"lengths is {lengths!r}, not agreement or certainty")
     mean = t.numbers("mean", 3)
     template, mesh_template = _five_points(t, "template"), _five_points(t, "mesh_template")
     if template is None:
@@ -53,6 +59,7 @@ def read_embedder_input(t: Table) -> EmbedderInput:
         template=template,
         mesh_template=mesh_template,
         views=_views(t),
+        lengths=cast(Lengths, lengths),
     )
     if mesh_template is None and any(view.points == "mesh" for view in embedder.views):
         raise t.wrong("has views by the mesh's points and needs 'mesh_template'")

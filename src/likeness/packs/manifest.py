@@ -212,13 +212,10 @@ def parse_manifest(
     `base` gives the text of the pack on which another is based, by its name; without it no pack may be.
     """
     top, sha256 = _read(text, described_as), hashlib.sha256(text)
-    based_on = top["pack"].pop("based_on", None) if isinstance(top.get("pack"), dict) else None
-    if based_on is not None:
+    if "based_on" in top.get("pack", ()):
         if base is None:
             raise PackInvalid(f"{described_as} is based on another pack; only the catalogue's can be")
-        beneath = base(str(based_on))
-        top = _merged(_read(beneath, f"the catalogue's {based_on}"), top)
-        sha256.update(beneath)
+        top = _on_what_is_beneath(top, base, sha256)
     whole = Table(described_as, "", top)
     whole.only("pack", "distributions", "files", "roles", *SCORINGS.values(), "calibration", "quality", "accuracy")
     pack = whole.table("pack")
@@ -256,6 +253,24 @@ def _read(text: bytes, described_as: str) -> dict[str, Any]:
         return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackInvalid(f"{described_as} is not readable TOML: {error}") from error
+
+
+def _on_what_is_beneath(top: dict[str, Any], base: Callable[[str], bytes], sha256: Any) -> dict[str, Any]:
+    """The tables `top` of a pack over those of the pack that it is based on, and of those that this is based on;
+    `sha256` is told their texts. Of their files only those stay that the roles and scorings of the pack need.
+    """
+    own_files, own_distributions = set(top.get("files", ())), set(top.get("distributions", ()))
+    while (name := top["pack"].pop("based_on", None)) is not None:
+        beneath = base(str(name))
+        sha256.update(beneath)
+        top = _merged(_read(beneath, f"the catalogue's {name}"), top)
+    needed = own_files | {role.get("file") for role in top.get("roles", {}).values()}
+    for scoring in SCORINGS.values():
+        needed |= set(top.get(scoring, {}).get("files", {}).values())
+    top["files"] = {name: file for name, file in top.get("files", {}).items() if name in needed}
+    sources = own_distributions | {file.get("source", {}).get("distribution") for file in top["files"].values()}
+    top["distributions"] = {name: each for name, each in top.get("distributions", {}).items() if name in sources}
+    return top
 
 
 def _merged(beneath: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Chips → vectors: the network fed as it was trained, and several views of one face averaged."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,15 +14,41 @@ from likeness.vision.network import Network, fed
 _VIEWS_A_RUN = 8
 
 
-class Embedder:
-    """Turns views of faces into unit vectors. A face's vector is their mean, see `mean_views`.
+#: What the length of a face's vector says. "agreement": how far its views agree, as each of them has length one.
+#: "certainty": how sure the network is as well, for its vectors are averaged as they are. Networks trained with a
+#: margin between people give faces that they recognise easily longer vectors, blurred, small, turned and covered ones
+#: shorter (Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022, section 3.2).
+Lengths = Literal["agreement", "certainty"]
 
-    `network` takes pictures of S×S and answers (B, D). `mean` and `scale` are taken off and divided by, in the order of
-    the chips' channels; ValueError where they are given and the network takes bytes.
+
+@dataclass(frozen=True, slots=True)
+class VectorPart:
+    """One embedder's share of a face's vector: how many numbers it has, 0 for all that are left, and what its length
+    says.
     """
 
-    def __init__(self, network: Network, *, mean: Sequence[float] = (0.0, 0.0, 0.0), scale: float = 1.0) -> None:
+    size: int
+    lengths: Lengths = "agreement"
+
+
+class Embedder:
+    """Turns views of faces into vectors. A face's vector is their mean, see `mean_views`.
+
+    `network` takes pictures of S×S and answers (B, D). `mean` and `scale` are taken off and divided by, in the order of
+    the chips' channels; ValueError where they are given and the network takes bytes. `lengths` says whether the vectors
+    are brought to length one.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        scale: float = 1.0,
+        lengths: Lengths = "agreement",
+    ) -> None:
         self._network = network
+        self._lengths = lengths
         self._mean = np.asarray(mean, dtype=np.float32)
         self._factor = np.float32(1.0 / scale)
         self._shifted = bool(self._mean.any()) or scale != 1.0
@@ -28,9 +56,10 @@ class Embedder:
             raise ValueError("the network takes bytes as they are: mean must be 0, 0, 0 and scale 1")
 
     def views(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32, of unit length, of N views (N, S, S, 3) uint8, the same in any company."""
+        """The vectors (N, D) float32 of N views (N, S, S, 3) uint8, the same in any company."""
         starts = range(0, len(chips), _VIEWS_A_RUN)
-        return unit(np.concatenate([self._run(chips[start : start + _VIEWS_A_RUN]) for start in starts]))
+        vectors = np.concatenate([self._run(chips[start : start + _VIEWS_A_RUN]) for start in starts])
+        return unit(vectors) if self._lengths == "agreement" else vectors
 
     def _run(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
         pictures = fed(self._network, chips)
@@ -44,8 +73,9 @@ def mean_views(runs: Sequence[NDArray[np.float32]], faces: int) -> NDArray[np.fl
 
     Each face has as many views; no faces give (0, 0).
 
-    The cosine of two says how alike the faces are. A vector's length, at most 1, says how far the views agree: on
-    lfw-dev 0.991 for the one face in a hundred whose views agree least, 0.998 for the one whose views agree most.
+    The cosine of two says how alike the faces are. Of dlib's vectors the length, at most 1, says how far the views
+    agree: on lfw-dev 0.991 for the one face in a hundred whose views agree least, 0.998 for the one whose views agree
+    most. That of MobileFaceNet's is 50 for the one face in a hundred that it is least sure of, and 70 for most.
     """
     if not faces:
         return np.zeros((0, 0), dtype=np.float32)

@@ -34,5 +34,5 @@ class FaceEmbedder:
         return chips[..., ::-1] if self.reversed_colours else chips
 
     def views(self, chips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32, of unit length, of so many views."""
+        """The vectors (N, D) float32 of so many views."""
         return self.embedder.views(chips)

@@ -10,8 +10,8 @@ that the network saw little of is near to many strangers. So a score is made in 
 - A face's affinity to another is made relative to the affinities that strangers have to it: adaptive symmetric score
   normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
   2017, its second form). The strangers are vectors drawn from a mixture fitted to faces; none is a person's.
-- A face whose views disagree is a small, blurred, covered or turned one, and even its own person's photos score low. It
-  is given credit for that, by how short the mean of its views is (`likeness.vision.embedding`).
+- A face that the network is in doubt of is a small, blurred, covered or turned one, and even its own person's photos
+  score low. It is given credit for that, by how short its vector is (`likeness.vision.embedding`).
 
 `likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth. Where a pack has two
 embedders, each face has a vector of either, and `likeness.vision.fusion` adds their scores.
@@ -24,6 +24,7 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.vision.embedding import Lengths
 from likeness.vision.products import product
 
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
@@ -40,18 +41,17 @@ _ROWS_AT_ONCE = 256
 class Profile:
     """Faces as the scorer sees them.
 
-    `directions` is (N, D) float64 of unit length, turned by the metric; `disagreements` (N,) is the logarithm of what
-    the vectors lack to length one; `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k
-    strangers lie nearest to each face.
+    `directions` is (N, D) float64 of unit length, turned by the metric; `doubts` (N,) are larger for shorter vectors;
+    `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k strangers lie nearest to each face.
     """
 
     directions: NDArray[np.float64]
-    disagreements: NDArray[np.float64]
+    doubts: NDArray[np.float64]
     affinities: NDArray[np.float64]
     nearest: NDArray[np.intp]
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> "Profile":
-        return Profile(self.directions[rows], self.disagreements[rows], self.affinities[rows], self.nearest[rows])
+        return Profile(self.directions[rows], self.doubts[rows], self.affinities[rows], self.nearest[rows])
 
 
 class _Indexed(Protocol):
@@ -102,8 +102,9 @@ class Scorer(PairScorer[Profile]):
 
     `strangers` is (K, E), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
     `metric` (D, E) turns directions, less `centre` (D,) where there is one, before they are compared; the strangers lie
-    in the turned space already. `credit` is how much the score gains for each unit by which the two faces'
-    disagreements are larger. Without strangers the score is the cosine, and nothing is credited.
+    in the turned space already. `credit` is how much the score gains for each unit by which the two faces' doubts are
+    larger: the logarithm of what a vector lacks to length one where `lengths` are "agreement", minus the logarithm of
+    its length where they are "certainty". Without strangers the score is the cosine, and nothing is credited.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Scorer(PairScorer[Profile]):
         metric: NDArray[np.float32] | None = None,
         centre: NDArray[np.float32] | None = None,
         credit: float = 0.0,
+        lengths: Lengths = "agreement",
     ) -> None:
         if strangers is not None and not 2 <= nearest <= len(strangers):
             raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
@@ -126,21 +128,26 @@ class Scorer(PairScorer[Profile]):
         self._metric = None if metric is None else metric.astype(np.float64)
         self._centre = None if centre is None else centre.astype(np.float64)
         self._credit = credit
+        self._lengths = lengths
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
         """`vectors` (N, D), as `mean_views` makes them, with what their strangers say of them."""
         exact = vectors.astype(np.float64)
-        lacking = np.maximum(1.0 - np.linalg.norm(exact, axis=1), 0.0)
-        disagreements: NDArray[np.float64] = np.log(lacking + _LEAST_DISAGREEMENT)
+        doubts = self._doubts(np.linalg.norm(exact, axis=1))
         if self._centre is not None:
             exact = _unit(exact) - self._centre
         directions = _unit(exact if self._metric is None else product(exact, self._metric))
         if self._strangers is None:
             none = np.zeros((len(exact), 0))
-            return Profile(directions, disagreements, none, none.astype(np.intp))
+            return Profile(directions, doubts, none, none.astype(np.intp))
         affinities = _affinity(product(directions, self._strangers.T))
         nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
-        return Profile(directions, disagreements, affinities, nearest)
+        return Profile(directions, doubts, affinities, nearest)
+
+    def _doubts(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._lengths == "certainty":
+            return -np.log(np.maximum(lengths, 1e-12))
+        return np.log(np.maximum(1.0 - lengths, 0.0) + _LEAST_DISAGREEMENT)
 
     def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         """Scores (Na, Nb) of every face of `a` with every face of `b`."""
@@ -154,7 +161,7 @@ class Scorer(PairScorer[Profile]):
         if self._strangers is not None:
             affinity = _affinity(cosine)
             score = (_relative(affinity, a, b) + _relative(affinity.T, b, a).T) / 2
-            score += self._credit * (a.disagreements[:, np.newaxis] + b.disagreements)
+            score += self._credit * (a.doubts[:, np.newaxis] + b.doubts)
         return np.where(cosine >= IDENTICAL_COSINE, np.inf, score)
 
 
