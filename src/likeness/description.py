@@ -16,6 +16,7 @@ from likeness.stopwatch import Stopwatch
 from likeness.threads import NOBODY, Crew
 from likeness.vision import geometry
 from likeness.vision.embedding import mean_views
+from likeness.vision.expression import Expression, ExpressionReader
 from likeness.vision.face_embedder import FaceEmbedder
 from likeness.vision.smile import read_smiles
 
@@ -50,12 +51,14 @@ def describe(
     work: list[Callable[[], Any]] = [run.work for run in runs]
     work += [meanwhile] if meanwhile else []
     first_read = len(work)
-    work += [partial(_expression, engine, face, watch, attributes) for face in faces]
+    reader = engine.expressions if attributes else None
+    work += [partial(_expression, reader, face, watch) for face in faces if reader]
+    first_measured = len(work)
     work += [partial(_quality, face, watch) for face in faces]
     done = crew.map(lambda piece: piece(), work)
     vectors = _vectors(engine, runs, done[: len(runs)], len(faces))
-    read = done[first_read : first_read + len(faces)]
-    return vectors, [as_face(image, face, *expression) for face, expression in zip(faces, read, strict=True)]
+    shown = _shown(faces, done[first_read:first_measured])
+    return vectors, [as_face(image, face, *each) for face, each in zip(faces, shown, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +104,22 @@ def _vectors(
     return np.concatenate(means, axis=1)
 
 
-def _expression(
-    engine: Engine, face: MeasuredFace, watch: Stopwatch, attributes: bool
-) -> tuple[tuple[Emotion, ...], Smile] | tuple[()]:
-    """A face's emotions and smile; nothing where they are not wanted, or the pack cannot read them."""
-    if not attributes or engine.expressions is None:
-        return ()
+def _expression(reader: ExpressionReader, face: MeasuredFace, watch: Stopwatch) -> Expression:
+    """What a face seems to express."""
     with watch.stage("attributes"):
-        expression = engine.expressions.read(face.photo, face.landmarks)[0]
-        (smile,) = read_smiles([face.mesh], [expression.happiness])
-        return expression.emotions, smile
+        return reader.read(face.photo, face.landmarks)[0]
+
+
+def _shown(
+    faces: Sequence[MeasuredFace], expressions: Sequence[Expression]
+) -> Sequence[tuple[tuple[Emotion, ...], Smile] | tuple[()]]:
+    """Each face's emotions and smile; nothing where expressions were not read. All smiles at once take the time of one
+    or two.
+    """
+    if not expressions:
+        return [()] * len(faces)
+    smiles = read_smiles([face.mesh for face in faces], [each.happiness for each in expressions])
+    return [(each.emotions, smile) for each, smile in zip(expressions, smiles, strict=True)]
 
 
 def _quality(face: MeasuredFace, watch: Stopwatch) -> None:

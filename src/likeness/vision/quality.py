@@ -8,6 +8,7 @@ face: a large photo is not called blurred for being large, and a small face, enl
 adds no detail.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -118,9 +119,23 @@ def _measure(pixels: NDArray[np.uint8], box: NDArray[np.float64]) -> Quality:
     luma = _luma_at_one_size(region, _FACE_WIDTH_PX / face_width_px)
     radii = _squared_radii(luma.shape, box - (left, top, left, top), (right - left, bottom - top))
     return Quality(
-        brightness=_brightness(luma, np.clip((0.5 - radii) / 0.2, 0.0, 1.0)),
-        sharpness=_sharpness(luma, np.clip((0.85 - radii) / 0.3, 0.0, 1.0)),
+        brightness=_brightness(luma, _falling(radii, 0.5, 0.2)),
+        sharpness=_sharpness(luma, _falling(radii, 0.85, 0.3)),
     )
+
+
+def _falling(radii: NDArray[np.float32], end: float, length: float) -> NDArray[np.float32]:
+    """Weights that fall from 1 to 0 over the last `length` before `end`."""
+    weights = np.float32(end) - radii
+    weights *= np.float32(1 / length)
+    np.maximum(weights, 0, out=weights)
+    np.minimum(weights, 1, out=weights)
+    return np.asarray(weights, np.float32)
+
+
+def _weighted(weights: NDArray[np.float32], values: NDArray[np.float32]) -> float:
+    """The sum of the values times their weights, in the calling thread."""
+    return float(np.einsum("ij,ij->", weights, values))
 
 
 def _luma_at_one_size(region: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
@@ -145,14 +160,14 @@ def _squared_radii(shape: tuple[int, ...], box: NDArray[np.float64], size_px: tu
     axes = []
     for count, low, high, length_px in zip(shape[::-1], box[:2], box[2:], size_px, strict=True):
         places_px = (np.arange(count) + 0.5) * (length_px / count)
-        axes.append(((places_px - (low + high) / 2) / (high - low) * 2) ** 2)
+        axes.append((((places_px - (low + high) / 2) / (high - low) * 2) ** 2).astype(np.float32))
     return np.asarray(axes[0][np.newaxis] + axes[1][:, np.newaxis], dtype=np.float32)
 
 
 def _brightness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
     total = float(weights.sum())
-    mean = float((weights * luma).sum()) / total if total > 0 else float(luma.mean())
-    return float(100.0 * np.clip(mean / 255.0, 0.0, 1.0) ** _BRIGHTNESS_EXPONENT)
+    mean = _weighted(weights, luma) / total if total > 0 else float(luma.mean())
+    return 100.0 * math.pow(min(max(mean / 255.0, 0.0), 1.0), _BRIGHTNESS_EXPONENT)
 
 
 def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
@@ -160,11 +175,13 @@ def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float
     if total <= 0:
         return 0.0
     smooth = cv2.sepFilter2D(luma, -1, _SMOOTHING, _SMOOTHING, borderType=cv2.BORDER_REFLECT_101)
-    padded = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REFLECT_101)
-    right, below = padded[1:-1, 2:] - smooth, padded[2:, 1:-1] - smooth
-    laplacian = right + below + padded[1:-1, :-2] + padded[:-2, 1:-1] - 2 * smooth
-    curving = max(float((weights * laplacian**2).sum()) / total - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE, 0.0)
-    rising = max(float((weights * (right**2 + below**2)).sum()) / total - _GRADIENT_NOISE * _ROUNDING_VARIANCE, 0.0)
+    padded = cv2.copyMakeBorder(smooth, 0, 1, 0, 1, cv2.BORDER_REFLECT_101)
+    right, below = padded[:-1, 1:] - smooth, padded[1:, :-1] - smooth
+    laplacian = np.asarray(cv2.Laplacian(smooth, -1, ksize=1, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    squares = right * right
+    squares += below * below
+    curving = max(_weighted(weights, laplacian * laplacian) / total - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE, 0.0)
+    rising = max(_weighted(weights, squares) / total - _GRADIENT_NOISE * _ROUNDING_VARIANCE, 0.0)
     frequency = curving / (rising + _FAINT_ENERGY)
     if frequency < _LEAST_FREQUENCY:
         return 0.0
