@@ -51,6 +51,18 @@ def faces(portraits: dict[str, Path]) -> dict[str, Pixels]:
     return pixels
 
 
+class Doubting:
+    """A scout that sees the same, and is sure of nothing."""
+
+    def __init__(self, scout: Detector) -> None:
+        self.seen_well_px = scout.seen_well_px
+        self._scout = scout
+
+    def detect(self, pixels: Pixels) -> Detections:
+        seen = self._scout.detect(pixels)
+        return Detections(seen.boxes, np.minimum(seen.scores, np.float32(0.4)), seen.points)
+
+
 def one(found: tuple[Detections, int]) -> Detections:
     assert len(found[0]) == 1, found
     return found[0]
@@ -314,9 +326,10 @@ def test_the_fine_search_is_for_what_the_coarse_one_leaves_open(
         pytest.param([], [], id="nothing"),
         pytest.param([(180, 105, 324, 291, 0.9)], [], id="the large face"),
         pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.3)], [], id="something weak within it"),
-        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.8)], [(128, 128)], id="a face before it"),
+        pytest.param([(180, 105, 324, 291, 0.9), (250, 150, 266, 171, 0.8)], [FINE], id="a face before it"),
         pytest.param([(20, 20, 40, 46, 0.3)], [(160, 160)], id="something beside it"),
-        pytest.param([(20, 20, 40, 46, 0.3), (250, 150, 266, 171, 0.8)], [(160, 160), (128, 128)], id="both"),
+        pytest.param([(20, 20, 40, 46, 0.3), (0, 190, 16, 211, 0.4)], [(160, 160), (128, 128)], id="two things"),
+        pytest.param([(20, 20, 40, 46, 0.6)], [FINE], id="a face beside it"),
         pytest.param([(20, 20, 40, 46, 0.3), (30, 20, 50, 46, 0.3)], [(160, 192)], id="two side by side"),
         pytest.param([(0, 0, 80, 104, 0.3), (200, 20, 280, 124, 0.3)], [FINE], id="much"),
     ],
@@ -415,10 +428,10 @@ def test_a_small_face_beside_a_large_one_is_found(
         canvas[:side, left : left + side] = cv2.resize(faces["astronaut"], (side, side), interpolation=cv2.INTER_AREA)
     found, _ = find_faces(detector, canvas, scout=scout)
     assert len(found) == 2
-    # The smaller one is seen as it would be in a search of the whole photo.
-    fine = detector.detect(cv2.resize(canvas, (800, 448))).scaled(1920 / 800, 1080 / 448)
-    small = [largest(each, 2).boxes[1] for each in (found, fine)]
-    np.testing.assert_allclose(small[0], small[1], atol=4)
+    # Where the scout is in doubt of it, as where it is sure.
+    in_doubt = Doubting(scout)
+    again, _ = find_faces(detector, canvas, scout=in_doubt)
+    np.testing.assert_allclose(largest(again, 2).boxes, largest(found, 2).boxes, atol=6)
 
 
 def test_settled_faces_are_known_before_the_search_is_finished() -> None:
