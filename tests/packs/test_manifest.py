@@ -137,6 +137,12 @@ def test_a_pack_based_on_another_has_what_that_has_and_its_own(tiny) -> None:
         parsed(own)
 
 
+def test_a_pack_table_that_is_none_is_named() -> None:
+    for text in ("pack = 5", 'pack = "based_on"'):
+        with pytest.raises(PackInvalid, match="pack"):
+            parsed(text)
+
+
 def test_of_the_pack_beneath_only_those_files_are_taken_that_are_used(tiny) -> None:
     own = (
         '[pack]\nname = "more"\nversion = "2"\nbased_on = "tiny"\n'

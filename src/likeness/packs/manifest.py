@@ -212,7 +212,7 @@ def parse_manifest(
     `base` gives the text of the pack on which another is based, by its name; without it no pack may be.
     """
     top, sha256 = _read(text, described_as), hashlib.sha256(text)
-    if "based_on" in top.get("pack", ()):
+    if isinstance(top.get("pack"), dict) and "based_on" in top["pack"]:
         if base is None:
             raise PackInvalid(f"{described_as} is based on another pack; only the catalogue's can be")
         top = _on_what_is_beneath(top, base, sha256)
