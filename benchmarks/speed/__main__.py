@@ -44,7 +44,10 @@ def main() -> None:
     if not options.resume and not options.soak:
         results = Results(options.results, soak=results.soak)
     if options.soak:
-        results.soak = soak(options.soak, progress=_say)
+        try:
+            results.soak = soak(options.soak, progress=_say)
+        except ContestantFailed as error:
+            sys.exit(f"soak: {error}")
         results.save()
         show_soak(results.soak)
         return

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-from benchmarks.speed.contestants import Server, serving
+from benchmarks.speed.contestants import ContestantFailed, Server, serving
 from benchmarks.speed.photos import group, portrait_pair
 from benchmarks.speed.workers.turn import memory_mb
 from botocore.auth import SigV4Auth
@@ -87,10 +87,13 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
 
 
 def server_memory_mb(pid: int) -> float:
-    """Resident memory of the server and of its children, MB."""
+    """Resident memory of the server and of its children, MB. ContestantFailed where it has ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     family = [pid, *map(int, children.read_text().split())] if children.is_file() else [pid]
-    return sum(memory_mb(each, "VmRSS") or 0.0 for each in family)
+    resident_mb = sum(memory_mb(each, "VmRSS") or 0.0 for each in family)
+    if not resident_mb:
+        raise ContestantFailed("the server has ended")
+    return resident_mb
 
 
 def _mixed(count: int) -> Iterator[_Request]:
