@@ -30,7 +30,7 @@ _WORTHWHILE = 1.5
 #: By as much a picture may be shrunk by bilinear interpolation, which looks at four pixels.
 _MOST_SHRINKING = 2.1
 #: Detectors work on multiples of 32.
-_MULTIPLE = 32
+MULTIPLE = 32
 
 
 def working_size(width: int, height: int) -> Size:
@@ -99,7 +99,7 @@ def resized(photo: Picture, size: Size) -> NDArray[np.uint8]:
 
 def multiple(side: float) -> int:
     """The multiple of 32 next to `side`, not 0."""
-    return max(_MULTIPLE, round(side / _MULTIPLE) * _MULTIPLE)
+    return max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE)
 
 
 def _pixels(size: Size) -> int:
@@ -108,7 +108,7 @@ def _pixels(size: Size) -> int:
 
 def _no_less(side: float) -> int:
     """The multiple of 32 next above `side`."""
-    return math.ceil(side / _MULTIPLE) * _MULTIPLE
+    return math.ceil(side / MULTIPLE) * MULTIPLE
 
 
 def _promised_scale(width: int, height: int) -> float:

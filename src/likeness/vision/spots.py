@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from likeness.pyramid import Pyramid
 from likeness.vision.detector import Detections, Detector
-from likeness.vision.search_sizes import Size, resized
+from likeness.vision.search_sizes import MULTIPLE, Size, resized
 
 #: How much of the surroundings is shown, in longer sides of the box that asked for it, and in px of the search.
 _SIDES, _LEAST_SIDE_PX = 2.5, 128
@@ -17,8 +17,6 @@ _SIDES, _LEAST_SIDE_PX = 2.5, 128
 _MOST_OF_PHOTO = 0.5
 #: A finding that comes so near to where a spot was cut out, px of the search, may be a part of a face.
 _CUT_PX = 2.0
-#: Detectors work on multiples of 32.
-_MULTIPLE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def _fitted(left: float, top: float, right: float, bottom: float, size: Size) ->
     """A spot of these sides, made multiples of 32, and moved into the picture where it reaches out of it."""
     ends = []
     for low, high, whole in ((left, right, size[0]), (top, bottom, size[1])):
-        length = min(whole, math.ceil(round(high - low) / _MULTIPLE) * _MULTIPLE)
+        length = min(whole, math.ceil(round(high - low) / MULTIPLE) * MULTIPLE)
         start = min(max(0, round((low + high - length) / 2)), whole - length)
         ends.append((start, start + length))
     return _Spot(ends[0][0], ends[1][0], ends[0][1], ends[1][1])
