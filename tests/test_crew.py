@@ -1,12 +1,14 @@
 """Work divided among threads: the same results in the same order, nobody waited for in vain, errors not lost."""
 
 import threading
+from functools import partial
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.threads import NOBODY, Crew
+from likeness.threads import NOBODY, Crew, Together
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(0, 3))
@@ -57,3 +59,35 @@ def test_nobody_takes_no_work_of_their_own() -> None:
     assert NOBODY.map(str, [1, 2]) == ["1", "2"]
     with pytest.raises(RuntimeError, match="without helpers"):
         NOBODY.submit(print)
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=20), st.integers(0, 2), st.randoms())
+def test_what_pieces_come_to_is_made_of_all_of_them_in_their_order(
+    items: list[int], helpers: int, chance: Random
+) -> None:
+    crew, together = Crew(helpers), Together([partial(str, item) for item in items], tuple)
+    pieces = list(together.work)
+    chance.shuffle(pieces)
+    try:
+        crew.map(lambda piece: piece(), pieces)
+    finally:
+        crew.close()
+    assert together.result == tuple(map(str, items))
+
+
+def test_pieces_are_put_together_without_waiting_for_other_work() -> None:
+    crew, made = Crew(1), threading.Event()
+    together = Together([lambda: 1, lambda: 2], lambda done: (made.set(), sum(done))[1])
+    try:
+        seen = crew.map(lambda piece: piece(), [lambda: made.wait(20), *together.work])
+    finally:
+        crew.close()
+    assert seen[0] is True
+    assert together.result == 3
+
+
+def test_before_all_pieces_are_done_there_is_no_result() -> None:
+    together = Together([int, int], sum)
+    together.work[0]()
+    with pytest.raises(RuntimeError, match="1 pieces of work are not done"):
+        _ = together.result

@@ -1,15 +1,15 @@
 """One photo → its faces, measured: found, landmarks fitted, pose and quality taken, the unfit left out, embedded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.description import describe
+from likeness.description import DescribedFaces, Meanwhile, describe
 from likeness.engine import Engine
-from likeness.faces import Face, OrientationCorrection, QualityFilter
+from likeness.faces import OrientationCorrection, QualityFilter
 from likeness.image import Image, Reduction
 from likeness.measuring import MeasuredFace, measure
 from likeness.stopwatch import Stopwatch
@@ -26,8 +26,6 @@ _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROT
 Preference = Literal["largest", "central"]
 #: How much smaller the central face may be than the largest, in area.
 _CENTRAL_AREA = 0.25
-
-_Described = tuple[MeasuredFace, NDArray[np.float32], Face]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +52,10 @@ class PhotoAnalysis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DescribedPhoto:
-    """A photo with the vectors (N, D) of its faces, and these as values of an answer."""
+    """A photo with its faces, measured and described."""
 
     analysis: PhotoAnalysis
-    vectors: NDArray[np.float32]
-    faces: Sequence[Face]
+    faces: DescribedFaces
 
 
 def analyse(
@@ -103,8 +100,7 @@ def analyse_and_describe(
     if bar is None and 0 < len(search.settled) <= most:
         return _described_early(engine, image, reduction, search, most, watch, crew, attributes)
     analysis = _analysed(engine, image, reduction, search, most, bar, watch, crew, "largest")
-    vectors, faces = describe(engine, image, analysis.faces, watch, crew, attributes=attributes)
-    return DescribedPhoto(analysis, vectors, faces)
+    return DescribedPhoto(analysis, describe(engine, image, analysis.faces, watch, crew, attributes=attributes))
 
 
 def _begun(
@@ -114,7 +110,6 @@ def _begun(
     with watch.stage("decode"):
         reduction = image.reduction_for(max(working_size(image.width, image.height)))
         photo = image.pyramid(reduction)
-    alone = crew is NOBODY
     with watch.stage("detect"):
         return reduction, begin(
             engine.detector,
@@ -122,8 +117,8 @@ def _begun(
             search_rotations=search_rotations,
             photo_size=(image.width, image.height),
             largest_only=most == 1,
-            fine_detector=engine.detector if alone else engine.wide_detector,
-            scout=engine.scout if alone else engine.wide_scout,
+            fine_detector=engine.detector if crew is NOBODY else engine.wide_detector,
+            scout=engine.scout,
         )
 
 
@@ -168,19 +163,26 @@ def _described_early(
         with watch.stage("detect"):
             search.finish()
 
-    def described(detections: Detections, meanwhile: Callable[[], None] | None = None) -> Iterator[_Described]:
+    def described(
+        detections: Detections, meanwhile: Meanwhile | None = None
+    ) -> tuple[list[MeasuredFace], DescribedFaces]:
         measured = measure(engine, image, reduction, detections, watch, crew)
-        vectors, faces = describe(engine, image, measured, watch, crew, attributes=attributes, meanwhile=meanwhile)
-        return zip(measured, vectors, faces, strict=True)
+        return measured, describe(engine, image, measured, watch, crew, attributes=attributes, meanwhile=meanwhile)
 
-    early = list(described(search.settled, finish))
-    detections, quarter_turns = search.finish()
-    order = _order(detections, "largest", search.photo.shape[1], search.photo.shape[0])[:most]
-    settled = _places(detections[order], search.settled)
-    others = described(detections[order[settled < 0]]) if (settled < 0).any() else iter(())
-    measured, vectors, faces = zip(*(early[place] if place >= 0 else next(others) for place in settled), strict=True)
-    analysis = PhotoAnalysis(image, measured, len(detections), quarter_turns)
-    return DescribedPhoto(analysis, np.stack(vectors), faces)
+    def largest_first(detections: Detections) -> Detections:
+        return detections[_order(detections, "largest", search.photo.shape[1], search.photo.shape[0])]
+
+    settled = largest_first(search.settled)
+    measured, faces = described(settled, Meanwhile(finish, search.scouted_pixels))
+    found, quarter_turns = search.finish()
+    asked = largest_first(found)[:most]
+    places = _places(asked, settled)
+    if not np.array_equal(places, np.arange(len(settled))):
+        others, other_faces = described(asked[places < 0])
+        places[places < 0] = len(settled) + np.arange(len(others))
+        measured = [(measured + others)[place] for place in places]
+        faces = faces.joined(other_faces)[places]
+    return DescribedPhoto(PhotoAnalysis(image, tuple(measured), len(found), quarter_turns), faces)
 
 
 def _places(faces: Detections, settled: Detections) -> NDArray[np.intp]:

@@ -269,8 +269,8 @@ class Comparer:
         if analysis.found == 0 and self.settings.target_without_faces == "error":
             raise _no_face(analysis, quality_filter)
         return _TargetFaces(
-            faces=described.faces,
-            vectors=described.vectors,
+            faces=described.faces.faces,
+            profile=described.faces.profile,
             orientation_correction=self._correction(analysis),
             trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
         )
@@ -279,7 +279,8 @@ class Comparer:
         return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None
 
     def _judge(self, source: SourceFace, target: "_TargetFaces", similarity_threshold: float) -> Comparison:
-        similarities = self._engine.similarities(source.profile, target.vectors)
+        targets = target.profile
+        similarities = [] if targets is None else self._engine.similarities(source.profile, targets)
         faces = [FaceMatch(value, face) for value, face in zip(similarities, target.faces, strict=True)]
         # `faces` is in the order of size; sorting keeps that order among equals (specification section 5.1).
         matches = sorted((f for f in faces if f.similarity >= similarity_threshold), key=lambda f: -f.similarity)
@@ -309,10 +310,10 @@ def warm_comparer() -> Comparer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TargetFaces:
-    """The faces of a target photo, largest first, with their vectors (N, D)."""
+    """The faces of a target photo, largest first, as values and as the scorer sees them; None where there are none."""
 
     faces: Sequence[Face]
-    vectors: NDArray[np.float32]
+    profile: FusedProfile | None
     orientation_correction: OrientationCorrection | None
     trace: Trace
 

@@ -8,8 +8,6 @@ from threading import BoundedSemaphore, RLock
 from typing import Any, TypeVar, cast
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from likeness import packs
 from likeness.errors import PackInvalid
@@ -72,13 +70,6 @@ class Engine:
         return self._step("scout", lambda: self._make_detector(self._pack.threads, "scout"))
 
     @property
-    def wide_scout(self) -> Detector | None:
-        """The same on all the threads that a comparison may use; it sees the same to the last bit."""
-        if not self._pack.has("scout"):
-            return None
-        return self._step("wide scout", lambda: self._make_detector(self._wide_threads, "scout"))
-
-    @property
     def mesh(self) -> Mesh | None:
         """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
         return self._step("mesh", self._make_mesh) if self._pack.has("mesh") else None
@@ -120,11 +111,9 @@ class Engine:
         """What a filter asks of a face; None for NONE."""
         return None if quality_filter == "NONE" else self._bars[quality_filter]
 
-    def similarities(self, source: FusedProfile, targets: NDArray[np.float32]) -> list[float]:
-        """The Similarity, 0 to 100, of the one face of `source` with each of the vectors `targets` (N, D)."""
-        if len(targets) == 0:
-            return []
-        (scores,) = self.scorer.compare(source, self.scorer.profile(targets))
+    def similarities(self, source: FusedProfile, targets: FusedProfile) -> list[float]:
+        """The Similarity, 0 to 100, of the one face of `source` with each of `targets`."""
+        (scores,) = self.scorer.compare(source, targets)
         return [float(value) for value in self.calibration.similarity(scores)]
 
     def warm_up(self) -> None:
@@ -133,7 +122,6 @@ class Engine:
             self.detector,
             self.wide_detector,
             self.scout,
-            self.wide_scout,
             self.mesh,
             self.expressions,
             self.embedders,

@@ -44,7 +44,7 @@ class MeasuredFace:
     @cached_property
     def quality(self) -> Quality:
         """How well the face can be seen, measured when it is first asked for."""
-        return measure_quality(self.photo.pixels, self.service_box)[0]
+        return measure_quality(self.photo, self.service_box)[0]
 
     @property
     def landmarks(self) -> NDArray[np.float32]:

@@ -4,9 +4,11 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from threading import Lock
+from typing import Any, Generic, ParamSpec, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,6 +61,37 @@ class Crew:
         """Waits for running work and ends the helpers."""
         if self._pool is not None:
             self._pool.shutdown()
+
+
+class Together(Generic[Result]):
+    """Pieces of work, and what is made of their results by whoever does the last of them.
+
+    So who shares in the work need not wait for those who do something else. `work` are the pieces, each to be called
+    once, in any thread; `result` is what `finish` made of the list of their results, once all are done.
+    """
+
+    def __init__(self, pieces: Sequence[Callable[[], Any]], finish: Callable[[list[Any]], Result]) -> None:
+        self.work = [partial(self._do, place, piece) for place, piece in enumerate(pieces)]
+        self._finish = finish
+        self._done: list[Any] = [None] * len(pieces)
+        self._left = len(pieces)
+        self._counting = Lock()
+        self._result: list[Result] = []
+
+    def _do(self, place: int, piece: Callable[[], Any]) -> None:
+        self._done[place] = piece()
+        with self._counting:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._result.append(self._finish(self._done))
+
+    @property
+    def result(self) -> Result:
+        """What `finish` returned; RuntimeError before all pieces are done."""
+        if not self._result:
+            raise RuntimeError(f"{self._left} pieces of work are not done yet")
+        return self._result[0]
 
 
 #: A crew without helpers: who works alone.

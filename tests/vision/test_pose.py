@@ -74,6 +74,24 @@ def test_the_sample_of_the_page_has_nearly_its_pose() -> None:
     assert pose.pitch == pytest.approx(0.864, abs=3)
 
 
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 3.0))
+def test_the_rotation_nearest_to_a_mesh_is_the_one_of_its_singular_vectors(seed: int, spread: float) -> None:
+    """Kabsch's answer, also where a mesh is far from any face, flat, or turned inside out."""
+    chance = np.random.default_rng(seed)
+    mesh = turned_mesh(20, -30, 10, eyes_px=40)
+    mesh[:, 2] *= chance.choice([1.0, 0.0, -1.0, 1e-7])
+    mesh += chance.normal(scale=40 * spread, size=mesh.shape)
+    centred = MEAN_RIGID - MEAN_RIGID.mean(axis=0)
+    u, sizes, vt = np.linalg.svd(centred.T @ mesh[RIGID])
+    turned = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    if sizes[2] + sizes[1] * np.linalg.det(u @ vt) > 1e-6 * sizes[0]:  # else any of several is as near
+        rotation = turned.T
+        pose = poses_of_meshes(mesh)[0]
+        assert pose.yaw == pytest.approx(np.degrees(np.arcsin(np.clip(rotation[2, 0], -1, 1))), abs=1e-2)
+        if abs(pose.yaw) < 89:
+            assert apart_deg(pose.roll, np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))) < 1e-2
+
+
 @given(yaw=ANGLES, pitch=ANGLES, roll=ROLLS)
 def test_derotated_meshes_face_the_camera(yaw: float, pitch: float, roll: float) -> None:
     upright = derotated(turned_mesh(roll, yaw, pitch, eyes_px=37, at=(50, -20)), RIGID.tolist())[0]

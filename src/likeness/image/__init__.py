@@ -188,7 +188,7 @@ def _from_array(pixels: NDArray[np.uint8], name: str) -> Image:
 
 def _read(path: Path, name: str, limits: ImageLimits) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:
             # Whoever asks for more than there is gets room for all he asked, and what is over taken away again.
             size = os.fstat(file.fileno()).st_size
             return file.read(min(size, limits.max_bytes) + 1 if size else limits.max_bytes + 1)

@@ -119,6 +119,12 @@ class FaceSearch:
         """Faces in px of the photo."""
         return self._begun.settled if self._begun.next == "scout" else _NOTHING
 
+    @property
+    def scouted_pixels(self) -> int:
+        """How many pixels the scout will look at where there are settled faces."""
+        width, height = _scouted(self._search.rungs)
+        return width * height
+
     def finish(self) -> tuple[Detections, int]:
         """What `find_faces` returns; searched for once, however often it is asked."""
         if self._found is None:
@@ -236,8 +242,12 @@ def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
 
 def _seen_beside(settled: Detections, scout: Detector, photo: Pyramid, rungs: tuple[Rung, ...]) -> Detections:
     """What the scout sees beside the settled faces, in the coarsest search that keeps the promise."""
-    size = next(rung.size for rung in rungs if rung.keeps_promise)
-    return _beside(_searched_at(scout, photo, size), settled)
+    return _beside(_searched_at(scout, photo, _scouted(rungs)), settled)
+
+
+def _scouted(rungs: tuple[Rung, ...]) -> Size:
+    """The size of the coarsest search that keeps the promise."""
+    return next(rung.size for rung in rungs if rung.keeps_promise)
 
 
 def _beside(seen: Detections, settled: Detections) -> Detections:

@@ -80,7 +80,7 @@ def mean_views(runs: Sequence[NDArray[np.float32]], faces: int) -> NDArray[np.fl
     if not faces:
         return np.zeros((0, 0), dtype=np.float32)
     views = np.concatenate(runs)
-    return np.stack([own.mean(axis=0) for own in views.reshape(faces, -1, views.shape[1])])
+    return np.asarray(views.reshape(faces, -1, views.shape[1]).mean(axis=1), np.float32)
 
 
 def unit(vectors: ArrayLike) -> NDArray[np.float32]:

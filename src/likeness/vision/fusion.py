@@ -23,6 +23,11 @@ class FusedProfile:
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> "FusedProfile":
         return FusedProfile(tuple(part[rows] for part in self.parts))
 
+    @staticmethod
+    def joined(profiles: Sequence["FusedProfile"]) -> "FusedProfile":
+        """The faces of several profiles, one behind the other; there is at least one."""
+        return FusedProfile(tuple(map(Profile.joined, zip(*(each.parts for each in profiles), strict=True))))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Pose, Quality, QualityFilter
-from likeness.pyramid import halved
+from likeness.pyramid import Picture, Pyramid, pyramid
 
 #: ITU-R BT.601 luma of R, G, B.
 _LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -98,25 +98,30 @@ def bar_for(
     return None if quality_filter == "NONE" else bars[quality_filter]
 
 
-def measure_quality(pixels: NDArray[np.uint8], boxes: ArrayLike) -> list[Quality]:
-    """The quality of each face. `pixels` is (height, width, 3) uint8 RGB, `boxes` (N, 4) px x1, y1, x2, y2 as the
+def measure_quality(photo: Picture, boxes: ArrayLike) -> list[Quality]:
+    """The quality of each face. `photo` is (height, width, 3) uint8 RGB, `boxes` (N, 4) px x1, y1, x2, y2 as the
     service draws them.
 
     Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
     """
-    return [_measure(pixels, box) for box in np.asarray(boxes, dtype=np.float64).reshape(-1, 4)]
+    photo = pyramid(photo)
+    return [_measure(photo, box) for box in np.asarray(boxes, dtype=np.float64).reshape(-1, 4)]
 
 
-def _measure(pixels: NDArray[np.uint8], box: NDArray[np.float64]) -> Quality:
+def _measure(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
+    # A rolled face's box is wider for its height; the area tells the face's size all the same.
+    face_width_px = math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
+    # Averaging by halves takes a tenth of the time of averaging to the very size.
+    halvings = 0
+    while face_width_px >= 2 * _FACE_WIDTH_PX:
+        halvings, face_width_px, box = halvings + 1, face_width_px / 2, box / 2
+    pixels = photo.halved(halvings)
     height_px, width_px = pixels.shape[:2]
     left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
     right, bottom = np.minimum(np.ceil(box[2:]), (width_px, height_px)).astype(int)
     if right <= left or bottom <= top:
         return Quality(brightness=0.0, sharpness=0.0)
-    region = pixels[top:bottom, left:right]
-    # A rolled face's box is wider for its height; the area tells the face's size all the same.
-    face_width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / _FACE_HEIGHT_PER_WIDTH))
-    luma = _luma_at_one_size(region, _FACE_WIDTH_PX / face_width_px)
+    luma = _luma_at_one_size(pixels[top:bottom, left:right], _FACE_WIDTH_PX / face_width_px)
     radii = _squared_radii(luma.shape, box - (left, top, left, top), (right - left, bottom - top))
     return Quality(
         brightness=_brightness(luma, _falling(radii, 0.5, 0.2)),
@@ -141,9 +146,6 @@ def _weighted(weights: NDArray[np.float32], values: NDArray[np.float32]) -> floa
 def _luma_at_one_size(region: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
     """The luma, 0 to 255, of RGB pixels shrunk or enlarged by `scale`."""
     size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
-    # Averaging by halves takes a tenth of the time of averaging to the very size.
-    while region.shape[1] >= 2 * size[0] and region.shape[0] >= 2 * size[1]:
-        region = halved(region)
     how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(_luma(region), size, interpolation=how), np.float32)
 

@@ -18,6 +18,7 @@ embedders, each face has a vector of either, and `likeness.vision.fusion` adds t
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -52,6 +53,11 @@ class Profile:
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> "Profile":
         return Profile(self.directions[rows], self.doubts[rows], self.affinities[rows], self.nearest[rows])
+
+    @staticmethod
+    def joined(profiles: Sequence["Profile"]) -> "Profile":
+        """The faces of several profiles, one behind the other."""
+        return Profile(*(np.concatenate([getattr(each, name) for each in profiles]) for name in Profile.__slots__))
 
 
 class _Indexed(Protocol):
@@ -169,7 +175,10 @@ def _relative(affinity: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[
     """How many standard deviations each affinity (Na, Nb) lies above those of a's face to the strangers near b's."""
     if len(b.nearest) == 1 or len(a.affinities) == 1:
         near = a.affinities[:, b.nearest]  # (Na, Nb, k)
-        return np.asarray((affinity - near.mean(axis=2)) / near.std(axis=2))
+        chosen_of_all = 1.0 / near.shape[2]
+        mean = near.sum(axis=2) * chosen_of_all
+        near -= mean[..., np.newaxis]
+        return np.asarray((affinity - mean) / np.sqrt(np.einsum("abk,abk->ab", near, near) * chosen_of_all))
     # The same by matrix products, for many faces: the mean and the mean square over the chosen strangers.
     chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
     chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0 / b.nearest.shape[1]
