@@ -64,7 +64,11 @@ class Engine:
 
     @property
     def scout(self) -> Detector | None:
-        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it."""
+        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it.
+
+        It is asked beside other work. On twice the threads it took as long: its layers are so short that the scheduler
+        leaves the second thread on the first one's processor (seen with `perf sched`).
+        """
         if not self._pack.has("scout"):
             return None
         return self._step("scout", lambda: self._make_detector(self._pack.threads, "scout"))

@@ -1,6 +1,7 @@
 """Score → Similarity: a promise about how often strangers score as high."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +16,7 @@ _HALVING_DECADES = 1.0
 _HIGHEST_UNLIKE = 99.9999
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """A monotone curve from score to Similarity by way of the false match rate.
 
@@ -42,10 +43,9 @@ class Calibration:
     def log10_false_match_rate_at_score(self, scores: ArrayLike) -> NDArray[np.float64]:
         """log10 of the share of impostor pairs that score at least `scores`; same shape, at most 0."""
         s = np.asarray(scores, dtype=np.float64)
-        knots, rates = np.asarray(self.scores), np.asarray(self.log10_rates)
-        slopes = np.diff(rates) / np.diff(knots)
-        before = rates[0] + slopes[0] * (s - knots[0])
-        beyond = rates[-1] + slopes[-1] * (s - knots[-1])
+        knots, rates, (first, last) = self._curve
+        before = rates[0] + first * (s - knots[0])
+        beyond = rates[-1] + last * (s - knots[-1])
         inside = np.interp(s, knots, rates)
         return np.asarray(np.minimum(np.where(s < knots[0], before, np.where(s > knots[-1], beyond, inside)), 0.0))
 
@@ -53,7 +53,7 @@ class Calibration:
         """Similarity 0 to 100 of `scores`, same shape; 100 exactly for infinite scores and only for them."""
         s = np.asarray(scores, dtype=np.float64)
         rates = self.log10_false_match_rate_at_score(s)
-        levels, knots = self._promise()
+        levels, knots = self._promise
         decades = np.maximum(knots[-1] - rates, 0.0)
         above = 100.0 - (100.0 - levels[-1]) * 0.5 ** (decades / _HALVING_DECADES)
         inside = np.interp(-rates, -knots, levels)
@@ -63,13 +63,21 @@ class Calibration:
     def false_match_rate(self, similarity: ArrayLike) -> NDArray[np.float64]:
         """The share of pairs of different people that reach `similarity` (0 to 100), same shape; 0 at 100."""
         value = np.asarray(similarity, dtype=np.float64)
-        levels, knots = self._promise()
+        levels, knots = self._promise
         missing = np.maximum(100.0 - value, 0.0) / (100.0 - levels[-1])
         with np.errstate(divide="ignore"):
             beyond = knots[-1] + _HALVING_DECADES * np.log2(missing)
         inside = np.interp(value, levels, knots)
         return np.asarray(10.0 ** np.where(value > levels[-1], beyond, inside), dtype=np.float64)
 
+    @cached_property
+    def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]:
+        """Scores and rates, and the slopes at either end."""
+        knots, rates = np.asarray(self.scores), np.asarray(self.log10_rates)
+        slopes = np.diff(rates) / np.diff(knots)
+        return knots, rates, (float(slopes[0]), float(slopes[-1]))
+
+    @cached_property
     def _promise(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Similarity levels, rising, and log10 of their false match rates, falling."""
         points = ((0.0, 0.0), (50.0, float(np.log10(self.equal_error_rate))), *PROMISE)

@@ -31,34 +31,29 @@ class YuNet:
         """The faces in RGB pixels (height, width, 3), in pixels, best first."""
         shown, scale = fitted(pixels, self._side_px or None)
         outputs = self._network(self._in_its_form(shown))
-        found = [
-            self._at_stride(stride, shown.shape, *(outputs[at + 3 * kind][0] for kind in range(4)))
-            for at, stride in enumerate(STRIDES)
-        ]
-        boxes, scores, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept, voted = suppress(boxes, scores)
-        return Detections(voted, scores[kept], points[kept]).scaled(1 / scale, 1 / scale)
+        faces, objects, boxes, points = (
+            np.concatenate(outputs[start : start + len(STRIDES)], axis=1)[0] for start in range(0, 12, len(STRIDES))
+        )
+        certain = faces[:, 0] * objects[:, 0]
+        likely = np.flatnonzero(certain > self._score_threshold**2)
+        strides, origins = _cells(likely, shown.shape)
+        centres = (origins + boxes[likely, :2]) * strides
+        halves = np.exp(boxes[likely, 2:]) * strides / 2
+        marks = (origins[:, None] + points[likely].reshape(-1, 5, 2)) * strides[:, None]
+        scores = np.sqrt(certain[likely])
+        kept, voted = suppress(np.concatenate([centres - halves, centres + halves], axis=1), scores)
+        return Detections(voted, scores[kept], marks[kept]).scaled(1 / scale, 1 / scale)
 
     def _in_its_form(self, pixels: NDArray[np.uint8]) -> Pictures:
         if self._network.takes_bytes:
             return fed(self._network, pixels[np.newaxis])
         return np.asarray(cv2.dnn.blobFromImage(pixels, swapRB=True), np.float32)
 
-    def _at_stride(
-        self,
-        stride: int,
-        shape: tuple[int, ...],
-        faces: NDArray[np.float32],
-        objects: NDArray[np.float32],
-        boxes: NDArray[np.float32],
-        points: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Boxes (N, 4), scores (N,) and points (N, 5, 2) above the threshold, from one stride's outputs."""
-        certain = faces[:, 0] * objects[:, 0]
-        likely = np.flatnonzero(certain > self._score_threshold**2)
-        rows, columns = np.divmod(likely, shape[1] // stride)
-        origins = np.stack([columns, rows], axis=1).astype(np.float32)
-        centres = (origins + boxes[likely, :2]) * stride
-        halves = np.exp(boxes[likely, 2:]) * stride / 2
-        marks = (origins[:, None] + points[likely].reshape(-1, 5, 2)) * stride
-        return np.concatenate([centres - halves, centres + halves], axis=1), np.sqrt(certain[likely]), marks
+
+def _cells(which: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The strides (N, 1) of cells, and their columns and rows (N, 2), counted through the grids of all strides."""
+    ends = np.cumsum([(shape[0] // stride) * (shape[1] // stride) for stride in STRIDES])
+    level = np.searchsorted(ends, which, side="right")
+    strides = np.array(STRIDES)[level]
+    rows, columns = np.divmod(which - np.concatenate([[0], ends])[level], shape[1] // strides)
+    return strides[:, None].astype(np.float32), np.stack([columns, rows], axis=1).astype(np.float32)
