@@ -1,6 +1,8 @@
 """Work divided among threads: the same results in the same order, nobody waited for in vain, errors not lost."""
 
+import gc
 import threading
+import weakref
 from functools import partial
 from random import Random
 
@@ -91,3 +93,21 @@ def test_before_all_pieces_are_done_there_is_no_result() -> None:
     together.work[0]()
     with pytest.raises(RuntimeError, match="1 pieces of work are not done"):
         _ = together.result
+
+
+def test_what_pieces_gave_is_gone_with_them() -> None:
+    class Photo:
+        pass
+
+    photo = Photo()
+    alive = weakref.ref(photo)
+    together = Together([partial(id, photo)], len)
+    gc.disable()
+    try:
+        for piece in together.work:
+            piece()
+        assert together.result == 1
+        del together, piece, photo
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -66,20 +66,26 @@ class Crew:
 class Together(Generic[Result]):
     """Pieces of work, and what is made of their results by whoever does the last of them.
 
-    So who shares in the work need not wait for those who do something else. `work` are the pieces, each to be called
-    once, in any thread; `result` is what `finish` made of the list of their results, once all are done.
+    So who shares in the work need not wait for those who do something else. `result` is what `finish` made of the list
+    of the results, once all are done.
     """
 
     def __init__(self, pieces: Sequence[Callable[[], Any]], finish: Callable[[list[Any]], Result]) -> None:
-        self.work = [partial(self._do, place, piece) for place, piece in enumerate(pieces)]
+        self._pieces = pieces
         self._finish = finish
         self._done: list[Any] = [None] * len(pieces)
         self._left = len(pieces)
         self._counting = Lock()
         self._result: list[Result] = []
 
-    def _do(self, place: int, piece: Callable[[], Any]) -> None:
-        self._done[place] = piece()
+    @property
+    def work(self) -> list[Callable[[], None]]:
+        """The pieces, each to be called once, in any thread."""
+        # Not kept: they know this object, and in a circle photos would wait for the garbage collector.
+        return [partial(self._do, place) for place in range(len(self._pieces))]
+
+    def _do(self, place: int) -> None:
+        self._done[place] = self._pieces[place]()
         with self._counting:
             self._left -= 1
             last = self._left == 0
