@@ -18,6 +18,7 @@ def _machine() -> dict[str, Any]:
     return {
         "processors": thread_budget(),
         "processor": _processor(),
+        "instructions": _instructions(),
         "system": platform.system(),
         "python": platform.python_version(),
         "onnxruntime": version("onnxruntime"),
@@ -31,6 +32,15 @@ def _processor() -> str:
             return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
     except OSError:
         return platform.processor() or "unknown"
+
+
+def _instructions() -> list[str]:
+    """Which of the instruction sets the processor has that make networks faster: the name alone may hide it."""
+    try:
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return []
+    return sorted({"avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"} & set(flags.split()))
 
 
 @dataclass
