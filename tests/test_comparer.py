@@ -304,7 +304,9 @@ def test_whoever_shares_in_the_work_the_answer_is_the_same(
         with Comparer(threads=threads) as comparer:
             answers.append(comparer.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=0))
     first = answers[0]
-    assert len(first.matches) >= 4
+    # A pattern at the edge of a portrait is found too, and held for a face with a confidence of 50.
+    assert len([match for match in first.matches if match.face.confidence > 90]) == 4
+    assert len(first.matches) <= 5
     assert all(answer.to_dict() == first.to_dict() for answer in answers[1:])
 
 
@@ -312,7 +314,8 @@ def test_faces_that_are_found_late_take_their_place_by_size(
     comparer: Comparer, portraits: dict[str, Path], large_and_small: bytes
 ) -> None:
     answer = comparer.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=100)
-    boxes = [face.face.bounding_box for face in answer.unmatched[:4]]
+    # Of what is doubtful, the box that is shown, made from its points, may be larger or smaller than the detector's.
+    boxes = [face.face.bounding_box for face in answer.unmatched if face.face.confidence > 90]
     sizes = [box.width * box.height for box in boxes]
     assert len(sizes) == 4
     assert sizes == sorted(sizes, reverse=True)

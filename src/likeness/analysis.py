@@ -180,7 +180,8 @@ def _described_early(
     if not np.array_equal(places, np.arange(len(settled))):
         others, other_faces = described(asked[places < 0])
         places[places < 0] = len(settled) + np.arange(len(others))
-        measured = [(measured + others)[place] for place in places]
+        measured += others
+        measured = [measured[place] for place in places]
         faces = faces.joined(other_faces)[places]
     return DescribedPhoto(PhotoAnalysis(image, tuple(measured), len(found), quarter_turns), faces)
 

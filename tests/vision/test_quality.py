@@ -181,3 +181,8 @@ def test_each_limit_alone_keeps_a_face_out(
     quality_: Quality, pose: Pose, face_width_px: float, confidence: float
 ) -> None:
     assert not BAR.passes(quality_, pose, face_width_px=face_width_px, confidence=confidence)
+
+
+def test_a_face_far_larger_than_the_photo_is_judged_by_what_is_seen_of_it() -> None:
+    seen = measure_quality(np.full((80, 400, 3), 128, np.uint8), [-40_000, -40_000, 40_000, 40_000])[0]
+    assert seen.brightness > 0

@@ -83,7 +83,7 @@ def _rotations(observed: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _nearest_rotation(matrix: NDArray[np.float64]) -> Sequence[Sequence[float]]:
-    """The rotation nearest to a matrix (3, 3) that is not singular: its orthogonal factor.
+    """The rotation nearest to a matrix (3, 3): its orthogonal factor, unless it is flat or turns inside out.
 
     By Newton's iteration, X -> (X + inverse of X transposed) / 2, scaled by the determinant (Higham, "Computing the
     polar decomposition - with applications", SIAM 1986). As plain numbers, since a singular value decomposition of nine

@@ -113,7 +113,7 @@ def _measure(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     face_width_px = math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
     # Averaging by halves takes a tenth of the time of averaging to the very size.
     halvings = 0
-    while face_width_px >= 2 * _FACE_WIDTH_PX:
+    while face_width_px >= 2 * _FACE_WIDTH_PX and min(photo.shape[:2]) >> halvings > 1:
         halvings, face_width_px, box = halvings + 1, face_width_px / 2, box / 2
     pixels = photo.halved(halvings)
     height_px, width_px = pixels.shape[:2]

@@ -175,10 +175,9 @@ def _relative(affinity: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[
     """How many standard deviations each affinity (Na, Nb) lies above those of a's face to the strangers near b's."""
     if len(b.nearest) == 1 or len(a.affinities) == 1:
         near = a.affinities[:, b.nearest]  # (Na, Nb, k)
-        chosen_of_all = 1.0 / near.shape[2]
-        mean = near.sum(axis=2) * chosen_of_all
+        mean = near.sum(axis=2) / near.shape[2]
         near -= mean[..., np.newaxis]
-        return np.asarray((affinity - mean) / np.sqrt(np.einsum("abk,abk->ab", near, near) * chosen_of_all))
+        return np.asarray((affinity - mean) / np.sqrt(np.einsum("abk,abk->ab", near, near) / near.shape[2]))
     # The same by matrix products, for many faces: the mean and the mean square over the chosen strangers.
     chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
     chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0 / b.nearest.shape[1]
