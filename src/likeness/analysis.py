@@ -1,6 +1,8 @@
 """One photo → its faces, measured: found, landmarks fitted, pose and quality taken, the unfit left out, embedded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +13,7 @@ from likeness.description import DescribedFaces, Meanwhile, describe
 from likeness.engine import Engine
 from likeness.faces import OrientationCorrection, QualityFilter
 from likeness.image import Image, Reduction
-from likeness.measuring import MeasuredFace, measure
+from likeness.measuring import MeasuredFace, finer_reduction, measure
 from likeness.stopwatch import Stopwatch
 from likeness.threads import NOBODY, Crew
 from likeness.vision.detection import Detections, FaceSearch, begin, working_size
@@ -75,7 +77,7 @@ def analyse(
     was meant. `prefer` "central" asks the face in the middle first, see Preference. `crew` shares in the work on many
     faces.
     """
-    reduction, search = _begun(engine, image, most, search_rotations, watch, crew)
+    reduction, search = _begun(engine, image, most, search_rotations, watch)
     return _analysed(engine, image, reduction, search, most, engine.quality_bar(quality_filter), watch, crew, prefer)
 
 
@@ -96,7 +98,7 @@ def analyse_and_describe(
     embedded: by who shares in the work, if anybody has nothing to do.
     """
     bar = engine.quality_bar(quality_filter)
-    reduction, search = _begun(engine, image, most, search_rotations, watch, crew)
+    reduction, search = _begun(engine, image, most, search_rotations, watch)
     if bar is None and 0 < len(search.settled) <= most:
         return _described_early(engine, image, reduction, search, most, watch, crew, attributes)
     analysis = _analysed(engine, image, reduction, search, most, bar, watch, crew, "largest")
@@ -104,7 +106,7 @@ def analyse_and_describe(
 
 
 def _begun(
-    engine: Engine, image: Image, most: int, search_rotations: bool, watch: Stopwatch, crew: Crew
+    engine: Engine, image: Image, most: int, search_rotations: bool, watch: Stopwatch
 ) -> tuple[Reduction, FaceSearch]:
     """The search of a photo, with its coarse part done, and the reduction at which it is decoded for it."""
     with watch.stage("decode"):
@@ -117,7 +119,6 @@ def _begun(
             search_rotations=search_rotations,
             photo_size=(image.width, image.height),
             largest_only=most == 1,
-            fine_detector=engine.detector if crew is NOBODY else engine.wide_detector,
             scout=engine.scout,
         )
 
@@ -134,7 +135,7 @@ def _analysed(
     prefer: Preference,
 ) -> PhotoAnalysis:
     """The faces of a search that pass, measured in blocks of `most` until there are so many."""
-    with watch.stage("detect"):
+    with _decoded_meanwhile(image, finer_reduction(reduction, search.smallest_px), watch, crew), watch.stage("detect"):
         detections, quarter_turns = search.finish()
     order = _order(detections, prefer, search.photo.shape[1], search.photo.shape[0])
     faces: list[MeasuredFace] = []
@@ -145,6 +146,23 @@ def _analysed(
         if len(faces) >= most or most == 1:
             break
     return PhotoAnalysis(image, tuple(faces[:most]), len(order), quarter_turns)
+
+
+@contextmanager
+def _decoded_meanwhile(image: Image, reduction: Reduction, watch: Stopwatch, crew: Crew) -> Iterator[None]:
+    """Has a photo decoded at 1 / `reduction` meanwhile, if one of the crew has nothing to do."""
+
+    def decode() -> None:
+        with watch.stage("decode"):
+            image.pyramid(reduction)
+
+    decoding = None if crew is NOBODY else crew.submit(decode)
+    try:
+        yield
+    finally:
+        # What went wrong will go wrong again where the photo is asked for.
+        if decoding and not decoding.cancel():
+            wait([decoding])
 
 
 def _described_early(

@@ -1,8 +1,10 @@
 """Measured faces → vectors and profiles, and values of an answer; all who share in the work busy to the end."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,23 +82,45 @@ def describe(
         if meanwhile:
             meanwhile.work()
         return DescribedFaces((), None)
-    runs = _embedder_runs(engine, faces, watch, crew)
+    runs = _embedder_runs(engine, faces, watch, crew, busy=meanwhile is not None)
     reader = engine.expressions if attributes else None
     read: list[Callable[[], Any]] = [partial(_expression, reader, face, watch) for face in faces] if reader else []
     measured: list[Callable[[], Any]] = [partial(_quality, face, watch) for face in faces]
 
-    def finish(done: list[Any]) -> DescribedFaces:
-        vectors = _vectors(engine, runs, done[: len(runs)], len(faces))
-        shown = _shown(faces, done[len(runs) : len(runs) + len(read)])
-        described = [as_face(image, face, *each) for face, each in zip(faces, shown, strict=True)]
-        return DescribedFaces(described, engine.scorer.profile(vectors))
+    def profile(done: list[Any]) -> FusedProfile:
+        return engine.scorer.profile(_vectors(engine, runs, done[: len(runs)], len(faces)))
 
-    together = Together([*(run.work for run in runs), *read, *measured], finish)
-    pieces: list[Callable[[], object]] = [*together.work]
+    def shown(done: list[Any]) -> list[Face]:
+        expressions = _shown(faces, done[: len(read)])
+        return [as_face(image, face, *each) for face, each in zip(faces, expressions, strict=True)]
+
+    describing = Together([*read, *measured], shown)
+    reading, measuring = describing.work[: len(read)], describing.work[len(read) :]
+    # The profile waits for the qualities too: who embeds a face alone has something longer than a profile to do next.
+    embedding = Together([*(run.work for run in runs), *measuring], profile)
+    long: list[Callable[[], object]] = embedding.work[: len(runs)]
     if meanwhile:
-        pieces.insert(0 if meanwhile.pixels > _PIXELS_A_VIEW * runs[0].views else len(runs), meanwhile.work)
-    crew.map(lambda piece: piece(), pieces)
-    return together.result
+        # Beside several faces the scout often sees another, and a longer search follows.
+        first = len(faces) > 1 or meanwhile.pixels > _PIXELS_A_VIEW * runs[0].views
+        long.insert(0 if first else len(runs), meanwhile.work)
+    crew.map(lambda piece: piece(), _ordered(long, reading, embedding.work[len(runs) :]))
+    return DescribedFaces(describing.result, embedding.result)
+
+
+def _ordered(
+    long: Sequence[Callable[[], object]], short: Sequence[Callable[[], object]], shortest: Sequence[Callable[[], object]]
+) -> Sequence[Callable[[], object]]:
+    """Pieces of work, the longest first; but the shortest, which hold the interpreter all the time, between long ones
+    where there are many: two threads that both do such work wait for each other.
+    """
+    if len(long) <= 2:
+        return [*long, *short, *shortest]
+    # Each thread begins with a long one.
+    bounds = np.linspace(0, len(shortest), len(long) - 1).astype(int).tolist()
+    woven = [*long[:2]]
+    for (start, stop), piece in zip(pairwise(bounds), long[2:], strict=True):
+        woven += [*shortest[start:stop], piece]
+    return [*woven, *short]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +132,12 @@ class _EmbedderRun:
     work: Callable[[], NDArray[np.float32]]
 
 
-def _embedder_runs(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew) -> list[_EmbedderRun]:
-    """The runs of the embedders that faces need, the longest first; those of one embedder in the order of the faces."""
+def _embedder_runs(
+    engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew, *, busy: bool = False
+) -> list[_EmbedderRun]:
+    """The runs of the embedders that faces need, the longest first; those of one embedder in the order of the faces.
+    Unless the crew is `busy` with something else that takes long, there is something for two.
+    """
 
     def views(embedder: FaceEmbedder, some: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
         return np.concatenate([embedder.chips(face.photo, face.points, face.mesh) for face in some])
@@ -127,6 +155,8 @@ def _embedder_runs(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwat
                 some = np.array_split(views(embedder, faces), min(2, embedder.looks))
         else:
             step = max(1, _VIEWS_A_RUN // embedder.looks)
+            if crew is not NOBODY and not busy:
+                step = min(step, math.ceil(len(faces) / 2))
             some = [faces[start : start + step] for start in range(0, len(faces), step)]
         for these in some:
             count = len(these) if isinstance(these, np.ndarray) else len(these) * embedder.looks

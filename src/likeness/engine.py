@@ -31,18 +31,17 @@ Step = TypeVar("Step")
 class Engine:
     """What a pack can do. Steps are made once, whichever thread asks first, and serve all threads.
 
-    `threads` are those that one run of one network may use, `wide_threads` those of the detector where it has the
-    machine to itself. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
-    PackDamaged: for the pack when made, for its files when a step is first asked for.
+    `threads` are those that one run of one network may use, and as many large searches are made at once. Raises
+    PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged: for the pack when made, for its files when a step is
+    first asked for.
     """
 
-    def __init__(self, pack: str | PathLike[str], *, threads: int, wide_threads: int | None = None) -> None:
+    def __init__(self, pack: str | PathLike[str], *, threads: int) -> None:
         # OpenCV would wake a thread for every processor for work that takes a tenth of a millisecond.
         cv2.setNumThreads(1)
         self._pack = packs.load(pack, threads=threads)
-        self._wide_threads = wide_threads or threads
-        # Half of the threads may search finely at once: what such searches need adds up, and the arena keeps it.
-        self._turns = BoundedSemaphore(max(1, self._wide_threads // 2))
+        # What large searches need at once adds up, and the arena keeps it.
+        self._turns = BoundedSemaphore(threads)
         self._bars = _quality_bars(self._pack.manifest)
         self._steps: dict[str, Any] = {}
         self._making = RLock()
@@ -55,23 +54,14 @@ class Engine:
     @property
     def detector(self) -> Detector:
         """Who finds faces."""
-        return self._step("detector", lambda: TurnTaking(self._make_detector(self._pack.threads), self._turns))
-
-    @property
-    def wide_detector(self) -> Detector:
-        """The same on all the threads that a comparison may use; it finds the same to the last bit."""
-        return self._step("wide detector", lambda: TurnTaking(self._make_detector(self._wide_threads), self._turns))
+        return self._step("detector", lambda: TurnTaking(self._make_detector("detector"), self._turns))
 
     @property
     def scout(self) -> Detector | None:
-        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it.
-
-        It is asked beside other work. On twice the threads it took as long: its layers are so short that the scheduler
-        leaves the second thread on the first one's processor (seen with `perf sched`).
-        """
+        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it."""
         if not self._pack.has("scout"):
             return None
-        return self._step("scout", lambda: self._make_detector(self._pack.threads, "scout"))
+        return self._step("scout", lambda: self._make_detector("scout"))
 
     @property
     def mesh(self) -> Mesh | None:
@@ -124,7 +114,6 @@ class Engine:
         """Makes every step, so that the first comparison is as fast as the next."""
         _ = (
             self.detector,
-            self.wide_detector,
             self.scout,
             self.mesh,
             self.expressions,
@@ -133,10 +122,10 @@ class Engine:
             self.calibration,
         )
 
-    def _make_detector(self, threads: int, name: str = "detector") -> Detector:
+    def _make_detector(self, name: str) -> Detector:
         role = self.manifest.role(name)
         try:
-            return make_detector(role.family, self._pack.network(name, threads=threads), role.parameters)
+            return make_detector(role.family, self._pack.network(name), role.parameters)
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
 

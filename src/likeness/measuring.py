@@ -67,7 +67,7 @@ def measure(
     """The faces of `detections` (px of the photo at 1 / `working`), each looked at as finely as it needs."""
     sides_px = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(axis=1)
     detailed = sides_px >= _DETAILED_BOX_PX
-    finer = working if detailed.all() else _finer(working, float(sides_px.min()))
+    finer = finer_reduction(working, float(sides_px.min(initial=np.inf)))
     measured: dict[int, MeasuredFace] = {}
     for reduction, indices in ((working, np.flatnonzero(detailed)), (finer, np.flatnonzero(~detailed))):
         if len(indices) == 0:
@@ -79,9 +79,12 @@ def measure(
     return [measured[index] for index in sorted(measured)]
 
 
-def _finer(working: Reduction, smallest_px: float) -> Reduction:
-    """The coarsest decoding in which a box of `smallest_px`, px at 1 / `working`, is detailed; 1 where none is."""
-    return next((each for each in REDUCTIONS if each <= working * smallest_px / _DETAILED_BOX_PX), 1)
+def finer_reduction(working: Reduction, smallest_px: float) -> Reduction:
+    """The coarsest decoding, `working` at most, in which a box whose longer side is `smallest_px`, px at 1 / `working`,
+    is looked at in all the detail that is of use; 1 where there is none.
+    """
+    detail = min(smallest_px / _DETAILED_BOX_PX, 1.0)
+    return next((each for each in REDUCTIONS if each <= working * detail), 1)
 
 
 def _look(

@@ -284,12 +284,6 @@ def test_source_and_target_settle_the_same_faces(detector: Detector, scout: Dete
         np.testing.assert_array_equal(as_source.points, as_target.points, err_msg=name)
 
 
-def test_the_long_searches_go_to_those_with_more_threads() -> None:
-    few, many = Scripted(LARGE), Scripted(LARGE)
-    find_faces(few, np.zeros((1080, 1920, 3), np.uint8), fine_detector=many)
-    assert (few.shapes, many.shapes) == ([(128, 224, 3)], [(448, 800, 3)])
-
-
 def coarse_and_fine(*faces: tuple[float, float, float, float, float]) -> list[tuple[int, ...]]:
     """The sizes at which a photo of 640x480 is searched when the detector answers so at every size."""
     scripted = Scripted(*faces)

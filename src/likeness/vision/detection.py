@@ -92,7 +92,6 @@ class _Search:
     """How a photo is searched: by whom, at which sizes, and whether only its largest face matters."""
 
     detector: Detector
-    fine_detector: Detector
     scout: Detector | None
     rungs: tuple[Rung, ...]
     largest_only: bool
@@ -118,6 +117,11 @@ class FaceSearch:
     def settled(self) -> Detections:
         """Faces in px of the photo."""
         return self._begun.settled if self._begun.next == "scout" else _NOTHING
+
+    @property
+    def smallest_px(self) -> float:
+        """The longer side of the smallest face that has been seen so far, px of the photo; infinite without any."""
+        return self._begun.smallest_px
 
     @property
     def scouted_pixels(self) -> int:
@@ -163,20 +167,19 @@ def begin(
     search_rotations: bool = True,
     photo_size: Size | None = None,
     largest_only: bool = False,
-    fine_detector: Detector | None = None,
     scout: Detector | None = None,
 ) -> FaceSearch:
     """A search of an RGB photo (height, width, 3), with its coarse part done.
 
     Without `search_rotations` the photo is searched only as it stands. Give one no smaller than `working_size`, or
     whole; where it is a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces
-    much smaller than the largest may be left out. `fine_detector` is the same detector on more threads, for the
-    searches that take long. `scout` is a quicker detector: where all that it sees is already settled, no finer search
-    is made, and where it is in doubt of little else, only that is searched (`likeness.vision.spots`).
+    much smaller than the largest may be left out. `scout` is a quicker detector: where all that it sees is already
+    settled, no finer search is made, and where it is in doubt of little else, only that is searched
+    (`likeness.vision.spots`).
     """
     levels = pyramid(photo)
     rungs = ladder(*(photo_size or levels.shape[1::-1]))
-    search = _Search(detector, fine_detector or detector, scout, rungs, largest_only)
+    search = _Search(detector, scout, rungs, largest_only)
     return FaceSearch(search, levels, search_rotations=search_rotations)
 
 
@@ -188,10 +191,13 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
-    """What the coarser searches say: the faces that they settle, and what is still to be asked before those are all."""
+    """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and the
+    longer side of the smallest face that they saw, px of the photo, infinite without any.
+    """
 
     settled: Detections
     next: Literal["nothing", "scout", "fine search"]
+    smallest_px: float = np.inf
 
 
 def _search(search: _Search, photo: Pyramid) -> Detections:
@@ -201,13 +207,13 @@ def _search(search: _Search, photo: Pyramid) -> Detections:
 
 def _begun(search: _Search, photo: Pyramid) -> _Begun:
     """The coarser searches, as far as they are needed."""
-    settled = _NOTHING
+    settled, smallest_px = _NOTHING, np.inf
     for rung in search.rungs[:-1]:
         if len(settled) and (search.scout or not rung.keeps_promise):
             continue
-        detector = search.fine_detector if rung.takes_long else search.detector
-        seen = _searched_at(detector, photo, rung.size)
+        seen = _searched_at(search.detector, photo, rung.size)
         faces = seen[seen.scores >= _FOUND_SCORE]
+        smallest_px = float((faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1).min(initial=np.inf))
         least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
         if not len(settled):
             if not _ordinary(faces, photo.shape):
@@ -219,8 +225,8 @@ def _begun(search: _Search, photo: Pyramid) -> _Begun:
         if rung.keeps_promise:
             if not _calls_for_more(seen, least_px):
                 return _Begun(united([settled, faces]), "nothing")
-            return _Begun(settled, "fine search")
-    return _Begun(settled, "scout" if len(settled) and search.scout else "fine search")
+            return _Begun(settled, "fine search", smallest_px)
+    return _Begun(settled, "scout" if len(settled) and search.scout else "fine search", smallest_px)
 
 
 def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
@@ -234,10 +240,10 @@ def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
             return settled
         # Beside a face that the scout is sure of there may be others that it misses.
         in_doubt = bool((beside.scores < _CERTAIN_SCORE).all())
-        seen = search_spots(search.fine_detector, photo, size, beside.boxes) if in_doubt else None
+        seen = search_spots(search.detector, photo, size, beside.boxes) if in_doubt else None
         if seen is not None:
             return united([settled, _beside(seen[seen.scores >= _FOUND_SCORE], settled)])
-    return united([settled, _search_finely(search.fine_detector, photo, size)])
+    return united([settled, _search_finely(search.detector, photo, size)])
 
 
 def _seen_beside(settled: Detections, scout: Detector, photo: Pyramid, rungs: tuple[Rung, ...]) -> Detections:

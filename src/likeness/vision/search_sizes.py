@@ -55,11 +55,6 @@ class Rung:
     size: Size
     keeps_promise: bool
 
-    @property
-    def takes_long(self) -> bool:
-        """Whether it is worth more than one thread."""
-        return _pixels(self.size) >= _LEAST_PIXELS
-
     def turned(self) -> "Rung":
         """The same for the photo turned by a right angle."""
         return Rung(self.size[::-1], self.keeps_promise)
