@@ -191,8 +191,8 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
-    """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and the
-    longer side of the smallest face that they saw, px of the photo, infinite without any.
+    """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and
+    the longer side of the smallest face that they saw, px of the photo, infinite without any.
     """
 
     settled: Detections

@@ -17,7 +17,7 @@ from likeness.errors import PackDamaged
 from likeness.packs.convert.centerface import convert_centerface
 
 Run = Callable[..., list[NDArray[np.float32]]]
-SHA256 = "50ada398b21bff26002cedf9d5d3668fb7f6d10281b58b434c3cb523756cbd8c"
+SHA256 = "549d2090c467b5c2738d80273799c696e7a853d00f919b71a877926e7507047b"
 
 
 @pytest.fixture(scope="module")

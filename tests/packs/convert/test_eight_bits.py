@@ -24,7 +24,7 @@ from likeness.packs.convert.eight_bits import in_eight_bits
 from likeness.packs.convert.graph import GraphWriter
 
 Run = Callable[..., list[NDArray[np.float32]]]
-CENTERFACE_SHA256 = "5cde7f65497a82f821cce2333ecef4ce59a4652a96b3b54b333ae19e29fafc17"
+CENTERFACE_SHA256 = "6ec4485685539ab0c7c2b9e52296bf143237c038f19dae2a385ca3dc7c7f6746"
 DLIB_SHA256 = "e1b933c4f90fa1615483f1268bdc4be7e2ca5cc19727a2be24169843ad07e071"
 LIMITS = {"image": (0.0, 255.0), "bent": (0.0, 700.0), "sum": (-700.0, 1400.0)}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import skimage.data
 import skimage.transform
@@ -54,6 +55,16 @@ def test_equals_the_graph_with_its_slopes_set_right(data: bytes, graph: dict[str
     expected = _by_the_graph(graph, data, (chips.astype(np.float32) - 127.5) / 128)
     assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
     assert (found.std(axis=0) > 0).all()  # the chips are told apart: equal constants would not be a finding
+
+
+def test_nothing_is_mixed_twice_in_a_row(data: bytes) -> None:
+    nodes = onnx.load_model_from_string(convert_mobilefacenet(data)).graph.node
+    square = {node.name: list(each.ints) for node in nodes for each in node.attribute if each.name == "kernel_shape"}
+    mixing = [node for node in nodes if square.get(node.name) == [1, 1]]
+    assert len(mixing) == 32
+    for node in mixing:
+        readers = [each for each in nodes if node.output[0] in each.input]
+        assert len(readers) != 1 or readers[0] not in mixing, node.name
 
 
 def test_a_chip_has_the_same_embedding_in_any_batch(run: Run) -> None:

@@ -21,7 +21,7 @@ Run = Callable[..., list[NDArray[np.float32]]]
 Convert = Callable[[bytes], bytes]
 CONVERTERS: dict[str, Convert] = {"face-mesh.onnx": convert_face_mesh, "expression.onnx": convert_expression}
 SHA256 = {
-    "face-mesh.onnx": "caf6c06120dfdba8e950b94e471ad1a411aced797433d7bc2adfd3d6752fee3f",
+    "face-mesh.onnx": "4474ce36042086559a1f077ab70e2a409fe9fe8bab28a97fe53570a263b3d096",
     "expression.onnx": "81de53037c479fb7e32c2e47d04a5e0311e650dcd521541bdaba8ebd520a5d48",
 }
 
@@ -163,6 +163,8 @@ def test_the_same_bytes_come_out_everywhere_of_no_more_operators(data: dict[str,
     if name == "face-mesh.onnx":
         assert operators[:2] == ["Transpose", "Cast"]  # of the bytes that it takes
         operators = operators[2:]
+        assert operators.count("Concat") == operators.count("Mul") == 3  # channels of zeros
+        operators = [operator for operator in operators if operator not in ("Concat", "Mul")]
     assert set(operators) <= {"Conv", "Relu", "Add", "MaxPool", "Flatten", "GlobalAveragePool", "Softmax"}
 
 

@@ -19,7 +19,7 @@ from likeness.packs.convert.elf import exported_numbers
 from likeness.packs.convert.yunet import convert_yunet
 
 Run = Callable[..., list[NDArray[np.float32]]]
-SHA256 = "e3c4ce8b6e96a16f35f73eb11c525eb9c39faed9cc68f5b16f19790be369d4f1"
+SHA256 = "3264bf7c7d99bd1a0ebcaaccf89bdc567e7eea059fa5c48123ed8e1b76287ecd"
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 The file (Xu et al., CenterFace: Joint Face Detection and Alignment Using Face as Point, 2019; exported by PyTorch) is
 fixed to ten pictures of 32×32, lists its weights as inputs, so that the runtime may not optimise with them, and leaves
 three batch normalisations behind its transposed convolutions. Here the sizes are free, the weights are constants, the
-normalisations are folded, and inputs and outputs have names. The graph is written anew from what was read and
-understood: nothing unknown passes.
+normalisations are folded, the four heads are one convolution (15 channels fill the runtime's blocks of 16 once, not
+four times), and inputs and outputs have names. The graph is written anew from what was read and understood: nothing
+unknown passes.
 """
 
 from typing import Any
@@ -60,6 +61,7 @@ class _Rewriter:
         self._graph = GraphWriter("centerface", _FILE)
         self._names: dict[str, str] = {}  # the file's name of a value → its name here
         self._transposed: dict[str, onnx.NodeProto] = {}  # convolutions that wait for their normalisation
+        self._heads: dict[str, onnx.NodeProto] = {}
         self._mixing: dict[str, tuple[onnx.NodeProto, list[NDArray[Any]]]] = {}  # those that go into the next one
 
     def write(self) -> bytes:
@@ -73,6 +75,7 @@ class _Rewriter:
             raise _damaged(f"one input and {len(_OUTPUTS)} outputs, found {len(images)} and {len(results)}")
         self._names[images[0]] = self._graph.pictures("image")
         wanted = dict(zip(results, _OUTPUTS, strict=True))
+        self._heads = self._found_heads(results)
         for number, node in enumerate(nodes):
             self._copy(node, number, wanted)
         if not set(results) <= set(self._names):
@@ -91,6 +94,8 @@ class _Rewriter:
             self._transposed[output] = node
         elif node.op_type == "BatchNormalization":
             self._names[output] = self._normalised(node, name)
+        elif output in self._heads:
+            self._write_heads(wanted)
         elif node.op_type == "Conv":
             weights = [self._weight(node, 1), *([self._weight(node, 2)] if len(node.input) > 2 else [])]
             if node.input[0] in self._mixing:
@@ -102,6 +107,33 @@ class _Rewriter:
         else:
             inputs = [self._value(value) for value in node.input]
             self._names[output] = self._graph.node(node.op_type, inputs, name)
+
+    def _found_heads(self, results: list[str]) -> dict[str, onnx.NodeProto]:
+        """The convolutions that give the results, by what they give; the first result is a sigmoid of what it gives."""
+        made = {node.output[0]: node for node in self._source.node if node.output}
+        last = [made.get(name) for name in results]
+        if last[0] is not None and last[0].op_type == "Sigmoid" and last[0].input:
+            last[0] = made.get(last[0].input[0])
+        heads = {node.output[0]: node for node in last if node is not None and node.op_type == "Conv"}
+        alike = {(node.input[0], *(each.SerializeToString() for each in node.attribute)) for node in heads.values()}
+        if len(heads) != len(results) or len(alike) != 1:
+            raise _damaged("four convolutions of the same values at the end")
+        return heads
+
+    def _write_heads(self, wanted: dict[str, str]) -> None:
+        """Writes all heads when the first of them is met."""
+        if self._names.keys() & self._heads.keys():
+            return
+        heads, channels = list(self._heads.values()), list(_OUTPUTS.values())
+        filters, biases = ([self._weight(node, number) for node in heads] for number in (1, 2))
+        depth = filters[0].shape[1:]
+        shapes = [(each.shape, bias.shape) for each, bias in zip(filters, biases, strict=True)]
+        if shapes != [((each, *depth), (each,)) for each in channels]:
+            raise _damaged(f"heads of {channels} channels")
+        together = self._convolution(heads[0], "heads", [np.concatenate(filters), np.concatenate(biases)])
+        for output in self._heads:
+            self._names[output] = wanted.get(output, "heatmap_logits")
+        self._graph.split(together, channels, [self._names[output] for output in self._heads], axis=1)
 
     def _is_mixed_again(self, node: onnx.NodeProto, weights: list[NDArray[Any]]) -> bool:
         """Whether a convolution of 1×1 is read by another of 1×1 and by nothing else, and one for both takes less."""

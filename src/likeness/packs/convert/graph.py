@@ -53,6 +53,11 @@ class GraphWriter:
         self._nodes.append(helper.make_node(op, inputs, [output], name=output, **given))
         return output
 
+    def split(self, value: str, sizes: Sequence[int], outputs: Sequence[str], axis: int) -> None:
+        """Adds the node that divides `value` along an axis into `outputs` of these sizes."""
+        inputs = [value, self.constant(f"{value}_sizes", np.array(sizes))]
+        self._nodes.append(helper.make_node("Split", inputs, list(outputs), name=f"{value}_split", axis=axis))
+
     def pictures(self, name: str) -> str:
         """Adds an input `name` of pictures as they lie in memory, bytes N×H×W×C, and returns the same values as numbers
         N×C×H×W. Whoever feeds the network has nothing to convert, and what works in eight bits takes the bytes as they
@@ -66,10 +71,15 @@ class GraphWriter:
         """`value` (N×C×H×W, C = `channels`) with zeros appended to its channels, and to its rows and columns.
 
         Written as a 1×1 convolution that copies (exact: every value times one), because ONNX Runtime keeps convolutions
-        and the additions after them in its blocked layout, and leaves it for a Pad.
+        and the additions after them in its blocked layout, and leaves it for a Pad. As many zeros as there are channels
+        are the channels times nought, which takes half the time.
         """
         if more_channels == more_pixels == 0:
             return value
+        if more_pixels == 0 and more_channels == channels:
+            nought = self.constant(f"{value}_nought", np.zeros((channels, 1, 1), np.float32))
+            zeros = self.node("Mul", [value, nought], f"{value}_zeros")
+            return self.node("Concat", [value, zeros], f"{value}_padded", axis=1)
         return self._copied(value, f"{value}_padded", channels, more_channels, 1, [0, 0, more_pixels, more_pixels])
 
     def averaged(self, value: str, output: str, channels: int, more_channels: int, window: int) -> str:

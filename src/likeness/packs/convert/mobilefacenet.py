@@ -89,6 +89,9 @@ _AMONG = (
 _LATE_LAYERS = list(_LAYERS)[-5:]
 _LATE = dict(zip(_AMONG, ((name, part) for name in _LATE_LAYERS for part in ("filters", "biases")), strict=True))
 
+#: Layers of 1×1 behind which nothing is done before the next of 1×1: one convolution does the work of both.
+_PASSED_ON = {"first_mixed": "2_0_widened", "mixed": "embedding"}
+
 
 def _slopes() -> Iterator[str]:
     """The layers with a PReLU in the order in which the file has their slopes."""
@@ -119,6 +122,13 @@ class _Tensors:
         if self._position * 4 != len(data):
             raise PackDamaged(f"{_FILE}: expected {self._position * 4} bytes, found {len(data)}; fetch the file again")
 
+    def pass_on(self) -> None:
+        """Puts the layers that are passed on into those that follow: B(Ax + a) + b = (BA)x + (Ba + b)."""
+        for name, follower in _PASSED_ON.items():
+            (((inner,),), ((outer,),)) = self.of[name, "filters"], self.of[follower, "filters"]
+            self.of[follower, "biases"] = self.of[name, "biases"] @ outer + self.of[follower, "biases"]
+            self.of[follower, "filters"] = (inner @ outer)[np.newaxis, np.newaxis]
+
     def _take_part(self, layer: _Layer, part: str) -> None:
         shape = layer.filters if part == "filters" else (layer.channels,)
         self.of[layer.name, part] = self._take(*shape)
@@ -138,11 +148,13 @@ def convert_mobilefacenet(data: bytes) -> bytes:
     Input `chips`: N×112×112×3 bytes, RGB. Output `embeddings`: N×192 float32, not of unit length. The same bytes give
     the same ONNX bytes everywhere. Raises PackDamaged when `data` is not that network.
     """
-    tensors, graph = _Tensors(data).of, GraphWriter("mobilefacenet", _FILE)
+    read, graph = _Tensors(data), GraphWriter("mobilefacenet", _FILE)
+    read.pass_on()
+    tensors = read.of
     value = graph.node("Sub", [graph.pictures("chips"), graph.constant("middle", np.array(_MIDDLE))], "centred")
     value = graph.node("Mul", [value, graph.constant("scale", np.array(1 / _HALF))], "scaled")
     entered, signs = value, np.ones(3)
-    for layer in _LAYERS.values():
+    for layer in (layer for layer in _LAYERS.values() if layer.name not in _PASSED_ON):
         block, _, place = layer.name.rpartition("_")
         if place == "widened":
             entered = value
