@@ -442,3 +442,11 @@ def test_settled_faces_are_known_before_the_search_is_finished() -> None:
     assert len(begin(Scripted(SMALL), photo, scout=scout).settled) == 0
     assert len(begin(Scripted(LARGE), photo).settled) == 0
     assert len(begin(Scripted(LARGE), photo, scout=scout, largest_only=True).settled) == 0
+
+
+def test_the_smallest_face_seen_so_far_is_known_before_the_search_is_finished() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    detector = Scripted(LARGE, SMALL)
+    seen_px = begin(detector, photo).smallest_px
+    assert seen_px == pytest.approx((SMALL[3] - SMALL[1]) * 480 / detector.shapes[-1][0])
+    assert begin(Scripted(), photo).smallest_px == np.inf
