@@ -2,8 +2,8 @@
 `likeness.packs.runtime.Runtime`.
 
 Each case runs in a process of its own: how long a network takes to open, optimised anew and as saved, and what a
-detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off; and
-what memory is in use after many comparisons, with one arena or several.
+detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off; what
+patterns spare networks that see one size; and what memory is in use after many comparisons, with one arena or several.
 """
 
 import json
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -89,6 +90,24 @@ def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu, "mb_one_size": before, "mb_many_sizes": resident_mb()}
 
 
+def planning(role: str) -> dict[str, float]:
+    """Milliseconds of a network that takes pictures of one size, with its memory planned and not, by turns."""
+    manifest = packs.load("standard").manifest
+    file = manifest.files[manifest.role(role).file]
+    networks = {
+        words: Runtime(threads=1, one_size=planned).open(manifest.path(file.name), file.sha256)
+        for words, planned in (("as needed", False), ("planned", True))
+    }
+    shape = [side if isinstance(side, int) else 1 for side in networks["planned"].input_shapes[0]]
+    values = np.random.default_rng(0).integers(0, 256, shape)
+    picture = values.astype(np.uint8 if networks["planned"].takes_bytes else np.float32)
+    times: dict[str, list[float]] = {words: [] for words in networks}
+    for _ in range(40):
+        for words, network in networks.items():
+            times[words].append(milliseconds(partial(network, picture), 10))
+    return {words: median(taken) for words, taken in times.items()}
+
+
 def comparing(shared: bool) -> dict[str, float]:
     """Megabytes in use after two threads have compared photos of many shapes, with one arena for all networks or one
     each.
@@ -114,6 +133,7 @@ def comparing(shared: bool) -> dict[str, float]:
 CASES: dict[str, Callable[..., dict[str, float]]] = {
     "opening": opening,
     "detecting": detecting,
+    "planning": planning,
     "comparing": comparing,
 }
 
@@ -131,6 +151,11 @@ def main() -> None:
     for role in ("detector", "scout", "embedder", "mesh", "expression"):
         times = in_own_process("opening", role)
         table.add_row(role, f"{times['anew']:.1f}", f"{times['saved']:.1f}")
+    console.print(table)
+    table = Table("Network", "Memory as needed, ms", "Memory planned, ms")
+    for role in ("embedder", "mesh", "expression"):
+        times = in_own_process("planning", role)
+        table.add_row(role, f"{times['as needed']:.2f}", f"{times['planned']:.2f}")
     console.print(table)
     table = Table("Threads", "Memory", "Wall, ms", "Processor, ms", "MB, one size", "MB, many sizes")
     for spin in (False, True):

@@ -4,11 +4,13 @@ import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import onnxruntime
 import pytest
 
+from likeness import packs
 from likeness.errors import PackDamaged, SettingsError
 from likeness.packs import runtime
 from likeness.packs.runtime import Runtime
@@ -127,6 +129,22 @@ def test_threads_are_what_was_asked_and_do_not_spin() -> None:
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert not options.enable_mem_pattern
+
+
+def test_memory_is_planned_for_pictures_of_one_size_only(standard_pack: None) -> None:
+    assert Runtime(threads=1, one_size=True)._options().enable_mem_pattern
+    opened: dict[str, bool] = {}
+    pack = packs.load("standard", threads=1)
+
+    def note(runtime: Runtime, file: Path, sha256: str) -> None:
+        opened[file.name] = runtime.one_size
+
+    with mock.patch.object(Runtime, "open", note):
+        for role in pack.manifest.roles:
+            pack.network(role)
+    varying = {"centerface.onnx", "yunet.onnx"}
+    assert opened == {file: file not in varying for file in opened}
+    assert varying < opened.keys()
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine has CUDA")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged, PackInvalid
-from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from likeness.packs.manifest import MANIFEST_NAME, SEARCHERS, Manifest, read_manifest
 from likeness.packs.progress import Progress
 from likeness.packs.store import check_file, ensure, found, optimised_folder, remedy
 from likeness.threads import thread_budget
@@ -45,7 +45,12 @@ class LoadedPack:
 
                 path = self.manifest.path(file.name)
                 check_file(path.parent, file)
-                runtime = Runtime(threads=key[1], device=self.device, optimised=optimised_folder())
+                runtime = Runtime(
+                    threads=key[1],
+                    device=self.device,
+                    optimised=optimised_folder(),
+                    one_size=role not in SEARCHERS,
+                )
                 self._networks[key] = runtime.open(path, file.sha256)
             return self._networks[key]
 

@@ -32,7 +32,9 @@ from likeness.vision.calibration import Calibration
 MANIFEST_NAME = "manifest.toml"
 #: The embedders that a pack may have; a face's vector is that of the first with that of the second behind it.
 EMBEDDERS = ("embedder", "second_embedder")
-ROLES = ("detector", "scout", *EMBEDDERS, "mesh", "expression", "points")
+#: The roles of those who look at photos of any size.
+SEARCHERS = ("detector", "scout")
+ROLES = (*SEARCHERS, *EMBEDDERS, "mesh", "expression", "points")
 #: Which table of the manifest says how an embedder's vectors become a score.
 SCORINGS: Mapping[str, str] = MappingProxyType({"embedder": "scoring", "second_embedder": "second_scoring"})
 REQUIRED_ROLES = ("detector", "embedder")
@@ -354,7 +356,7 @@ def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
     )
     if role.file not in files:
         raise t.wrong(f"names the file {role.file!r}, which the pack does not have")
-    if key in ("detector", "scout") and role.family not in DETECTOR_FAMILIES:
+    if key in SEARCHERS and role.family not in DETECTOR_FAMILIES:
         raise t.wrong(f"has the family {role.family!r}; the detectors known are {', '.join(DETECTOR_FAMILIES)}")
     return role
 
