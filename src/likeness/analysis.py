@@ -135,7 +135,9 @@ def _analysed(
     prefer: Preference,
 ) -> PhotoAnalysis:
     """The faces of a search that pass, measured in blocks of `most` until there are so many."""
-    with _decoded_meanwhile(image, finer_reduction(reduction, search.smallest_px), watch, crew), watch.stage("detect"):
+    finer = finer_reduction(reduction, search.smallest_px)
+    helpers = crew if finer < reduction else NOBODY
+    with _decoded_meanwhile(image, finer, watch, helpers), watch.stage("detect"):
         detections, quarter_turns = search.finish()
     order = _order(detections, prefer, search.photo.shape[1], search.photo.shape[0])
     faces: list[MeasuredFace] = []

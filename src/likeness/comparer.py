@@ -171,10 +171,10 @@ class Comparer:
         _check(similarity_threshold, quality_filter)
         with self._free_crew() as crew:
             if isinstance(source, SourceFace):
-                prepared, seen = source, self._target(target, quality_filter, crew)
+                prepared, seen = source, self._target(self._opened(target, "target photo"), quality_filter, crew)
             elif crew is NOBODY:
                 prepared = self._source(source, quality_filter, crew)
-                seen = self._target(target, quality_filter, crew)
+                seen = self._target(self._opened(target, "target photo"), quality_filter, crew)
             else:
                 prepared, seen = self._side_by_side(source, target, quality_filter, crew)
         return self._judge(prepared, seen, similarity_threshold)
@@ -217,11 +217,17 @@ class Comparer:
         """Both photos at once: the source beside this thread, which has the target, as that may have many faces; the
         one who is done with the source shares in them.
         """
+        try:
+            # Opened first: a step ahead of the source, which is done sooner, this thread seldom waits for the interpreter.
+            image = self._opened(target, "target photo")
+        except RequestError:
+            self._source(source, quality_filter, NOBODY)  # when both photos are bad, the source is named
+            raise
         preparing = crew.submit(self._source, source, quality_filter, NOBODY)
         try:
-            seen = self._target(target, quality_filter, crew)
+            seen = self._target(image, quality_filter, crew)
         except RequestError:
-            preparing.result()  # when both photos are bad, the source is named
+            preparing.result()
             raise
         return preparing.result(), seen
 
@@ -256,11 +262,11 @@ class Comparer:
             trace=Trace(notes, watch.seconds, source_faces=analysis.found),
         )
 
-    def _target(self, photo: Photo, quality_filter: QualityFilter, crew: Crew) -> "_TargetFaces":
+    def _target(self, image: Image, quality_filter: QualityFilter, crew: Crew) -> "_TargetFaces":
         watch = Stopwatch()
         described = analyse_and_describe(
             self._engine,
-            self._opened(photo, "target photo"),
+            image,
             most=self.settings.max_faces,
             search_rotations=self.settings.search_rotations,
             quality_filter=quality_filter,
