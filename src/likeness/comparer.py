@@ -218,7 +218,8 @@ class Comparer:
         one who is done with the source shares in them.
         """
         try:
-            # Opened first: a step ahead of the source, which is done sooner, this thread seldom waits for the interpreter.
+            # Opened first: a step ahead of the source, which is done sooner, this thread seldom waits for the
+            # interpreter.
             image = self._opened(target, "target photo")
         except RequestError:
             self._source(source, quality_filter, NOBODY)  # when both photos are bad, the source is named
