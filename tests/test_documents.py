@@ -112,21 +112,24 @@ def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
 
 
 def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
-    cases = json.loads((REPOSITORY / "benchmarks" / "results" / "speed.json").read_text("utf-8"))["cases"]
+    record = json.loads((REPOSITORY / "benchmarks" / "results" / "speed.json").read_text("utf-8"))
+    cases, machine = record["cases"], record["machine"]
 
     def median_s(case: str, contestant: str) -> float:
         return statistics.median(cases[case][contestant]["wall_s"])
 
     told = re.search(
-        r"A pair of photos of 1280×886 takes about (\d+) ms, with face_recognition (\d+) times as long; a\s+"
-        r"crowd of 100 faces about a second\.",
+        r"A pair of photos of 1280×886 takes (\d+) to (\d+) ms, by processor, and with face_recognition\s+"
+        r"(\d+) times as long; a crowd of 100 faces half a second to one\.",
         README,
     )
     assert told is not None
     ours_s = median_s("1280x886", "likeness")
-    assert ours_s * 1000 <= 1.1 * float(told[1])
-    assert median_s("1280x886", "face_recognition") / ours_s >= float(told[2])
-    assert median_s("group-100", "likeness") <= 1.1
+    # The shorter times are those of processors with AVX-512.
+    modern = "avx512f" in machine["instructions"]
+    assert ours_s * 1000 <= 1.1 * float(told[1 if modern else 2])
+    assert median_s("1280x886", "face_recognition") / ours_s >= float(told[3])
+    assert median_s("group-100", "likeness") <= (0.55 if modern else 1.1)
 
 
 def test_every_direct_dependency_is_named_with_its_reason() -> None:

@@ -53,7 +53,7 @@ def test_networks_are_opened_on_demand_once(tiny_index, monkeypatch) -> None:
     with ThreadPoolExecutor(8) as pool:
         networks = set(pool.map(lambda _: pack.network("detector"), range(16)))
     assert len(networks) == 1
-    assert pack.network("detector", threads=2) not in networks
+    assert packs.load("tiny", threads=2).network("detector") not in networks
     with pytest.raises(PackDamaged, match=r"b.onnx has 1 bytes instead of \d+; run: likeness packs install tiny"):
         pack.network("embedder")
     with pytest.raises(PackInvalid, match="has no role 'mesh'"):

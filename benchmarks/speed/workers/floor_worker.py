@@ -1,7 +1,7 @@
 """The floor under Likeness: the bare network runs and JPEG decodings of a comparison, and nothing else.
 
 A comparison is made once and its calls are recorded: every `session.run` with its inputs, every decoding with its
-reduction. The same calls are then replayed on the same sessions. Three arrangements are tried and the fastest counts:
+reduction. The same calls are then replayed on the same networks. Three arrangements are tried and the fastest counts:
 both photos at once, one thread each, a thread that has finished helping the other; one call after the other on all
 processors; and the first with equal calls joined into batches of the best size.
 """
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,16 +20,22 @@ import numpy as np
 import simplejpeg
 import turn
 
-from likeness import Comparer
+from likeness import Comparer, packs
 from likeness.packs.runtime import OnnxNetwork
 from likeness.threads import thread_budget
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _COMPARER = Comparer()
 _COMPARER.warm_up()
-_PACK = _COMPARER._engine._pack
 _POOL = ThreadPoolExecutor(2)
 Call = Callable[[], object]
+
+
+@cache
+def _pack(threads: int) -> packs.LoadedPack:
+    """The networks on so many threads: those of the comparison where it has as many."""
+    compared = _COMPARER._engine._pack
+    return compared if compared.threads == threads else packs.load("standard", threads=threads)
 
 
 @dataclass
@@ -39,7 +46,7 @@ class _Run:
     inputs: list[np.ndarray]
 
     def on(self, threads: int) -> Call:
-        network = _PACK.network(self.role, threads=threads)
+        network = _pack(threads).network(self.role)
         fed = dict(zip(network._names, self.inputs, strict=True))
         return lambda: network._session.run(network._outputs, fed)
 
@@ -62,7 +69,7 @@ Recorded = list[_Run | _Decoding]
 def record(work: Callable[[], object]) -> Recorded:
     """The calls that `work` makes, in order."""
     calls: Recorded = []
-    roles = {id(network): role for (role, _), network in _PACK._networks.items()}
+    roles = {id(network): role for role, network in _COMPARER._engine._pack._networks.items()}
     plain_run, plain_decode = OnnxNetwork.__call__, simplejpeg.decode_jpeg
 
     def run(network: OnnxNetwork, *inputs: Any) -> Any:
@@ -134,7 +141,7 @@ def _seconds_each(runs: list[_Run], size: int) -> float:
 
 def _fixed(run: _Run) -> bool:
     """Whether the network takes one photo at a time."""
-    return isinstance(_PACK.network(run.role, threads=1).input_shapes[0][0], int)
+    return isinstance(_pack(1).network(run.role).input_shapes[0][0], int)
 
 
 def _arrangements(source: Recorded, target: Recorded) -> list[Callable[[], None]]:

@@ -28,31 +28,30 @@ class LoadedPack:
         self.manifest = manifest
         self.threads = threads
         self.device = device
-        self._networks: dict[tuple[str, int], OnnxNetwork] = {}
+        self._networks: dict[str, OnnxNetwork] = {}
         self._locks = {role: threading.Lock() for role in manifest.roles}
 
     def has(self, role: str) -> bool:
         """Whether the pack plays `role` ("detector", "scout", "embedder", "mesh", "expression", "points")."""
         return role in self.manifest.roles
 
-    def network(self, role: str, *, threads: int | None = None) -> "OnnxNetwork":
-        """The network of `role`, one for each number of threads asked for; PackInvalid, PackDamaged, SettingsError."""
+    def network(self, role: str) -> "OnnxNetwork":
+        """The network of `role`; PackInvalid, PackDamaged, SettingsError."""
         file = self.manifest.files[self.manifest.role(role).file]
-        key = (role, threads or self.threads)
         with self._locks[role]:
-            if key not in self._networks:
+            if role not in self._networks:
                 from likeness.packs.runtime import Runtime
 
                 path = self.manifest.path(file.name)
                 check_file(path.parent, file)
                 runtime = Runtime(
-                    threads=key[1],
+                    threads=self.threads,
                     device=self.device,
                     optimised=optimised_folder(),
                     one_size=role not in SEARCHERS,
                 )
-                self._networks[key] = runtime.open(path, file.sha256)
-            return self._networks[key]
+                self._networks[role] = runtime.open(path, file.sha256)
+            return self._networks[role]
 
     def array(self, file: str) -> NDArray[np.float32]:
         """The numbers in the pack's data file `file` (.npy), as float32; PackDamaged when it is not what the manifest

@@ -120,7 +120,9 @@ class FaceSearch:
 
     @property
     def smallest_px(self) -> float:
-        """The longer side of the smallest face that has been seen so far, px of the photo; infinite without any."""
+        """The longer side of the smallest face that has been seen so far, px of the photo; infinite without any, and
+        where nothing more is asked.
+        """
         return self._begun.smallest_px
 
     @property
@@ -192,7 +194,7 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
     """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and
-    the longer side of the smallest face that they saw, px of the photo, infinite without any.
+    then the longer side of the smallest face that they saw, px of the photo, infinite without any.
     """
 
     settled: Detections

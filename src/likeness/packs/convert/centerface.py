@@ -61,7 +61,7 @@ class _Rewriter:
         self._graph = GraphWriter("centerface", _FILE)
         self._names: dict[str, str] = {}  # the file's name of a value → its name here
         self._transposed: dict[str, onnx.NodeProto] = {}  # convolutions that wait for their normalisation
-        self._heads: dict[str, onnx.NodeProto] = {}
+        self._heads: dict[str, onnx.NodeProto] = {}  # what each gives → the convolution
         self._mixing: dict[str, tuple[onnx.NodeProto, list[NDArray[Any]]]] = {}  # those that go into the next one
 
     def write(self) -> bytes:

@@ -104,7 +104,9 @@ def _slopes() -> Iterator[str]:
 
 
 class _Tensors:
-    """The tensors of the file by layer and part; PackDamaged for a file of another length."""
+    """The tensors of the file by layer and part, without the layers that others do the work of; PackDamaged for a file
+    of another length.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._numbers = np.frombuffer(data[: len(data) // 4 * 4], "<f4")
@@ -121,13 +123,15 @@ class _Tensors:
             self._take_part(layer, "biases")
         if self._position * 4 != len(data):
             raise PackDamaged(f"{_FILE}: expected {self._position * 4} bytes, found {len(data)}; fetch the file again")
+        self._pass_on()
 
-    def pass_on(self) -> None:
+    def _pass_on(self) -> None:
         """Puts the layers that are passed on into those that follow: B(Ax + a) + b = (BA)x + (Ba + b)."""
         for name, follower in _PASSED_ON.items():
             (((inner,),), ((outer,),)) = self.of[name, "filters"], self.of[follower, "filters"]
-            self.of[follower, "biases"] = self.of[name, "biases"] @ outer + self.of[follower, "biases"]
+            self.of[follower, "biases"] += self.of.pop((name, "biases")) @ outer
             self.of[follower, "filters"] = (inner @ outer)[np.newaxis, np.newaxis]
+            del self.of[name, "filters"]
 
     def _take_part(self, layer: _Layer, part: str) -> None:
         shape = layer.filters if part == "filters" else (layer.channels,)
@@ -148,9 +152,7 @@ def convert_mobilefacenet(data: bytes) -> bytes:
     Input `chips`: N×112×112×3 bytes, RGB. Output `embeddings`: N×192 float32, not of unit length. The same bytes give
     the same ONNX bytes everywhere. Raises PackDamaged when `data` is not that network.
     """
-    read, graph = _Tensors(data), GraphWriter("mobilefacenet", _FILE)
-    read.pass_on()
-    tensors = read.of
+    tensors, graph = _Tensors(data).of, GraphWriter("mobilefacenet", _FILE)
     value = graph.node("Sub", [graph.pictures("chips"), graph.constant("middle", np.array(_MIDDLE))], "centred")
     value = graph.node("Mul", [value, graph.constant("scale", np.array(1 / _HALF))], "scaled")
     entered, signs = value, np.ones(3)
