@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.threads import NOBODY, Crew, Together
+from likeness.threads import NOBODY, Crew, Once, Together
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(0, 3))
@@ -61,6 +61,64 @@ def test_nobody_takes_no_work_of_their_own() -> None:
     assert NOBODY.map(str, [1, 2]) == ["1", "2"]
     with pytest.raises(RuntimeError, match="without helpers"):
         NOBODY.submit(print)
+
+
+def test_who_helps_does_what_was_offered_or_soon_will_be() -> None:
+    crew, done = Crew(1), threading.Event()
+    try:
+        helping = crew.submit(crew.help)
+        crew.offer(done.set)
+        helping.result()
+        assert done.is_set()
+    finally:
+        crew.close()
+
+
+def test_who_helps_does_not_wait_long_for_an_offer() -> None:
+    crew, taken_back = Crew(1), threading.Event()
+    try:
+        crew.offer(taken_back.set)
+        crew.withdraw()
+        crew.submit(crew.help).result(timeout=20)
+        assert not taken_back.is_set()
+    finally:
+        crew.close()
+
+
+def test_without_helpers_nothing_offered_is_kept() -> None:
+    photo = type("Photo", (), {})()
+    alive = weakref.ref(photo)
+    NOBODY.offer(partial(id, photo))
+    del photo
+    assert alive() is None
+
+
+def test_what_several_ask_for_is_made_once() -> None:
+    crew, begun, go_on, made = Crew(1), threading.Event(), threading.Event(), []
+
+    def work() -> str:
+        begun.set()
+        go_on.wait(20)
+        made.append(1)
+        return "picture"
+
+    once = Once(work)
+    try:
+        first = crew.submit(once)
+        begun.wait(20)
+        threading.Timer(0.01, go_on.set).start()
+        assert once() == first.result() == "picture"
+    finally:
+        crew.close()
+    assert made == [1]
+
+
+def test_what_could_not_be_made_is_tried_again() -> None:
+    results = iter([0, 5])
+    once = Once(lambda: 10 // next(results))
+    with pytest.raises(ZeroDivisionError):
+        once()
+    assert once() == 2
 
 
 @given(st.lists(st.integers(), min_size=1, max_size=20), st.integers(0, 2), st.randoms())

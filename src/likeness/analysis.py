@@ -1,6 +1,6 @@
 """One photo → its faces, measured: found, landmarks fitted, pose and quality taken, the unfit left out, embedded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from likeness.engine import Engine
 from likeness.faces import OrientationCorrection, QualityFilter
 from likeness.image import Image, Reduction
 from likeness.measuring import MeasuredFace, finer_reduction, measure
+from likeness.pyramid import Pyramid
 from likeness.stopwatch import Stopwatch
 from likeness.threads import NOBODY, Crew
 from likeness.vision.detection import Detections, FaceSearch, begin, working_size
@@ -70,14 +71,17 @@ def analyse(
     watch: Stopwatch,
     crew: Crew = NOBODY,
     prefer: Preference = "largest",
+    when_decoded: Callable[[], object] = lambda: None,
 ) -> PhotoAnalysis:
     """Finds and measures faces of a photo: the `most` largest of those that pass the quality filter.
 
     With `most` = 1, as for a source photo, only the largest face is asked: another must never stand in for the one that
     was meant. `prefer` "central" asks the face in the middle first, see Preference. `crew` shares in the work on many
-    faces.
+    faces. `when_decoded` is called between decoding and searching, for who works on something else beside.
     """
-    reduction, search = _begun(engine, image, most, search_rotations, watch)
+    reduction, photo = _decoded(image, watch)
+    when_decoded()
+    search = _begun(engine, image, photo, most, search_rotations, watch)
     return _analysed(engine, image, reduction, search, most, engine.quality_bar(quality_filter), watch, crew, prefer)
 
 
@@ -98,28 +102,40 @@ def analyse_and_describe(
     embedded: by who shares in the work, if anybody has nothing to do.
     """
     bar = engine.quality_bar(quality_filter)
-    reduction, search = _begun(engine, image, most, search_rotations, watch)
+    reduction, photo = _decoded(image, watch)
+    search = _begun(engine, image, photo, most, search_rotations, watch, crew)
     if bar is None and 0 < len(search.settled) <= most:
         return _described_early(engine, image, reduction, search, most, watch, crew, attributes)
     analysis = _analysed(engine, image, reduction, search, most, bar, watch, crew, "largest")
     return DescribedPhoto(analysis, describe(engine, image, analysis.faces, watch, crew, attributes=attributes))
 
 
-def _begun(
-    engine: Engine, image: Image, most: int, search_rotations: bool, watch: Stopwatch
-) -> tuple[Reduction, FaceSearch]:
-    """The search of a photo, with its coarse part done, and the reduction at which it is decoded for it."""
+def _decoded(image: Image, watch: Stopwatch) -> tuple[Reduction, Pyramid]:
+    """The photo as it is decoded for the search, and the reduction of that."""
     with watch.stage("decode"):
         reduction = image.reduction_for(max(working_size(image.width, image.height)))
-        photo = image.pyramid(reduction)
+        return reduction, image.pyramid(reduction)
+
+
+def _begun(
+    engine: Engine,
+    image: Image,
+    photo: Pyramid,
+    most: int,
+    search_rotations: bool,
+    watch: Stopwatch,
+    crew: Crew = NOBODY,
+) -> FaceSearch:
+    """The search of a decoded photo, with its coarse part done."""
     with watch.stage("detect"):
-        return reduction, begin(
+        return begin(
             engine.detector,
             photo,
             search_rotations=search_rotations,
             photo_size=(image.width, image.height),
             largest_only=most == 1,
             scout=engine.scout,
+            offer=crew.offer,
         )
 
 

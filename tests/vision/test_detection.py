@@ -1,7 +1,7 @@
 """Faces are found at every size and turn that is promised, nowhere else, and reported in the photo's own frame."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -442,6 +442,23 @@ def test_settled_faces_are_known_before_the_search_is_finished() -> None:
     assert len(begin(Scripted(SMALL), photo, scout=scout).settled) == 0
     assert len(begin(Scripted(LARGE), photo).settled) == 0
     assert len(begin(Scripted(LARGE), photo, scout=scout, largest_only=True).settled) == 0
+
+
+def test_the_picture_for_the_scout_may_be_made_by_somebody_else() -> None:
+    photo = np.zeros((480, 640, 3), np.uint8)
+    detector, scout, offered = Scripted(LARGE), Scripted(), []
+
+    def offer(work: Callable[[], object]) -> None:
+        assert detector.shapes == []
+        offered.append(work())
+
+    begin(detector, photo, scout=scout, offer=offer).finish()
+    assert [picture.shape for picture in offered] == scout.shapes
+    # Where no scout will be asked there is no work, but nobody waits for it in vain.
+    offered.clear()
+    detector.shapes.clear()
+    begin(detector, photo, scout=scout, largest_only=True, offer=offer)
+    assert offered == [None]
 
 
 def test_the_smallest_face_seen_so_far_is_known_before_the_search_is_finished() -> None:

@@ -18,13 +18,16 @@ target may change places. The figures below were measured with CenterFace on the
 LFW and WIDER (benchmarks/detection.py).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.pyramid import Picture, Pyramid, pyramid
+from likeness.threads import Once
 from likeness.vision.detector import SAME_FACE_OVERLAP, Detections, Detector, largest, united
 from likeness.vision.search_sizes import Rung, Size, ladder, multiple, resized, working_size
 from likeness.vision.spots import search_spots
@@ -96,6 +99,11 @@ class _Search:
     rungs: tuple[Rung, ...]
     largest_only: bool
 
+    @property
+    def may_ask_scout(self) -> bool:
+        """Whether the scout is asked where coarser searches settle faces."""
+        return self.scout is not None and not self.largest_only
+
     def turned(self) -> "_Search":
         """The same for the photo turned by a right angle."""
         return replace(self, rungs=tuple(rung.turned() for rung in self.rungs))
@@ -106,11 +114,14 @@ class FaceSearch:
     that it asks is whether there are others; else there are none.
     """
 
-    def __init__(self, search: _Search, photo: Pyramid, *, search_rotations: bool) -> None:
+    def __init__(
+        self, search: _Search, photo: Pyramid, *, search_rotations: bool, offer: Callable[[Callable[[], object]], None]
+    ) -> None:
         self.photo = photo
         self._search = search
         self._rotations = search_rotations
-        self._begun = _begun(search, photo)
+        self._for_scout = _shown_to_scout(search, photo)
+        self._begun = _begun(search, photo, partial(offer, self._for_scout if search.may_ask_scout else _nothing))
         self._found: tuple[Detections, int] | None = None
 
     @property
@@ -139,7 +150,7 @@ class FaceSearch:
 
     def _all(self) -> tuple[Detections, int]:
         search, photo = self._search, self.photo
-        found = {0: _ended(search, photo, self._begun)}
+        found = {0: _ended(search, photo, self._begun, self._for_scout)}
         # Settled faces stand upright: they would not be settled else.
         if self._rotations and found[0] is not self._begun.settled:
             for turns in _turns_worth_trying(found[0], photo.shape):
@@ -170,6 +181,7 @@ def begin(
     photo_size: Size | None = None,
     largest_only: bool = False,
     scout: Detector | None = None,
+    offer: Callable[[Callable[[], object]], None] = lambda _: None,
 ) -> FaceSearch:
     """A search of an RGB photo (height, width, 3), with its coarse part done.
 
@@ -177,12 +189,13 @@ def begin(
     whole; where it is a reduced decoding, `photo_size` is the photo's own width and height. With `largest_only`, faces
     much smaller than the largest may be left out. `scout` is a quicker detector: where all that it sees is already
     settled, no finer search is made, and where it is in doubt of little else, only that is searched
-    (`likeness.vision.spots`).
+    (`likeness.vision.spots`). Before the detector is asked for the first time, `offer` is given work that may be done
+    meanwhile by somebody else, as it is likely to be needed in the end: the picture for the scout.
     """
     levels = pyramid(photo)
     rungs = ladder(*(photo_size or levels.shape[1::-1]))
     search = _Search(detector, scout, rungs, largest_only)
-    return FaceSearch(search, levels, search_rotations=search_rotations)
+    return FaceSearch(search, levels, search_rotations=search_rotations, offer=offer)
 
 
 def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -204,16 +217,23 @@ class _Begun:
 
 def _search(search: _Search, photo: Pyramid) -> Detections:
     """The faces of a photo, whichever way they stand: no more finely than is needed."""
-    return _ended(search, photo, _begun(search, photo))
+    return _ended(search, photo, _begun(search, photo), _shown_to_scout(search, photo))
 
 
-def _begun(search: _Search, photo: Pyramid) -> _Begun:
-    """The coarser searches, as far as they are needed."""
+def _nothing() -> None:
+    """No work."""
+
+
+def _begun(search: _Search, photo: Pyramid, offer: Callable[[], object] = _nothing) -> _Begun:
+    """The coarser searches, as far as they are needed. `offer` is called when the first picture is made."""
     settled, smallest_px = _NOTHING, np.inf
     for rung in search.rungs[:-1]:
         if len(settled) and (search.scout or not rung.keeps_promise):
             continue
-        seen = _searched_at(search.detector, photo, rung.size)
+        picture = resized(photo, rung.size)
+        if rung is search.rungs[0]:
+            offer()
+        seen = _seen_in(picture, photo, search.detector)
         faces = seen[seen.scores >= _FOUND_SCORE]
         smallest_px = float((faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1).min(initial=np.inf))
         least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
@@ -231,13 +251,13 @@ def _begun(search: _Search, photo: Pyramid) -> _Begun:
     return _Begun(settled, "scout" if len(settled) and search.scout else "fine search", smallest_px)
 
 
-def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
+def _ended(search: _Search, photo: Pyramid, begun: _Begun, for_scout: Once[NDArray[np.uint8]]) -> Detections:
     """The settled faces and, if that is to be asked, those beside them."""
     if begun.next == "nothing":
         return begun.settled
     settled, size = begun.settled, search.rungs[-1].size
     if begun.next == "scout" and search.scout:
-        beside = _seen_beside(settled, search.scout, photo, search.rungs)
+        beside = _beside(_seen_in(for_scout(), photo, search.scout), settled)
         if not len(beside):
             return settled
         # Beside a face that the scout is sure of there may be others that it misses.
@@ -248,9 +268,9 @@ def _ended(search: _Search, photo: Pyramid, begun: _Begun) -> Detections:
     return united([settled, _search_finely(search.detector, photo, size)])
 
 
-def _seen_beside(settled: Detections, scout: Detector, photo: Pyramid, rungs: tuple[Rung, ...]) -> Detections:
-    """What the scout sees beside the settled faces, in the coarsest search that keeps the promise."""
-    return _beside(_searched_at(scout, photo, _scouted(rungs)), settled)
+def _shown_to_scout(search: _Search, photo: Pyramid) -> Once[NDArray[np.uint8]]:
+    """The picture for the scout."""
+    return Once(lambda: resized(photo, _scouted(search.rungs)))
 
 
 def _scouted(rungs: tuple[Rung, ...]) -> Size:
@@ -338,7 +358,13 @@ def _found_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
 
 def _searched_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
     """The same with what the detector answers more weakly."""
-    return detector.detect(resized(photo, size)).scaled(photo.shape[1] / size[0], photo.shape[0] / size[1])
+    return _seen_in(resized(photo, size), photo, detector)
+
+
+def _seen_in(picture: NDArray[np.uint8], photo: Pyramid, detector: Detector) -> Detections:
+    """What a detector sees in a `picture` (height, width, 3) of the photo, in px of the photo."""
+    height, width = picture.shape[:2]
+    return detector.detect(picture).scaled(photo.shape[1] / width, photo.shape[0] / height)
 
 
 def _searched_in_margin(detector: Detector, photo: Pyramid) -> Detections:
