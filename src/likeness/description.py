@@ -85,7 +85,7 @@ def describe(
     runs = _embedder_runs(engine, faces, watch, crew, busy=meanwhile is not None)
     reader = engine.expressions if attributes else None
     read: list[Callable[[], Any]] = [partial(_expression, reader, face, watch) for face in faces] if reader else []
-    measured: list[Callable[[], Any]] = [partial(_quality, face, watch) for face in faces]
+    measured: list[Callable[[], Any]] = [partial(_appearance, face, watch) for face in faces]
 
     def profile(done: list[Any]) -> FusedProfile:
         return engine.scorer.profile(_vectors(engine, runs, done[: len(runs)], len(faces)))
@@ -96,7 +96,7 @@ def describe(
 
     describing = Together([*read, *measured], shown)
     reading, measuring = describing.work[: len(read)], describing.work[len(read) :]
-    # The profile waits for the qualities too: who embeds a face alone has something longer than a profile to do next.
+    # The profile waits for the appearances too: who embeds a face alone has something longer than a profile to do next.
     embedding = Together([*(run.work for run in runs), *measuring], profile)
     long: list[Callable[[], object]] = [*embedding.work[: len(runs)]]
     if meanwhile:
@@ -141,20 +141,13 @@ def _embedder_runs(
     Unless the crew is `busy` with something else that takes long, there is something for two.
     """
 
-    def views(embedder: FaceEmbedder, some: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
-        return np.concatenate([embedder.chips(face.photo, face.points, face.mesh) for face in some])
-
-    def run(embedder: FaceEmbedder, some: Sequence[MeasuredFace] | NDArray[np.uint8]) -> NDArray[np.float32]:
-        with watch.stage("embed"):
-            return embedder.views(some if isinstance(some, np.ndarray) else views(embedder, some))
-
     runs = []
     # The longest first: larger chips take more time.
     for embedder in sorted(engine.embedders, key=lambda embedder: -embedder.aligner.size_px):
         some: Sequence[Sequence[MeasuredFace] | NDArray[np.uint8]]
-        if len(faces) == 1 and crew is not NOBODY:
+        if len(faces) == 1 and embedder.looks > 1 and crew is not NOBODY:
             with watch.stage("embed"):
-                some = np.array_split(views(embedder, faces), min(2, embedder.looks))
+                some = np.array_split(_views(embedder, faces), 2)
         else:
             step = max(1, _VIEWS_A_RUN // embedder.looks)
             if crew is not NOBODY and not busy:
@@ -162,8 +155,21 @@ def _embedder_runs(
             some = [faces[start : start + step] for start in range(0, len(faces), step)]
         for these in some:
             count = len(these) if isinstance(these, np.ndarray) else len(these) * embedder.looks
-            runs.append(_EmbedderRun(embedder, count, partial(run, embedder, these)))
+            runs.append(_EmbedderRun(embedder, count, partial(_embedded, embedder, these, watch)))
     return runs
+
+
+def _embedded(
+    embedder: FaceEmbedder, some: Sequence[MeasuredFace] | NDArray[np.uint8], watch: Stopwatch
+) -> NDArray[np.float32]:
+    """The vectors (R, D) of some faces' views, or of views (R, S, S, 3) that are cut already."""
+    with watch.stage("embed"):
+        return embedder.views(some if isinstance(some, np.ndarray) else _views(embedder, some))
+
+
+def _views(embedder: FaceEmbedder, faces: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
+    """The views (R, S, S, 3) of faces, one face after the other."""
+    return np.concatenate([embedder.chips(face.photo, face.points, face.mesh) for face in faces])
 
 
 def _vectors(
@@ -195,10 +201,10 @@ def _shown(
     return [(each.emotions, smile) for each, smile in zip(expressions, smiles, strict=True)]
 
 
-def _quality(face: MeasuredFace, watch: Stopwatch) -> None:
-    """Has a face's quality measured."""
+def _appearance(face: MeasuredFace, watch: Stopwatch) -> None:
+    """Has a face's pose, box and quality found."""
     with watch.stage("attributes"):
-        _ = face.quality
+        face.appearance()
 
 
 def as_face(

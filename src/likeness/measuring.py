@@ -1,8 +1,8 @@
-"""A photo and what was found in it → measured faces: landmarks fitted, pose taken, quality as it is asked for."""
+"""A photo and what was found in it → measured faces: landmarks fitted; pose, box and quality as they are asked for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from likeness.faces import Pose, Quality
 from likeness.image import REDUCTIONS, Image, Reduction
 from likeness.pyramid import Pyramid
 from likeness.stopwatch import Stopwatch
-from likeness.threads import Crew
+from likeness.threads import Crew, Once
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences
 from likeness.vision.mesh import FaceMesh, Mesh
@@ -24,12 +24,25 @@ from likeness.vision.quality import QualityBar, measure_quality
 _DETAILED_BOX_PX = 140.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """What the answer and the quality filter ask of a face, and no network.
+
+    `service_box` (4,) is the box that the answer shows, px of the decoding that the face is looked at in.
+    """
+
+    pose: Pose
+    service_box: NDArray[np.float64]
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MeasuredFace:
     """One face of a photo.
 
-    It is looked at in `photo`, which is decoded at 1 / `reduction`; the detector's `box` (4,) and `points` (5, 2), the
-    `mesh` and the `service_box` (4,) that the answer shows are in px of that decoding.
+    It is looked at in `photo`, which is decoded at 1 / `reduction`; the detector's `box` (4,) and `points` (5, 2) and
+    the `mesh` are in px of that decoding. `appearance` is found when it is first asked for: embedders do not wait for
+    it.
     """
 
     photo: Pyramid
@@ -37,14 +50,23 @@ class MeasuredFace:
     box: NDArray[np.float32]
     points: NDArray[np.float32]
     mesh: FaceMesh | None
-    service_box: NDArray[np.float64]
-    pose: Pose
     confidence: float
+    appearance: Once[Appearance]
 
-    @cached_property
+    @property
+    def pose(self) -> Pose:
+        """How the head is turned."""
+        return self.appearance().pose
+
+    @property
+    def service_box(self) -> NDArray[np.float64]:
+        """The box (4,) that the answer shows."""
+        return self.appearance().service_box
+
+    @property
     def quality(self) -> Quality:
-        """How well the face can be seen, measured when it is first asked for."""
-        return measure_quality(self.photo, self.service_box)[0]
+        """How well the face can be seen."""
+        return self.appearance().quality
 
     @property
     def landmarks(self) -> NDArray[np.float32]:
@@ -66,8 +88,10 @@ def measure(
 ) -> list[MeasuredFace]:
     """The faces of `detections` (px of the photo at 1 / `working`), each looked at as finely as it needs."""
     sides_px = (detections.boxes[:, 2:] - detections.boxes[:, :2]).max(axis=1)
-    detailed = sides_px >= _DETAILED_BOX_PX
     finer = finer_reduction(working, float(sides_px.min(initial=np.inf)))
+    if finer == working:
+        return _look(engine, image.pyramid(working), working, detections, watch, crew)
+    detailed = sides_px >= _DETAILED_BOX_PX
     measured: dict[int, MeasuredFace] = {}
     for reduction, indices in ((working, np.flatnonzero(detailed)), (finer, np.flatnonzero(~detailed))):
         if len(indices) == 0:
@@ -98,20 +122,10 @@ def _look(
     """The measured faces of `detections`, px of `photo`, which is decoded at 1 / `reduction`."""
     with watch.stage("mesh"):
         meshes = _meshes(engine.mesh, photo, detections, crew)
-        landmarks = [mesh.landmarks if mesh else points for mesh, points in zip(meshes, detections.points, strict=True)]
-        poses = _poses(meshes, detections.points)
-        boxes = geometry.service_boxes(np.stack(landmarks), poses)
+    found = zip(detections.boxes, detections.points, meshes, confidences(detections.scores).tolist(), strict=True)
     return [
-        MeasuredFace(photo, reduction, *parts)
-        for parts in zip(
-            detections.boxes,
-            detections.points,
-            meshes,
-            boxes,
-            poses,
-            confidences(detections.scores),
-            strict=True,
-        )
+        MeasuredFace(photo, reduction, box, points, mesh, sure, Once(partial(_appearance, photo, points, mesh)))
+        for box, points, mesh, sure in found
     ]
 
 
@@ -124,9 +138,9 @@ def _meshes(mesh: Mesh | None, photo: Pyramid, detections: Detections, crew: Cre
     )
 
 
-def _poses(meshes: Sequence[FaceMesh | None], points: NDArray[np.float32]) -> list[Pose]:
-    """The pose of each face: by its mesh where it fits, by the detector's points where it does not."""
-    fitting = [mesh.points for mesh in meshes if mesh is not None]
-    by_mesh = iter(poses_of_meshes(np.stack(fitting)) if fitting else [])
-    by_points = iter(poses_of_points(points[[mesh is None for mesh in meshes]]))
-    return [next(by_points if mesh is None else by_mesh) for mesh in meshes]
+def _appearance(photo: Pyramid, points: NDArray[np.float32], mesh: FaceMesh | None) -> Appearance:
+    """Of a face with the detector's `points` (5, 2); its mesh says more, where it fits."""
+    (pose,) = poses_of_meshes(mesh.points) if mesh else poses_of_points(points)
+    (box,) = geometry.service_boxes(mesh.landmarks if mesh else points, [pose])
+    (quality,) = measure_quality(photo, box)
+    return Appearance(pose, box, quality)

@@ -62,18 +62,24 @@ class Aligner:
         `photo` is (height, width, 3) uint8 RGB, `points` (5, 2) px are the detector's, `mesh_points` (468, 2 or 3) px
         the mesh's, or None where it does not fit.
         """
-        transforms: dict[PointSource, NDArray[np.float64]] = {"detector": similarity_transform(points, self.template)}
-        if mesh_points is not None and self.mesh_template is not None:
-            corners = mesh_points[list(MESH_ALIGNMENT_POINTS), :2]
-            transforms["mesh"] = similarity_transform(corners, self.mesh_template)
         photo = pyramid(photo)
+        transforms: dict[PointSource, NDArray[np.float64]] = {}
         chips = []
         for view in self.views:
-            transform = _zoomed(transforms.get(view.points, transforms["detector"]), view.zoom, self.size_px)
+            if view.points not in transforms:
+                transforms[view.points] = self._transform(view.points, points, mesh_points)
+            transform = _zoomed(transforms[view.points], view.zoom, self.size_px)
             if view.mirror:
                 transform = mirrored(transform, self.size_px)
             chips.append(warp_chip(photo, transform, self.size_px))
-        return np.stack(chips)
+        return np.array(chips)
+
+    def _transform(
+        self, source: PointSource, points: ArrayLike, mesh_points: NDArray[np.float32] | None
+    ) -> NDArray[np.float64]:
+        if source == "mesh" and mesh_points is not None and self.mesh_template is not None:
+            return similarity_transform(mesh_points[list(MESH_ALIGNMENT_POINTS), :2], self.mesh_template)
+        return similarity_transform(points, self.template)
 
 
 def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.float64]:
