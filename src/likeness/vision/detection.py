@@ -134,7 +134,8 @@ class FaceSearch:
         """The longer side of the smallest face that has been seen so far, px of the photo; infinite without any, and
         where nothing more is asked.
         """
-        return self._begun.smallest_px
+        boxes = self._begun.seen.boxes
+        return float((boxes[:, 2:] - boxes[:, :2]).max(axis=1).min(initial=np.inf))
 
     @property
     def scouted_pixels(self) -> int:
@@ -207,12 +208,12 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
     """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and
-    then the longer side of the smallest face that they saw, px of the photo, infinite without any.
+    then what they saw, px of the photo.
     """
 
     settled: Detections
     next: Literal["nothing", "scout", "fine search"]
-    smallest_px: float = np.inf
+    seen: Detections = _NOTHING
 
 
 def _search(search: _Search, photo: Pyramid) -> Detections:
@@ -226,7 +227,7 @@ def _nothing() -> None:
 
 def _begun(search: _Search, photo: Pyramid, offer: Callable[[], object] = _nothing) -> _Begun:
     """The coarser searches, as far as they are needed. `offer` is called when the first picture is made."""
-    settled, smallest_px = _NOTHING, np.inf
+    settled = faces = _NOTHING
     for rung in search.rungs[:-1]:
         if len(settled) and (search.scout or not rung.keeps_promise):
             continue
@@ -235,7 +236,6 @@ def _begun(search: _Search, photo: Pyramid, offer: Callable[[], object] = _nothi
             offer()
         seen = _seen_in(picture, photo, search.detector)
         faces = seen[seen.scores >= _FOUND_SCORE]
-        smallest_px = float((faces.boxes[:, 2:] - faces.boxes[:, :2]).max(axis=1).min(initial=np.inf))
         least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
         if not len(settled):
             if not _ordinary(faces, photo.shape):
@@ -247,8 +247,8 @@ def _begun(search: _Search, photo: Pyramid, offer: Callable[[], object] = _nothi
         if rung.keeps_promise:
             if not _calls_for_more(seen, least_px):
                 return _Begun(united([settled, faces]), "nothing")
-            return _Begun(settled, "fine search", smallest_px)
-    return _Begun(settled, "scout" if len(settled) and search.scout else "fine search", smallest_px)
+            return _Begun(settled, "fine search", faces)
+    return _Begun(settled, "scout" if len(settled) and search.scout else "fine search", faces)
 
 
 def _ended(search: _Search, photo: Pyramid, begun: _Begun, for_scout: Once[NDArray[np.uint8]]) -> Detections:
@@ -281,6 +281,8 @@ def _scouted(rungs: tuple[Rung, ...]) -> Size:
 def _beside(seen: Detections, settled: Detections) -> Detections:
     """Those that are no settled face, nor a weak answer to a part of one."""
     others = seen[overlaps(seen.boxes, settled.boxes).max(axis=1) < SAME_FACE_OVERLAP]
+    if not len(others):
+        return others
     return others[~_within(others, settled) | (others.scores >= _CERTAIN_SCORE)]
 
 
@@ -340,6 +342,8 @@ def _search_finely(detector: Detector, photo: Pyramid, size: Size) -> Detections
 
 def _plausible(faces: Detections) -> Detections:
     """The faces without those whose low score nothing makes up for."""
+    if bool((faces.scores >= _LONE_SCORE).all()):
+        return faces
     sizes = areas(faces.boxes)
     largest_certain = sizes[faces.scores >= _CERTAIN_SCORE].max(initial=0)
     accompanied = faces.scores.max(initial=0) >= _LONE_SCORE
@@ -401,9 +405,10 @@ def _turns_worth_trying(faces: Detections, shape: tuple[int, ...]) -> tuple[int,
     if _is_doubtful(faces):
         return (1, 2, 3)
     rolls, unlike = faces.leaning
-    weights = faces.scores * areas(faces.boxes)
+    sizes = areas(faces.boxes)
+    weights = faces.scores * sizes
     main = int(np.argmax(weights))
-    prominent = areas(faces.boxes)[main] > _PROMINENT * shape[0] * shape[1]
+    prominent = sizes[main] > _PROMINENT * shape[0] * shape[1]
     if prominent and faces.scores[main] < _CLEAR_SCORE and unlike[main] > _UNLIKE_A_FACE:
         return (1, 2, 3)
     leaning = np.abs(rolls) > _UPRIGHT_ROLL_DEG

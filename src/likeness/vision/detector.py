@@ -24,7 +24,18 @@ def _mean_face() -> NDArray[np.complex128]:
     return np.asarray(points / np.linalg.norm(points))
 
 
-_MEAN_FACE = _mean_face()
+def _onto_mean_face() -> NDArray[np.float64]:
+    """What five points (10,) as x, y, x, y ... are multiplied with to be centred (10), and then the factor, real and
+    imaginary part, by which the mean face is turned and enlarged to lie on them.
+    """
+    centre = np.eye(10) - np.kron(np.full((5, 5), 1 / 5), np.eye(2))
+    # (x + iy) times the conjugate of (a + ib); the mean face is centred, so where the points lie does not matter.
+    face = _mean_face()
+    fit = [[[point.real, -point.imag], [point.imag, point.real]] for point in face]
+    return np.concatenate([centre, np.reshape(fit, (10, 2))], axis=1)
+
+
+_ONTO_MEAN_FACE = _onto_mean_face()
 
 
 @dataclass(frozen=True)
@@ -60,12 +71,12 @@ class Detections:
         does not explain: 0.01 on portraits, under 0.09 on 99 of 100 faces of LFW, more on profiles and where the points
         are wrong, as on faces upside down.
         """
-        centred = self.points - self.points.mean(axis=1, keepdims=True)
-        shapes = centred[..., 0] + 1j * centred[..., 1]
-        fit = (shapes * _MEAN_FACE.conj()).sum(axis=1)
-        spread = np.maximum((np.abs(shapes) ** 2).sum(axis=1), 1e-9)
-        unlike = np.clip(1 - np.abs(fit) ** 2 / spread, 0, 1)
-        return np.degrees(np.angle(fit)).astype(np.float32), unlike.astype(np.float32)
+        # One product: each array operation costs ten times its arithmetic when a network has just filled the caches.
+        seen = self.points.reshape(-1, 10) @ _ONTO_MEAN_FACE
+        centred, fit_x, fit_y = seen[:, :10], seen[:, 10], seen[:, 11]
+        explained = (fit_x * fit_x + fit_y * fit_y) / np.maximum(np.einsum("ij,ij->i", centred, centred), 1e-9)
+        rolls_deg = np.degrees(np.arctan2(fit_y, fit_x))
+        return rolls_deg.astype(np.float32), np.maximum(1 - explained, 0).astype(np.float32)
 
 
 class Detector(Protocol):
