@@ -6,7 +6,7 @@ Nothing waits past its deadline, nothing waits where it cannot be counted, and w
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from typing import TypeVar
 
@@ -113,15 +113,23 @@ class Admission:
         That is also so when this is cancelled: a thread cannot be stopped.
         """
         loop = asyncio.get_running_loop()
+        done: asyncio.Future[Future[T]] = loop.create_future()
         try:
-            future = self._pool.submit(work)
+            running = self._pool.submit(work)
         except RuntimeError:
             self._places.give(1)
             raise
 
-        def leave(_: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                loop.call_soon_threadsafe(self._places.give, 1)
+        def leave() -> None:
+            # First, so that the thread gets its next work before this one's answer is written.
+            self._places.give(1)
+            if not done.done():
+                done.set_result(running)
 
-        future.add_done_callback(leave)
-        return await asyncio.wrap_future(future)
+        def tell(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                loop.call_soon_threadsafe(leave)
+
+        # Waking the loop costs the thread a turn with the interpreter: once, where `asyncio.wrap_future` does it again.
+        running.add_done_callback(tell)
+        return (await done).result()

@@ -8,7 +8,7 @@ its environment variable switches on before it is imported. Hence the imports in
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from likeness.aws.errors import UnknownOperation
 from likeness.errors import RateExceeded, Throttled
@@ -16,6 +16,8 @@ from likeness.server.exchange import Exchange
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
+
+Series = TypeVar("Series", "Counter", "Histogram")
 
 #: prometheus_client's own name for the folder that workers share.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -34,6 +36,7 @@ class Metrics:
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._shared = bool(os.environ.get(FOLDER_VARIABLE))
+        self._labelled: dict[tuple[Any, ...], Any] = {}
         self._registry = CollectorRegistry()
         if not self._shared:
             ProcessCollector(registry=self._registry)
@@ -56,7 +59,7 @@ class Metrics:
         self.running = self._gauge("likeness_running", "Requests being compared.")
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
-            self.cloudwatch.labels(name, _OPERATION)
+            self._of(self.cloudwatch, name, _OPERATION)
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> "Counter":
         from prometheus_client import Counter
@@ -76,17 +79,26 @@ class Metrics:
     def count(self, exchange: Exchange) -> None:
         """Counts an answered request."""
         code = exchange.error.code if exchange.error is not None else ""
-        self.requests.labels(str(exchange.status), code).inc()
+        self._of(self.requests, str(exchange.status), code).inc()
         self.body_bytes.inc(exchange.body_bytes)
         for stage, seconds in exchange.seconds.items():
-            self.stages.labels(stage).observe(seconds)
+            self._of(self.stages, stage).observe(seconds)
         if exchange.trace is not None:
-            self.faces.labels("source").inc(exchange.trace.source_faces)
-            self.faces.labels("target").inc(exchange.trace.target_faces)
+            self._of(self.faces, "source").inc(exchange.trace.source_faces)
+            self._of(self.faces, "target").inc(exchange.trace.target_faces)
         if exchange.method == "POST" and not isinstance(exchange.error, UnknownOperation):
             for name in _cloudwatch_names(exchange):
-                self.cloudwatch.labels(name, _OPERATION).inc()
-            self.response_time.labels("ResponseTime", _OPERATION).observe(1000 * exchange.seconds.get("total", 0.0))
+                self._of(self.cloudwatch, name, _OPERATION).inc()
+            response_time = self._of(self.response_time, "ResponseTime", _OPERATION)
+            response_time.observe(1000 * exchange.seconds.get("total", 0.0))
+
+    def _of(self, series: Series, *labels: str) -> Series:
+        """The one with these labels, kept: prometheus_client looks for it under a lock, fifteen times a request."""
+        key = (series, *labels)
+        if key not in self._labelled:
+            self._labelled[key] = series.labels(*labels)
+        found: Series = self._labelled[key]
+        return found
 
     def render(self) -> bytes:
         """The page, of all workers together."""

@@ -200,14 +200,26 @@ def _without_photo(image: ImageReference) -> ImageReference:
 
 async def _unless_client_leaves(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     """What `work` returns or raises. Raises ClientLeft, and cancels the work, when the client hangs up before."""
-    task = asyncio.ensure_future(work)
+    working = asyncio.current_task()
+    if working is None:
+        raise RuntimeError("needs a task that can be cancelled")
+    at_work, has_left = True, False
+
+    def leave(leaving: asyncio.Task[Any]) -> None:
+        nonlocal has_left
+        if at_work and not leaving.cancelled():
+            has_left = True
+            working.cancel()
+
     leaving = asyncio.ensure_future(receive())
+    leaving.add_done_callback(leave)
     try:
-        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientLeft
+        return await work
+    except asyncio.CancelledError:
+        # As `asyncio.timeout` tells its own cancelling from another's.
+        if has_left and working.uncancel() == 0:
+            raise ClientLeft from None
+        raise
     finally:
-        for each in (task, leaving):
-            each.cancel()
-        await asyncio.gather(task, leaving, return_exceptions=True)
+        at_work = False
+        leaving.cancel()
