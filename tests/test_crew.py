@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.threads import NOBODY, Crew, Once, Together
+from likeness.threads import NOBODY, ByOne, Crew, Once, Together
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(0, 3))
@@ -111,6 +111,30 @@ def test_what_several_ask_for_is_made_once() -> None:
     finally:
         crew.close()
     assert made == [1]
+
+
+def test_who_comes_later_to_work_for_one_goes_on() -> None:
+    crew, begun, go_on, done = Crew(1), threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(20)
+        done.append(1)
+
+    by_one = ByOne(work)
+    assert not by_one.begun
+    try:
+        first = crew.submit(by_one)
+        begun.wait(20)
+        by_one()
+        assert by_one.begun
+        assert done == []
+        go_on.set()
+        first.result()
+    finally:
+        crew.close()
+    by_one()
+    assert done == [1]
 
 
 def test_what_could_not_be_made_is_tried_again() -> None:

@@ -16,7 +16,7 @@ from likeness.image import Image, Reduction
 from likeness.measuring import MeasuredFace, finer_reduction, measure
 from likeness.pyramid import Pyramid
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, Crew
+from likeness.threads import NOBODY, ByOne, Crew
 from likeness.vision.detection import Detections, FaceSearch, begin, working_size
 from likeness.vision.quality import QualityBar
 from likeness.vision.suppression import areas
@@ -199,22 +199,26 @@ def _described_early(
         with watch.stage("detect"):
             search.finish()
 
-    def described(
-        detections: Detections, meanwhile: Meanwhile | None = None
-    ) -> tuple[list[MeasuredFace], DescribedFaces]:
-        measured = measure(engine, image, reduction, detections, watch, crew)
-        return measured, describe(engine, image, measured, watch, crew, attributes=attributes, meanwhile=meanwhile)
-
     def largest_first(detections: Detections) -> Detections:
         return detections[_order(detections, "largest", search.photo.shape[1], search.photo.shape[0])]
 
     settled = largest_first(search.settled)
-    measured, faces = described(settled, Meanwhile(finish, search.scouted_pixels))
+    finishing = ByOne(finish)
+    # Several faces have many meshes: whoever joins in finishes the search first, and no mesh is then waited for.
+    beside = crew.submit(finishing) if len(settled) > 1 and crew is not NOBODY else None
+    try:
+        measured = measure(engine, image, reduction, settled, watch, crew)
+        meanwhile = None if finishing.begun else Meanwhile(finishing, search.scouted_pixels)
+        faces = describe(engine, image, measured, watch, crew, attributes=attributes, meanwhile=meanwhile, busy=True)
+    finally:
+        if beside:
+            beside.cancel()
     found, quarter_turns = search.finish()
     asked = largest_first(found)[:most]
     places = _places(asked, settled)
     if not np.array_equal(places, np.arange(len(settled))):
-        others, other_faces = described(asked[places < 0])
+        others = measure(engine, image, reduction, asked[places < 0], watch, crew)
+        other_faces = describe(engine, image, others, watch, crew, attributes=attributes)
         places[places < 0] = len(settled) + np.arange(len(others))
         measured += others
         measured = [measured[place] for place in places]

@@ -71,18 +71,20 @@ def describe(
     *,
     attributes: bool,
     meanwhile: Meanwhile | None = None,
+    busy: bool = False,
 ) -> DescribedFaces:
     """Measured faces of a photo, described.
 
     With `attributes` they have emotions and smile, where the pack can read them. `meanwhile` is done too. The longest
     pieces of work come first, so that all who share in it are done at nearly the same time; what is made of the pieces
-    is made by whoever does the last of them, while another may still be busy with `meanwhile`.
+    is made by whoever does the last of them, while another may still be busy with `meanwhile`. The crew is `busy` where
+    somebody has, or is about to have, something else to do that takes long.
     """
     if not faces:
         if meanwhile:
             meanwhile.work()
         return DescribedFaces((), None)
-    runs = _embedder_runs(engine, faces, watch, crew, busy=meanwhile is not None)
+    runs = _embedder_runs(engine, faces, watch, crew, busy=busy)
     reader = engine.expressions if attributes else None
     read: list[Callable[[], Any]] = [partial(_expression, reader, face, watch) for face in faces] if reader else []
     measured: list[Callable[[], Any]] = [partial(_appearance, face, watch) for face in faces]

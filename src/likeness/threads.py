@@ -106,6 +106,23 @@ class Once(Generic[Result]):
             return self._result[0]
 
 
+class ByOne:
+    """Work that is done by who comes first; who comes later goes on."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._taken = Lock()
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody has come."""
+        return self._taken.locked()
+
+    def __call__(self) -> None:
+        if self._taken.acquire(blocking=False):
+            self._work()
+
+
 class Together(Generic[Result]):
     """Pieces of work, and what is made of their results by whoever does the last of them.
 

@@ -21,6 +21,7 @@ LFW and WIDER (benchmarks/detection.py).
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -123,6 +124,7 @@ class FaceSearch:
         self._for_scout = _shown_to_scout(search, photo)
         self._begun = _begun(search, photo, partial(offer, self._for_scout if search.may_ask_scout else _nothing))
         self._found: tuple[Detections, int] | None = None
+        self._finishing = Lock()
 
     @property
     def settled(self) -> Detections:
@@ -144,10 +146,11 @@ class FaceSearch:
         return width * height
 
     def finish(self) -> tuple[Detections, int]:
-        """What `find_faces` returns; searched for once, however often it is asked."""
-        if self._found is None:
-            self._found = self._all()
-        return self._found
+        """What `find_faces` returns; searched for once, however often and by whomever it is asked."""
+        with self._finishing:
+            if self._found is None:
+                self._found = self._all()
+            return self._found
 
     def _all(self) -> tuple[Detections, int]:
         search, photo = self._search, self.photo
