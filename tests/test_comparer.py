@@ -13,6 +13,7 @@ from skimage import data as skimage_data
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter, NoFaceFound
 from likeness.faces import QUALITY_FILTERS, Comparison
+from likeness.vision.turn_taking import TurnTaking
 
 pytestmark = pytest.mark.engine
 
@@ -284,6 +285,19 @@ def test_opencv_works_in_the_calling_thread(standard_pack: None) -> None:
     cv2.setNumThreads(2)
     with Comparer():
         assert cv2.getNumThreads() == 1
+
+
+@pytest.mark.parametrize(("threads", "searches"), [(1, 0), (2, 1)])
+def test_memory_is_reserved_where_several_threads_will_need_it(
+    standard_pack: None, monkeypatch: pytest.MonkeyPatch, threads: int, searches: int
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    monkeypatch.setattr(TurnTaking, "detect", lambda _, pixels: seen.append(pixels.shape))
+    with Comparer(threads=threads) as comparer:
+        comparer.reserve_memory()
+    assert len(seen) == searches
+    # More than any photo is searched at.
+    assert all(height * width > 768 * 576 for height, width, _ in seen)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,9 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
     # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
     from likeness.comparer import Comparer
 
-    return Comparer(settings.pack, settings=settings.comparer, threads=threads)
+    comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
+    comparer.reserve_memory()
+    return comparer
 
 
 class Loader:

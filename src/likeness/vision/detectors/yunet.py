@@ -52,7 +52,7 @@ class YuNet:
         return np.asarray(cv2.dnn.blobFromImage(pixels, swapRB=True), np.float32)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The strides (C, 1) of all cells of a picture, and their columns and rows (C, 2), stride by stride; 50 kB for
     544x384.
