@@ -1,7 +1,9 @@
 """The queue: order, bounds, deadlines, and that no place is ever lost, whatever is cancelled when."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -112,6 +114,29 @@ def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
             assert admission.running == 0
 
     asyncio.run(scene())
+
+
+def test_an_answer_is_gone_with_who_asked() -> None:
+    class Answer:
+        pass
+
+    async def scene() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 10, pool)
+            await admission.enter(later(5))
+            answer = await admission.run(Answer)
+            alive = weakref.ref(answer)
+            # The thread lets go of its work when it gets the next.
+            await admission.enter(later(5))
+            await admission.run(int)
+            del answer
+            assert alive() is None
+
+    gc.disable()
+    try:
+        asyncio.run(scene())
+    finally:
+        gc.enable()
 
 
 def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:

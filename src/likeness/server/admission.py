@@ -113,23 +113,30 @@ class Admission:
         That is also so when this is cancelled: a thread cannot be stopped.
         """
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[Future[T]] = loop.create_future()
+        done: asyncio.Future[T] = loop.create_future()
         try:
             running = self._pool.submit(work)
         except RuntimeError:
             self._places.give(1)
             raise
 
-        def leave() -> None:
+        # Neither refers to the thread's future, which keeps its callbacks: in a circle answers would wait for the
+        # garbage collector.
+        def leave(finished: Future[T]) -> None:
             # First, so that the thread gets its next work before this one's answer is written.
             self._places.give(1)
-            if not done.done():
-                done.set_result(running)
+            if done.done():
+                return
+            error = finished.exception()
+            if error is None:
+                done.set_result(finished.result())
+            else:
+                done.set_exception(error)
 
-        def tell(_: object) -> None:
+        def tell(finished: Future[T]) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                loop.call_soon_threadsafe(leave)
+                loop.call_soon_threadsafe(leave, finished)
 
         # Waking the loop costs the thread a turn with the interpreter: once, where `asyncio.wrap_future` does it again.
         running.add_done_callback(tell)
-        return (await done).result()
+        return await done
