@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -118,7 +119,8 @@ def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
 
 def test_an_answer_is_gone_with_who_asked() -> None:
     class Answer:
-        pass
+        def __init__(self) -> None:
+            time.sleep(0.05)  # else it is there before anybody waits for it
 
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
