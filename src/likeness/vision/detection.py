@@ -155,6 +155,8 @@ class FaceSearch:
     def _all(self) -> tuple[Detections, int]:
         search, photo = self._search, self.photo
         found = {0: _ended(search, photo, self._begun, self._for_scout)}
+        # The picture is not asked for again.
+        self._for_scout = _shown_to_scout(search, photo)
         # Settled faces stand upright: they would not be settled else.
         if self._rotations and found[0] is not self._begun.settled:
             for turns in _turns_worth_trying(found[0], photo.shape):
