@@ -34,9 +34,10 @@ from learning import (
 from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
-from likeness.vision.detection import confidences, find_faces
+from likeness.vision.detection import find_faces
 from likeness.vision.embedding import mean_views
 from likeness.vision.expression import LABELS, ExpressionReader
+from likeness.vision.findings import confidences
 from likeness.vision.geometry import service_boxes
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.vision.detection import Detections, Detector, confidences, find_faces
+from likeness.vision.detection import Detections, Detector, find_faces
+from likeness.vision.findings import confidences
 from likeness.vision.suppression import areas, overlaps
 
 Boxes = NDArray[np.float32]

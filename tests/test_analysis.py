@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from likeness.analysis import _decoded_meanwhile
+from likeness.crew import NOBODY, Crew
 from likeness.errors import InvalidImageFormat
 from likeness.image import Image, open_image
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, Crew
 
 
 @pytest.fixture

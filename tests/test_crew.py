@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.threads import NOBODY, ByOne, Crew, Once, Together
+from likeness.crew import NOBODY, ByOne, Crew, Once, Together
 
 
 @given(st.lists(st.integers(), max_size=50), st.integers(0, 3))

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from likeness.crew import NOBODY, Crew
 from likeness.description import _embedder_runs, _ordered
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, Crew
 
 
 def ordered(long: str, short: str, shortest: str) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.crew import NOBODY, ByOne, Crew
 from likeness.description import DescribedFaces, Meanwhile, describe
 from likeness.engine import Engine
 from likeness.faces import OrientationCorrection, QualityFilter
@@ -16,7 +17,6 @@ from likeness.image import Image, Reduction
 from likeness.measuring import MeasuredFace, finer_reduction, measure
 from likeness.pyramid import Pyramid
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, ByOne, Crew
 from likeness.vision.detection import Detections, FaceSearch, begin, working_size
 from likeness.vision.quality import QualityBar
 from likeness.vision.suppression import areas

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.analysis import PhotoAnalysis, Preference, analyse, analyse_and_describe
+from likeness.crew import NOBODY, Crew
 from likeness.description import as_face, embed
 from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
@@ -24,7 +25,7 @@ from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, Orienta
 from likeness.image import Image, ImageLimits, open_image
 from likeness.packs.manifest import EMBEDDERS
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, Crew, thread_budget
+from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import VectorPart
 from likeness.vision.fusion import FusedProfile, FusedScorer

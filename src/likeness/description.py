@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.crew import NOBODY, Crew, Together
 from likeness.engine import Engine
 from likeness.faces import Emotion, Face, Smile
 from likeness.image import Image
 from likeness.measuring import MeasuredFace
 from likeness.stopwatch import Stopwatch
-from likeness.threads import NOBODY, Crew, Together
 from likeness.vision import geometry
 from likeness.vision.embedding import mean_views
 from likeness.vision.expression import Expression, ExpressionReader

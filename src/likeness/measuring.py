@@ -7,14 +7,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.crew import Crew, Once
 from likeness.engine import Engine
 from likeness.faces import Pose, Quality
 from likeness.image import REDUCTIONS, Image, Reduction
 from likeness.pyramid import Pyramid
 from likeness.stopwatch import Stopwatch
-from likeness.threads import Crew, Once
 from likeness.vision import geometry
-from likeness.vision.detection import Detections, confidences
+from likeness.vision.detection import Detections
+from likeness.vision.findings import confidences
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
 from likeness.vision.quality import QualityBar, measure_quality

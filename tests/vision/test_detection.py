@@ -14,8 +14,9 @@ from skimage import data
 
 from likeness import packs
 from likeness.image import open_image
-from likeness.vision.detection import Detections, Detector, begin, confidences, find_faces, largest, working_size
+from likeness.vision.detection import Detections, Detector, begin, find_faces, largest, working_size
 from likeness.vision.detectors import make_detector
+from likeness.vision.findings import confidences
 from likeness.vision.search_sizes import ladder
 from likeness.vision.suppression import overlaps
 
@@ -405,13 +406,6 @@ def test_the_work_is_bounded_for_every_shape(photo: tuple[int, int]) -> None:
     width, height = working_size(*photo)
     assert width % 32 == height % 32 == 0
     assert width * height <= 768 * 576 * 1.1
-
-
-def test_confidence_rises_with_the_score() -> None:
-    given = confidences(np.linspace(0, 1, 101, dtype=np.float32))
-    assert (np.diff(given) > 0).all()
-    assert 0 < given[0] < given[-1] < 100
-    assert given[80] > 99.9
 
 
 def test_a_small_face_beside_a_large_one_is_found(

@@ -14,8 +14,7 @@ that it is sure of enough, 98 instead of 99 of 100 faces 40 px wide would be fou
 - most faces lie on their side or upside down, or there still is none: turned by right angles (decision 14).
 
 Source and target photos begin alike and settle the same faces, so that a photo is exactly like itself, and source and
-target may change places. The figures below were measured with CenterFace on the sample portraits, skimage's astronaut,
-LFW and WIDER (benchmarks/detection.py).
+target may change places. What gives a reason is said in `likeness.vision.findings`.
 """
 
 from collections.abc import Callable
@@ -27,12 +26,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.crew import Once
 from likeness.pyramid import Picture, Pyramid, pyramid
-from likeness.threads import Once
-from likeness.vision.detector import SAME_FACE_OVERLAP, Detections, Detector, largest, united
+from likeness.vision.detector import Detections, Detector, largest, united
+from likeness.vision.findings import (
+    CERTAIN_SCORE,
+    FOUND_SCORE,
+    beside,
+    calls_for_more,
+    comfortable,
+    evidence,
+    is_doubtful,
+    largest_is_settled,
+    ordinary,
+    plausible,
+    stretch,
+    turns_worth_trying,
+)
 from likeness.vision.search_sizes import Rung, Size, ladder, multiple, resized, working_size
 from likeness.vision.spots import search_spots
-from likeness.vision.suppression import areas, overlaps
 from likeness.vision.turned import turned, turned_back
 
 __all__ = [
@@ -40,53 +52,16 @@ __all__ = [
     "Detector",
     "FaceSearch",
     "begin",
-    "confidences",
     "find_faces",
     "largest",
     "working_size",
 ]
 
-#: A face has this score at least. Where the detector answers more weakly, a finer search may find one. Detectors report
-#: such answers too: CenterFace from 0.15 on. Without a scout 7 in 10 photos of LFW then end before the finest search,
-#: and of 183 such none lacks a face; from 0.25 on 2 of 205 do (benchmarks/coarse_to_fine.py).
-_FOUND_SCORE = 0.25
-
-#: Below this score there is doubt, and more is tried; what only a further search finds must reach it. Pictures without
-#: faces (noise, textures, documents) stay below.
-_CERTAIN_SCORE = 0.5
 #: The margin search: the photo's longer side and the margin around it, in pixels; the margin's grey.
 _MARGIN_SIDE_PX, _MARGIN_PX = 208, 56
 _MARGIN_GREY = 114
-
-#: What share of detections at a score are faces, as log odds: on WIDER 42 % at 0.25, 80 % at 0.4, 92 % at 0.5, 98 % at
-#: 0.6 (overlap 0.3 with an annotated face). From 0.7 on no error in 905 detections of WIDER and LFW; the curve
-#: goes on steeply there, so that what is clearly a face reaches 99.9. benchmarks/detection.py prints the shares.
-_CONFIDENCE_SCORES = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
-_CONFIDENCE_LOG_ODDS = (-3.0, -0.3, 1.4, 2.5, 3.9, 6.95, 12.0)
-
-#: A doubtful face counts only in company: in a photo where no face reaches this score there is none (lone findings
-#: below it are textures more often than faces), and one larger than all certain faces, for which it would stand in as
-#: the largest, needs it too.
-_LONE_SCORE = 0.4
-
-#: Turned further than this, a face is found, but its points are coarse: errors of 0.2 eye distances at 60 degrees.
-_UPRIGHT_ROLL_DEG = 50.0
-#: Upside down, points may seem to stand upright; they then look unlike a face, and the score is under a clear face's.
-#: That is asked only of a face with this share of the photo: the points of small faces say too little.
-_UNLIKE_A_FACE = 0.1
-_PROMINENT = 0.01
-_CLEAR_SCORE = 0.75
-
-#: Height over width of the boxes of ordinary upright faces: 1.30, and for 95 of 100 faces of LFW up to 1.42. Boxes of
-#: squeezed faces follow the squeeze only in part, so the stretch goes further than they say.
-_HEIGHT_PER_WIDTH = 1.30
-_SQUEEZED_GROUP, _SQUEEZED_FACE = 1.33, 1.55
-_WIDENED_GROUP, _WIDENED_FACE = 1.12, 1.00
-_GROUP = 3
-_STRETCH_BEYOND = 1.3
-_MOST_STRETCH = 2.0
+#: A squeezed photo is searched at this many pixels, stretched back.
 _STRETCHED_PIXELS = 400_000
-_LEVEL_ROLL_DEG = 25.0
 
 _NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32))
 
@@ -159,15 +134,15 @@ class FaceSearch:
         self._for_scout = _shown_to_scout(search, photo)
         # Settled faces stand upright: they would not be settled else.
         if self._rotations and found[0] is not self._begun.settled:
-            for turns in _turns_worth_trying(found[0], photo.shape):
+            for turns in turns_worth_trying(found[0], photo.shape):
                 found[turns] = _search_turned(search, photo.pixels, turns)
-            if len(found) == 2 and not any(_evidence(faces, turns) for turns, faces in found.items()):
+            if len(found) == 2 and not any(evidence(faces, turns) for turns, faces in found.items()):
                 found |= {turns: _search_turned(search, photo.pixels, turns) for turns in {1, 2, 3} - found.keys()}
         if len(found) == 1:
-            return _plausible(found[0]), 0
-        best = max(found, key=lambda turns: (_evidence(found[turns], turns), -turns))
-        others = [faces[faces.scores >= _CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
-        return _plausible(united([found[best], *others])), best
+            return plausible(found[0]), 0
+        best = max(found, key=lambda turns: (evidence(found[turns], turns), -turns))
+        others = [faces[faces.scores >= CERTAIN_SCORE] for turns, faces in found.items() if turns != best]
+        return plausible(united([found[best], *others])), best
 
 
 def find_faces(detector: Detector, photo: Picture, **how: Any) -> tuple[Detections, int]:
@@ -204,12 +179,6 @@ def begin(
     return FaceSearch(search, levels, search_rotations=search_rotations, offer=offer)
 
 
-def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How sure it is that each detection is a face, 0 to 100, from the detector's scores (N,), rising with them."""
-    log_odds = np.interp(scores, _CONFIDENCE_SCORES, _CONFIDENCE_LOG_ODDS)
-    return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
     """What the coarser searches say: the faces that they settle; what is still to be asked before those are all; and
@@ -240,17 +209,17 @@ def _begun(search: _Search, photo: Pyramid, offer: Callable[[], object] = _nothi
         if rung is search.rungs[0]:
             offer()
         seen = _seen_in(picture, photo, search.detector)
-        faces = seen[seen.scores >= _FOUND_SCORE]
+        faces = seen[seen.scores >= FOUND_SCORE]
         least_px = search.detector.seen_well_px * photo.shape[1] / rung.size[0]
         if not len(settled):
-            if not _ordinary(faces, photo.shape):
+            if not ordinary(faces, photo.shape):
                 break
-            if _largest_is_settled(faces, least_px):
+            if largest_is_settled(faces, least_px):
                 if search.largest_only:
                     return _Begun(faces, "nothing")
-                settled = faces[_comfortable(faces, least_px)]
+                settled = faces[comfortable(faces, least_px)]
         if rung.keeps_promise:
-            if not _calls_for_more(seen, least_px):
+            if not calls_for_more(seen, least_px):
                 return _Begun(united([settled, faces]), "nothing")
             return _Begun(settled, "fine search", faces)
     return _Begun(settled, "scout" if len(settled) and search.scout else "fine search", faces)
@@ -262,14 +231,14 @@ def _ended(search: _Search, photo: Pyramid, begun: _Begun, for_scout: Once[NDArr
         return begun.settled
     settled, size = begun.settled, search.rungs[-1].size
     if begun.next == "scout" and search.scout:
-        beside = _beside(_seen_in(for_scout(), photo, search.scout), settled)
-        if not len(beside):
+        others = beside(_seen_in(for_scout(), photo, search.scout), settled)
+        if not len(others):
             return settled
         # Beside a face that the scout is sure of there may be others that it misses.
-        in_doubt = bool((beside.scores < _CERTAIN_SCORE).all())
-        seen = search_spots(search.detector, photo, size, beside.boxes) if in_doubt else None
+        in_doubt = bool((others.scores < CERTAIN_SCORE).all())
+        seen = search_spots(search.detector, photo, size, others.boxes) if in_doubt else None
         if seen is not None:
-            return united([settled, _beside(seen[seen.scores >= _FOUND_SCORE], settled)])
+            return united([settled, beside(seen[seen.scores >= FOUND_SCORE], settled)])
     return united([settled, _search_finely(search.detector, photo, size)])
 
 
@@ -283,86 +252,26 @@ def _scouted(rungs: tuple[Rung, ...]) -> Size:
     return next(rung.size for rung in rungs if rung.keeps_promise)
 
 
-def _beside(seen: Detections, settled: Detections) -> Detections:
-    """Those that are no settled face, nor a weak answer to a part of one."""
-    others = seen[overlaps(seen.boxes, settled.boxes).max(axis=1) < SAME_FACE_OVERLAP]
-    if not len(others):
-        return others
-    return others[~_within(others, settled) | (others.scores >= _CERTAIN_SCORE)]
-
-
-def _ordinary(faces: Detections, shape: tuple[int, ...]) -> bool:
-    """Whether the faces are certain, level, and neither narrow nor wide: coarsely seen, others have coarse points."""
-    level = np.abs(faces.leaning[0]) <= _LEVEL_ROLL_DEG
-    return (
-        bool(level[faces.scores >= _CERTAIN_SCORE].all())
-        and not _turns_worth_trying(faces, shape)
-        and _stretch(faces) == 1
-    )
-
-
-def _comfortable(seen: Detections, least_px: float) -> NDArray[np.bool_]:
-    """Which faces (N,) are certain and so wide that they are seen well."""
-    return (seen.scores >= _CERTAIN_SCORE) & (seen.boxes[:, 2] - seen.boxes[:, 0] >= least_px)
-
-
-def _largest_is_settled(faces: Detections, least_px: float) -> bool:
-    """Whether the largest face is seen well, and so are all that have half its width: one of them may be central."""
-    widths = faces.boxes[:, 2] - faces.boxes[:, 0]
-    large = widths >= widths.max(initial=0) / 2
-    return bool(len(faces) and _comfortable(faces, least_px)[large].all())
-
-
-def _calls_for_more(seen: Detections, least_px: float) -> bool:
-    """Whether among what a search saw, px of the photo, something may be better seen more finely."""
-    comfortable = _comfortable(seen, least_px)
-    if not comfortable.any():
-        return True
-    unsettled = (seen.scores >= _FOUND_SCORE) | ~_within(seen, seen[comfortable])
-    return bool(np.any(unsettled & ~comfortable))
-
-
-def _within(faces: Detections, others: Detections) -> NDArray[np.bool_]:
-    """Whether the middle of each of the faces (N,) lies within one of the others."""
-    middles = (faces.boxes[:, None, :2] + faces.boxes[:, None, 2:]) / 2
-    inside = (middles > others.boxes[None, :, :2]) & (middles < others.boxes[None, :, 2:])
-    return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
-
-
 def _search_finely(detector: Detector, photo: Pyramid, size: Size) -> Detections:
     """The faces of a photo, searched at `size` first, and further where that gives a reason."""
     height, width = photo.shape[:2]
     faces = _found_at(detector, photo, size)
-    if _is_doubtful(faces):
+    if is_doubtful(faces):
         wide = _searched_in_margin(detector, photo)
-        return united([wide[wide.scores >= _CERTAIN_SCORE], faces])
-    stretch = _stretch(faces)
-    if stretch == 1:
+        return united([wide[wide.scores >= CERTAIN_SCORE], faces])
+    wider = stretch(faces)
+    if wider == 1:
         return faces
     scale = np.sqrt(_STRETCHED_PIXELS / (width * height))
-    stretched = multiple(width * scale * np.sqrt(stretch)), multiple(height * scale / np.sqrt(stretch))
+    stretched = multiple(width * scale * np.sqrt(wider)), multiple(height * scale / np.sqrt(wider))
     better = _found_at(detector, photo, stretched)
     return better if better.scores.sum() > faces.scores.sum() else faces
-
-
-def _plausible(faces: Detections) -> Detections:
-    """The faces without those whose low score nothing makes up for."""
-    if bool((faces.scores >= _LONE_SCORE).all()):
-        return faces
-    sizes = areas(faces.boxes)
-    largest_certain = sizes[faces.scores >= _CERTAIN_SCORE].max(initial=0)
-    accompanied = faces.scores.max(initial=0) >= _LONE_SCORE
-    return faces[(faces.scores >= _LONE_SCORE) | (accompanied & ((sizes <= largest_certain) | (largest_certain == 0)))]
-
-
-def _is_doubtful(faces: Detections) -> bool:
-    return not len(faces) or bool(faces.scores[0] < _CERTAIN_SCORE)
 
 
 def _found_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
     """The faces found with the photo resized to `size`, in px of the photo."""
     seen = _searched_at(detector, photo, size)
-    return seen[seen.scores >= _FOUND_SCORE]
+    return seen[seen.scores >= FOUND_SCORE]
 
 
 def _searched_at(detector: Detector, photo: Pyramid, size: Size) -> Detections:
@@ -389,47 +298,7 @@ def _searched_in_margin(detector: Detector, photo: Pyramid) -> Detections:
     return moved.scaled(width / across, height / down)
 
 
-def _stretch(faces: Detections) -> float:
-    """By how much to widen (above 1) or narrow the photo so that its faces look ordinary; 1 where they do."""
-    level = faces[(faces.scores >= _CERTAIN_SCORE) & (np.abs(faces.leaning[0]) <= _LEVEL_ROLL_DEG)]
-    if not len(level):
-        return 1.0
-    sides = level.boxes[:, 2:] - level.boxes[:, :2]
-    shapes = np.sort(sides[:, 1] / np.maximum(sides[:, 0], 1e-6))
-    shape = float(shapes[(len(shapes) - 1) // 2] + shapes[len(shapes) // 2]) / 2  # the median
-    group = len(level) >= _GROUP
-    if shape > (_SQUEEZED_GROUP if group else _SQUEEZED_FACE):
-        return min(shape / _HEIGHT_PER_WIDTH * _STRETCH_BEYOND, _MOST_STRETCH)
-    if shape < (_WIDENED_GROUP if group else _WIDENED_FACE):
-        return max(shape / _HEIGHT_PER_WIDTH / _STRETCH_BEYOND, 1 / _MOST_STRETCH)
-    return 1.0
-
-
-def _turns_worth_trying(faces: Detections, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The clockwise quarter turns that may show the faces better: all, where nothing says which."""
-    if _is_doubtful(faces):
-        return (1, 2, 3)
-    rolls, unlike = faces.leaning
-    sizes = areas(faces.boxes)
-    weights = faces.scores * sizes
-    main = int(np.argmax(weights))
-    prominent = sizes[main] > _PROMINENT * shape[0] * shape[1]
-    if prominent and faces.scores[main] < _CLEAR_SCORE and unlike[main] > _UNLIKE_A_FACE:
-        return (1, 2, 3)
-    leaning = np.abs(rolls) > _UPRIGHT_ROLL_DEG
-    if weights[leaning].sum() * 2 < weights.sum():
-        return ()
-    return tuple(sorted({int(turns) for turns in np.rint(-rolls[leaning] / 90) % 4} - {0}))
-
-
-def _evidence(faces: Detections, turns: int) -> float:
-    """How much speaks for `turns` clockwise quarter turns setting the faces upright."""
-    leaning = (faces.leaning[0] + 90 * turns + 180) % 360 - 180
-    upright = np.abs(leaning) <= _UPRIGHT_ROLL_DEG
-    return float((faces.scores * np.sqrt(areas(faces.boxes)))[upright].sum())
-
-
 def _search_turned(search: _Search, pixels: NDArray[np.uint8], turns: int) -> Detections:
     """The certain faces of the photo turned clockwise by quarter turns, in the frame of the photo as stored."""
     faces = _search(search.turned() if turns % 2 else search, Pyramid(turned(pixels, turns)))
-    return turned_back(faces[faces.scores >= _CERTAIN_SCORE], turns, pixels.shape)
+    return turned_back(faces[faces.scores >= CERTAIN_SCORE], turns, pixels.shape)
