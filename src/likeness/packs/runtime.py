@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from likeness.errors import PackDamaged, SettingsError
+
+# ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder and uploads events,
+# both from its import on; this variable, set before the import, is the only thing that stops both.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 Device = Literal["cpu", "cuda"]
 #: Address space of the arena; only what has been used of it takes memory. Two threads have used 64 MB after 2,000 mixed

@@ -1,0 +1,84 @@
+"""ONNX Runtime's telemetry is off in every way of using Likeness: no file in the user's home, no name asked for.
+
+With its telemetry on, ONNX Runtime writes its files at once and asks for its host nine seconds after its import.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from likeness.threads import thread_budget
+
+NAMES_ASKED = Path(__file__).with_name("names_asked.py")
+_SECONDS = 11.5
+_LIBRARY = """
+import sys, time, likeness
+with likeness.Comparer() as comparer:
+    comparer.compare(sys.argv[1], sys.argv[2])
+    time.sleep(float(sys.argv[3]))
+"""
+_NAMESPACE = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
+#: Two workers need two processors.
+WAYS = ("library", "command", "server", "workers")[: 3 if thread_budget() < 2 else 4]
+
+
+def command_of(way: str, portraits: dict[str, Path]) -> list[str]:
+    source, target = str(portraits["obama.jpg"]), str(portraits["obama2.jpg"])
+    likeness = [sys.executable, "-m", "likeness.cli.main"]
+    return {
+        "library": [sys.executable, "-c", _LIBRARY, source, target, str(_SECONDS)],
+        "command": [
+            *(*likeness, "compare-faces", "--output", "off", "--source-image-bytes", f"fileb://{source}"),
+            *("--target-image-bytes", f"fileb://{target}"),
+        ],
+        "server": [*likeness, "serve", "--access-log", os.devnull],
+        "workers": [*likeness, "serve", "--access-log", os.devnull, "--workers", "2"],
+    }[way]
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """The environment of somebody new, but for the installed packs."""
+    from likeness.packs import store
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LIKENESS_", "AWS_", "XDG_"))}
+    kept.pop("ORT_DISABLE_TELEMETRY", None)
+    return kept | {
+        "HOME": str(home),
+        "LIKENESS_HOME": str(store.home()),
+        "LIKENESS_OFFLINE": "1",
+        "LIKENESS_KEYS": "/nonexistent",
+    }
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_command_leaves_nothing_in_the_users_home(tmp_path: Path, portraits: dict[str, Path]) -> None:
+    subprocess.run(command_of("command", portraits), env=surroundings(tmp_path), check=True, timeout=60)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_no_way_of_use_leaves_a_file_or_asks_for_a_host(tmp_path: Path, portraits: dict[str, Path]) -> None:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this system lets nobody make a network namespace (unshare)")
+    running = {}
+    for way in WAYS:
+        (tmp_path / way).mkdir()
+        watched = [*_NAMESPACE, sys.executable, str(NAMES_ASKED), str(_SECONDS), *command_of(way, portraits)]
+        running[way] = subprocess.Popen(watched, env=surroundings(tmp_path / way), stdout=subprocess.PIPE)
+    told = {way: json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for way, process in running.items()}
+    # The library's program still sleeps when its time is up.
+    codes = {"library": -15, "command": 0, "server": 0, "workers": 0}
+    assert {way: each["code"] for way, each in told.items()} == {way: codes[way] for way in WAYS}
+    assert {way: each["names"] for way, each in told.items()} == {way: [] for way in WAYS}
+    assert {way: files_below(tmp_path / way) for way in WAYS} == {way: [] for way in WAYS}
