@@ -1,8 +1,8 @@
 """The key file: made, read again, kept from others' eyes."""
 
 import json
-import logging
 import os
+import stat
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from likeness.aws import keys
-from likeness.aws.keys import Key, KeyFile, create_key, create_session, load_keys, read_records, revoke_key
+from likeness.aws.key_file import KeyFile
+from likeness.aws.keys import Key, create_key, create_session, load_keys, read_records, revoke_key
 from likeness.aws.policy import Context, decide
 from likeness.aws.shapes import ACTION
 from likeness.errors import SettingsError
@@ -151,44 +152,8 @@ def test_sessions_long_over_are_forgotten(path: Path) -> None:
     assert session.id not in load_keys(path)
 
 
-def test_a_running_server_sees_changes(path: Path) -> None:
-    first = create_key(path, "a")
-    file = KeyFile(path)
-    second = create_key(path, "b")
-    assert file.lookup(second.id) is not None
-    assert len(file) == 2
-    revoke_key(path, first.id)
-    key = file.lookup(first.id)
-    assert key is not None
-    assert not key.active
-
-
-@pytest.mark.parametrize("broken", ["{", "[]", '{"keys":[{"id":"AKIAAAAAAAAAAAAAAAAA"}]}', '{"version":2}', None])
-def test_a_broken_file_leaves_the_last_good_keys(
-    path: Path, broken: str | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    record = create_key(path, "a")
-    good = path.read_text()
-    file = KeyFile(path)
-    if broken is None:
-        path.unlink()
-    else:
-        replace_file(path, broken)
-    with caplog.at_level(logging.INFO):
-        assert file.lookup(record.id) is not None
-        assert file.lookup(record.id) is not None
-    messages = [entry.getMessage() for entry in caplog.records if entry.name == "likeness.aws.keys"]
-    assert len(messages) == 1
-    assert "stay in force" in messages[0]
-    assert record.secret not in messages[0]
-    replace_file(path, good.replace('"a"', '"renamed"'))
-    key = file.lookup(record.id)
-    assert key is not None
-    assert key.user_name == "renamed"
-
-
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+@pytest.mark.parametrize("mode", [0o604, 0o660, 0o644, 0o450, 0o400 | 0o020])
 def test_a_file_open_to_others_is_refused(path: Path, mode: int, caplog: pytest.LogCaptureFixture) -> None:
     record = create_key(path, "a")
     file = KeyFile(path)
@@ -197,6 +162,43 @@ def test_a_file_open_to_others_is_refused(path: Path, mode: int, caplog: pytest.
         KeyFile(path)
     assert file.lookup(record.id) is not None
     assert "chmod 600" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o440, 0o640])
+def test_a_group_may_read_a_file_of_root_and_of_nobody_else(
+    path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes makes a Secret's file so under an fsGroup."""
+    record = create_key(path, "a")
+    path.chmod(mode)
+    look = os.fstat
+
+    def owned_by(owner: int) -> None:
+        def fstat(descriptor: int) -> os.stat_result:
+            status = list(look(descriptor))
+            status[stat.ST_UID] = owner
+            return os.stat_result(status)
+
+        monkeypatch.setattr(keys.os, "fstat", fstat)
+
+    owned_by(0)
+    assert record.id in load_keys(path)
+    owned_by(1000)
+    with pytest.raises(SettingsError, match=f"mode {mode:o}.*chmod 600"):
+        load_keys(path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root may give a file away")
+def test_a_change_by_root_leaves_the_file_to_the_servers_user(path: Path) -> None:
+    create_key(path, "a")
+    os.chown(path, 12345, 23456)
+    create_key(path, "b")
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (12345, 23456, 0o600)
+    os.chown(path, 0, 23456)
+    path.chmod(0o640)
+    create_key(path, "c")
+    assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (0, 23456, 0o640)
 
 
 GOOD: dict[str, Any] = {
@@ -286,3 +288,13 @@ def test_where_keys_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.delenv("LIKENESS_KEYS")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert keys.default_path() == tmp_path / "likeness" / "keys.json"
+
+
+def test_where_keys_are_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(keys.Path, "home", homeless)
+    monkeypatch.delenv("LIKENESS_KEYS", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert keys.default_path() == Path("/etc/likeness/keys.json")

@@ -8,15 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.aws.errors import NotAuthorized
-from likeness.aws.keys import Key
 from likeness.aws.policy import Context, Policy, authorize, decide
 from likeness.aws.shapes import ACTION
-from likeness.aws.signature import Identity
 from likeness.errors import SettingsError
 
 NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
 CONTEXT = Context("10.1.2.3", NOON, secure_transport=True)
 ALLOW = {"Effect": "Allow", "Action": ACTION, "Resource": "*"}
+ARN = "arn:aws:iam::111122223333:user/x"
 DENY = {"Effect": "Deny", "Action": "*", "Resource": "*"}
 
 
@@ -173,19 +172,15 @@ def test_one_statement_needs_no_list() -> None:
     assert decide((Policy.load({"Statement": ALLOW}),), ACTION, "*", CONTEXT).allowed
 
 
-def identity(*policies: Policy) -> Identity:
-    return Identity(Key("AKIDEXAMPLE", "secret", "x", "111122223333", policies), "us-east-1")
-
-
 def test_the_text_of_a_denial() -> None:
-    authorize(identity(policy(ALLOW)), ACTION, "*", CONTEXT)
+    authorize((policy(ALLOW),), ARN, ACTION, "*", CONTEXT)
     start = "User: arn:aws:iam::111122223333:user/x is not authorized to perform: rekognition:CompareFaces"
     with pytest.raises(NotAuthorized) as raised:
-        authorize(identity(), ACTION, "*", CONTEXT)
+        authorize((), ARN, ACTION, "*", CONTEXT)
     because = " because no identity-based policy allows the rekognition:CompareFaces action"
     assert raised.value.text == start + because
     with pytest.raises(NotAuthorized) as raised:
-        authorize(identity(policy(ALLOW, DENY)), ACTION, "*", CONTEXT)
+        authorize((policy(ALLOW, DENY),), ARN, ACTION, "*", CONTEXT)
     assert raised.value.text == start + " with an explicit deny in an identity-based policy"
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,12 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Starts servers with the flags given, and ends them all after the module's last test."""
     with contextlib.ExitStack() as stack:
 
-        def start(*flags: str, wait: bool = True, env: dict[str, str] | None = None) -> Running:
+        def start(
+            *flags: str, wait: bool = True, env: dict[str, str] | None = None, folders: Sequence[str] = ()
+        ) -> Running:
             folder = tmp_path_factory.mktemp("server")
+            for name in folders:
+                (folder / name).mkdir()
             environment = {
                 k: v for k, v in os.environ.items() if not k.startswith(("LIKENESS_", "AWS_", "PROMETHEUS_"))
             }
@@ -171,6 +175,20 @@ def server(serve: Serve) -> Running:
     running = serve()
     running.wait_ready()
     return running
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for localhost, signed by itself, and its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
+    )
+    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture

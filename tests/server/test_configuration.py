@@ -1,6 +1,7 @@
 """Settings: where they come from, who wins, what is refused, and that the documentation has them all."""
 
 import argparse
+import os
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -60,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "body_timeout_seconds": ("1", 1.0),
     "keep_alive_seconds": ("1", 1),
     "grace_seconds": ("1", 1.0),
+    "reload_grace_seconds": ("90", 90.0),
     "access_log": ("a.jsonl", "a.jsonl"),
     "log_requests": ("errors", "errors"),
     "audit_log": ("-", "-"),
@@ -238,6 +240,24 @@ def test_authentication_is_on_where_there_are_keys(tmp_path: Path) -> None:
     assert (with_keys.cors, without.cors) == ((), ("*",))
     assert Settings(keys=tmp_path / "keys.json", auth="none").signed is False
     assert Settings(keys=tmp_path / "none", host="192.0.2.1", auth="none").cors == ()
+
+
+def test_a_key_file_that_goes_away_does_not_turn_authentication_off(tmp_path: Path) -> None:
+    """A worker that starts later, when a mount is away, must not answer everybody."""
+    path = tmp_path / "keys.json"
+    path.write_text("{}")
+    decided = Settings(keys=path).with_access_decided
+    path.unlink()
+    assert decided.signed
+    assert Settings(keys=path).signed is False
+
+
+def test_a_key_file_that_may_not_be_looked_at_counts_as_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", denied)
+    assert Settings(keys=tmp_path / "keys.json").signed
 
 
 @pytest.mark.parametrize(

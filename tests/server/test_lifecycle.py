@@ -19,7 +19,7 @@ from likeness.server.settings import Settings
 from likeness.server.workers import thread_shares
 from likeness.threads import thread_budget
 
-from .conftest import HEADERS, STUB, Running, Serve, body, read_answer, wait_for
+from .conftest import HEADERS, STUB, Running, Serve, body, make_certificate, read_answer, wait_for
 
 needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
 
@@ -186,20 +186,6 @@ def test_a_unix_socket(serve: Serve) -> None:
     again = serve("--unix-socket", str(path))
     assert again.stop() == 0
     assert not path.exists()
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for localhost, signed by itself, and its key."""
-    return make_certificate(tmp_path_factory.mktemp("tls"))
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost"
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:localhost"], cwd=folder, check=True, capture_output=True
-    )
-    return folder / "cert.pem", folder / "key.pem"
 
 
 def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:

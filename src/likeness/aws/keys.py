@@ -7,13 +7,12 @@ which a token that carries everything inside itself cannot.
 
 import base64
 import hashlib
-import logging
 import os
 import re
 import secrets
+import stat
 import string
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,8 +39,6 @@ MAX_SESSION_DURATION = timedelta(hours=36)
 _KEEP_EXPIRED = timedelta(days=7)
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 _BASE32 = string.ascii_uppercase + "234567"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,55 +96,20 @@ class _Contents(msgspec.Struct, forbid_unknown_fields=True):
     version: int = 1
 
 
-class KeyFile:
-    """A file of keys, read again when it has changed; a broken file leaves the last good keys in force. Thread-safe."""
-
-    def __init__(self, path: Path | str) -> None:
-        """Raises SettingsError when the file is missing, broken, or open to others."""
-        self.path = Path(path)
-        self._lock = threading.Lock()
-        self._seen = _stamp(self.path)
-        self._keys = load_keys(self.path)
-
-    def lookup(self, key_id: str) -> Key | None:
-        """The key with this id, or None."""
-        self._refresh()
-        return self._keys.get(key_id)
-
-    def __len__(self) -> int:
-        self._refresh()
-        return len(self._keys)
-
-    def _refresh(self) -> None:
-        # One look at the file's inode a request; a file is read once for each change, also when it cannot be used.
-        if _stamp(self.path) == self._seen:
-            return
-        with self._lock:
-            stamp = _stamp(self.path)
-            if stamp == self._seen:
-                return
-            self._seen = stamp
-            try:
-                self._keys = load_keys(self.path)
-            except SettingsError as error:
-                _log.error("key file not used, the keys read before stay in force: %s", error)
-            else:
-                _log.info("key file read again: %d keys", len(self._keys))
-
-
 def default_path() -> Path:
-    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder."""
+    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder.
+
+    A user without a home has the system's configuration folder, /etc.
+    """
     named = os.environ.get("LIKENESS_KEYS")
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return Path(named) if named else folder / "likeness" / "keys.json"
-
-
-def _stamp(path: Path) -> tuple[int, ...] | None:
+    if named:
+        return Path(named)
+    configured = os.environ.get("XDG_CONFIG_HOME")
     try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+        folder = Path(configured) if configured else Path.home() / ".config"
+    except RuntimeError:  # a user without a home: an arbitrary number in a container
+        folder = Path("/etc")
+    return folder / "likeness" / "keys.json"
 
 
 def load_keys(path: Path) -> dict[str, Key]:
@@ -188,7 +150,8 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
 def read_records(path: Path) -> list[Record]:
     """The entries of the file as they stand. Raises SettingsError."""
     try:
-        with path.open("rb") as file:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             _check_private(file.fileno(), path)
             data = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -209,9 +172,20 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _check_private(descriptor: int, path: Path) -> None:
-    mode = os.fstat(descriptor).st_mode & 0o777
-    if os.name == "posix" and mode & 0o077:
-        raise SettingsError(f"{path}: others may open the key file (mode {mode:o}); close it with: chmod 600 {path}")
+    """As PostgreSQL checks a private key: its group may read a file that belongs to root.
+
+    Kubernetes makes Secrets so under an fsGroup: mode 440, owner root.
+    """
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise SettingsError(f"{path}: the key file cannot be read: it is not a regular file")
+    mode = stat.S_IMODE(status.st_mode)
+    allowed = 0o740 if status.st_uid == 0 else 0o700
+    if os.name == "posix" and mode & 0o777 & ~allowed:
+        raise SettingsError(
+            f"{path}: others may open the key file (mode {mode:o}); close it with: chmod 600 {path}, or, "
+            "for a file of root that the server's group reads, chmod 640"
+        )
 
 
 def _check_record(record: Record, path: Path) -> None:
@@ -339,11 +313,16 @@ def _editing(path: Path) -> Iterator[list[Record]]:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Replaces the file. Its owner, group and mode stay: root may edit the keys of a server that runs as another."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            if os.name == "posix" and path.exists():
+                before = path.stat()
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             os.fsync(file.fileno())
         os.replace(name, path)
     except OSError:

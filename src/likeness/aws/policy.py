@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from likeness.aws.errors import NotAuthorized
 from likeness.errors import SettingsError
-
-if TYPE_CHECKING:
-    from likeness.aws.signature import Identity
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
 _STATEMENT_KEYS = frozenset(("Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"))
@@ -108,20 +105,19 @@ def _verdicts(policy: Policy, action: str, resource: str, context: Context) -> s
     return {each.allow for each in policy.statements if each.applies(action, resource, context)}
 
 
-def authorize(identity: "Identity", action: str, resource: str, context: Context) -> None:
-    """Returns when allowed, raises NotAuthorized with the service's text otherwise.
+def authorize(policies: Iterable[Policy], user_arn: str, action: str, resource: str, context: Context) -> None:
+    """Returns when all of the user's `policies` allow it, raises NotAuthorized with the service's text otherwise.
 
-    The operation is `authorize(identity, shapes.ACTION, "*", context)`. For an S3Object use
-    `decide(identity.key.policies, reference.action, reference.arn, context)` and answer InvalidS3Object, as the service
-    does.
+    The operation is `authorize(key.policies, key.arn, shapes.ACTION, "*", context)`. For an S3Object use
+    `decide(key.policies, reference.action, reference.arn, context)` and answer InvalidS3Object, as the service does.
     """
-    decision = decide(identity.key.policies, action, resource, context)
+    decision = decide(policies, action, resource, context)
     if decision.allowed:
         return
     why = f"because no identity-based policy allows the {action} action"
     if decision.explicit_deny:
         why = "with an explicit deny in an identity-based policy"
-    raise NotAuthorized(f"User: {identity.key.arn} is not authorized to perform: {action} {why}")
+    raise NotAuthorized(f"User: {user_arn} is not authorized to perform: {action} {why}")
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:

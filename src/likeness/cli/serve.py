@@ -30,7 +30,7 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         if flags.check:
             _print_in_force(configuration)
             return 0
-        return _serve(configuration.settings, load)
+        return _serve(configuration.settings.with_access_decided, load)
     except SettingsError as error:
         print(f"likeness serve: {error}", file=sys.stderr)
         return USAGE_ERROR

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from likeness.aws.audit import audit_record
-from likeness.aws.keys import KeyFile
+from likeness.aws.key_file import KeyFile
 from likeness.aws.protocol import Cors, WireResponse
 from likeness.server.admission import Admission
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
@@ -22,6 +22,7 @@ from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Pages, Send
 from likeness.server.rates import Rates
+from likeness.server.reloading import Reloading
 from likeness.server.settings import Settings
 from likeness.sources.stores import Stores
 
@@ -39,6 +40,11 @@ class Application:
         self._access = Lines(settings.access_log)
         self._audit = Lines(settings.audit_log) if settings.audit_log else None
         self.metrics = Metrics()
+        self.reloading = Reloading()
+        self.reloading.add("access_log", self._access.reopen)
+        if self._audit is not None:
+            self.reloading.add("audit_log", self._audit.reopen)
+        self._keys = KeyFile(settings.keys) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compare")
         self.admission = Admission(threads, max_queue, self._pool)
@@ -48,7 +54,7 @@ class Application:
         self.operation = Operation(
             settings=settings,
             cors=Cors(settings.cors),
-            keys=KeyFile(settings.keys) if settings.signed else None,
+            keys=self._keys,
             rates=rates,
             loader=self.loader,
             admission=self.admission,
@@ -79,7 +85,12 @@ class Application:
         await _send(send, response)
 
     def observe(self) -> None:
-        """Brings the gauges up to date."""
+        """Brings the gauges up to date, and what is read again while the server runs."""
+        self.reloading.retry()
+        if self._keys is not None:
+            self._keys.refresh()
+        for name, seconds in self._failing_seconds().items():
+            self.metrics.set_stale(name, seconds > 0)
         self.metrics.queue.set(self.admission.waiting)
         self.metrics.running.set(self.admission.running)
         self.metrics.ready.set(int(self.loader.is_ready))
@@ -104,11 +115,15 @@ class Application:
                 )
             )
 
-    def reopen_logs(self) -> None:
-        """After a log rotation."""
-        self._access.reopen()
-        if self._audit is not None:
-            self._audit.reopen()
+    @property
+    def stale_files(self) -> list[str]:
+        """The settings whose files could not be read again within the grace period."""
+        grace = self.settings.reload_grace_seconds
+        return [name for name, seconds in self._failing_seconds().items() if seconds > grace]
+
+    def _failing_seconds(self) -> dict[str, float]:
+        keys = {"keys": self._keys.failing_seconds} if self._keys is not None else {}
+        return keys | self.reloading.failing_seconds()
 
     def start(self, on_failure: Callable[[], None]) -> None:
         """Begins to load the engine; `on_failure` is called when that fails."""

@@ -16,7 +16,7 @@ import msgspec
 
 from likeness.errors import SettingsError
 from likeness.server.settings import S3Settings, Settings
-from likeness.server.soundness import check
+from likeness.server.validation import check
 from likeness.sources.stores import StoreSettings
 
 ENVIRONMENT_PREFIX = "LIKENESS_"

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from likeness.server.app import Application
 from likeness.server.loader import Load
 from likeness.server.rates import Rates
 from likeness.server.settings import Settings
+from likeness.server.validation import check_certificate
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +163,8 @@ class Server(uvicorn.Server):
         self._app = app
         self._parent = os.getppid()
         self._answered = 0
+        if config.ssl_certfile is not None:
+            app.reloading.add("tls_certificate", self._load_certificate)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -182,17 +184,15 @@ class Server(uvicorn.Server):
 
     def _handle_hangup(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # A handler runs between two instructions of whatever the loop is doing; the work waits for the loop.
-        asyncio.get_running_loop().call_soon_threadsafe(self._open_again)
+        asyncio.get_running_loop().call_soon_threadsafe(self._app.reloading.reload)
 
-    def _open_again(self) -> None:
-        try:
-            self._app.reopen_logs()
-            if self.config.ssl is not None and self.config.ssl_certfile is not None:
-                self.config.ssl.load_cert_chain(self.config.ssl_certfile, self.config.ssl_keyfile)
-        except (SettingsError, OSError, ssl.SSLError) as error:
-            _log.error("SIGHUP: %s; what was open before stays in use", error)
-        else:
-            _log.info("SIGHUP: log files and certificates opened again")
+    def _load_certificate(self) -> None:
+        certificate, key = self._app.settings.tls_certificate, self._app.settings.tls_key
+        if self.config.ssl is None or certificate is None or key is None:
+            return
+        # Checked apart first: a key that does not fit would leave the context in use with half of the new pair.
+        check_certificate(certificate, key)
+        self.config.ssl.load_cert_chain(certificate, key)
 
     async def on_tick(self, counter: int) -> bool:
         self._app.observe()

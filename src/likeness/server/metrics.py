@@ -17,7 +17,7 @@ from likeness.server.exchange import Exchange
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
-Series = TypeVar("Series", "Counter", "Histogram")
+Series = TypeVar("Series", "Counter", "Histogram", "Gauge")
 
 #: prometheus_client's own name for the folder that workers share.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -57,6 +57,9 @@ class Metrics:
         self.body_bytes = self._counter("likeness_body_bytes", "Bytes of request bodies.")
         self.queue = self._gauge("likeness_queue_length", "Requests that wait.")
         self.running = self._gauge("likeness_running", "Requests being compared.")
+        self.stale_files = self._gauge(
+            "likeness_stale_files", "Workers that could not read a changed file and use what it held before.", ("file",)
+        )
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self._of(self.cloudwatch, name, _OPERATION)
@@ -71,10 +74,14 @@ class Metrics:
 
         return Histogram(name, text, labels, buckets=buckets, registry=self._registry)
 
-    def _gauge(self, name: str, text: str) -> "Gauge":
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> "Gauge":
         from prometheus_client import Gauge
 
-        return Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+    def set_stale(self, file: str, stale: bool) -> None:
+        """Notes whether the file of a setting changed and could not be read again."""
+        self._of(self.stale_files, file).set(int(stale))
 
     def count(self, exchange: Exchange) -> None:
         """Counts an answered request."""

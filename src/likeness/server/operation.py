@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from likeness.aws import protocol
 from likeness.aws.errors import WireError
-from likeness.aws.keys import KeyFile
+from likeness.aws.key_file import KeyFile
 from likeness.aws.policy import authorize
 from likeness.aws.protocol import Cors, WireResponse
 from likeness.aws.shapes import ACTION, CompareFacesRequest, ImageReference
@@ -143,7 +143,7 @@ class Operation:
                 skew=timedelta(seconds=self.settings.clock_skew_seconds),
                 regions=self.settings.regions or None,
             )
-            authorize(exchange.identity, ACTION, "*", exchange.context)
+            authorize(exchange.identity.key.policies, exchange.identity.key.arn, ACTION, "*", exchange.context)
         return protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
 
     async def _compared(

@@ -32,15 +32,24 @@ async def send_page(send: Send, status: int, body: bytes, content_type: str) -> 
 
 
 def health_pages(app: "Application") -> Mapping[str, Page]:
-    """`/healthz`: the process answers. `/readyz`: the pack is loaded, has answered once, and the end is not near."""
+    """`/healthz`: the process answers.
+
+    `/readyz`: the pack is loaded and has answered once, no file is stale, and the end is not near.
+    """
 
     async def healthz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
         await send_page(send, 200, b'{"status":"ok"}', "application/json")
 
     async def readyz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
-        state = "stopping" if app.is_stopping else "ready" if app.loader.is_ready else "loading"
-        body = msgspec.json.encode({"status": state, "pack": app.settings.pack})
-        await send_page(send, 200 if state == "ready" else 503, body, "application/json")
+        stale = app.stale_files
+        if app.is_stopping:
+            state = "stopping"
+        elif not app.loader.is_ready:
+            state = "loading"
+        else:
+            state = "stale" if stale else "ready"
+        told = {"status": state, "pack": app.settings.pack} | ({"files": stale} if stale else {})
+        await send_page(send, 200 if state == "ready" else 503, msgspec.json.encode(told), "application/json")
 
     return {"/healthz": healthz, "/readyz": readyz}
 

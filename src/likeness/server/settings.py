@@ -6,7 +6,7 @@ Values only. `configuration` reads them from the file, the environment and the f
 # ruff: noqa: RUF009 - _setting is dataclasses.field with the text beside it
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -134,13 +134,32 @@ class Settings:
     audit_log: str | None = _setting(None, "file of the audit records; -: standard output; unset: none")
     audit_region: str = _setting("us-east-1", "awsRegion of audit records of unsigned requests")
     metrics: bool = _setting(True, "serve GET /metrics")
+    reload_grace_seconds: Seconds = _setting(
+        60.0, "how long a changed key file, log or certificate may be unreadable before /readyz says 503"
+    )
 
     s3: S3Settings = field(default_factory=S3Settings)
 
     @property
     def signed(self) -> bool:
-        """Whether requests must be signed (decision 20). `configuration.check` has made sure that it can be so."""
-        return self.auth == "sigv4" or (self.auth is None and self.keys.exists())
+        """Whether requests must be signed (decision 20). `validation.check` has made sure that it can be so."""
+        return self.auth == "sigv4" or (self.auth is None and self.has_keys)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there is a key file, now; one that cannot be looked at counts, so that no door opens by accident."""
+        try:
+            self.keys.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    @property
+    def with_access_decided(self) -> "Settings":
+        """These with `auth` set: a worker that starts later must not take a key file that is away for none."""
+        return replace(self, auth="sigv4" if self.signed else "none")
 
     @property
     def on_loopback(self) -> bool:

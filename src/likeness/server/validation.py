@@ -1,10 +1,10 @@
-"""Settings that are each right and together impossible, found at the start and not at the first request."""
+"""Settings that are each valid and together impossible, found at the start and not at the first request."""
 
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from likeness.aws.keys import KeyFile
+from likeness.aws.keys import load_keys
 from likeness.errors import SettingsError
 from likeness.server.settings import Settings, smallest_body_limit
 from likeness.sources.stores import open_store
@@ -21,9 +21,9 @@ def check(settings: Settings) -> None:
 
 def _check_access(settings: Settings) -> None:
     """Decision 20: whoever listens for others without keys must say that this is meant."""
-    if settings.signed and settings.keys.exists():
-        KeyFile(settings.keys)
-    if settings.auth == "sigv4" and not settings.keys.exists():
+    if settings.signed and settings.has_keys:
+        load_keys(settings.keys)
+    if settings.auth == "sigv4" and not settings.has_keys:
         raise SettingsError(
             f"auth = sigv4, but there is no key file {settings.keys}: "
             f"create a key with `likeness keys create --name NAME --keys {settings.keys}`"
@@ -45,7 +45,7 @@ def _check_listening(settings: Settings) -> None:
         missing = "tls_key" if settings.tls_key is None else "tls_certificate"
         raise SettingsError(f"{missing} is missing: TLS needs both tls_certificate and tls_key")
     if settings.tls_certificate is not None and settings.tls_key is not None:
-        _check_certificate(settings.tls_certificate, settings.tls_key)
+        check_certificate(settings.tls_certificate, settings.tls_key)
     if settings.unix_socket is not None:
         if len(str(settings.unix_socket)) > 100:
             raise SettingsError(
@@ -57,7 +57,8 @@ def _check_listening(settings: Settings) -> None:
             )
 
 
-def _check_certificate(certificate: Path, key: Path) -> None:
+def check_certificate(certificate: Path, key: Path) -> None:
+    """Raises SettingsError when TLS cannot use them."""
     for name, path in (("tls_certificate", certificate), ("tls_key", key)):
         if not path.is_file():
             raise SettingsError(f"{name} = {path}: there is no such file")

@@ -1,0 +1,85 @@
+"""A key file in use by a server: read again when it has changed, and tried again until that succeeds."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from likeness.aws.keys import Key, load_keys
+from likeness.errors import SettingsError
+
+#: How long a file that could not be used is left alone, unless it changes again.
+_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class KeyFile:
+    """The keys of a file. While a change cannot be loaded, the keys loaded before stay in force. Thread-safe.
+
+    A change counts as seen only once it has been loaded: a key that is revoked while the file cannot be read (no free
+    descriptor, a mount that is away) is refused as soon as it can.
+    """
+
+    def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises SettingsError when the file is missing, broken, or open to others."""
+        self.path = Path(path)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._loaded = self._tried = _stamp(self.path)
+        self._keys = load_keys(self.path)
+        self._retry_at = 0.0
+        self._failing_since: float | None = None
+        self._failure = ""
+
+    def lookup(self, key_id: str) -> Key | None:
+        """The key with this id, or None."""
+        self.refresh()
+        return self._keys.get(key_id)
+
+    def __len__(self) -> int:
+        self.refresh()
+        return len(self._keys)
+
+    @property
+    def failing_seconds(self) -> float:
+        """For how long a change of the file could not be loaded; 0.0 when the keys in it are in force."""
+        since = self._failing_since
+        return 0.0 if since is None else self._clock() - since
+
+    def refresh(self) -> None:
+        """Loads the file if it has changed since it was loaded: one look at its inode, most of the time."""
+        if _stamp(self.path) == self._loaded and self._failing_since is None:
+            return
+        with self._lock:
+            stamp = _stamp(self.path)
+            if stamp == self._loaded and stamp is not None:
+                self._failing_since, self._failure = None, ""  # the very file that was loaded is back
+            elif stamp != self._tried or self._clock() >= self._retry_at:
+                self._load(stamp)
+
+    def _load(self, stamp: tuple[int, ...] | None) -> None:
+        self._tried = stamp
+        try:
+            self._keys = load_keys(self.path)
+        except SettingsError as error:
+            self._retry_at = self._clock() + _RETRY_SECONDS
+            if self._failing_since is None:
+                self._failing_since = self._clock()
+            if self._failure != str(error):
+                self._failure = str(error)
+                _log.error("key file not used, the keys read before stay in force: %s", error)
+        else:
+            # The stamp from before the reading: a change during it is seen as another.
+            self._loaded = stamp
+            self._failing_since, self._failure = None, ""
+            _log.info("key file read again: %d keys", len(self._keys))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
