@@ -38,7 +38,7 @@ test: lint ## everything that must hold, as CI runs it
 	$(BIN)/pytest
 
 bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes); ARGS="--only 640x480 --peers none" for less
-	$(BIN)/likeness packs install standard light samples
+	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Measures the standard pack, and the two beside it, for its model card, and writes the tables of docs/accuracy.md.
+"""Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
 
     python benchmarks/accuracy.py            measure on lfw-dev (fifteen minutes), record, write the tables
     python benchmarks/accuracy.py time       measure the times again (the machine was busy), write the tables
@@ -37,9 +37,8 @@ from likeness.image import ImageLimits, open_image
 from likeness.stopwatch import Stopwatch
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.embedding import VectorPart
-from likeness.vision.fusion import FusedScorer
-from likeness.vision.scoring import PairScorer, Scorer
+from likeness.vision.embedding import Lengths
+from likeness.vision.scoring import Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("LIKENESS_DATA", ROOT.parent / "shared" / "data"))
@@ -50,8 +49,8 @@ LEVELS = (50.0, 80.0, 90.0, 95.0, 99.0)
 SPLIT_LEVELS = (80.0, 90.0)
 FOLDS_LEARNED_FROM = 3
 ROBUSTNESS_PAIRS = 300
-#: The packs whose embedders are measured; the first is the one that the card is about.
-PACKS = ("standard", "thorough", "light")
+#: Numbers of MobileFaceNet's vectors.
+VECTOR_NUMBERS = 192
 #: Views that a timed run of an embedder takes: as many as the engine gives it at once.
 VIEWS_A_RUN = 4
 #: Pairs by how sure the embedder is of their two faces: a name, and the share of all pairs that it is surer of.
@@ -71,11 +70,10 @@ Versions = Mapping[str, Callable[[NDArray[np.uint8]], bytes]]
 
 def measure(data: Path) -> dict[str, Any]:
     pairs = read_pairs(data / "pairs.csv")
-    engines = {name: Engine(name, threads=1) for name in PACKS}
-    parts = {name: engine.vector_parts for name, engine in engines.items()}
-    views = embed_views(data, pairs, engines)
-    whole = as_one(views["standard"])
-    learn = partial(learn_shipped, parts=parts["standard"])
+    engine = Engine("standard", threads=1)
+    views = embed_views(data, pairs, engine)
+    whole = views.mean(axis=1)
+    learn = partial(learn_shipped, lengths=engine.lengths)
     scores = cross_fitted_scores(whole, pairs.people, learn=learn)
     record = {
         "data": {
@@ -83,27 +81,23 @@ def measure(data: Path) -> dict[str, Any]:
             "people": int(pairs.people.max()) + 1,
             "labelled_pairs": len(pairs),
         },
-        "steps": [judged(pairs, step) for step in steps(views, parts)],
+        "steps": [judged(pairs, step) for step in steps(views, engine.lengths)],
         "rates": rates(pairs, scores),
         "splits": splits(pairs, whole, scores, learn),
-        "certainty": certainty(pairs, whole, scores, parts["standard"]),
+        "certainty": certainty(pairs, whole, scores, engine.lengths),
         "robustness": robustness(data, pairs),
     }
-    return with_times(record, engines)
+    return with_times(record, engine)
 
 
-def embed_views(data: Path, pairs: PairSet, engines: Mapping[str, Engine]) -> dict[str, list[Vectors]]:
-    """The vector of every view (N, V, D) of the central face of each photo, for each embedder of each pack.
+def embed_views(data: Path, pairs: PairSet, engine: Engine) -> Vectors:
+    """The vector of every view (N, V, D) of the central face of each photo."""
+    engine.warm_up()
 
-    The packs find the same faces; those of the first are looked at.
-    """
-    finder = next(iter(engines.values()))
-    finder.warm_up()
-
-    def work(name: str) -> list[Vectors]:
+    def work(name: str) -> Vectors:
         image = open_image((data / name).read_bytes(), name=name, limits=ImageLimits())
         seen = analyse(
-            finder,
+            engine,
             image,
             most=1,
             search_rotations=True,
@@ -112,44 +106,33 @@ def embed_views(data: Path, pairs: PairSet, engines: Mapping[str, Engine]) -> di
             prefer="central",
         )
         face = seen.faces[0]
-        embedders = [embedder for engine in engines.values() for embedder in engine.embedders]
-        return [embedder.views(embedder.chips(face.photo, face.points, face.mesh)) for embedder in embedders]
+        return engine.embedder.views(engine.embedder.chips(face.photo, face.points, face.mesh))
 
     with ThreadPoolExecutor(thread_budget()) as pool:
-        found = [np.stack(vectors) for vectors in zip(*pool.map(work, pairs.photos), strict=True)]
-    return {name: [found.pop(0) for _ in engine.embedders] for name, engine in engines.items()}
-
-
-def as_one(views: Sequence[Vectors]) -> Vectors:
-    """The faces' vectors (N, D), as `mean_views` makes them of each embedder's views, one embedder behind the other."""
-    return np.concatenate([own.mean(axis=1) for own in views], axis=1)
+        return np.stack(list(pool.map(work, pairs.photos)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """A row of the table of parts.
 
-    A face has so many `views` of MobileFaceNet and of dlib's network; `learn` makes a score of the `vectors` (N, D).
+    A face has so many `views`; `learn` makes a score of the `vectors` (N, D).
     """
 
     name: str
-    views: tuple[int, int]
+    views: int
     vectors: Vectors
     learn: Learn
 
 
-def steps(views: Mapping[str, Sequence[Vectors]], parts: Mapping[str, Sequence[VectorPart]]) -> list[Step]:
-    """The standard pack's one view, then what is learned of it, one part after the other; then the other packs."""
-    own, both, light = (as_one(views[name]) for name in PACKS)
-    shipped, thorough, alone = (partial(learn_shipped, parts=parts[name]) for name in PACKS)
-    (one,), (mobile, dlib), (three,) = ([some.shape[1] for some in views[name]] for name in PACKS)
+def steps(views: Vectors, lengths: Lengths) -> list[Step]:
+    """The pack's `views` (N, V, D), then what is learned of them, one part after the other."""
+    own, looks = views.mean(axis=1), views.shape[1]
     return [
-        Step("MobileFaceNet's: one view, cosine", (one, 0), own, learn_nothing),
-        Step("with the metric", (one, 0), own, learn_metric_alone),
-        Step("relative to strangers", (one, 0), own, partial(learn_without_credit, parts=parts["standard"])),
-        Step("**with credit for doubt: `standard`**", (one, 0), own, shipped),
-        Step(f"MobileFaceNet with {mobile} views and dlib's with {dlib}: `thorough`", (mobile, dlib), both, thorough),
-        Step(f"dlib's with {three} views: `light`", (0, three), light, alone),
+        Step("MobileFaceNet's: one view, cosine", looks, own, learn_nothing),
+        Step("with the metric", looks, own, learn_metric_alone),
+        Step("relative to strangers", looks, own, partial(learn_without_credit, lengths=lengths)),
+        Step("**with credit for doubt: `standard`**", looks, own, partial(learn_shipped, lengths=lengths)),
     ]
 
 
@@ -158,42 +141,33 @@ def learn_nothing(_vectors: Vectors, _people: People) -> Scorer:
 
 
 def learn_metric_alone(vectors: Vectors, people: People) -> Scorer:
-    """Cosines of the directions that the metric has turned; one embedder's."""
+    """Cosines of the directions that the metric has turned."""
     metric = learn_metric(vectors, people)
     centre = None if metric.centre is None else metric.centre.astype(np.float32)
     return Scorer(metric=metric.matrix.astype(np.float32), centre=centre)
 
 
-def learn_without_credit(vectors: Vectors, people: People, *, parts: Sequence[VectorPart]) -> FusedScorer:
-    return learn_scoring(vectors, people, parts=parts).scorer(credited=False)
+def learn_without_credit(vectors: Vectors, people: People, *, lengths: Lengths) -> Scorer:
+    return learn_scoring(vectors, people, lengths=lengths).scorer(credited=False)
 
 
-def with_times(record: dict[str, Any], engines: Mapping[str, Engine]) -> dict[str, Any]:
+def with_times(record: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """`record` with the time of a view and of a pair, which does not depend on whose the vectors are."""
     generator = np.random.default_rng(0)
-    views = {
-        name: [
-            generator.standard_normal((600, embedder.looks, part.size)).astype(np.float32)
-            for embedder, part in zip(engine.embedders, engine.vector_parts, strict=True)
-        ]
-        for name, engine in engines.items()
-    }
-    taken = milliseconds_a_pair(steps(views, {name: engine.vector_parts for name, engine in engines.items()}))
+    views = generator.standard_normal((600, engine.embedder.looks, VECTOR_NUMBERS)).astype(np.float32)
+    taken = milliseconds_a_pair(steps(views, engine.lengths))
     rows = [
         {**row, "milliseconds_a_pair": milliseconds} for row, milliseconds in zip(record["steps"], taken, strict=True)
     ]
-    return {**record, "milliseconds_a_view": milliseconds_a_view(engines["thorough"]), "steps": rows}
+    return {**record, "milliseconds_a_view": milliseconds_a_view(engine), "steps": rows}
 
 
-def milliseconds_a_view(engine: Engine) -> list[float]:
-    """The time that each embedder takes a view, on one thread."""
-    measured = []
-    for embedder in engine.embedders:
-        side_px = embedder.aligner.size_px
-        chips = np.zeros((VIEWS_A_RUN, side_px, side_px, 3), np.uint8)
-        times = [seconds_taken(partial(embedder.views, chips)) / len(chips) for _ in range(60)]
-        measured.append(round(float(np.median(times)) * 1e3, 2))
-    return measured
+def milliseconds_a_view(engine: Engine) -> float:
+    """The time that the embedder takes a view, on one thread."""
+    side_px = engine.embedder.aligner.size_px
+    chips = np.zeros((VIEWS_A_RUN, side_px, side_px, 3), np.uint8)
+    times = [seconds_taken(partial(engine.embedder.views, chips)) / len(chips) for _ in range(60)]
+    return round(float(np.median(times)) * 1e3, 2)
 
 
 def milliseconds_a_pair(rows: Sequence[Step]) -> list[float]:
@@ -295,16 +269,15 @@ def splits(pairs: PairSet, vectors: Vectors, scores: Scores, learn: Learn = lear
     return {"each": each, "at_similarity": rows}
 
 
-def certainty(pairs: PairSet, vectors: Vectors, scores: Scores, parts: Sequence[VectorPart]) -> list[dict[str, Any]]:
-    """The errors by how sure the one embedder is of a pair's two faces, with the credit for doubt (`scores`) and
+def certainty(pairs: PairSet, vectors: Vectors, scores: Scores, lengths: Lengths) -> list[dict[str, Any]]:
+    """The errors by how sure the embedder is of a pair's two faces, with the credit for doubt (`scores`) and
     without, at the scores that stand for 80 and 90 over all pairs.
     """
-    (part,) = parts
     first, second = np.triu_indices(len(vectors), k=1)
     same = pairs.people[first] == pairs.people[second]
-    doubts = Scorer(lengths=part.lengths).profile(vectors).doubts
+    doubts = Scorer(lengths=lengths).profile(vectors).doubts
     of_both = doubts[first] + doubts[second]
-    plain = cross_fitted_scores(vectors, pairs.people, learn=partial(learn_without_credit, parts=parts))
+    plain = cross_fitted_scores(vectors, pairs.people, learn=partial(learn_without_credit, lengths=lengths))
     versions = {"with": scores[first, second], "without": plain[first, second]}
     limits = np.quantile(of_both, [share for _, share in _CERTAINTY] + [1.0])
     rows = []
@@ -341,7 +314,7 @@ def curve_of(scores: Scores, people: People) -> Calibration:
     return fit_calibration(scores[first, second][same], scores[first, second][~same])
 
 
-def false_matches(scorer: PairScorer[Any], curve: Calibration, vectors: Vectors, people: People) -> dict[str, Any]:
+def false_matches(scorer: Scorer, curve: Calibration, vectors: Vectors, people: People) -> dict[str, Any]:
     """The share of all pairs of different people that reach each of `SPLIT_LEVELS`."""
     faces = scorer.profile(vectors)
     different = np.triu(people[:, np.newaxis] != people, k=1)
@@ -456,7 +429,7 @@ def steps_table(record: dict[str, Any]) -> str:
     rows = [
         (
             row["name"],
-            f"{np.dot(row['views'], record['milliseconds_a_view']):.1f} ms",
+            f"{row['views'] * record['milliseconds_a_view']:.1f} ms",
             f"{row['milliseconds_a_pair']:.2f} ms",
             f"{row['accuracy']:.4f}",
             *(f"{accepted:.3f}" for accepted in row["accepted"].values()),
@@ -500,8 +473,7 @@ def main() -> None:
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(measure(options.data), indent=2) + "\n", "utf-8")
     if options.what == "time":
-        engines = {name: Engine(name, threads=1) for name in PACKS}
-        record = with_times(json.loads(RECORD.read_text("utf-8")), engines)
+        record = with_times(json.loads(RECORD.read_text("utf-8")), Engine("standard", threads=1))
         RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     generated = tables(json.loads(RECORD.read_text("utf-8")))
     CARD.write_text(with_tables(CARD.read_text("utf-8"), generated), "utf-8")

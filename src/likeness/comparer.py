@@ -23,12 +23,11 @@ from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import Image, ImageLimits, open_image
-from likeness.packs.manifest import EMBEDDERS
 from likeness.stopwatch import Stopwatch
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.embedding import VectorPart
-from likeness.vision.fusion import FusedProfile, FusedScorer
+from likeness.vision.embedding import Lengths
+from likeness.vision.scoring import Profile, Scorer
 
 #: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -78,7 +77,7 @@ class SourceFace:
 
     face: Face
     vector: NDArray[np.float32]
-    profile: FusedProfile
+    profile: Profile
     orientation_correction: OrientationCorrection | None
     trace: Trace
 
@@ -120,14 +119,14 @@ class Comparer:
         return self._engine.calibration
 
     @property
-    def scorer(self) -> FusedScorer:
+    def scorer(self) -> Scorer:
         """What turns two vectors into the score that the calibration reads."""
         return self._engine.scorer
 
     @property
-    def vector_parts(self) -> Sequence[VectorPart]:
-        """The embedders' shares of a face's vector, one behind the other."""
-        return self._engine.vector_parts
+    def lengths(self) -> Lengths:
+        """What the lengths of the vectors of `prepare` say."""
+        return self._engine.lengths
 
     @property
     def pack_identity(self) -> str:
@@ -139,7 +138,7 @@ class Comparer:
     def vector_identity(self) -> str:
         """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
         manifest = self._engine.manifest
-        makers = [manifest.roles[name] for name in ("detector", "mesh", *EMBEDDERS) if name in manifest.roles]
+        makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
         described: list[Any] = [_VECTOR_FORM]
         described += [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
@@ -348,7 +347,7 @@ class _TargetFaces:
     """The faces of a target photo, largest first, as values and as the scorer sees them; None where there are none."""
 
     faces: Sequence[Face]
-    profile: FusedProfile | None
+    profile: Profile | None
     orientation_correction: OrientationCorrection | None
     trace: Trace
 

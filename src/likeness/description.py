@@ -20,12 +20,11 @@ from likeness.vision import geometry
 from likeness.vision.embedding import mean_views
 from likeness.vision.expression import Expression, ExpressionReader
 from likeness.vision.face_embedder import FaceEmbedder
-from likeness.vision.fusion import FusedProfile
+from likeness.vision.scoring import Profile
 from likeness.vision.smile import read_smiles
 
-#: Views that one thread embeds at a time, or as few more as a face needs. In a run of four each of dlib's takes a
-#: seventh less than alone, and hardly less in longer runs; MobileFaceNet's take as long alone, and a tenth longer in
-#: runs of eight, which the caches do not hold.
+#: Views that one thread embeds at a time, or as few more as a face needs. MobileFaceNet's take as long alone, and a
+#: tenth longer in runs of eight, which the caches do not hold.
 _VIEWS_A_RUN = 4
 #: The scout looks at so many pixels while one view is embedded and its face scored (YuNet at 544x384, 209,000 pixels:
 #: 4.1 to 5.0 ms; MobileFaceNet 5.1 ms a view).
@@ -37,12 +36,12 @@ class DescribedFaces:
     """Faces as values of an answer, and as the scorer sees them; None where there are none."""
 
     faces: Sequence[Face]
-    profile: FusedProfile | None
+    profile: Profile | None
 
     def joined(self, others: "DescribedFaces") -> "DescribedFaces":
         """These and then the others."""
         profiles = [each.profile for each in (self, others) if each.profile is not None]
-        return DescribedFaces([*self.faces, *others.faces], FusedProfile.joined(profiles) if profiles else None)
+        return DescribedFaces([*self.faces, *others.faces], Profile.joined(profiles) if profiles else None)
 
     def __getitem__(self, rows: NDArray[np.intp]) -> "DescribedFaces":
         return DescribedFaces([self.faces[row] for row in rows], None if self.profile is None else self.profile[rows])
@@ -59,7 +58,7 @@ class Meanwhile:
 def embed(engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew = NOBODY) -> NDArray[np.float32]:
     """The vectors of faces, (N, D) float32, each the mean of its views' vectors."""
     runs = _embedder_runs(engine, faces, watch, crew)
-    return _vectors(engine, runs, crew.map(lambda run: run.work(), runs), len(faces))
+    return mean_views(crew.map(lambda run: run.work(), runs), len(faces))
 
 
 def describe(
@@ -89,8 +88,8 @@ def describe(
     read: list[Callable[[], Any]] = [partial(_expression, reader, face, watch) for face in faces] if reader else []
     measured: list[Callable[[], Any]] = [partial(_appearance, face, watch) for face in faces]
 
-    def profile(done: list[Any]) -> FusedProfile:
-        return engine.scorer.profile(_vectors(engine, runs, done[: len(runs)], len(faces)))
+    def profile(done: list[Any]) -> Profile:
+        return engine.scorer.profile(mean_views(done[: len(runs)], len(faces)))
 
     def shown(done: list[Any]) -> list[Face]:
         expressions = _shown(faces, done[: len(read)])
@@ -129,9 +128,8 @@ def _ordered(
 
 @dataclass(frozen=True, slots=True)
 class _EmbedderRun:
-    """A run of one embedder on so many `views`, to be called for their vectors (R, D)."""
+    """A run of the embedder on so many `views`, to be called for their vectors (R, D)."""
 
-    embedder: FaceEmbedder
     views: int
     work: Callable[[], NDArray[np.float32]]
 
@@ -139,25 +137,23 @@ class _EmbedderRun:
 def _embedder_runs(
     engine: Engine, faces: Sequence[MeasuredFace], watch: Stopwatch, crew: Crew, *, busy: bool = False
 ) -> list[_EmbedderRun]:
-    """The runs of the embedders that faces need, the longest first; those of one embedder in the order of the faces.
-    Unless the crew is `busy` with something else that takes long, there is something for two.
+    """The runs of the embedder that faces need, in the order of the faces. Unless the crew is `busy` with something
+    else that takes long, there is something for two.
     """
-
+    embedder = engine.embedder
+    some: Sequence[Sequence[MeasuredFace] | NDArray[np.uint8]]
+    if len(faces) == 1 and embedder.looks > 1 and crew is not NOBODY:
+        with watch.stage("embed"):
+            some = np.array_split(_views(embedder, faces), 2)
+    else:
+        step = max(1, _VIEWS_A_RUN // embedder.looks)
+        if crew is not NOBODY and not busy:
+            step = min(step, math.ceil(len(faces) / 2))
+        some = [faces[start : start + step] for start in range(0, len(faces), step)]
     runs = []
-    # The longest first: larger chips take more time.
-    for embedder in sorted(engine.embedders, key=lambda embedder: -embedder.aligner.size_px):
-        some: Sequence[Sequence[MeasuredFace] | NDArray[np.uint8]]
-        if len(faces) == 1 and embedder.looks > 1 and crew is not NOBODY:
-            with watch.stage("embed"):
-                some = np.array_split(_views(embedder, faces), 2)
-        else:
-            step = max(1, _VIEWS_A_RUN // embedder.looks)
-            if crew is not NOBODY and not busy:
-                step = min(step, math.ceil(len(faces) / 2))
-            some = [faces[start : start + step] for start in range(0, len(faces), step)]
-        for these in some:
-            count = len(these) if isinstance(these, np.ndarray) else len(these) * embedder.looks
-            runs.append(_EmbedderRun(embedder, count, partial(_embedded, embedder, these, watch)))
+    for these in some:
+        count = len(these) if isinstance(these, np.ndarray) else len(these) * embedder.looks
+        runs.append(_EmbedderRun(count, partial(_embedded, embedder, these, watch)))
     return runs
 
 
@@ -172,17 +168,6 @@ def _embedded(
 def _views(embedder: FaceEmbedder, faces: Sequence[MeasuredFace]) -> NDArray[np.uint8]:
     """The views (R, S, S, 3) of faces, one face after the other."""
     return np.concatenate([embedder.chips(face.photo, face.points, face.mesh) for face in faces])
-
-
-def _vectors(
-    engine: Engine, runs: Sequence[_EmbedderRun], done: Sequence[NDArray[np.float32]], faces: int
-) -> NDArray[np.float32]:
-    """The vectors (N, D) of so many faces from what the `runs` gave: each embedder's mean, one behind the other."""
-    means = [
-        mean_views([views for run, views in zip(runs, done, strict=True) if run.embedder is embedder], faces)
-        for embedder in engine.embedders
-    ]
-    return np.concatenate(means, axis=1)
 
 
 def _expression(reader: ExpressionReader, face: MeasuredFace, watch: Stopwatch) -> Expression:

@@ -1,8 +1,7 @@
 """The networks of one pack as the steps of the pipeline, each made when it is first needed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
 from os import PathLike
 from threading import BoundedSemaphore, RLock
 from typing import Any, TypeVar, cast
@@ -12,17 +11,16 @@ import cv2
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.packs.manifest import SCORINGS, Manifest
+from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
-from likeness.vision.embedding import Embedder, VectorPart
+from likeness.vision.embedding import Embedder, Lengths
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.face_embedder import FaceEmbedder
-from likeness.vision.fusion import FusedProfile, FusedScorer, Part
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
-from likeness.vision.scoring import Scorer
+from likeness.vision.scoring import Profile, Scorer
 from likeness.vision.turn_taking import TurnTaking
 
 Step = TypeVar("Step")
@@ -76,18 +74,18 @@ class Engine:
         return self._step("expression", lambda: ExpressionReader(self._pack.network("expression")))
 
     @property
-    def embedders(self) -> Sequence[FaceEmbedder]:
-        """Who turns looks at a face into vectors; a face's vector is theirs, one behind the other."""
-        return [self._step(name, partial(self._make_embedder, name)) for name in self.manifest.embedders]
+    def embedder(self) -> FaceEmbedder:
+        """Turns looks at a face into vectors."""
+        return self._step("embedder", self._make_embedder)
 
     @property
-    def vector_parts(self) -> Sequence[VectorPart]:
-        """The embedders' shares of a face's vector, one behind the other."""
-        return [self._vector_part(name) for name in self.manifest.embedders]
+    def lengths(self) -> Lengths:
+        """What the lengths of the embedder's vectors say."""
+        return self.manifest.embedder_input().lengths
 
     @property
-    def scorer(self) -> FusedScorer:
-        """Who turns two vectors into a score."""
+    def scorer(self) -> Scorer:
+        """Turns two vectors into a score."""
         return self._step("scorer", self._make_scorer)
 
     @property
@@ -105,7 +103,7 @@ class Engine:
         """What a filter asks of a face; None for NONE."""
         return None if quality_filter == "NONE" else self._bars[quality_filter]
 
-    def similarities(self, source: FusedProfile, targets: FusedProfile) -> list[float]:
+    def similarities(self, source: Profile, targets: Profile) -> list[float]:
         """The Similarity, 0 to 100, of the one face of `source` with each of `targets`."""
         (scores,) = self.scorer.compare(source, targets)
         return [float(value) for value in self.calibration.similarity(scores)]
@@ -117,7 +115,7 @@ class Engine:
             self.scout,
             self.mesh,
             self.expressions,
-            self.embedders,
+            self.embedder,
             self.scorer,
             self.calibration,
         )
@@ -129,12 +127,12 @@ class Engine:
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
 
-    def _make_embedder(self, name: str) -> FaceEmbedder:
-        fed = self.manifest.embedder_input(name)
+    def _make_embedder(self) -> FaceEmbedder:
+        fed = self.manifest.embedder_input()
         try:
-            embedder = Embedder(self._pack.network(name), mean=fed.mean, scale=fed.scale, lengths=fed.lengths)
+            embedder = Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale, lengths=fed.lengths)
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.embedder]: {error}") from error
         return FaceEmbedder(fed.aligner, embedder, reversed_colours=fed.colour == "bgr")
 
     def _make_mesh(self) -> Mesh:
@@ -143,56 +141,35 @@ class Engine:
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.mesh]: {error}") from error
 
-    def _make_scorer(self) -> FusedScorer:
-        try:
-            return FusedScorer([self._make_part(name) for name in self.manifest.embedders])
-        except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}: {error}") from error
-
-    def _make_part(self, embedder: str) -> Part:
-        """How the vectors of one embedder are scored, and how much that counts."""
-        scoring, table = self.manifest.scorings[embedder], SCORINGS[embedder]
-        vectors = self._vector_part(embedder)
-        size = vectors.size
+    def _make_scorer(self) -> Scorer:
+        scoring = self.manifest.scoring
         if scoring.method == "cosine":
-            return Part(size, Scorer())
+            return Scorer()
         if scoring.method != "normalised" or "strangers" not in scoring.files:
             raise PackInvalid(
-                f"{self.manifest.described_as}: [{table}] must have the method cosine, or normalised with the file "
+                f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
                 "strangers"
             )
         numbers = scoring.parameters
         arrays = {name: self._pack.array(file) for name, file in scoring.files.items()}
         learned = arrays.get("metric", arrays["strangers"].T).shape[0]
-        if size not in (0, learned):
+        size = self._pack.network("embedder").output_shapes[0][-1]
+        if isinstance(size, int) and size != learned:
             raise PackInvalid(
-                f"{self.manifest.described_as}: [{table}] was learned of vectors of {learned} numbers, and the network "
-                f"of {embedder} gives {size}; take the table out and learn it anew with `likeness calibrate`"
+                f"{self.manifest.described_as}: [scoring] was learned of vectors of {learned} numbers, and the network "
+                f"of the embedder gives {size}; take the table out and learn it anew with `likeness calibrate`"
             )
         try:
-            scorer = Scorer(
+            return Scorer(
                 arrays["strangers"],
                 nearest=int(numbers.get("nearest", 0)),
                 metric=arrays.get("metric"),
                 centre=arrays.get("centre"),
                 credit=float(numbers.get("credit", 0.0)),
-                lengths=vectors.lengths,
+                lengths=self.lengths,
             )
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}: [{table}] {error}") from error
-        return Part(size, scorer, float(numbers.get("weight", 1.0)))
-
-    def _vector_part(self, embedder: str) -> VectorPart:
-        size = self._pack.network(embedder).output_shapes[0][-1]
-        lengths = self.manifest.embedder_input(embedder).lengths
-        if isinstance(size, int):
-            return VectorPart(size, lengths)
-        if embedder == self.manifest.embedders[-1]:
-            return VectorPart(0, lengths)
-        raise PackInvalid(
-            f"{self.manifest.described_as}: the network of {embedder} does not say how long its vectors are, so nobody "
-            "knows where those of the next begin"
-        )
+            raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
 
     def _step(self, name: str, make: Callable[[], Step]) -> Step:
         with self._making:

@@ -12,16 +12,13 @@ from likeness import packs
 from likeness.cli import calibrate
 from likeness.cli.main import main
 from likeness.evaluation.embeddings import Embeddings
-from likeness.evaluation.learned_scoring import WEIGHTS
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
 from likeness.vision.embedding import unit
 
 PEOPLE = 400
-#: How many numbers the vectors of the two embedders of `thorough` have, and what those of the first are multiplied by:
-#: their lengths say how sure the network is.
-SIZES = (192, 128)
-LENGTHS = (70.0, 1.0)
+#: How many numbers the embedder's vectors have, and their length.
+SIZE, LENGTH = 192, 70.0
 
 
 @pytest.fixture
@@ -38,23 +35,22 @@ def pairs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pack(tmp_path: Path, thorough_pack: None) -> Path:
-    """A copy of the pack with two embedders that may be written to."""
-    return Path(shutil.copytree(pack_folder("thorough"), tmp_path / "pack"))
+def pack(tmp_path: Path, standard_pack: None) -> Path:
+    """A copy of the pack that may be written to."""
+    return Path(shutil.copytree(pack_folder("standard"), tmp_path / "pack"))
 
 
 @pytest.fixture
 def drawn_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors as two good networks would make them, one behind the other, in place of photos."""
+    """Vectors as a good network would make them, in place of photos."""
     generator = np.random.default_rng(4)
     persons = generator.standard_normal(64) + 0.6 * generator.standard_normal((PEOPLE, 64))
-    networks = [generator.standard_normal((64, size)) for size in SIZES]
+    network = generator.standard_normal((64, SIZE))
 
     def embed(_: Any, photos: Sequence[Path], **__: Any) -> Embeddings:
         means = persons[[int(path.parent.name[1:]) for path in photos]]
-        seen = [(means + 0.25 * generator.standard_normal(means.shape)) @ network for network in networks]
-        vectors = [length * unit(some) for length, some in zip(LENGTHS, seen, strict=True)]
-        return Embeddings(np.concatenate(vectors, axis=1), {0: "no face found"})
+        seen = (means + 0.25 * generator.standard_normal(means.shape)) @ network
+        return Embeddings(LENGTH * unit(seen), {0: "no face found"})
 
     monkeypatch.setattr(calibrate, "embed_photos", embed)
 
@@ -76,10 +72,7 @@ def test_a_pack_learns_and_still_loads(
     assert measured["FMR at 80"].low is not None
     shapes = [packs.load(pack).array(f"{name}.npy").shape for name in ("strangers", "metric", "centre")]
     assert shapes == [(1600, 160), (192, 160), (192,)]
-    assert packs.load(pack).array("second-strangers.npy").shape == (1600, 128)
-    assert packs.load(pack).array("second-metric.npy").shape == (128, 128)
-    assert [scoring.parameters["credit"] for scoring in after.scorings.values()] == [0.5, 0.2]
-    assert [scoring.parameters["weight"] for scoring in after.scorings.values()] == list(WEIGHTS)
+    assert after.scoring.parameters["credit"] == 0.5
     assert set(after.roles) == set(before.roles)
 
 
@@ -91,7 +84,7 @@ def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--keep-scoring"]) == 0
     after = read_manifest(pack)
     assert after.calibration != before.calibration
-    assert after.scorings["embedder"].method == "cosine"
+    assert after.scoring.method == "cosine"
     assert after.files["strangers.npy"] == before.files["strangers.npy"]
 
 

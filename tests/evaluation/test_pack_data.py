@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from likeness.errors import PackInvalid
-from likeness.evaluation.learned_scoring import CREDITS, LearnedPart, LearnedScoring
+from likeness.evaluation.learned_scoring import CREDITS, LearnedScoring
 from likeness.evaluation.metric import Metric
 from likeness.evaluation.pack_data import Learned, replaced, scoring_files, write_pack_data
 from likeness.evaluation.strangers import Strangers
 from likeness.packs.manifest import Measurement, parse_manifest
 from likeness.vision.calibration import Calibration
-from likeness.vision.embedding import VectorPart
 
 zeros, ones = "0" * 64, "1" * 64
 DESCRIPTION = f"""\
@@ -48,7 +47,7 @@ value = 1.0
 CURVE = Calibration((0.0, 1.0, 2.0), (-1.0, -3.0, -6.5), 0.01, -5.0)
 STRANGERS = Strangers(np.arange(-100, 100, dtype=np.int8).reshape(50, 4), 0.9)
 METRIC = np.diag(np.array([1.5, 1.0, 1.0, 0.5], np.float16))
-SCORING = LearnedScoring((LearnedPart(VectorPart(4), Metric(METRIC), STRANGERS),))
+SCORING = LearnedScoring("agreement", Metric(METRIC), STRANGERS)
 LEARNED = Learned(CURVE, SCORING, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
 
 
@@ -61,9 +60,9 @@ def test_a_description_of_the_catalogue(tmp_path: Path) -> None:
     assert text.startswith("# A pack for trying things.\n[pack]\n")
     manifest = parse_manifest(text.encode(), described_as="tiny")
     assert manifest.calibration == CURVE
-    assert manifest.scorings["embedder"].method == "normalised"
-    assert manifest.scorings["embedder"].files == {"strangers": "strangers.npy", "metric": "metric.npy"}
-    assert manifest.scorings["embedder"].parameters["credit"] == CREDITS["agreement"]
+    assert manifest.scoring.method == "normalised"
+    assert manifest.scoring.files == {"strangers": "strangers.npy", "metric": "metric.npy"}
+    assert manifest.scoring.parameters["credit"] == CREDITS["agreement"]
     assert [row.measure for row in manifest.accuracy] == ["FMR at 80"]
     assert (manifest.accuracy[0].low, manifest.accuracy[0].high) == (0.0008, None)
     source = manifest.files["strangers.npy"].source
@@ -98,7 +97,7 @@ def test_a_curve_alone_leaves_the_scoring(tmp_path: Path) -> None:
     written = write_pack_data(tmp_path, Learned(CURVE, None, [], "some set", "the command"))
     assert written == [tmp_path / "manifest.toml"]
     manifest = parse_manifest((tmp_path / "manifest.toml").read_bytes(), described_as="tiny", folder=tmp_path)
-    assert manifest.scorings["embedder"].method == "cosine"
+    assert manifest.scoring.method == "cosine"
     assert manifest.files["strangers.npy"].sha256 == "1" * 64
     assert [row.measure for row in manifest.accuracy] == ["old"]
 

@@ -16,19 +16,15 @@ from likeness.evaluation.metric import Metric
 from likeness.packs import store
 from likeness.vision.embedding import unit
 
-#: Every embedder of every pack that ships calibrated, and what networks they are.
-MOBILEFACENET = [("standard", "embedder"), ("thorough", "embedder")]
-DLIB = [("thorough", "second_embedder"), ("light", "embedder")]
 
-
-def shipped(array: str, embedder: str, pack: str = "standard") -> NDArray[Any]:
-    """What a pack has of an array of an embedder's scoring, as it lies in the catalogue."""
-    values: NDArray[Any] = np.load(path_of(array, embedder, pack), allow_pickle=False)
+def shipped(array: str) -> NDArray[Any]:
+    """What the pack has of an array of its scoring, as it lies in the catalogue."""
+    values: NDArray[Any] = np.load(path_of(array), allow_pickle=False)
     return values
 
 
-def path_of(array: str, embedder: str, pack: str) -> Path:
-    return store.CATALOGUE / pack / store.known(pack).scorings[embedder].files[array]
+def path_of(array: str) -> Path:
+    return store.CATALOGUE / "standard" / store.known("standard").scoring.files[array]
 
 
 @pytest.fixture(scope="module")
@@ -51,35 +47,21 @@ def similarity(comparer: Comparer, source: Path | bytes, target: Path | bytes) -
     return max(match.similarity for match in answer.matches)
 
 
-@pytest.mark.parametrize(
-    ("pack", "embedder", "numbers"), [*((*each, 160) for each in MOBILEFACENET), *((*each, 128) for each in DLIB)]
-)
-def test_the_strangers_are_small_and_whole(pack: str, embedder: str, numbers: int) -> None:
-    path, strangers = path_of("strangers", embedder, pack), shipped("strangers", embedder, pack)
+def test_the_strangers_are_small_and_whole() -> None:
+    path, strangers = path_of("strangers"), shipped("strangers")
     assert strangers.dtype == np.int8
-    assert strangers.shape == (1600, numbers)
+    assert strangers.shape == (1600, 160)
     assert path.stat().st_size < 300_000
-    assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
+    assert store.sha256_of(path) == store.known("standard").files[path.name].sha256
     assert len(np.unique(strangers, axis=0)) == len(strangers)
 
 
-@pytest.mark.parametrize(("pack", "embedder"), DLIB)
-def test_the_metric_of_dlibs_network_is_small_and_turns_nothing_over(pack: str, embedder: str) -> None:
-    path, metric = path_of("metric", embedder, pack), shipped("metric", embedder, pack)
-    assert path.stat().st_size < 40_000
-    assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
-    assert "centre" not in store.known(pack).scorings[embedder].files
-    assert np.allclose(metric, metric.T)
-    assert np.linalg.eigvalsh(metric.astype(np.float64)).min() > 0.3
-
-
-@pytest.mark.parametrize(("pack", "embedder"), MOBILEFACENET)
-def test_the_metric_of_mobilefacenet_is_small_and_keeps_as_many_directions_as_it_says(pack: str, embedder: str) -> None:
+def test_the_metric_is_small_and_keeps_as_many_directions_as_it_says() -> None:
     for array, size in (("metric", 80_000), ("centre", 1_000)):
-        path = path_of(array, embedder, pack)
+        path = path_of(array)
         assert path.stat().st_size < size
-        assert store.sha256_of(path) == store.known(pack).files[path.name].sha256
-    metric, centre = shipped("metric", embedder, pack).astype(np.float64), shipped("centre", embedder, pack)
+        assert store.sha256_of(path) == store.known("standard").files[path.name].sha256
+    metric, centre = shipped("metric").astype(np.float64), shipped("centre")
     assert metric.shape == (192, 160)
     assert np.linalg.matrix_rank(metric) == 160
     assert centre.shape == (192,)
@@ -87,20 +69,15 @@ def test_the_metric_of_mobilefacenet_is_small_and_keeps_as_many_directions_as_it
     assert 0 < np.linalg.norm(centre.astype(np.float64)) < 1
 
 
-@pytest.mark.parametrize("pack", ["standard", "thorough", "light"])
-def test_doubt_is_credited_by_what_the_lengths_of_the_vectors_say(pack: str) -> None:
-    manifest = store.known(pack)
-    scorings = [manifest.scorings[embedder].parameters for embedder in manifest.embedders]
-    for embedder, scoring in zip(manifest.embedders, scorings, strict=True):
-        lengths = manifest.embedder_input(embedder).lengths
-        assert lengths == ("certainty" if (pack, embedder) in MOBILEFACENET else "agreement")
-        assert scoring["credit"] == CREDITS[lengths]
-    assert sum(scoring["weight"] for scoring in scorings) == pytest.approx(1)
+def test_doubt_is_credited_by_what_the_lengths_of_the_vectors_say() -> None:
+    manifest = store.known("standard")
+    lengths = manifest.embedder_input().lengths
+    assert lengths == "certainty"
+    assert manifest.scoring.parameters["credit"] == CREDITS[lengths]
 
 
-@pytest.mark.parametrize("pack", ["standard", "thorough", "light"])
-def test_the_curve_covers_the_promise_and_marks_its_tail(pack: str) -> None:
-    manifest = store.known(pack)
+def test_the_curve_covers_the_promise_and_marks_its_tail() -> None:
+    manifest = store.known("standard")
     assert manifest.calibration is not None
     assert manifest.calibration.log10_rates[-1] <= -6
     assert -6 < manifest.calibration.measured_log10_rate < -4
@@ -110,9 +87,9 @@ def test_the_curve_covers_the_promise_and_marks_its_tail(pack: str) -> None:
 @pytest.mark.data
 @pytest.mark.engine
 def test_no_stranger_is_near_a_real_face(some_faces: NDArray[np.float32]) -> None:
-    turned = Metric(shipped("metric", "embedder"), shipped("centre", "embedder")).turned(some_faces)
-    nearest = (unit(shipped("strangers", "embedder")) @ turned.T).max()
-    assert nearest < store.known("standard").scorings["embedder"].parameters["cosine_limit"] + 1e-4
+    turned = Metric(shipped("metric"), shipped("centre")).turned(some_faces)
+    nearest = (unit(shipped("strangers")) @ turned.T).max()
+    assert nearest < store.known("standard").scoring.parameters["cosine_limit"] + 1e-4
 
 
 @pytest.mark.data

@@ -101,7 +101,7 @@ def test_what_is_learned_is_what_ships_unless_something_else_is_asked_for(monkey
         def scorer(self) -> Scorer:
             return Scorer()
 
-    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64], *, parts: None) -> Learned:
+    def remembering(vectors: NDArray[np.float32], people: NDArray[np.int64], *, lengths: str) -> Learned:
         asked.append(len(vectors))
         return Learned()
 

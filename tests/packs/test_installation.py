@@ -398,17 +398,15 @@ def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> 
     assert os.path.basename(sys.argv[0]) != "setup.py"
 
 
-@pytest.mark.parametrize(
-    "name", ["centerface", "centerface-8bit", "yunet", "dlib-resnet", "dlib-resnet-8bit", "face-mesh", "expression"]
-)
+@pytest.mark.parametrize("name", ["centerface", "centerface-8bit", "yunet", "mobilefacenet", "face-mesh", "expression"])
 def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(name: str) -> None:
     with pytest.raises(PackDamaged):
         installation.converter(name)(b"not a network")
 
 
 def test_a_converter_that_is_not_there_is_named() -> None:
-    with pytest.raises(PackInvalid, match="no converter is called 'dlib'"):
-        installation.converter("dlib")
+    with pytest.raises(PackInvalid, match="no converter is called 'none'"):
+        installation.converter("none")
 
 
 def test_the_catalogue_names_converters_that_are_there() -> None:

@@ -59,9 +59,9 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         + "[quality.LOW]\nmin_side_px = 30\n"
     )
     assert manifest.role("detector").parameters == {"lowest_score": 0.4}
-    assert manifest.scorings["embedder"].method == "normalised"
-    assert manifest.scorings["embedder"].files == {"cohort": "a.onnx"}
-    assert manifest.scorings["embedder"].parameters == {"nearest": 100}
+    assert manifest.scoring.method == "normalised"
+    assert manifest.scoring.files == {"cohort": "a.onnx"}
+    assert manifest.scoring.parameters == {"nearest": 100}
     assert manifest.quality == {"LOW": {"min_side_px": 30.0}}
 
 
@@ -117,59 +117,7 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
         store.known(name)
 
 
-def test_a_pack_based_on_another_has_what_that_has_and_its_own(tiny) -> None:
-    own = (
-        '[pack]\nname = "more"\nversion = "2"\nbased_on = "tiny"\nstand_in = "tiny"\n'
-        '[distributions.small]\nindex = "npm"\n[roles.detector]\nlowest_score = 0.4\n'
-        '[[accuracy]]\nmeasure = "AP"\ndata = "other"\nvalue = 0.7\n'
-    )
-    texts = {"tiny": tiny.entry.encode()}
-    manifest = parse_manifest(own.encode(), described_as="more.toml", base=texts.__getitem__)
-    assert (manifest.name, manifest.version, manifest.stand_in) == ("more", "2", "tiny")
-    assert manifest.role("detector").parameters == {"lowest_score": 0.4}
-    assert manifest.role("detector").family == "yunet"
-    assert (manifest.distributions["small"].index, manifest.distributions["big"].index) == ("npm", "python")
-    assert [row.value for row in manifest.accuracy] == [0.7]
-    # Another text beneath is another pack.
-    texts["tiny"] += b"\n"
-    assert parse_manifest(own.encode(), described_as="more.toml", base=texts.__getitem__).sha256 != manifest.sha256
-    with pytest.raises(PackInvalid, match="only the catalogue's can be"):
-        parsed(own)
-
-
 def test_a_pack_table_that_is_none_is_named() -> None:
-    for text in ("pack = 5", 'pack = "based_on"'):
+    for text in ("pack = 5", 'pack = "standard"'):
         with pytest.raises(PackInvalid, match="pack"):
             parsed(text)
-
-
-def test_of_the_pack_beneath_only_those_files_are_taken_that_are_used(tiny) -> None:
-    own = (
-        '[pack]\nname = "more"\nversion = "2"\nbased_on = "tiny"\n'
-        '[files."own.onnx"]\nsha256 = "' + "0" * 64 + '"\n[roles.embedder]\nfile = "own.onnx"\n'
-    )
-    whole = parsed(tiny.entry)
-    texts = {"tiny": tiny.entry.encode(), "more": own.encode()}
-    manifest = parse_manifest(texts["more"], described_as="more.toml", base=texts.__getitem__)
-    left_out = whole.files[whole.role("embedder").file]
-    assert set(manifest.files) == {*whole.files, "own.onnx"} - {left_out.name}
-    assert left_out.source is not None
-    assert left_out.source.distribution not in manifest.distributions
-    # A third on top may use what the second does not.
-    top = f'[pack]\nname = "most"\nversion = "1"\nbased_on = "more"\n[roles.embedder]\nfile = "{left_out.name}"\n'
-    most = parse_manifest(top.encode(), described_as="most.toml", base=texts.__getitem__)
-    assert set(most.files) == set(whole.files)
-    assert set(most.distributions) == set(whole.distributions)
-    assert most.sha256 != whole.sha256
-
-
-def test_a_second_embedder_is_read_like_the_first(tiny) -> None:
-    role = tiny.entry.partition("[roles.embedder]")[2].partition("[calibration]")[0]
-    second = f"[roles.second_embedder]{role.replace('size_px = 32', 'size_px = 64')}"
-    manifest = parsed(f'{tiny.entry}\n{second}\n[second_scoring]\nmethod = "cosine"\nweight = 0.5\n')
-    assert manifest.embedders == ("embedder", "second_embedder")
-    assert [manifest.embedder_input(name).size_px for name in manifest.embedders] == [32, 64]
-    assert manifest.scorings["second_embedder"].parameters == {"weight": 0.5}
-    assert parsed(tiny.entry).embedders == ("embedder",)
-    with pytest.raises(PackInvalid, match=r"\[roles.second_embedder\] size_px"):
-        parsed(f"{tiny.entry}\n{second.replace('size_px = 64', 'size_px = 4')}")

@@ -12,7 +12,7 @@ from likeness.server import loader
 class NoFaces:
     """A comparer on some pack to which no photo shows a face."""
 
-    pack_identity = "light 1 0123456789ab"
+    pack_identity = "standard 1 0123456789ab"
 
     def compare(self, source: bytes, target: bytes, **how: Any) -> Any:
         assert source[:2] == b"\xff\xd8"
@@ -22,4 +22,4 @@ class NoFaces:
 def test_the_log_says_which_pack_the_engine_works_with(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         loader._ask_once(NoFaces())  # type: ignore[arg-type]
-    assert "engine ready: pack light 1 0123456789ab" in caplog.text
+    assert "engine ready: pack standard 1 0123456789ab" in caplog.text

@@ -1,9 +1,9 @@
 """Chips: points land on their template, whatever the turn, the scale and the place; nothing is made up outside."""
 
 import cv2
-import dlib
 import numpy as np
 import pytest
+import skimage.transform
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,17 +19,8 @@ from likeness.vision.alignment import (
 
 SIZE_PX = 150
 TEMPLATE = np.array([[47.6, 47.1], [102.6, 46.6], [74.6, 79.1], [50.9, 104.1], [97.6, 103.4]])
-#: Where dlib puts the corners of the eyes and the base of the nose: picture's right eye, then left, as fractions of the
-#: chip without padding (dlib, image_transforms/interpolation.h, get_face_chip_details).
-DLIB_FIVE = np.array(
-    [
-        [0.8595674595992, 0.2134981538014],
-        [0.6460604764104, 0.2289674387677],
-        [0.1205750620789, 0.2137274526848],
-        [0.3340850613712, 0.2290642403242],
-        [0.4901123135679, 0.6277975316475],
-    ]
-)
+#: Where five points of the mesh lie on such a chip: the corners of both eyes, the base of the nose.
+MESH_TEMPLATE = np.array([[112.5, 45.8], [88.8, 47.0], [35.6, 45.6], [59.2, 47.0], [74.1, 86.1]])
 
 
 def turned(
@@ -74,18 +65,17 @@ def test_marks_at_the_points_appear_at_the_template(degrees: float, scale: float
         assert np.allclose(centre, TEMPLATE[place], atol=0.15)
 
 
-def test_chips_are_those_of_dlib() -> None:
+def test_chips_are_those_of_an_independent_warp() -> None:
     generator = np.random.default_rng(5)
     noise = generator.uniform(0, 255, (400, 400, 3)).astype(np.float32)
     photo = cv2.GaussianBlur(noise, (0, 0), 4)
     photo = np.clip((photo - photo.mean()) * 8 + 128, 0, 255).astype(np.uint8)
-    on_chip = (0.25 + DLIB_FIVE) / 1.5 * SIZE_PX
-    # Whole numbers, as dlib takes no others; at a scale near 1, where its pyramid does not come into it.
-    centres = np.round(turned(on_chip - 75, 12, 1.1, (200, 190)))
-    parts = dlib.points([dlib.point(int(x), int(y)) for x, y in centres])
-    theirs = dlib.get_face_chip(photo, dlib.full_object_detection(dlib.rectangle(100, 100, 300, 300), parts), 150, 0.25)
-    ours = cut_chip(photo, centres + 0.5, on_chip, SIZE_PX)
-    assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 1.5
+    # At a scale near 1, where no smaller picture comes into it; their pixels have their centres at whole numbers.
+    points = turned(TEMPLATE - 75, 12, 1.1, (200, 190))
+    back = skimage.transform.SimilarityTransform.from_estimate(TEMPLATE - 0.5, points - 0.5)
+    theirs = skimage.transform.warp(photo, back, output_shape=(SIZE_PX, SIZE_PX), order=1, preserve_range=True)
+    ours = cut_chip(photo, points, TEMPLATE, SIZE_PX)
+    assert np.abs(ours.astype(int) - theirs).mean() < 1.5
 
 
 def test_outside_the_photo_is_black() -> None:
@@ -118,15 +108,14 @@ def mesh_at(points: NDArray[np.float64]) -> NDArray[np.float32]:
 def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     photo = cv2.GaussianBlur(photo, (0, 0), 3).astype(np.uint8)
-    on_chip = (0.25 + DLIB_FIVE) / 1.5 * SIZE_PX
-    points, corners = turned(TEMPLATE, 3, 1.2, (40, 50)), turned(on_chip, -9, 1.3, (35, 45))
+    points, corners = turned(TEMPLATE, 3, 1.2, (40, 50)), turned(MESH_TEMPLATE, -9, 1.3, (35, 45))
     views = (View(), View(mirror=True), View("mesh"), View("mesh", zoom=1.2))
-    aligner = Aligner(SIZE_PX, TEMPLATE, on_chip, views)
+    aligner = Aligner(SIZE_PX, TEMPLATE, MESH_TEMPLATE, views)
     plain, mirrored, by_mesh, zoomed = aligner.cut(photo, points, mesh_at(corners))
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
     # OpenCV rounds places to 1/32 px, from either side.
     assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
-    assert np.array_equal(by_mesh, cut_chip(photo, corners.astype(np.float32), on_chip, SIZE_PX))
+    assert np.array_equal(by_mesh, cut_chip(photo, corners.astype(np.float32), MESH_TEMPLATE, SIZE_PX))
     enlarged = cv2.warpAffine(by_mesh, np.array([[1.2, 0, -14.9], [0, 1.2, -14.9]]), (SIZE_PX, SIZE_PX))
     assert np.abs(zoomed.astype(int) - enlarged.astype(int)).mean() < 3
     without_mesh = aligner.cut(photo, points, None)

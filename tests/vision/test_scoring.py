@@ -144,3 +144,21 @@ def test_a_face_that_the_network_is_less_sure_of_is_given_credit() -> None:
     assert scorer.score(7 * FACES[0], 7 * FACES[1:2])[0] - sure == pytest.approx(1.5 * np.log(100))
     plain = Scorer(STRANGERS, nearest=40, lengths="certainty")
     assert np.ptp(plain.score(70 * FACES[0], np.stack([70 * FACES[1], 35 * FACES[1]]))) < 1e-6
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_pairs_and_rows_are_those_of_the_whole_matrix(scorer: Scorer) -> None:
+    vectors = FACES[:30]
+    whole = scorer.profile(vectors)
+    matrix = scorer.compare(whole, whole)
+    rows = np.array([3, 7, 11])
+    assert np.allclose(scorer.compare(whole[rows], whole[2:5])[0], matrix[3, 2:5])
+    first, second = np.array([0, 5, 9]), np.array([4, 1, 20])
+    assert np.allclose(scorer.score_pairs(vectors, first, second), matrix[first, second])
+
+
+def test_a_centre_needs_a_metric_of_its_size() -> None:
+    strangers = np.eye(8, dtype=np.float32)
+    for metric in (None, np.eye(8, dtype=np.float32)):
+        with pytest.raises(ValueError, match="a centre of 5 numbers"):
+            Scorer(strangers, nearest=3, metric=metric, centre=np.zeros(5, np.float32))

@@ -38,9 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("pack", nargs="?", default=DEFAULT, help=f"a name or a folder (default: {DEFAULT})")
     show.set_defaults(run=_show)
     install = commands.add_parser("install", help="fetch, verify, convert and install packs")
-    install.add_argument(
-        "packs", nargs="*", metavar="pack", help=f"names (default: {DEFAULT}, or its stand-in where it cannot be had)"
-    )
+    install.add_argument("packs", nargs="*", metavar="pack", default=[DEFAULT], help=f"names (default: {DEFAULT})")
     install.add_argument(
         "--from", dest="source", type=Path, metavar="DIR", help="take the files from this folder, not the network"
     )
@@ -60,8 +58,7 @@ def _list(_: argparse.Namespace) -> int:
         installed = store.is_installed(entry)
         folder = store.folder_of(entry)
         size = sum(path.stat().st_size for path in folder.iterdir()) if installed else 0
-        absent = "not installed" if store.found(name) is None else f"not installed: {entry.stand_in} serves"
-        rows.append((name, entry.version, f"{size / 1e6:.1f} MB" if installed else absent, entry.summary))
+        rows.append((name, entry.version, f"{size / 1e6:.1f} MB" if installed else "not installed", entry.summary))
     print_table(("Pack", "Version", "On disk", "What"), rows)
     print(f"\ncache folder: {store.home()}")
     return 0
@@ -135,10 +132,7 @@ def _install(options: argparse.Namespace) -> int:
     for name in options.packs:
         store.known(name)
     with progress_for_people() as progress:
-        if not options.packs and options.source is None:
-            # An installed stand-in is no reason not to try again.
-            store.install_or_stand_in(DEFAULT, progress=progress)
-        for name in options.packs or ([DEFAULT] if options.source else []):
+        for name in options.packs:
             store.install(name, source_dir=options.source, progress=progress)
     return 0
 

@@ -1,32 +1,28 @@
 """Scores for every pair of faces, each by metric and strangers that were learned without the two people it is about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.evaluation.learned_scoring import learn_scoring
 from likeness.evaluation.rates import Scores
-from likeness.vision.embedding import VectorPart
-from likeness.vision.fusion import FusedScorer
-from likeness.vision.scoring import PairScorer
+from likeness.vision.embedding import Lengths
+from likeness.vision.scoring import Scorer
 
 #: What makes a scorer of the faces (N, D) of persons (N,).
-Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], PairScorer[Any]]
+Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], Scorer]
 
 #: Parts that the people are divided into; what a score needs is learned from all but two of them.
 PARTS = 6
 
 
-def learn_shipped(
-    vectors: NDArray[np.float32], people: NDArray[np.int64], *, parts: Sequence[VectorPart] = (VectorPart(0),)
-) -> FusedScorer:
-    """The scorer of a pack that was calibrated with these faces, whose embedders have these `parts` of the vectors.
-    ValueError for fewer than 500.
+def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], *, lengths: Lengths = "agreement") -> Scorer:
+    """The scorer of a pack that was calibrated with these faces, the lengths of whose vectors say `lengths`. ValueError
+    for fewer than 500.
     """
-    return learn_scoring(vectors, people, parts=parts).scorer()
+    return learn_scoring(vectors, people, lengths=lengths).scorer()
 
 
 def cross_fitted_scores(

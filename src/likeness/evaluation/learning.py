@@ -83,8 +83,8 @@ def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, kee
     if len(usable) > MOST_PHOTOS:
         raise ValueError(f"{len(usable)} photos are more than the {MOST_PHOTOS} that can all be compared; use fewer")
     vectors, people = embeddings.vectors[usable], pairs.people[usable]
-    parts = comparer.vector_parts
-    learn = partial(learn_shipped, parts=parts)
+    lengths = comparer.lengths
+    learn = partial(learn_shipped, lengths=lengths)
     scores = _own_scores(comparer, vectors) if keep_scoring else cross_fitted_scores(vectors, people, learn=learn)
     first, second = np.triu_indices(len(usable), k=1)
     same = people[first] == people[second]
@@ -92,7 +92,7 @@ def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, kee
     similarities = calibration.similarity(scores)
     return Outcome(
         calibration=calibration,
-        scoring=None if keep_scoring else learn_scoring(vectors, people, parts=parts),
+        scoring=None if keep_scoring else learn_scoring(vectors, people, lengths=lengths),
         trial=Trial(similarities[first, second], same, np.stack([people[first], people[second]], axis=1)),
         accuracy=_accuracy(pairs, usable, similarities),
         photos=len(embeddings.vectors),

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.learned_scoring import LearnedPart, LearnedScoring
+from likeness.evaluation.learned_scoring import LearnedScoring
 from likeness.evaluation.strangers import NEAREST
-from likeness.packs.manifest import MANIFEST_NAME, SCORINGS, Measurement, parse_manifest
-from likeness.packs.store import described
+from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
 from likeness.packs.tables import to_toml
 from likeness.vision.calibration import Calibration
 
@@ -59,8 +58,7 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
             {key: value for key, value in asdict(row).items() if value not in (None, "")} for row in learned.accuracy
         ]
     text = replaced(description.read_text("utf-8"), tables)
-    own = {"base": described} if in_catalogue else {"folder": folder}
-    parse_manifest(text.encode(), described_as=str(description), **own)
+    parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)
     if data:
         folder.mkdir(exist_ok=True)
     for name, content in data.items():
@@ -70,26 +68,21 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
 
 
 def scoring_files(scoring: LearnedScoring) -> dict[str, bytes]:
-    """The data files of a scoring: of each embedder the strangers as a .npy file of int8, metric and, where there is
-    one, centre as files of float16.
+    """The data files of a scoring: the strangers as a .npy file of int8, metric and, where there is one, centre as
+    files of float16.
     """
     files = {}
-    for embedder, part in zip(SCORINGS, scoring.parts, strict=False):
-        for name, values in _arrays(part).items():
-            buffer = io.BytesIO()
-            np.save(buffer, values, allow_pickle=False)
-            files[_file_name(embedder, name)] = buffer.getvalue()
+    for name, values in _arrays(scoring).items():
+        buffer = io.BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        files[f"{name}.npy"] = buffer.getvalue()
     return files
 
 
-def _arrays(part: LearnedPart) -> dict[str, NDArray[Any]]:
-    """What ships of a part, by its name in the table of the scoring."""
-    arrays: dict[str, NDArray[Any]] = {"strangers": part.strangers.vectors, "metric": part.metric.matrix}
-    return arrays if part.metric.centre is None else {**arrays, "centre": part.metric.centre}
-
-
-def _file_name(embedder: str, array: str) -> str:
-    return f"{array}.npy" if embedder == "embedder" else f"second-{array}.npy"
+def _arrays(scoring: LearnedScoring) -> dict[str, NDArray[Any]]:
+    """What ships of a scoring, by its name in the table."""
+    arrays: dict[str, NDArray[Any]] = {"strangers": scoring.strangers.vectors, "metric": scoring.metric.matrix}
+    return arrays if scoring.metric.centre is None else {**arrays, "centre": scoring.metric.centre}
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
@@ -127,23 +120,20 @@ def _scoring_tables(
             "size": len(content),
             "licence": "Apache-2.0",
             "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
-            "terms": _DRAWN if name.endswith("strangers.npy") else _AVERAGE,
+            "terms": _DRAWN if name == "strangers.npy" else _AVERAGE,
             "origin": f"{learned.command}, on {learned.measured_on}",
         }
         if bundled_in:
             files[name]["source"] = {"bundled": f"{bundled_in}/{name}", "sha256": sha256}
-    tables: dict[str, Any] = {"files": files}
-    for (embedder, table), part in zip(SCORINGS.items(), scoring.parts, strict=False):
-        tables[table] = {
-            "method": "normalised",
-            "weight": part.weight,
-            "nearest": NEAREST,
-            "credit": part.credit,
-            # No stranger has a larger cosine to a face that was learned from.
-            "cosine_limit": round(part.strangers.cosine_limit, 4),
-            "files": {name: _file_name(embedder, name) for name in _arrays(part)},
-        }
-    return tables
+    table = {
+        "method": "normalised",
+        "nearest": NEAREST,
+        "credit": scoring.credit,
+        # No stranger has a larger cosine to a face that was learned from.
+        "cosine_limit": round(scoring.strangers.cosine_limit, 4),
+        "files": {name: f"{name}.npy" for name in _arrays(scoring)},
+    }
+    return {"files": files, "scoring": table}
 
 
 def _plain(value: Any) -> Any:

@@ -101,10 +101,15 @@ def _not_found(distribution: Distribution, reasons: list[str], web: Web) -> str:
         reasons.append("pip's configuration says no-index")
     why = "; ".join(dict.fromkeys(reasons)) or "no place that pip is configured with offers it"
     npm = distribution.index == "npm"
-    where, check = ("npm's index", "npm's registry setting") if npm else ("the package index", "`pip config list`")
+    where, mirror = (
+        ("npm's index", "npm config set registry URL")
+        if npm
+        else ("the package index", "pip config set global.index-url URL")
+    )
     return (
         f"{distribution.file} ({distribution.project}{'@' if npm else '=='}{distribution.version}) was not found on "
-        f"{where}: {why}. Check {check} and the network, or put the file into a folder and give it with --from DIR"
+        f"{where}: {why}. Check the network, or name a mirror (`{mirror}`), or put the file into a folder and install "
+        "with --from DIR, or use a pack of your own (docs/packs.md)"
     )
 
 

@@ -76,7 +76,7 @@ class Installation:
     def _fill(self, folder: Path, originals: "_Originals") -> None:
         table: dict[str, Any] = copy.deepcopy(dict(self.entry.table))
         wanted = [file for file in self.entry.files.values() if not self._reuse(file, folder / file.name)]
-        # Who reaches only Python's index shall know at once, not after everything else has been fetched.
+        # The user who reaches only Python's index learns it at once, not after everything else has been fetched.
         wanted.sort(key=self._comes_from_python)
         originals.check_obtainable(wanted)
         if wanted:
@@ -250,10 +250,6 @@ def converter(name: str) -> Callable[[bytes], bytes]:
             from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
         case "yunet":
             from likeness.packs.convert.yunet import convert_yunet as convert
-        case "dlib-resnet":
-            from likeness.packs.convert.dlib import convert_dlib_resnet as convert
-        case "dlib-resnet-8bit":
-            from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit as convert
         case "mobilefacenet":
             from likeness.packs.convert.mobilefacenet import convert_mobilefacenet as convert
         case "face-mesh":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, SEARCHERS, Manifest, read_manifest
 from likeness.packs.progress import Progress
-from likeness.packs.store import check_file, ensure, found, optimised_folder, remedy
+from likeness.packs.store import check_file, ensure, is_installed, known, optimised_folder, remedy
 from likeness.threads import thread_budget
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progr
 def is_at_hand(pack: str | PathLike[str]) -> bool:
     """Whether `load` finds the pack as it is, with nothing to install; PackInvalid for a name that is not known."""
     path = _given_by_path(pack)
-    return found(os.fspath(pack)) is not None if path is None else (path / MANIFEST_NAME).is_file()
+    return is_installed(known(os.fspath(pack))) if path is None else (path / MANIFEST_NAME).is_file()
 
 
 def _given_by_path(pack: str | PathLike[str]) -> Path | None:

@@ -1,24 +1,22 @@
 """What a model pack is: a folder with a `manifest.toml` that anyone can read, ONNX files and small data files.
 
-    [pack]                    name, version, summary; the pack that it is based on, and the one that may stand in for it
+    [pack]                    name, version, summary
     [distributions.ID]        where files come from: a project on a package index, its version, exact file and SHA-256
     [files."NAME"]            a file of the pack: SHA-256, size, licence and terms
     [files."NAME".source]     what that file is made from, and by which converter
     [roles.ROLE]              which file plays the detector, scout, embedder, mesh, expression, how it is fed
     [scoring] [calibration]   from two vectors to a score, and from a score to Similarity
-    [second_scoring]          the same as [scoring] for the second embedder, where there is one
     [quality.BAR]             what LOW, MEDIUM, HIGH and AUTO ask of a face
     [[accuracy]]              measured figures, each with the command that prints it
 
 The catalogue's description of a pack and the manifest inside an installed pack are the same format. At installation the
-hashes and sizes of converted files are filled in, and what stands in the description of another pack, on which it is
-based, is written out.
+hashes and sizes of converted files are filled in.
 """
 
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,13 +28,9 @@ from likeness.packs.tables import Table
 from likeness.vision.calibration import Calibration
 
 MANIFEST_NAME = "manifest.toml"
-#: The embedders that a pack may have; a face's vector is that of the first with that of the second behind it.
-EMBEDDERS = ("embedder", "second_embedder")
 #: The roles of those who look at photos of any size.
 SEARCHERS = ("detector", "scout")
-ROLES = (*SEARCHERS, *EMBEDDERS, "mesh", "expression", "points")
-#: Which table of the manifest says how an embedder's vectors become a score.
-SCORINGS: Mapping[str, str] = MappingProxyType({"embedder": "scoring", "second_embedder": "second_scoring"})
+ROLES = (*SEARCHERS, "embedder", "mesh", "expression", "points")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
 
@@ -121,8 +115,7 @@ class Scoring:
     """How two vectors become a score: `method` ("cosine" or "normalised"), the data files it needs, and its numbers.
 
     "normalised" needs the file `strangers`, an array (K, E), and the number `nearest`; it may have the files `metric`,
-    an array (D, E), and `centre`, an array (D,), and the number `credit`. See `likeness.vision.scoring`. `weight` is
-    how much it counts beside the other embedder's.
+    an array (D, E), and `centre`, an array (D,), and the number `credit`. See `likeness.vision.scoring`.
     """
 
     method: str = "cosine"
@@ -147,18 +140,16 @@ class Measurement:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A pack's description; `folder` is where it was read from, None for a catalogue entry; `sha256` is that of the
-    text, and of the text that it is based on. `stand_in` names the pack that is used where this one cannot be fetched,
-    "" for none.
+    text.
     """
 
     name: str
     version: str
     summary: str
-    stand_in: str
     distributions: Mapping[str, Distribution]
     files: Mapping[str, PackFile]
     roles: Mapping[str, Role]
-    scorings: Mapping[str, Scoring]
+    scoring: Scoring
     calibration: Calibration | None
     quality: Mapping[str, Mapping[str, float]]
     accuracy: tuple[Measurement, ...]
@@ -178,14 +169,9 @@ class Manifest:
         except KeyError:
             raise PackInvalid(f"{self.described_as} has no role {name!r}; it has {', '.join(self.roles)}") from None
 
-    @property
-    def embedders(self) -> tuple[str, ...]:
-        """The roles of the embedders that the pack has, in their order."""
-        return tuple(name for name in EMBEDDERS if name in self.roles)
-
-    def embedder_input(self, embedder: str = "embedder") -> EmbedderInput:
-        """How an embedder is fed; PackInvalid when the manifest does not say it fully."""
-        return read_embedder_input(Table(self.described_as, f"roles.{embedder}", self.role(embedder).parameters))
+    def embedder_input(self) -> EmbedderInput:
+        """How the embedder is fed; PackInvalid when the manifest does not say it fully."""
+        return read_embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
 
     def path(self, file: str) -> Path:
         """The path of a file of an installed pack."""
@@ -206,22 +192,13 @@ def read_manifest(folder: Path) -> Manifest:
     return parse_manifest(text, described_as=str(path), folder=folder)
 
 
-def parse_manifest(
-    text: bytes, *, described_as: str, folder: Path | None = None, base: Callable[[str], bytes] | None = None
-) -> Manifest:
-    """The manifest in `text` (TOML, UTF-8); `described_as` names it in errors (PackInvalid).
-
-    `base` gives the text of the pack on which another is based, by its name; without it no pack may be.
-    """
-    top, sha256 = _read(text, described_as), hashlib.sha256(text)
-    if isinstance(top.get("pack"), dict) and "based_on" in top["pack"]:
-        if base is None:
-            raise PackInvalid(f"{described_as} is based on another pack; only the catalogue's can be")
-        top = _on_what_is_beneath(top, base, sha256)
+def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None) -> Manifest:
+    """The manifest in `text` (TOML, UTF-8); `described_as` names it in errors (PackInvalid)."""
+    top = _read(text, described_as)
     whole = Table(described_as, "", top)
-    whole.only("pack", "distributions", "files", "roles", *SCORINGS.values(), "calibration", "quality", "accuracy")
+    whole.only("pack", "distributions", "files", "roles", "scoring", "calibration", "quality", "accuracy")
     pack = whole.table("pack")
-    pack.only("name", "version", "summary", "stand_in")
+    pack.only("name", "version", "summary")
     distributions = {key: _distribution(key, t) for key, t in whole.tables("distributions").items()}
     files = {
         key: _file(key, t, distributions, installed=folder is not None) for key, t in whole.tables("files").items()
@@ -230,23 +207,21 @@ def parse_manifest(
         name=pack.matching("name", _PACK_NAME, "lower-case letters, digits and -"),
         version=pack.text("version"),
         summary=pack.text("summary", ""),
-        stand_in=pack.text("stand_in", ""),
         distributions=MappingProxyType(distributions),
         files=MappingProxyType(files),
         roles=MappingProxyType({key: _role(key, t, files) for key, t in whole.tables("roles").items()}),
-        scorings=MappingProxyType({name: _scoring(whole, table, files) for name, table in SCORINGS.items()}),
+        scoring=_scoring(whole.table("scoring"), files) if "scoring" in top else Scoring(),
         calibration=_calibration(whole.table("calibration")) if "calibration" in top else None,
         quality=MappingProxyType({key: t.all_numbers() for key, t in whole.tables("quality").items()}),
         accuracy=tuple(_measurement(t) for t in whole.list_of_tables("accuracy")),
-        sha256=sha256.hexdigest(),
+        sha256=hashlib.sha256(text).hexdigest(),
         folder=folder,
         table=top,
     )
     if manifest.roles:
         for role in REQUIRED_ROLES:
             manifest.role(role)
-        for embedder in manifest.embedders:
-            manifest.embedder_input(embedder)
+        manifest.embedder_input()
     return manifest
 
 
@@ -255,33 +230,6 @@ def _read(text: bytes, described_as: str) -> dict[str, Any]:
         return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PackInvalid(f"{described_as} is not readable TOML: {error}") from error
-
-
-def _on_what_is_beneath(top: dict[str, Any], base: Callable[[str], bytes], sha256: Any) -> dict[str, Any]:
-    """The tables `top` of a pack over those of the pack that it is based on, and of those that this is based on;
-    `sha256` is told their texts. Of their files only those stay that the roles and scorings of the pack need.
-    """
-    own_files, own_distributions = set(top.get("files", ())), set(top.get("distributions", ()))
-    while (name := top["pack"].pop("based_on", None)) is not None:
-        beneath = base(str(name))
-        sha256.update(beneath)
-        top = _merged(_read(beneath, f"the catalogue's {name}"), top)
-    needed = own_files | {role.get("file") for role in top.get("roles", {}).values()}
-    for scoring in SCORINGS.values():
-        needed |= set(top.get(scoring, {}).get("files", {}).values())
-    top["files"] = {name: file for name, file in top.get("files", {}).items() if name in needed}
-    sources = own_distributions | {file.get("source", {}).get("distribution") for file in top["files"].values()}
-    top["distributions"] = {name: each for name, each in top.get("distributions", {}).items() if name in sources}
-    return top
-
-
-def _merged(beneath: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """The tables of both; of what both have, tables are merged and everything else is that of `above`."""
-    merged = dict(beneath)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
 
 
 def _distribution(key: str, t: Table) -> Distribution:
@@ -361,10 +309,7 @@ def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
     return role
 
 
-def _scoring(whole: Table, name: str, files: Mapping[str, PackFile]) -> Scoring:
-    if name not in whole.values:
-        return Scoring()
-    t = whole.table(name)
+def _scoring(t: Table, files: Mapping[str, PackFile]) -> Scoring:
     named = {key: str(value) for key, value in t.table("files").values.items()} if "files" in t.values else {}
     for file in named.values():
         if file not in files:

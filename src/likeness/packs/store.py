@@ -2,7 +2,6 @@
 
     LIKENESS_HOME/             default: the platform's cache folder
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files
-      packs/NAME-DIGEST.absent a pack that could not be fetched and in whose stead its stand-in serves
       downloads/NAME/          distribution files while they are fetched; deleted after the installation
       locks/                   one lock a pack
       optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
@@ -17,7 +16,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from likeness.errors import PackDamaged, PackDownloadFailed, PackError, PackInvalid
+from likeness.errors import PackDamaged, PackError, PackInvalid
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, parse_manifest, read_manifest
 from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
@@ -55,18 +54,13 @@ def catalogue() -> dict[str, Manifest]:
 
 def known(name: str) -> Manifest:
     """The catalogue's description of the pack `name`; PackInvalid when there is none."""
-    return parse_manifest(described(name), described_as=str(CATALOGUE / f"{name}.toml"), base=described)
-
-
-def described(name: str) -> bytes:
-    """The text of the catalogue's description of the pack `name`; PackInvalid when there is none."""
     path = CATALOGUE / f"{name}.toml"
     if not name.replace("-", "").isalnum() or not path.is_file():
         names = ", ".join(sorted(path.stem for path in CATALOGUE.glob("*.toml")))
         raise PackInvalid(
             f"no pack is called {name!r}; known are {names}, and any folder with a {MANIFEST_NAME} given as a path"
         )
-    return path.read_bytes()
+    return parse_manifest(path.read_bytes(), described_as=str(path))
 
 
 def folder_of(entry: Manifest) -> Path:
@@ -90,52 +84,13 @@ def installed_packs() -> list[Path]:
 
 
 def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
-    """The folder of the pack `name`, or of its stand-in, installed first when it is missing.
+    """The folder of the pack `name`, installed first when it is missing.
 
-    A stand-in serves where the pack itself could not be fetched, once the installation has said so. `may_fetch` False
-    never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled, PackDownloadFailed,
-    PackDamaged.
+    `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
+    PackDownloadFailed, PackDamaged.
     """
-    at_hand = found(name)
-    if at_hand is not None:
-        return at_hand
-    return install_or_stand_in(name, progress=progress, may_fetch=may_fetch)
-
-
-def install_or_stand_in(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
-    """Installs the pack `name` as `install` does, or where it cannot be fetched its stand-in, which `progress` is told.
-
-    Raises what `install` raises.
-    """
-    if progress is None:
-        with unasked_installation() as listening:
-            return install_or_stand_in(name, progress=listening, may_fetch=may_fetch)
-    try:
-        return install(name, progress=progress, may_fetch=may_fetch)
-    except PackDownloadFailed as error:
-        entry = known(name)
-        if not entry.stand_in:
-            raise
-        progress.say(str(error))
-        progress.say(f"{entry.stand_in} serves in the stead of {name}; to try again: likeness packs install")
-        folder = install(entry.stand_in, progress=progress, may_fetch=may_fetch)
-        with disk_errors(folder):
-            _absence(entry).touch()
-        return folder
-
-
-def found(name: str) -> Path | None:
-    """The folder of the pack `name` if it is installed, or of its stand-in if that serves; None where neither does."""
     entry = known(name)
-    if not is_installed(entry) and entry.stand_in and _absence(entry).exists():
-        entry = known(entry.stand_in)
-    return folder_of(entry) if is_installed(entry) else None
-
-
-def _absence(entry: Manifest) -> Path:
-    """What says that a pack could not be fetched."""
-    folder = folder_of(entry)
-    return folder.with_name(f"{folder.name}.absent")
+    return folder_of(entry) if is_installed(entry) else install(name, progress=progress, may_fetch=may_fetch)
 
 
 def install(
@@ -165,9 +120,7 @@ def install(
             progress.say(f"{name} is installed and whole in {folder_of(entry)}")
             return folder_of(entry)
         fetching = not offline() if may_fetch is None else may_fetch
-        folder = Installation(entry, source_dir, progress, may_fetch=fetching).run()
-        _absence(entry).unlink(missing_ok=True)
-        return folder
+        return Installation(entry, source_dir, progress, may_fetch=fetching).run()
 
 
 def _is_whole(entry: Manifest) -> bool:
@@ -191,8 +144,6 @@ def remove(name: str) -> list[Path]:
             os.replace(folder, doomed)
             shutil.rmtree(doomed)
         shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
-        for absence in (home() / "packs").glob(f"{name}-{_DIGEST_PATTERN}.absent"):
-            absence.unlink()
     return folders
 
 

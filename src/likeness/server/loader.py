@@ -116,7 +116,7 @@ def _ask_once(comparer: Compares) -> None:
     try:
         comparer.compare(picture, picture, similarity_threshold=80.0, quality_filter="NONE")
     except RequestError:
-        # Which pack it is matters where another may stand in for it; a stub has none.
+        # A stub has no pack.
         _log.info("engine ready: pack %s", getattr(comparer, "pack_identity", "unknown"))
 
 

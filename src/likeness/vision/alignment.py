@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from likeness.pyramid import Picture, pyramid
 
-#: Points of the 468-point mesh that dlib's alignment goes by: outer and inner corner of the picture's right eye, then
-#: of the left eye, and the base of the nose.
+#: Points of the 468-point mesh that the alignment goes by: outer and inner corner of the picture's right eye, then of
+#: the left eye, and the base of the nose.
 MESH_ALIGNMENT_POINTS: tuple[int, ...] = (263, 362, 33, 133, 2)
 
 #: Points closer together than this (standard deviation, px) are taken to be this far apart: no input gives an infinite
@@ -117,8 +117,8 @@ def warp_chip(photo: Picture, transform: NDArray[np.float64], size_px: int) -> N
     """The chip (S, S, 3) that `transform` (2, 3), photo to chip, cuts out of `photo` (H, W, 3) uint8.
 
     A face more than twice as large as on the chip is cut from the photo halved until it no longer is, so that no detail
-    turns into noise: each pixel there is the mean of four, and interpolation between four takes in the rest. dlib's
-    own extraction of chips halves in this way; averaging to the chip's exact scale takes ten times as long.
+    turns into noise: each pixel there is the mean of four, and interpolation between four takes in the rest. Averaging
+    to the chip's exact scale takes ten times as long.
     """
     levels = pyramid(photo)
     scale, halvings = math.hypot(transform[0, 0], transform[1, 0]), 0

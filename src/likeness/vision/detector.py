@@ -17,7 +17,7 @@ SAME_FACE_OVERLAP = 0.3
 def _mean_face() -> NDArray[np.complex128]:
     """The five points of the mean upright face as complex numbers, centred, of unit norm.
 
-    Where CenterFace's points fall on dlib's chip, averaged over LFW, and made symmetrical.
+    Where CenterFace's points fall on an aligned chip, averaged over LFW, and made symmetrical.
     """
     points = np.array([-27.4 - 27.1j, 27.4 - 27.1j, 5.0j, -23.4 + 29.8j, 23.4 + 29.8j])
     points -= points.mean()

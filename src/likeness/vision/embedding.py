@@ -1,7 +1,6 @@
 """Chips → vectors: the network fed as it was trained, and several views of one face averaged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -19,16 +18,6 @@ _VIEWS_A_RUN = 8
 #: margin between people give faces that they recognise easily longer vectors, blurred, small, turned and covered ones
 #: shorter (Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022, section 3.2).
 Lengths = Literal["agreement", "certainty"]
-
-
-@dataclass(frozen=True, slots=True)
-class VectorPart:
-    """One embedder's share of a face's vector: how many numbers it has, 0 for all that are left, and what its length
-    says.
-    """
-
-    size: int
-    lengths: Lengths = "agreement"
 
 
 class Embedder:
@@ -73,9 +62,8 @@ def mean_views(runs: Sequence[NDArray[np.float32]], faces: int) -> NDArray[np.fl
 
     Each face has as many views; no faces give (0, 0).
 
-    The cosine of two says how alike the faces are. Of dlib's vectors the length, at most 1, says how far the views
-    agree: on lfw-dev 0.991 for the one face in a hundred whose views agree least, 0.998 for the one whose views agree
-    most. That of MobileFaceNet's is 50 for the one face in a hundred that it is least sure of, and 70 for most.
+    The cosine of two says how alike the faces are. The length of MobileFaceNet's vectors is 50 for the one face in a
+    hundred of lfw-dev that it is least sure of, and 70 for most.
     """
     if not faces:
         return np.zeros((0, 0), dtype=np.float32)

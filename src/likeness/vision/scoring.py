@@ -13,14 +13,11 @@ that the network saw little of is near to many strangers. So a score is made in 
 - A face that the network is in doubt of is a small, blurred, covered or turned one, and even its own person's photos
   score low. It is given credit for that, by how short its vector is (`likeness.vision.embedding`).
 
-`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth. Where a pack has two
-embedders, each face has a vector of either, and `likeness.vision.fusion` adds their scores.
+`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,51 +57,8 @@ class Profile:
         return Profile(*(np.concatenate([getattr(each, name) for each in profiles]) for name in Profile.__slots__))
 
 
-class _Indexed(Protocol):
-    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Self: ...
-
-
-Faces = TypeVar("Faces", bound=_Indexed)
-
-
-class PairScorer(ABC, Generic[Faces]):
-    """Says how alike faces are, given what it makes of each (`Faces`)."""
-
-    @abstractmethod
-    def profile(self, vectors: NDArray[np.float32]) -> Faces:
-        """`vectors` (N, D), as `mean_views` makes them, with all that can be said of them one by one."""
-
-    @abstractmethod
-    def compare(self, a: Faces, b: Faces) -> NDArray[np.float64]:
-        """Scores (Na, Nb) of every face of `a` with every face of `b`."""
-
-    def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
-
-        Symmetric up to rounding; infinite where two vectors have the same direction, finite everywhere else.
-        """
-        scores: NDArray[np.float64] = self.compare(self.profile(source[np.newaxis]), self.profile(targets))[0]
-        return scores
-
-    def score_pairs(
-        self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D).
-
-        Each vector is looked at once, and memory does not grow with the number of pairs but for their scores.
-        """
-        faces = self.profile(vectors)
-        scores = np.empty(len(first))
-        for start in range(0, len(vectors), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            inside = np.flatnonzero((first >= start) & (first < start + _ROWS_AT_ONCE))
-            columns, places = np.unique(second[inside], return_inverse=True)
-            scores[inside] = self.compare(faces[rows], faces[columns])[first[inside] - start, places]
-        return scores
-
-
-class Scorer(PairScorer[Profile]):
-    """Says how alike faces are by the vectors of one embedder.
+class Scorer:
+    """Says how alike faces are by the embedder's vectors.
 
     `strangers` is (K, E), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
     `metric` (D, E) turns directions, less `centre` (D,) where there is one, before they are compared; the strangers lie
@@ -160,6 +114,30 @@ class Scorer(PairScorer[Profile]):
         starts = range(0, len(a.directions), _ROWS_AT_ONCE)
         rows = [self._block(a[start : start + _ROWS_AT_ONCE], b) for start in starts]
         return np.concatenate([np.zeros((0, len(b.directions))), *rows])
+
+    def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
+
+        Symmetric up to rounding; infinite where two vectors have the same direction, finite everywhere else.
+        """
+        scores: NDArray[np.float64] = self.compare(self.profile(source[np.newaxis]), self.profile(targets))[0]
+        return scores
+
+    def score_pairs(
+        self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D).
+
+        Each vector is looked at once, and memory does not grow with the number of pairs but for their scores.
+        """
+        faces = self.profile(vectors)
+        scores = np.empty(len(first))
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            inside = np.flatnonzero((first >= start) & (first < start + _ROWS_AT_ONCE))
+            columns, places = np.unique(second[inside], return_inverse=True)
+            scores[inside] = self.compare(faces[rows], faces[columns])[first[inside] - start, places]
+        return scores
 
     def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         cosine = product(a.directions, b.directions.T)

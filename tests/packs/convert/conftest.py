@@ -22,10 +22,9 @@ Run = Callable[..., list[NDArray[np.float32]]]
 
 @pytest.fixture(scope="session")
 def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """The path of the file from which a file of the pack `thorough`, which has all of them (`centerface.onnx`, ...), is
-    converted; or of another file in the same distribution, `beside` it: its path there and its SHA-256.
-    """
-    pack, folder = known("thorough"), Path(pytestconfig.cache.mkdir("likeness-originals"))
+    """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted;
+    or of another file in the same distribution, `beside` it: its path there and its SHA-256."""
+    pack, folder = known("standard"), Path(pytestconfig.cache.mkdir("likeness-originals"))
 
     def take(name: str, *, beside: tuple[str, str] | None = None) -> Path:
         source = pack.files[name].source

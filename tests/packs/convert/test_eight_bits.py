@@ -17,15 +17,11 @@ from likeness.errors import PackDamaged
 from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
 from likeness.packs.convert.centerface_ranges import RANGES
-from likeness.packs.convert.dlib import convert_dlib_resnet
-from likeness.packs.convert.dlib_8bit import convert_dlib_resnet_8bit
-from likeness.packs.convert.dlib_ranges import RANGES as DLIB_RANGES
 from likeness.packs.convert.eight_bits import in_eight_bits
 from likeness.packs.convert.graph import GraphWriter
 
 Run = Callable[..., list[NDArray[np.float32]]]
 CENTERFACE_SHA256 = "6ec4485685539ab0c7c2b9e52296bf143237c038f19dae2a385ca3dc7c7f6746"
-DLIB_SHA256 = "e1b933c4f90fa1615483f1268bdc4be7e2ca5cc19727a2be24169843ad07e071"
 LIMITS = {"image": (0.0, 255.0), "bent": (0.0, 700.0), "sum": (-700.0, 1400.0)}
 
 
@@ -153,53 +149,3 @@ def weights_in_bytes(network: bytes) -> int:
     """How many convolutions have their weights in signed bytes."""
     weights = onnx.load_model_from_string(network).graph.initializer
     return sum(t.data_type == onnx.TensorProto.INT8 and t.name.endswith("_w_8") for t in weights)
-
-
-def portraits(count: int) -> NDArray[np.uint8]:
-    """Crops of the astronaut around her face, shifted and of several sizes, as the embedder takes them."""
-    photo, rng, crops = skimage.data.astronaut(), np.random.default_rng(7), []
-    for _ in range(count):
-        side, top, left = rng.integers(90, 200), rng.integers(20, 80), rng.integers(150, 200)
-        crop = skimage.transform.resize(photo[top : top + side, left : left + side], (150, 150), anti_aliasing=True)
-        crops.append((crop * 255).astype(np.uint8))
-    return np.array(crops)
-
-
-def test_vectors_of_portraits_turn_little(original: Callable[[str], Path], session: Callable[[bytes], Run]) -> None:
-    data, chips = original("dlib-resnet.onnx").read_bytes(), portraits(12)
-    exact, rounded = (
-        session(convert(data))(chips=chips)[0] for convert in (convert_dlib_resnet, convert_dlib_resnet_8bit)
-    )
-    lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)
-    cosines = (exact * rounded).sum(axis=1) / lengths
-    assert 0.998 <= cosines.min() < 1 - 1e-6  # and rounded it is
-    # What is turned is not what tells the crops apart: those differ by more.
-    unit = exact / np.linalg.norm(exact, axis=1, keepdims=True)
-    assert np.median(unit @ unit.T) < cosines.min()
-
-
-def test_a_portrait_in_eight_bits_has_the_same_vector_in_any_company(
-    original: Callable[[str], Path], session: Callable[[bytes], Run]
-) -> None:
-    run, chips = session(convert_dlib_resnet_8bit(original("dlib-resnet.onnx").read_bytes())), portraits(3)
-    alone = np.concatenate([run(chips=chip[np.newaxis])[0] for chip in chips])
-    assert np.abs(run(chips=chips)[0] - alone).max() < 1e-6
-
-
-def test_dlib_in_eight_bits_comes_out_the_same_everywhere(original: Callable[[str], Path]) -> None:
-    converted = convert_dlib_resnet_8bit(original("dlib-resnet.onnx").read_bytes())
-    assert hashlib.sha256(converted).hexdigest() == DLIB_SHA256
-    assert weights_in_bytes(converted) == 29  # all: the first sees the picture's bytes
-    assert len(DLIB_RANGES) == 51
-
-
-@pytest.mark.parametrize("junk", [b"", b"not a network", bytes(5000)])
-def test_another_network_is_refused_in_eight_bits_too(junk: bytes) -> None:
-    with pytest.raises(PackDamaged, match="dlib face recognition network"):
-        convert_dlib_resnet_8bit(junk)
-
-
-def test_the_detector_is_no_embedder(original: Callable[[str], Path]) -> None:
-    detector = original("centerface.onnx").read_bytes()
-    with pytest.raises(PackDamaged, match="dlib face recognition network"):
-        convert_dlib_resnet_8bit(detector)
