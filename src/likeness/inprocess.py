@@ -22,7 +22,8 @@ from likeness.aws.shapes import CompareFacesRequest, S3ObjectReference
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import RequestError
 from likeness.faces import Comparison
-from likeness.sources.stores import Store, Stores, StoreSettings
+from likeness.sources.store import Store, StoreSettings
+from likeness.sources.stores import Stores
 
 __all__ = ["Comparer", "Compares", "Observation", "Observer", "client"]
 

@@ -2,13 +2,16 @@
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,28 @@ def test_the_grace_period_ends(serve: Serve) -> None:
     assert server.stop() == 0
     assert time.monotonic() - begun < 2
     assert "1 comparisons unfinished" in server.errors
+
+
+def test_whatever_hangs_the_server_ends_within_its_grace_period(serve: Serve) -> None:
+    """Here it is the event loop itself, which writes to a log that nobody reads."""
+    folder = Path(tempfile.mkdtemp())
+    os.mkfifo(folder / "log")
+    reader = os.open(folder / "log", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        server = serve("--access-log", str(folder / "log"), "--grace-seconds", "0.5")
+        server.wait_ready()
+        connection = server.connect()
+        with suppress(OSError):
+            for _ in range(300):
+                connection.request("POST", "/", body(), HEADERS | {"User-Agent": "x" * 400})
+                connection.sock.settimeout(0.5)
+                read_answer(connection)
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 6
+    finally:
+        os.close(reader)
+        shutil.rmtree(folder)
 
 
 def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:

@@ -1,9 +1,11 @@
 """S3Object references through the server: from a real S3 on loopback and from a folder, and who may read what."""
 
+import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from moto.server import ThreadedMotoServer
 
 from likeness.aws.keys import Record, create_key
 
-from .conftest import Running, Serve, s3_body
+from .conftest import HEADERS, Running, Serve, s3_body
 
 BUCKET = "photos-test"
 MIB = 1024 * 1024
@@ -138,6 +140,62 @@ def test_both_images_are_loaded_at_the_same_time(configured: Running) -> None:
     begun = time.monotonic()
     configured.request(s3_body("a.jpg", "hanging"))
     assert time.monotonic() - begun < 0.75
+
+
+@pytest.fixture
+def dripping_url() -> Iterator[str]:
+    """A server that answers every request with headers without end, a byte every twentieth of a second."""
+
+    def drip(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+            while True:
+                connection.sendall(b"a")
+                time.sleep(0.05)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_store_that_drips_takes_no_thread_for_good(
+    serve: Serve, dripping_url: str, s3_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "likeness.toml").write_text(
+        f"""
+        request_deadline_seconds = 1
+        [s3]
+        endpoint_url = "{s3_url}"
+        access_key_id = "test"
+        secret_access_key = "test"
+        [[s3.buckets]]
+        pattern = "dripping"
+        endpoint_url = "{dripping_url}"
+        """
+    )
+    server = serve("--config", str(tmp_path / "likeness.toml"))
+    server.wait_ready()
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda _: server.request(s3_body("a.jpg", "dripping")), range(24)))
+    assert {answer.code for answer in answers} <= {"InvalidS3ObjectException", "ThrottlingException"}
+    assert server.request(s3_body("a.jpg")).status == 200
+
+
+def test_a_store_that_drips_does_not_keep_the_server_from_ending(serve: Serve, dripping_url: str) -> None:
+    server = serve("--s3-endpoint-url", dripping_url, "--s3-anonymous", "--grace-seconds", "0.5")
+    server.wait_ready()
+    connection = server.connect()
+    connection.request("POST", "/", s3_body("a.jpg"), HEADERS)
+    time.sleep(0.5)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 4
 
 
 def test_without_s3_the_reason_says_so(serve: Serve) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from likeness.errors import InvalidS3Object
-from likeness.sources.stores import Stores, StoreSettings
+from likeness.sources.store import StoreSettings
+from likeness.sources.stores import Stores
 
 
 def test_the_first_pattern_that_fits_decides(tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ def _stores(session: Any, given: argparse.Namespace) -> Any:
     """Where S3Object references are read: as the server would with these LIKENESS_S3_* variables (or LIKENESS_CONFIG),
     else from S3 as the user, whose profile, region and AWS_ENDPOINT_URL_S3 apply. Raises SettingsError.
     """
-    from likeness.sources.stores import Stores, StoreSettings
+    from likeness.sources.store import StoreSettings
+    from likeness.sources.stores import Stores
 
     of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
     if of_server:

@@ -17,7 +17,7 @@ import msgspec
 from likeness.errors import SettingsError
 from likeness.server.settings import S3Settings, Settings
 from likeness.server.validation import check
-from likeness.sources.stores import StoreSettings
+from likeness.sources.store import StoreSettings
 
 ENVIRONMENT_PREFIX = "LIKENESS_"
 #: Variables of that prefix that are no settings of the server.

@@ -10,7 +10,7 @@ from likeness.aws.shapes import ImageReference, S3ObjectReference
 from likeness.errors import InvalidS3Object
 from likeness.server.admission import Overloaded, Turnstile
 from likeness.server.exchange import Exchange
-from likeness.sources.stores import Store
+from likeness.sources.store import Store
 
 
 class ImageReader:

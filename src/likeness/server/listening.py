@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -34,6 +36,9 @@ _BACKLOG = 1024
 _MAX_HEADER_BYTES = 32 * 1024
 #: How often, in the server's ticks of 0.1 s, freed memory is given back if requests were answered meanwhile.
 _TRIM_TICKS = 50
+#: What the end of the server may take beyond the grace period; and how long threads that are done may take to end.
+_SPARE_SECONDS = 2.0
+_PATIENCE_SECONDS = 0.5
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -163,6 +168,7 @@ class Server(uvicorn.Server):
         self._app = app
         self._parent = os.getppid()
         self._answered = 0
+        self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
             app.reloading.add("tls_certificate", self._load_certificate)
 
@@ -178,6 +184,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._cutoff.begin()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
         self._app.is_stopping = True
@@ -224,12 +231,45 @@ async def _serve(settings: Settings, listener: socket.socket, load: Load, thread
     if app.loader.failure is not None:
         _say_failure(app.loader.failure)
         return CANNOT_START
-    if running or server.force_exit:
+    hanging = _hanging_threads()
+    if running or hanging or server.force_exit:
         # Threads cannot be stopped and would keep the process alive beyond its grace period.
-        _log.warning("ended with %d comparisons unfinished", running)
+        _log.warning("ended with %d comparisons unfinished; threads left: %s", running, ", ".join(hanging) or "none")
         logging.shutdown()
         os._exit(DONE)
     return DONE
+
+
+def _hanging_threads() -> list[str]:
+    """The names of the threads that the process would wait for and that do not end: idle ones do so at once."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [thread.name for thread in others if thread.is_alive()]
+
+
+class _Cutoff:
+    """Ends the process some seconds after `begin`, whatever hangs in it, the event loop included."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = threading.Event()
+        # Started now: a signal's handler must not start a thread, it may have interrupted the start of another.
+        threading.Thread(target=self._run, name="cutoff", daemon=True).start()
+
+    def begin(self) -> None:
+        """Starts the clock; can be called by a signal's handler."""
+        self._begun.set()
+
+    def _run(self) -> None:
+        self._begun.wait()
+        time.sleep(self._seconds)
+        message = "the server did not end within its grace period and is cut off"
+        # In a thread of its own: whoever reads the messages may be what hangs.
+        threading.Thread(target=_log.error, args=(message,), daemon=True).start()
+        time.sleep(_PATIENCE_SECONDS)
+        os._exit(DONE)
 
 
 def _say_failure(error: Exception) -> None:

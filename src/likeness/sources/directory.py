@@ -7,6 +7,7 @@ There is no path that is checked first and opened later, so nothing can be swapp
 import errno
 import os
 import stat
+import time
 from pathlib import Path
 
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
@@ -25,6 +26,7 @@ _CAUSES = {
     errno.EPERM: "the server may not read it",
     errno.ENAMETOOLONG: "a part of the name is too long",
     errno.ENXIO: "it is not a regular file",
+    errno.ETIMEDOUT: "it is not read before the request's deadline",
 }
 
 
@@ -39,14 +41,14 @@ class DirectoryStore:
         if not self._root.is_dir():
             raise SettingsError(f"s3 directory {str(directory)!r} is not a folder; create it or name another")
 
-    def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:  # noqa: ARG002
+    def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """The bytes of the file `name`; see `sources.stores.Store.fetch`. A folder has no versions."""
         if version is not None:
             raise InvalidS3Object(
                 f"bucket {bucket!r} is a folder, which has no versions, but version {version!r} was asked for"
             )
         try:
-            data = self._read(_parts(bucket, name), max_bytes)
+            data = self._read(_parts(bucket, name), max_bytes, deadline)
         except OSError as error:
             cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno or 0))
             raise InvalidS3Object(f"file {name!r} of bucket {bucket!r} (a folder): {cause}") from error
@@ -56,7 +58,7 @@ class DirectoryStore:
             raise ImageTooLarge(f"file {name!r} of bucket {bucket!r} (a folder) has more than {max_bytes} bytes")
         return data
 
-    def _read(self, parts: list[str], max_bytes: int) -> bytes:
+    def _read(self, parts: list[str], max_bytes: int, deadline: float) -> bytes:
         """At most `max_bytes` + 1 bytes of the file that `parts` lead to. Raises OSError."""
         folder = os.open(self._root, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
         try:
@@ -78,6 +80,8 @@ class DirectoryStore:
                 if not chunk:
                     break
                 data += chunk
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         return bytes(data)
 
 

@@ -1,7 +1,7 @@
 """Objects from any S3, by botocore: HEAD first, then GET of exactly what HEAD saw, never more bytes than allowed.
 
 The service answers one text whatever went wrong (specification section 4.4). The reason in the exception tells the
-causes apart; it goes to the log.
+causes apart; it goes to the log. One deadline holds for everything: credentials, connections, headers and bodies.
 """
 
 import os
@@ -21,12 +21,13 @@ from botocore.exceptions import (
     EndpointConnectionError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
     ReadTimeoutError,
 )
 
-from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError, SettingsError
-from likeness.sources.stores import S3RateExceeded, StoreSettings
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError
+from likeness.sources.bounded_http import answers_until, bounded
+from likeness.sources.credentials import Credentials, CredentialsFinder
+from likeness.sources.store import S3RateExceeded, StoreSettings
 
 _CHUNK_BYTES = 256 * 1024
 _CONNECTIONS = 32
@@ -44,6 +45,8 @@ _PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 _THROTTLING = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"}
 )
+#: Answers upon which the server's credentials are read again: they may have been replaced.
+_OUTDATED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 _ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 _CAUSES = {
@@ -73,9 +76,8 @@ class S3Store:
         self._settings = settings
         self._lock = threading.Lock()
         self._client: Any = None
-        self._session = botocore.session.Session(profile=settings.profile)
-        if settings.profile is not None and settings.profile not in self._session.available_profiles:
-            raise SettingsError(f"s3 profile {settings.profile!r} is not in the AWS configuration files")
+        self._client_credentials: Credentials | None = None
+        self._finder = CredentialsFinder(settings.profile)
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """See `sources.stores.Store.fetch`."""
@@ -85,19 +87,30 @@ class S3Store:
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
             try:
-                return self._fetch_once(target, place, max_bytes, deadline)
+                with answers_until(deadline):
+                    return self._fetch_once(target, place, max_bytes, deadline)
+            except RequestError:
+                raise
             except (BotoCoreError, ClientError) as error:
+                if not isinstance(error, ClientError):
+                    _check_time(deadline, place)
                 wait = pause * random.uniform(0.5, 1.5)
                 last = attempt == self._settings.attempts or time.monotonic() + wait >= deadline
                 if last or not _may_pass(error):
                     raise self._explained(error, place) from error
                 time.sleep(wait)
                 pause *= 2
+            except Exception as error:
+                # botocore raises whatever its parsers stumble over in the answer.
+                _check_time(deadline, place)
+                raise InvalidS3Object(
+                    f"{place}: the store's answer cannot be understood ({type(error).__name__}: {error})"
+                ) from error
         raise AssertionError("unreachable: attempts is at least 1")
 
     def _fetch_once(self, target: Mapping[str, str], place: str, max_bytes: int, deadline: float) -> bytes:
         """One HEAD and one GET. Raises what botocore raises, and what the object itself is reason for."""
-        client = self._connected()
+        client = self._connected(place, deadline)
         try:
             head = client.head_object(**target)
         except ClientError as error:
@@ -117,6 +130,8 @@ class S3Store:
                 _check_time(deadline, place)
         finally:
             body.close()
+        if not size:
+            raise InvalidImageFormat(f"{place}: the store sends no bytes")
         return b"".join(chunks)
 
     def _diagnosed(self, client: Any, target: Mapping[str, str], error: ClientError) -> ClientError:
@@ -130,12 +145,11 @@ class S3Store:
     def _explained(self, error: BotoCoreError | ClientError, place: str) -> RequestError:
         if isinstance(error, ClientError):
             code, status = _code(error), _status(error)
+            if code in _OUTDATED:
+                self._finder.forget()
             if code in _THROTTLING:
                 return S3RateExceeded(f"{place}: the store asks to slow down ({code})")
             return InvalidS3Object(f"{place}: {_CAUSES.get(code, 'the store refuses')} ({status} {code})")
-        if isinstance(error, NoCredentialsError):
-            self._client = None  # looked for again next time: a role may have arrived meanwhile
-            return InvalidS3Object(f"{place}: the server has no credentials for this store; see [s3] in its settings")
         if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)):
             return InvalidS3Object(f"{place}: the store does not answer in time")
         if isinstance(error, EndpointConnectionError):
@@ -144,15 +158,32 @@ class S3Store:
             return InvalidS3Object(f"{place}: the store breaks the connection off ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
-    def _connected(self) -> Any:
-        """The botocore client; made once, which takes a moment, and then shared: clients are thread-safe."""
+    def _connected(self, place: str, deadline: float) -> Any:
+        """The botocore client; shared, as clients are thread-safe, and made anew for other credentials."""
+        credentials = self._credentials(place, deadline)
         with self._lock:
-            if self._client is None:
-                self._client = self._connect()
+            if self._client is None or self._client_credentials != credentials:
+                self._client = bounded(self._connect(credentials))
+                self._client_credentials = credentials
             return self._client
 
-    def _connect(self) -> Any:
+    def _credentials(self, place: str, deadline: float) -> Credentials:
         settings = self._settings
+        if settings.anonymous:
+            return Credentials(None, None, None)
+        if settings.access_key_id is not None:
+            return Credentials(settings.access_key_id, settings.secret_access_key, settings.session_token)
+        try:
+            found = self._finder.find(deadline)
+        except InvalidS3Object as error:
+            raise InvalidS3Object(f"{place}: {error}") from error
+        if found is None:
+            raise InvalidS3Object(f"{place}: the server has no credentials for this store; see [s3] in its settings")
+        return found
+
+    def _connect(self, credentials: Credentials) -> Any:
+        settings = self._settings
+        session = botocore.session.Session(profile=settings.profile)
         # AWS_ENDPOINT_URL is not for us: in the shell of someone who tries Likeness it is this very server's address.
         endpoint = settings.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None
         style = settings.addressing if settings.addressing != "auto" else ("path" if endpoint else "auto")
@@ -169,13 +200,13 @@ class S3Store:
             "user_agent_appid": "likeness",
         }
         try:
-            return self._session.create_client(
+            return session.create_client(
                 "s3",
-                region_name=settings.region or self._session.get_config_variable("region") or _DEFAULT_REGION,
+                region_name=settings.region or session.get_config_variable("region") or _DEFAULT_REGION,
                 endpoint_url=endpoint,
-                aws_access_key_id=settings.access_key_id,
-                aws_secret_access_key=settings.secret_access_key,
-                aws_session_token=settings.session_token,
+                aws_access_key_id=credentials.access_key,
+                aws_secret_access_key=credentials.secret_key,
+                aws_session_token=credentials.token,
                 verify=str(settings.ca_bundle) if settings.ca_bundle else None,
                 config=Config(**options),
             )

@@ -1,66 +1,10 @@
 """Where the objects of a bucket are: one store per bucket pattern, the first that fits decides (decision 12)."""
 
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Annotated, Literal, Protocol
 
-from msgspec import Meta
-
-from likeness.errors import InvalidS3Object, RateExceeded, SettingsError
-
-Seconds = Annotated[float, Meta(gt=0)]
-
-
-class S3RateExceeded(RateExceeded):
-    """The S3 behind us asks to slow down (specification section 4.4)."""
-
-    service_message = "S3 download limit exceeded."
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """How one kind of bucket is reached. Credentials are the server's own, never the caller's."""
-
-    pattern: str = field(default="*", metadata={"help": "buckets this is for; * and ? stand for anything"})
-    directory: Path | None = field(default=None, metadata={"help": "a folder whose files are the bucket's objects"})
-    endpoint_url: str | None = field(
-        default=None,
-        metadata={"help": "an S3 other than AWS, such as http://minio:9000; AWS_ENDPOINT_URL_S3 is used too"},
-    )
-    region: str | None = field(
-        default=None, metadata={"help": "region of the buckets; else AWS_REGION, else us-east-1"}
-    )
-    addressing: Literal["auto", "path", "virtual"] = field(
-        default="auto", metadata={"help": "bucket in the path or in the host name; auto: path for other endpoints"}
-    )
-    profile: str | None = field(default=None, metadata={"help": "profile of ~/.aws whose credentials or role are used"})
-    access_key_id: str | None = field(
-        default=None, metadata={"help": "fixed credentials; else environment, profile, role"}
-    )
-    secret_access_key: str | None = field(default=None, repr=False, metadata={"help": "its secret", "secret": True})
-    session_token: str | None = field(default=None, repr=False, metadata={"help": "its session token", "secret": True})
-    anonymous: bool = field(default=False, metadata={"help": "send no credentials: public buckets"})
-    ca_bundle: Path | None = field(default=None, metadata={"help": "certificates to trust, as a PEM file"})
-    connect_timeout_seconds: Seconds = field(default=2.0, metadata={"help": "per connection"})
-    read_timeout_seconds: Seconds = field(default=5.0, metadata={"help": "per read from the socket"})
-    attempts: Annotated[int, Meta(ge=1, le=10)] = field(
-        default=3, metadata={"help": "tries per object where a failure may pass, all within the request's deadline"}
-    )
-
-
-class Store(Protocol):
-    """One place objects come from. Used by several threads at once."""
-
-    def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
-        """The object's bytes.
-
-        `deadline` is a `time.monotonic()` value. Raises InvalidS3Object (the reason says what really happened),
-        ImageTooLarge over `max_bytes`, InvalidImageFormat for an object without bytes, S3RateExceeded.
-        """
-        ...
+from likeness.errors import InvalidS3Object, SettingsError
+from likeness.sources.store import Store, StoreSettings
 
 
 class Stores:
@@ -69,7 +13,6 @@ class Stores:
     def __init__(self, settings: Sequence[StoreSettings]) -> None:
         self._settings = tuple(settings)
         self._open: dict[StoreSettings, Store] = {}
-        self._lock = threading.Lock()
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """See `Store.fetch`; a bucket that no pattern fits, or whose settings are wrong, is an InvalidS3Object."""
@@ -83,11 +26,9 @@ class Stores:
         raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
 
     def _store(self, settings: StoreSettings) -> Store:
-        with self._lock:
-            store = self._open.get(settings)
-            if store is None:
-                store = self._open[settings] = open_store(settings)
-            return store
+        # Not under a lock: a store that opens slowly, a folder on a mount that hangs, must not hold up the others.
+        store = self._open.get(settings)
+        return self._open.setdefault(settings, open_store(settings)) if store is None else store
 
 
 def open_store(settings: StoreSettings) -> Store:

@@ -1,0 +1,104 @@
+"""HTTP answers to botocore that end in time and in size, whatever the peer sends.
+
+botocore's time-outs are for each read: a peer that sends a byte now and then is read for ever; and the body of an error
+is read whole. Here each read from the socket waits no longer than until one deadline for all, and the body of an error
+has a limit. An answer that is cut off raises, upon which urllib3 closes the connection.
+"""
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from botocore.awsrequest import (
+    AWSHTTPConnection,
+    AWSHTTPConnectionPool,
+    AWSHTTPSConnection,
+    AWSHTTPSConnectionPool,
+)
+
+#: The body of an error names its cause in a few hundred bytes.
+_MOST_ERROR_BYTES = 64 * 1024
+
+#: When the answers that this thread reads must be there (`time.monotonic()`).
+_deadline: ContextVar[float] = ContextVar("deadline")
+
+
+@contextmanager
+def answers_until(deadline: float) -> Iterator[None]:
+    """In the block, this thread's reads of a client made `bounded` end at `deadline` (`time.monotonic()`)."""
+    token = _deadline.set(deadline)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def bounded(client: Any) -> Any:
+    """The same botocore client, which from now on reads bounded answers."""
+    # The table of its connection pools is the only seam that botocore's HTTP session has.
+    client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
+    return client
+
+
+class _SocketReader(io.RawIOBase):
+    """The bytes of a socket until the deadline, and no more than `most_bytes` of them."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._socket = sock
+        self._patience = sock.gettimeout()
+        self.most_bytes: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        remaining = _deadline.get() - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError("the store's answer was not there before the deadline")
+        if self.most_bytes is not None and self.most_bytes <= 0:
+            raise OSError(f"the store's error has more than {_MOST_ERROR_BYTES} bytes")
+        self._socket.settimeout(remaining if self._patience is None else min(self._patience, remaining))
+        size = self._raw.readinto(buffer)
+        if self.most_bytes is not None:
+            self.most_bytes -= size or 0
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    fp: io.BufferedReader
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._reader = _SocketReader(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        super().begin()
+        if not 200 <= self.status < 300:
+            self._reader.most_bytes = _MOST_ERROR_BYTES
+
+
+class _HTTPConnection(AWSHTTPConnection):
+    response_class = _Response  # type: ignore[assignment]
+
+
+class _HTTPSConnection(AWSHTTPSConnection):
+    response_class = _Response  # type: ignore[assignment]
+
+
+class _HTTPPool(AWSHTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(AWSHTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection

@@ -1,0 +1,145 @@
+"""Stores that send for ever, or nonsense: every fetch ends in time, in bounded memory, and with the service's error."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from likeness.errors import InvalidImageFormat, InvalidS3Object
+from likeness.sources.s3 import S3Store
+from likeness.sources.store import StoreSettings
+
+MIB = 1024 * 1024
+Misbehaving = Callable[[Callable[[socket.socket, int], None]], str]
+
+
+def fetch(url: str, *, seconds: float = 5, **settings: Any) -> bytes:
+    store = S3Store(StoreSettings(endpoint_url=url, access_key_id="test", secret_access_key="test", **settings))
+    return store.fetch("bucket", "name", None, max_bytes=15 * MIB, deadline=time.monotonic() + seconds)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    received = b""
+    while b"\r\n\r\n" not in received and (piece := connection.recv(4096)):
+        received += piece
+    return received
+
+
+@pytest.mark.parametrize(
+    ("to_head", "to_get"),
+    [
+        (b"", b""),
+        (b"HTTP/1.1 200 OK\r\nX-Header: ", b""),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 404 No\r\nContent-Length: 1000000\r\n\r\n"),
+    ],
+    ids=["status", "header", "continue", "body", "chunk", "error"],
+)
+def test_a_byte_now_and_then_ends_at_the_deadline_and_with_the_connection(
+    misbehaving: Misbehaving, to_head: bytes, to_get: bytes
+) -> None:
+    """Each byte comes well within the time-out of a read."""
+    closed = []
+
+    def drip(connection: socket.socket, number: int) -> None:
+        while request := read_request(connection):
+            is_head = request.startswith(b"HEAD")
+            connection.sendall(to_head if is_head else to_get)
+            if not is_head or not to_get:
+                break
+        try:
+            for _ in range(200):
+                connection.sendall(b"1")
+                time.sleep(0.05)
+        except OSError:
+            closed.append(number)
+
+    begun = time.monotonic()
+    with pytest.raises(InvalidS3Object, match="before the request's deadline"):
+        fetch(misbehaving(drip), seconds=0.6, read_timeout_seconds=0.4)
+    assert time.monotonic() - begun < 6
+    while not closed:
+        assert time.monotonic() - begun < 9, "the connection is still open"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("status", [b"301 Moved", b"404 No", b"503 Busy"])
+def test_an_error_without_end_is_not_read_to_its_end(misbehaving: Misbehaving, status: bytes) -> None:
+    sent = 0
+
+    def pour(connection: socket.socket, number: int) -> None:
+        nonlocal sent
+        if read_request(connection).startswith(b"HEAD"):
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\nConnection: close\r\n\r\n")
+            return
+        connection.sendall(b"HTTP/1.1 " + status + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while sent < 64 * MIB:
+            connection.sendall(b"100000\r\n" + bytes(MIB) + b"\r\n")
+            sent += MIB
+
+    with pytest.raises(InvalidS3Object):
+        fetch(misbehaving(pour), attempts=1)
+    assert sent < 16 * MIB  # what the system's buffers hold
+
+
+LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">'
+    + b"".join(b'<!ENTITY %c "%s">' % (98 + level, b"&%c;" % (97 + level) * 50) for level in range(6))
+    + b"]><Error><Code>&g;</Code></Error>"
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nLast-Modified: yesterday\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nx-amz-missing-meta: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \xff\xfe\x01\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 999 OK\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 301 Moved\r\nx-amz-bucket-region: http://[\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\n<Error><Co",
+        b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\n\xff\xfe\0\0\xff\xff\xff\xff\xff",
+        b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(LAUGHS), LAUGHS),
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"",
+    ],
+)
+def test_whatever_a_store_answers_is_the_services_error(misbehaving: Misbehaving, answer: bytes) -> None:
+    def nonsense(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(answer)
+
+    with pytest.raises(InvalidS3Object):
+        fetch(misbehaving(nonsense), attempts=1, seconds=3)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_a_store_that_sends_nothing_sends_no_image(misbehaving: Misbehaving, answer: bytes) -> None:
+    def nothing(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(answer)
+
+    with pytest.raises(InvalidImageFormat, match="no bytes"):
+        fetch(misbehaving(nothing))
+
+
+def test_a_body_in_a_made_up_coding_is_refused_or_given_as_it_is(misbehaving: Misbehaving) -> None:
+    def coded(connection: socket.socket, number: int) -> None:
+        head = read_request(connection).startswith(b"HEAD")
+        headers = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n"
+        connection.sendall(headers + (b"" if head else b"photo"))
+
+    assert fetch(misbehaving(coded)) == b"photo"
