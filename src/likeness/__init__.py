@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from likeness import errors
 
 if TYPE_CHECKING:
-    from likeness.comparer import Comparer, ComparerSettings, Photo, SourceFace
+    from likeness.comparer import Comparer, ComparerSettings, SourceFace
     from likeness.faces import Comparison, Face, FaceMatch, QualityFilter
+    from likeness.image import Photo
     from likeness.inprocess import client
 
 __all__ = [
@@ -38,7 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Comparer": "likeness.comparer",
     "ComparerSettings": "likeness.comparer",
-    "Photo": "likeness.comparer",
+    "Photo": "likeness.image",
     "SourceFace": "likeness.comparer",
     "Comparison": "likeness.faces",
     "Face": "likeness.faces",
@@ -68,7 +69,8 @@ def compare_faces(
 ) -> "Comparison":
     """Compares the largest face of `source` with the (at most 100) largest faces of `target`.
 
-    Each photo is a path, the bytes of a JPEG or PNG file, or an array of upright RGB pixels (height, width, 3), uint8.
+    Each photo is a path, the bytes of a JPEG or PNG file, a file opened in binary mode, a Pillow image, or an array of
+    upright RGB pixels (height, width, 3), uint8.
     `similarity_threshold`, 0 to 100, divides matches from unmatched faces; `quality_filter` is NONE, AUTO, LOW,
     MEDIUM or HIGH. The first call in a process loads the networks (and installs them, if they are missing); later
     calls are as fast as a `Comparer`'s.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from numbers import Real
 from os import PathLike
 from threading import Lock
 from typing import Any, Literal, Self
@@ -22,15 +23,12 @@ from likeness.description import as_face, embed
 from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
-from likeness.image import Image, ImageLimits, open_image
+from likeness.image import Image, ImageLimits, Photo, open_image
 from likeness.stopwatch import Stopwatch
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import Lengths
 from likeness.vision.scoring import Profile, Scorer
-
-#: What can be compared: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
-Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
 #: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 4 is the mean of
 #: the views' vectors, by two looks of the mesh and a search that begins at a quarter of the size, with large faces cut
@@ -60,11 +58,12 @@ class ComparerSettings:
     min_side_px: int = 80
     max_pixels: int = 100_000_000
     max_bytes: int = 15 * 1024 * 1024
+    max_decoding_seconds: float = 2.5
 
     @property
     def limits(self) -> ImageLimits:
         """The limits that a photo is held to before it is decoded."""
-        return ImageLimits(min_side_px=self.min_side_px, max_pixels=self.max_pixels, max_bytes=self.max_bytes)
+        return ImageLimits(self.min_side_px, self.max_pixels, self.max_bytes, self.max_decoding_seconds)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,6 +352,8 @@ class _TargetFaces:
 
 
 def _check(similarity_threshold: float, quality_filter: str) -> None:
+    if not isinstance(similarity_threshold, Real) or isinstance(similarity_threshold, bool):
+        raise InvalidParameter(f"similarity_threshold is {similarity_threshold!r}; it must be a number from 0 to 100.")
     if not 0.0 <= similarity_threshold <= 100.0:
         raise InvalidParameter(f"similarity_threshold is {similarity_threshold}; it must lie between 0 and 100.")
     if quality_filter not in QUALITY_FILTERS:

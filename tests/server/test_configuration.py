@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "min_side_px": ("40", 40),
     "max_faces": ("10", 10),
     "max_pixels": ("1000000", 1_000_000),
+    "max_decoding_seconds": ("0.5", 0.5),
     "auth": ("none", "none"),
     "keys": ("k.json", Path("k.json")),
     "clock_skew_seconds": ("60", 60.0),

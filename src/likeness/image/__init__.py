@@ -5,25 +5,27 @@ chunk of PNG (the service analyses PNG as stored: specification section 5.7). Co
 upright picture.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import cv2
 import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter
-from likeness.image import foreign, jpeg, png
+from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
+from likeness.image import cost, foreign, inputs, jpeg, jpeg_header, png
+from likeness.image.inputs import Photo
+from likeness.image.jpeg_header import BrokenJpeg, JpegHeader, UnreasonableJpeg
 from likeness.image.scaling import shrink
 from likeness.pyramid import Pyramid
 
-__all__ = ["Image", "ImageLimits", "Reduction", "open_image"]
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+__all__ = ["Image", "ImageLimits", "Photo", "Reduction", "open_image"]
 
 #: By how much the sides can be divided while decoding.
 Reduction = Literal[1, 2, 4, 8]
@@ -47,11 +49,15 @@ _TURNS: dict[int, Callable[[MatLike], MatLike]] = {
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What a photo may be (decisions 9 and 10): shortest side, most pixels, most bytes of the encoded file."""
+    """What a photo may be (decisions 9 and 10): shortest side, most pixels, most bytes of the encoded file.
+
+    `max_decoding_seconds` bounds the processor time of all its decodings, as `likeness.image.cost` estimates it.
+    """
 
     min_side_px: int = 80
     max_pixels: int = 100_000_000
     max_bytes: int = 15 * 1024 * 1024
+    max_decoding_seconds: float = 2.5
 
 
 class Image:
@@ -63,7 +69,7 @@ class Image:
 
     def __init__(
         self,
-        source: tuple[bytes, jpeg.JpegHeader] | tuple[bytes, png.PngHeader] | NDArray[np.uint8],
+        source: tuple[bytes, JpegHeader] | tuple[bytes, png.PngHeader] | NDArray[np.uint8],
         name: str,
     ) -> None:
         self.name = name
@@ -80,7 +86,7 @@ class Image:
         header = source[1]
         self.width, self.height = header.width, header.height
         self.format = "PNG"
-        if isinstance(header, jpeg.JpegHeader):
+        if isinstance(header, JpegHeader):
             self.format = "JPEG"
             if header.orientation in _SIDEWAYS:
                 self.width, self.height = header.height, header.width
@@ -89,7 +95,20 @@ class Image:
     def orientation(self) -> int:
         """The EXIF orientation that `pixels` undoes, 1 to 8; 1 where there is none."""
         header = self._source[1] if isinstance(self._source, tuple) else None
-        return header.orientation if isinstance(header, jpeg.JpegHeader) else 1
+        return header.orientation if isinstance(header, JpegHeader) else 1
+
+    @property
+    def decoding_seconds(self) -> float:
+        """What its decodings cost in all, as far as the header and the scans tell: estimated seconds of processor time.
+
+        0 for a photo that came as pixels.
+        """
+        if not isinstance(self._source, tuple):
+            return 0.0
+        header = self._source[1]
+        if isinstance(header, JpegHeader):
+            return cost.DECODINGS * cost.jpeg_seconds(header)
+        return (1 if self._decoded_once(header) else cost.DECODINGS) * cost.png_seconds(header)
 
     @property
     def damaged(self) -> bool:
@@ -137,63 +156,44 @@ class Image:
             return shrink(self._source, reduction)
         data, header = self._source
         try:
-            if isinstance(header, jpeg.JpegHeader):
+            if isinstance(header, JpegHeader):
                 pixels, damage = jpeg.decode(data, header, reduction)
                 self._damage = self._damage or damage
                 return _upright(pixels, header.orientation)
-            if reduction == 1 or header.width * header.height > _ONCE_PIXELS:
+            if reduction == 1 or not self._decoded_once(header):
                 return png.decode(data, header, reduction)
             if 1 not in self._decoded:
                 self._decoded[1] = png.decode(data, header, 1)
                 self._decoded[1].setflags(write=False)
             return shrink(self._decoded[1], reduction)
-        except (jpeg.BrokenJpeg, png.BrokenPng) as error:
+        except (BrokenJpeg, png.BrokenPng) as error:
             raise InvalidImageFormat(f"{self.name}: {error}.") from error
-        except png.UnreasonablePng as error:
-            raise ImageTooLarge(f"{self.name}: {error}.") from error
+
+    @staticmethod
+    def _decoded_once(header: png.PngHeader) -> bool:
+        return header.width * header.height <= _ONCE_PIXELS
 
 
-def open_image(
-    photo: bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8],
-    *,
-    name: str = "photo",
-    limits: ImageLimits | None = None,
-) -> Image:
-    """The photo behind encoded bytes, a file's path, or upright RGB pixels (uint8, (height, width, 3)).
+def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None = None) -> Image:
+    """The photo behind encoded bytes, a path, an open file, a picture of Pillow, or upright RGB pixels.
 
-    Nothing is decoded yet. `name` is what messages call the photo ("source photo"). Raises InvalidImageFormat
-    (neither JPEG nor PNG, or nothing decodable), ImageTooLarge (bytes, pixels, or the work to decode them),
-    ImageTooSmall, and InvalidParameter for an array of another shape or a file that cannot be read.
+    Of a file nothing is decoded yet; arrays are uint8 of shape (height, width, 3). `name` is what messages call the
+    photo ("source photo"). Raises InvalidImageFormat (neither JPEG nor PNG, or nothing decodable), ImageTooLarge
+    (bytes, pixels, or the work to decode them), ImageTooSmall, and InvalidParameter for what is no photo, an array of
+    another shape or a file that cannot be read.
     """
     limits = limits or ImageLimits()
     if isinstance(photo, np.ndarray):
-        image = _from_array(photo, name)
-    elif isinstance(photo, (str, PathLike)):
-        name = f"{name} ({os.fspath(photo)})"
-        image = _from_bytes(_read(Path(photo), name, limits), name, limits)
+        image = Image(inputs.array_pixels(photo, name), name)
+        _check_sides(image, limits)
+    elif inputs.is_pillow(photo):
+        picture = cast("Pillow.Image", photo)
+        _check_size(picture.width, picture.height, name, limits)
+        image = Image(inputs.pillow_pixels(picture, name), name)
     else:
-        image = _from_bytes(bytes(photo), name, limits)
-    _check_sides(image, limits)
+        name = inputs.name_of(photo, name)
+        image = _from_bytes(inputs.contents(photo, name, limits.max_bytes), name, limits)
     return image
-
-
-def _from_array(pixels: NDArray[np.uint8], name: str) -> Image:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise InvalidParameter(
-            f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "
-            "Pass RGB pixels of type uint8 and shape (height, width, 3)."
-        )
-    return Image(np.ascontiguousarray(pixels).view(), name)
-
-
-def _read(path: Path, name: str, limits: ImageLimits) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            # Whoever asks for more than there is gets room for all he asked, and what is over taken away again.
-            size = os.fstat(file.fileno()).st_size
-            return file.read(min(size, limits.max_bytes) + 1 if size else limits.max_bytes + 1)
-    except OSError as error:
-        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror}).") from error
 
 
 def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
@@ -203,31 +203,59 @@ def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
             "Save it smaller or with stronger compression, or raise the limit."
         )
     try:
-        if data.startswith(jpeg.SIGNATURE):
-            header = jpeg.read_header(data)
-            image = Image((data, header), name)
-            _check_sides(image, limits)
-            jpeg.check_cost(data, header)
-            return image
+        if data.startswith(jpeg_header.SIGNATURE):
+            return _checked_jpeg(data, name, limits)
         if data.startswith(png.SIGNATURE):
-            return Image((data, png.read_header(data)), name)
-    except (jpeg.BrokenJpeg, png.BrokenPng) as error:
+            return _checked_png(data, name, limits)
+    except (BrokenJpeg, png.BrokenPng) as error:
         raise InvalidImageFormat(f"{name}: {error}.") from error
-    except jpeg.UnreasonableJpeg as error:
+    except (UnreasonableJpeg, png.UnreasonablePng) as error:
         raise ImageTooLarge(f"{name}: {error}.") from error
     raise InvalidImageFormat(f"{name}: {foreign.describe(data)}")
 
 
-def _check_sides(image: Image, limits: ImageLimits) -> None:
-    size = f"{image.width} x {image.height} pixels"
-    if image.width * image.height > limits.max_pixels:
+def _checked_jpeg(data: bytes, name: str, limits: ImageLimits) -> Image:
+    header = jpeg_header.read_header(data)
+    image = Image((data, header), name)
+    _check_sides(image, limits)
+    jpeg.check_data(data, header)
+    cost.check_memory(header)
+    _check_decoding(image, limits)
+    return image
+
+
+def _checked_png(data: bytes, name: str, limits: ImageLimits) -> Image:
+    header = png.read_header(data)
+    image = Image((data, header), name)
+    _check_sides(image, limits)
+    png.check_data(header)
+    _check_decoding(image, limits)
+    return image
+
+
+def _check_decoding(image: Image, limits: ImageLimits) -> None:
+    if image.decoding_seconds > limits.max_decoding_seconds:
         raise ImageTooLarge(
-            f"{image.name}: {size}, more than the {limits.max_pixels / 1e6:g} megapixels allowed. "
+            f"{image.name}: {image.width} x {image.height} pixels, coded so that decoding takes about "
+            f"{image.decoding_seconds:.1f} s of processor time; {limits.max_decoding_seconds:g} s are allowed. "
+            "Save it as a baseline JPEG or scale it down, or raise the limit."
+        )
+
+
+def _check_sides(image: Image, limits: ImageLimits) -> None:
+    _check_size(image.width, image.height, image.name, limits)
+
+
+def _check_size(width: int, height: int, name: str, limits: ImageLimits) -> None:
+    size = f"{width} x {height} pixels"
+    if width * height > limits.max_pixels:
+        raise ImageTooLarge(
+            f"{name}: {size}, more than the {limits.max_pixels / 1e6:g} megapixels allowed. "
             "Scale it down, or raise the limit."
         )
-    if min(image.width, image.height) < limits.min_side_px:
+    if min(width, height) < limits.min_side_px:
         raise ImageTooSmall(
-            f"{image.name}: {size}; each side needs at least {limits.min_side_px}. Use a larger version of the photo."
+            f"{name}: {size}; each side needs at least {limits.min_side_px}. Use a larger version of the photo."
         )
 
 

@@ -1,25 +1,22 @@
-"""PNG: its header and checksums before anything is decoded, and decoding without what does not make the picture."""
+"""PNG: its header and the order of its chunks before anything is decoded, and decoding of what makes the picture."""
 
 import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from likeness.image.scaling import STRIP_ROWS, shrink
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PALETTE_COLOUR = 3
+#: The critical chunks of PNG in their order; of these only IDAT may stand several times, in a row.
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+#: A bit of a chunk's first letter that is set where decoders may ignore the chunk (PNG specification, section 5.4).
+_ANCILLARY = 0x20
 #: Real files have a few hundred chunks, streaming encoders one per 8 KB: 2,000 in 15 MiB.
 _MAX_CHUNKS = 100_000
 #: deflate packs at most 1032 to 1 (RFC 1951: 258 bytes in 2 bits).
@@ -39,106 +36,134 @@ class UnreasonablePng(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """What IHDR says. Sizes in pixels; `alpha` where each pixel has its own transparency."""
+    """What a PNG says of itself. Sizes in pixels; `transparent` where some pixels may be.
+
+    `chunks` are the places of the chunks that make the picture; `compressed` bytes of them hold its pixels.
+    """
 
     width: int
     height: int
     bit_depth: int
     channels: int
-    alpha: bool
+    transparent: bool
+    compressed: int
+    chunks: tuple[slice, ...]
+
+    @property
+    def raw_bytes(self) -> int:
+        """The bytes of the picture after inflation."""
+        return self.width * self.height * self.channels * self.bit_depth // 8
 
 
 def read_header(data: bytes) -> PngHeader:
-    """The header of the PNG `data`, read from its first chunk alone. Raises BrokenPng."""
-    if data[12:16] != b"IHDR" or len(data) < 33:
+    """The header of the PNG `data`, and which chunks make its picture.
+
+    Raises BrokenPng where the file is cut off or a critical chunk is unknown, out of order or there twice.
+    """
+    if data[12:16] == b"CgBI":
+        raise BrokenPng(
+            "it is a PNG as Apple's Xcode rewrites it for iOS apps (CgBI), which other programs cannot read. Send the "
+            "original, or convert it back with `xcrun pngcrush -revert-iphone-optimizations`"
+        )
+    if data[8:16] != b"\x00\x00\x00\x0dIHDR" or len(data) < 33:
         raise BrokenPng("it ends within its header, or has none")
     width, height, depth, colour, compression, filtering, interlacing = struct.unpack_from(">IIBBBBB", data, 16)
     if not width or not height or width > 0x7FFFFFFF or height > 0x7FFFFFFF:
         raise BrokenPng(f"its header says {width} x {height} pixels")
     if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlacing > 1:
         raise BrokenPng("its header asks for a colour format that PNG does not have")
-    return PngHeader(width, height, depth, _CHANNELS[colour], colour in (4, 6))
+    chunks = _picture_chunks(data)
+    kinds = {kind for kind, _ in chunks}
+    if colour == _PALETTE_COLOUR and b"PLTE" not in kinds:
+        raise BrokenPng("it has no palette, which its header asks for")
+    return PngHeader(
+        width,
+        height,
+        depth,
+        _CHANNELS[colour],
+        transparent=colour in (4, 6) or b"tRNS" in kinds,
+        compressed=sum(place.stop - place.start - 12 for kind, place in chunks if kind == b"IDAT"),
+        chunks=tuple(place for _, place in chunks),
+    )
+
+
+def _picture_chunks(data: bytes) -> list[tuple[bytes, slice]]:
+    """Only the chunks that make the picture, by kind: no profiles, texts or animation frames to inflate.
+
+    Two readers of a file in which a critical chunk is unknown, out of order or there twice may see two pictures.
+    """
+    chunks: list[tuple[bytes, slice]] = []
+    seen: set[bytes] = set()
+    position, last = len(SIGNATURE), b""
+    for _ in range(_MAX_CHUNKS):
+        length, kind = struct.unpack_from(">I4s", data, position) if position + 12 <= len(data) else (0, b"")
+        end = position + 12 + length
+        if not kind or end > len(data):
+            raise BrokenPng("it is cut off: its end is missing. Send the whole file")
+        if not kind[0] & _ANCILLARY:
+            _check_order(kind, last, seen)
+            seen.add(kind)
+            chunks.append((kind, slice(position, end)))
+        elif kind == b"tRNS" and chunks[-1][0] in (b"IHDR", b"PLTE"):
+            chunks.append((kind, slice(position, end)))
+        if kind == b"IEND":
+            return chunks
+        position, last = end, kind
+    raise UnreasonablePng(f"it has more than {_MAX_CHUNKS:,} chunks. Save it again with any photo program")
+
+
+def _check_order(kind: bytes, last: bytes, seen: set[bytes]) -> None:
+    """Whether a critical chunk of this `kind` may follow the chunk `last` and those `seen`."""
+    name = kind.decode("ascii", "replace")
+    if kind not in _CRITICAL:
+        raise BrokenPng(f"it has a chunk {name} that PNG does not have. Save it again with any photo program")
+    later = _CRITICAL[_CRITICAL.index(kind) + 1 :]
+    again = kind in seen and not (kind == b"IDAT" and last == b"IDAT")
+    missing = (kind != b"IHDR" and b"IHDR" not in seen) or (kind == b"IEND" and b"IDAT" not in seen)
+    if again or missing or not seen.isdisjoint(later):
+        raise BrokenPng(f"its chunk {name} is out of order or there twice. Save it again with any photo program")
+
+
+def check_data(header: PngHeader) -> None:
+    """Refuses what cannot hold its picture (BrokenPng), and what would fill the memory with nothing
+    (UnreasonablePng)."""
+    size = f"{header.width} x {header.height} pixels"
+    if header.compressed * _MAX_INFLATION < header.raw_bytes:
+        raise BrokenPng(f"it holds {header.compressed:,} bytes, far too few for {size}")
+    large = header.width * header.height > _LARGE_PIXELS
+    if large and header.compressed * _MAX_PHOTO_PACKING < header.raw_bytes:
+        raise UnreasonablePng(f"it holds {header.compressed:,} bytes for {size}, which no photo does. Scale it down")
 
 
 def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
     """The picture as stored (eXIf is ignored), RGB (height, width, 3), its sides divided by `reduction`, rounded up.
 
     Transparent parts lie over white. Of an animation, the picture that programs without animation show. Raises
-    BrokenPng where a part is missing or damaged, UnreasonablePng where it would fill the memory with nothing.
+    BrokenPng where a part is missing or damaged, and before any pixel is decoded where the decoder reads another size
+    from the file than `header` has.
     """
     # Imported here: to start is quicker without, and most photos are JPEGs.
     from PIL import PngImagePlugin
 
-    chunks = _picture_chunks(data)
-    transparent = header.alpha or any(chunk[4:8] == b"tRNS" for chunk in chunks)
-    _check_size(header, chunks)
+    from likeness.image.pillow_pixels import rgb
+
+    _check_checksums(data, header)
+    picture_only = SIGNATURE + b"".join(data[place] for place in header.chunks)
     try:
-        with PngImagePlugin.PngImageFile(io.BytesIO(SIGNATURE + b"".join(chunks))) as picture:
+        with PngImagePlugin.PngImageFile(io.BytesIO(picture_only)) as picture:
+            if picture.size != (header.width, header.height):
+                raise BrokenPng(f"its header contradicts itself: {picture.width} x {picture.height} pixels as well")
             picture.load()
-            return _rgb(picture, transparent, reduction)
+            return rgb(picture, header.transparent, reduction)
+    except BrokenPng:
+        raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error) as error:
         raise BrokenPng(f"its picture data is damaged ({error})") from error
 
 
-def _picture_chunks(data: bytes) -> list[bytes]:
-    """Only the chunks that make the picture: no profiles, texts or animation frames to inflate.
-
-    Raises BrokenPng where the file is cut off or a checksum is wrong: PNG carries them so that damage is not taken
-    for the picture.
-    """
-    chunks = []
-    position = len(SIGNATURE)
+def _check_checksums(data: bytes, header: PngHeader) -> None:
+    """PNG carries checksums so that damage is not taken for the picture."""
     view = memoryview(data)
-    for _ in range(_MAX_CHUNKS):
-        length, kind = struct.unpack_from(">I4s", data, position) if position + 12 <= len(data) else (0, b"")
-        end = position + 12 + length
-        if not kind or end > len(data):
-            raise BrokenPng("it is cut off: its end is missing. Send the whole file")
-        if kind in _KEPT:
-            if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-                raise BrokenPng("it is damaged: a checksum is wrong. Send the file again")
-            chunks.append(data[position:end])
-        if kind == b"IEND":
-            return chunks
-        position = end
-    raise UnreasonablePng(f"it has more than {_MAX_CHUNKS:,} chunks. Save it again with any photo program")
-
-
-def _check_size(header: PngHeader, chunks: list[bytes]) -> None:
-    """Refuses what cannot hold its picture, and what would fill the memory with nothing."""
-    size = f"{header.width} x {header.height} pixels"
-    pixels = header.width * header.height
-    raw = pixels * header.channels * header.bit_depth // 8
-    compressed = sum(len(chunk) - 12 for chunk in chunks if chunk[4:8] == b"IDAT")
-    if compressed * _MAX_INFLATION < raw:
-        raise BrokenPng(f"it holds {compressed:,} bytes, far too few for {size}")
-    if pixels > _LARGE_PIXELS and compressed * _MAX_PHOTO_PACKING < raw:
-        raise UnreasonablePng(f"it holds {compressed:,} bytes for {size}, which no photo does. Scale it down")
-
-
-def _rgb(picture: "Image.Image", transparent: bool, reduction: int) -> NDArray[np.uint8]:
-    """RGB (height, width, 3), transparent parts over white, as viewers show them on a page; made strip by strip."""
-    width, height = picture.size
-    pixels = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
-    for start in range(0, len(pixels), STRIP_ROWS):
-        bottom = min((start + STRIP_ROWS) * reduction, height)
-        strip = picture.crop((0, start * reduction, width, bottom))
-        strip.info = picture.info
-        opaque = _strip_over_white(strip) if transparent else _opaque_strip(strip)
-        pixels[start : start + STRIP_ROWS] = shrink(opaque, reduction)
-    return pixels
-
-
-def _opaque_strip(strip: "Image.Image") -> NDArray[np.uint8]:
-    if strip.mode.startswith("I"):  # grey of 16 bits
-        return np.repeat((np.asarray(strip) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
-    return np.asarray(strip.convert("RGB"), np.uint8)
-
-
-def _strip_over_white(strip: "Image.Image") -> NDArray[np.uint8]:
-    if strip.mode.startswith("I"):
-        return _opaque_strip(strip)
-    inked = np.asarray(strip.convert("RGBA"), np.uint8)
-    alpha = cv2.cvtColor(np.ascontiguousarray(inked[:, :, 3]), cv2.COLOR_GRAY2RGB)
-    colours = cv2.cvtColor(inked, cv2.COLOR_RGBA2RGB)
-    return np.asarray(cv2.add(cv2.multiply(colours, alpha, scale=1 / 255), cv2.bitwise_not(alpha)), np.uint8)
+    for place in header.chunks:
+        if zlib.crc32(view[place.start + 4 : place.stop - 4]) != int.from_bytes(view[place.stop - 4 : place.stop]):
+            raise BrokenPng("it is damaged: a checksum is wrong. Send the file again")

@@ -80,6 +80,9 @@ class Settings:
     min_side_px: Positive = _setting(80, "shortest side of an image")
     max_faces: Positive = _setting(100, "largest faces of the target that are compared")
     max_pixels: Positive = _setting(100_000_000, "pixels of an image, read from its header before decoding")
+    max_decoding_seconds: Seconds = _setting(
+        2.5, "processor time to decode an image, estimated from its header and scans before it is spent"
+    )
 
     # Who may call
     auth: Literal["sigv4", "none"] | None = _setting(
@@ -197,6 +200,7 @@ class Settings:
             min_side_px=self.min_side_px,
             max_pixels=self.max_pixels,
             max_bytes=max(self.max_inline_bytes, self.max_s3_bytes),
+            max_decoding_seconds=self.max_decoding_seconds,
         )
 
     def stores(self) -> tuple[StoreSettings, ...]:

@@ -1,0 +1,154 @@
+"""What callers pass as a photo: bytes, paths, open files, arrays and pictures of Pillow, to encoded bytes or pixels."""
+
+import os
+import sys
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.errors import InvalidImageFormat, InvalidParameter
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
+
+
+class BinaryFile(Protocol):
+    """An open file, or anything else that is read as one."""
+
+    def read(self, size: int = -1, /) -> bytes | None: ...
+
+
+class PillowImage(Protocol):
+    """A picture of Pillow, as far as types need to tell it from other photos."""
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+#: What can be compared: encoded bytes, a path, a file opened in binary mode, a picture of Pillow, or upright RGB pixels
+#: (height, width, 3) of uint8.
+Photo = bytes | bytearray | memoryview | str | PathLike[str] | BinaryFile | PillowImage | NDArray[np.uint8]
+
+_ACCEPTED = (
+    "Pass a path, the bytes of a JPEG or PNG file, a file opened in binary mode, a Pillow image, "
+    "or RGB pixels as an array of uint8 and shape (height, width, 3)"
+)
+#: How much of a path messages show.
+_LONGEST_SHOWN = 200
+_MODES_OF_COLOUR = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+
+
+def name_of(photo: object, name: str) -> str:
+    """`name`, with the path of a photo that is a file's."""
+    path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
+    if not isinstance(path, (str, PathLike)):
+        return name
+    text = str(os.fspath(path))
+    return f"{name} ({text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'})"
+
+
+def contents(photo: object, name: str, max_bytes: int) -> bytes:
+    """The encoded bytes behind a photo that is not pixels, of a larger one `max_bytes` + 1 of them.
+
+    Raises InvalidParameter for what is no photo, or cannot be read.
+    """
+    if isinstance(photo, bytes):
+        return photo
+    if isinstance(photo, (str, PathLike)):
+        return _of_path(photo, name, max_bytes)
+    if hasattr(photo, "read"):
+        return _of_file(cast(BinaryFile, photo), name, max_bytes)
+    try:
+        return bytes(memoryview(cast(Any, photo)))
+    except (TypeError, ValueError, BufferError) as error:
+        kind = "None" if photo is None else f"an object of type {type(photo).__name__}"
+        raise InvalidParameter(f"{name}: {kind} is not a photo. {_ACCEPTED}.") from error
+
+
+def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            # Whoever asks for more than there is gets room for all he asked, and what is over taken away again.
+            size = os.fstat(file.fileno()).st_size
+            return _read(file, min(size, max_bytes) + 1 if size else max_bytes + 1)
+    except OSError as error:
+        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror}).{_path_hint(path)}") from error
+    except (ValueError, TypeError) as error:  # a NUL in it
+        raise InvalidParameter(f"{name}: {error}, so it is not the name of a file. {_ACCEPTED}.") from error
+
+
+def _path_hint(path: str | PathLike[str]) -> str:
+    """What a path that names no file may be instead."""
+    text = str(path)
+    if text.startswith(("/9j/", "iVBORw0KGgo", "data:", "_9j_")):
+        return (
+            " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
+        )
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme.isalnum():
+        return f" It is an address ({scheme}://), not a path: download it and pass the bytes."
+    return ""
+
+
+def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
+    try:
+        content = _read(file, max_bytes + 1)
+        at_its_end = not content and cast(Any, file).tell() > 0
+    except OSError as error:
+        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror or error}).") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidParameter(f"{name}: the file cannot be read ({error}). Open it in binary mode, 'rb'.") from error
+    if at_its_end:
+        raise InvalidParameter(f"{name}: the file stands at its end, so there is nothing to read. Call seek(0) first.")
+    return content
+
+
+def _read(file: BinaryFile, most: int) -> bytes:
+    """Up to `most` bytes; a single read may give fewer than there are."""
+    pieces: list[bytes] = []
+    while most > 0 and (piece := file.read(most)):
+        if not isinstance(piece, bytes):
+            raise TypeError("it gives text, not bytes" if isinstance(piece, str) else "it gives no bytes")
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
+
+
+def is_pillow(photo: object) -> bool:
+    """Whether `photo` is a picture of Pillow, which is not imported to find out."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(photo, pillow.Image)
+
+
+def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
+    """The picture as RGB (height, width, 3), turned upright as its EXIF says; transparent parts lie over white."""
+    from PIL import ImageOps
+
+    from likeness.image.pillow_pixels import rgb
+
+    if picture.mode not in _MODES_OF_COLOUR + _MODES_OF_16_BITS:
+        raise InvalidParameter(f"{name}: a Pillow image of mode {picture.mode}. Convert it: image.convert('RGB').")
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        return rgb(upright, upright.has_transparency_data, 1)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InvalidImageFormat(f"{name}: the Pillow image cannot be decoded ({error}).") from error
+
+
+def array_pixels(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
+    """A view of the array that is contiguous. Raises InvalidParameter for one of another shape or type."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise InvalidParameter(
+            f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "
+            "Pass RGB pixels of type uint8 and shape (height, width, 3)."
+        )
+    return np.ascontiguousarray(pixels).view()
