@@ -6,6 +6,7 @@ Everything else is the real server, in a real process: this is for tests of the 
 import gc
 import sys
 import time
+from pathlib import Path
 
 from likeness.cli.serve import main
 from likeness.errors import NoFaceFound, PackNotInstalled
@@ -54,6 +55,8 @@ class StubComparer:
 def load(settings: Settings, threads: int) -> StubComparer:
     if settings.pack == "missing":
         raise PackNotInstalled("pack 'missing' is not installed")
+    if settings.pack == "unless-away" and Path("away").exists():
+        raise PackNotInstalled("the pack is away")
     if settings.pack == "no collector":
         gc.disable()
     if settings.pack == "slow":

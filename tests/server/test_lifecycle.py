@@ -19,7 +19,6 @@ import pytest
 from likeness.cli.serve import main
 from likeness.server.listening import listen
 from likeness.server.settings import Settings
-from likeness.server.workers import thread_shares
 from likeness.threads import thread_budget
 
 from .conftest import HEADERS, STUB, Running, Serve, body, make_certificate, read_answer, wait_for
@@ -95,77 +94,6 @@ def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:
     assert time.monotonic() - begun < 1.5
 
 
-@needs_two_processors
-def test_workers_share_the_port_and_the_metrics(serve: Serve) -> None:
-    server = serve("--workers", "2")
-    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: server.request(body(b"sleep 0.02")), range(40)))
-    assert [answer.status for answer in answers] == [200] * 40
-    counted = b'likeness_cloudwatch_total{metric="SuccessfulRequestCount",operation="CompareFaces"} 40.0'
-    assert all(counted in server.get("/metrics").body for _ in range(4))
-    assert len(children(server)) == 2
-    assert server.stop() == 0
-    assert all(not Path(f"/proc/{pid}").exists() for pid in children(server))
-
-
-@needs_two_processors
-def test_a_worker_that_dies_is_replaced_and_its_counts_stay(serve: Serve) -> None:
-    server = serve("--workers", "2")
-    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
-    assert server.request(body()).status == 200
-    first = children(server)
-    for pid in first:
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: len(children(server)) == 2 and not set(children(server)) & set(first))
-    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
-    assert b'metric="SuccessfulRequestCount",operation="CompareFaces"} 1.0' in server.get("/metrics").body
-    assert server.errors.count("a new one starts") == 2
-    assert server.request(body()).status == 200
-
-
-@needs_two_processors
-def test_workers_do_not_outlive_their_supervisor(serve: Serve) -> None:
-    server = serve("--workers", "2")
-    server.wait_ready()
-    workers = children(server)
-    server.process.kill()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
-
-
-@needs_two_processors
-def test_workers_finish_what_runs(serve: Serve) -> None:
-    server = serve("--workers", "2")
-    server.wait_ready()
-    with ThreadPoolExecutor(2) as pool:
-        running = [pool.submit(server.request, body(b"sleep 0.8")) for _ in range(2)]
-        time.sleep(0.3)
-        assert server.stop() == 0
-        assert [each.result().status for each in running] == [200, 200]
-
-
-@needs_two_processors
-def test_a_rate_holds_for_all_workers_together(serve: Serve) -> None:
-    server = serve(*["--workers", "2", "--rate-per-second", "0.001", "--rate-burst", "10"])
-    server.wait_ready()
-    with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda _: server.request(body(b"sleep 0.01")).status, range(30)))
-    assert sorted(statuses) == [200] * 10 + [400] * 20
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3, 8, 17])
-def test_workers_divide_the_processors_and_use_no_more(threads: int) -> None:
-    for workers in range(1, threads + 1):
-        shares = thread_shares(threads, workers)
-        assert sum(shares) == threads
-        assert (len(shares), min(shares) >= 1, max(shares) - min(shares) <= 1) == (workers, True, True)
-
-
-def children(server: Running) -> list[int]:
-    path = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
-
-
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])
 def test_a_pack_that_is_missing_ends_the_server_and_says_so(serve: Serve, workers: str) -> None:
     server = serve("--pack", "missing", "--workers", workers, wait=False)
@@ -211,6 +139,54 @@ def test_a_unix_socket(serve: Serve) -> None:
     again = serve("--unix-socket", str(path))
     assert again.stop() == 0
     assert not path.exists()
+
+
+def test_a_server_that_still_finishes_leaves_its_successors_unix_socket(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "likeness.sock"
+
+    def request(data: bytes) -> int:
+        connection = http.client.HTTPConnection("localhost", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(path))
+        connection.request("POST", "/", data, HEADERS)
+        status = read_answer(connection).status
+        connection.close()
+        return status
+
+    first = serve("--unix-socket", str(path))
+    assert request(body()) == 200
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(request, body(b"sleep 3"))
+        wait_for(lambda: is_running(path))
+        first.process.terminate()
+        wait_for(lambda: not listens(path))
+        second = serve("--unix-socket", str(path))
+        assert request(body()) == 200
+        assert first.process.poll() is None
+        assert running.result() == 200
+    assert first.process.wait(10) == 0
+    assert request(body()) == 200
+    assert second.stop() == 0
+    assert not path.exists()
+
+
+def is_running(path: Path) -> bool:
+    connection = http.client.HTTPConnection("localhost", timeout=10)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(path))
+    connection.request("GET", "/metrics")
+    answer = read_answer(connection)
+    connection.close()
+    return b"likeness_running 1.0" in answer.body
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:

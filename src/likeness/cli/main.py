@@ -5,9 +5,11 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TextIO
 
+from likeness.cli.streams import forget_output, open_closed_streams
 from likeness.errors import LikenessError
 
 #: Exit codes: usage errors and everything else as AWS CLI v2 has them (specification section 6.7).
@@ -39,6 +41,7 @@ def run() -> None:
     apart one by one takes a quarter of a second, a fifth of the command. After an error, the engine may still be being
     made (`likeness.cli.early`), and is not cut off while it saves a network.
     """
+    open_closed_streams()
     code = main()
     if code == 0 and sys.argv[1:2] == ["compare-faces"]:
         sys.stdout.flush()
@@ -50,6 +53,28 @@ def run() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `likeness` with `arguments` (those of the process by default) and returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough.
+        forget_output()
+        return _PIPE_CLOSED
+    except LikenessError as error:
+        print(f"likeness: {error}", file=sys.stderr)
+        return OTHER_ERROR
+    except OSError as error:
+        # A full disk behind standard output, for one.
+        forget_output()
+        with suppress(OSError):
+            print(f"likeness: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        return OTHER_ERROR
+
+
+def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
         _print_help(sys.stdout if given else sys.stderr)
         return 0 if given else USAGE_ERROR
@@ -58,26 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(version_line())
         return 0
-    return _run(given[0], given[1:])
-
-
-def _run(name: str, arguments: list[str]) -> int:
-    if name not in available():
-        print(f"likeness: {_unknown(name)}", file=sys.stderr)
+    if given[0] not in available():
+        print(f"likeness: {_unknown(given[0])}", file=sys.stderr)
         return USAGE_ERROR
-    try:
-        code = _function(name)(arguments)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough. The interpreter must not try to write the rest at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
-    except LikenessError as error:
-        print(f"likeness: {error}", file=sys.stderr)
-        return OTHER_ERROR
+    return _function(given[0])(given[1:])
 
 
 def available() -> list[str]:

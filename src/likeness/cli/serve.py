@@ -3,7 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from likeness.errors import SettingsError
 from likeness.server import logs
@@ -53,15 +55,38 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(settings: Settings, load: Load) -> int:
     listener = listen(settings)
+    with _removed_at_the_end(settings.unix_socket):
+        try:
+            logs.set_up()
+            leave_on_signals()
+            with suppress(OSError):  # nobody reads it, or a disk is full: no reason not to serve
+                print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
+            return run(settings, listener, load)
+        finally:
+            listener.close()
+
+
+@contextmanager
+def _removed_at_the_end(socket_file: Path | None) -> Iterator[None]:
+    """Removes the socket's file after the block, unless a server that started meanwhile has put its own there."""
+    if socket_file is None:
+        yield
+        return
+    ours = _identity(socket_file)
     try:
-        logs.set_up()
-        leave_on_signals()
-        print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
-        return run(settings, listener, load)
+        yield
     finally:
-        listener.close()
-        if settings.unix_socket is not None:
-            settings.unix_socket.unlink(missing_ok=True)
+        if ours is not None and _identity(socket_file) == ours:
+            socket_file.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Tells a file from another that took its path, also where the system gives the same inode again."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def _greeting(settings: Settings, address: str) -> str:

@@ -79,9 +79,15 @@ def _settle(turn: asyncio.Future[bool], granted: bool) -> None:
 
 
 class Admission:
-    """A bounded queue before `threads` threads."""
+    """A queue of `max_queue` requests, in all workers together, before `threads` threads.
 
-    def __init__(self, threads: int, max_queue: int, pool: Executor) -> None:
+    `count_waiting` is told how many wait here, and returns how many wait in all workers.
+    """
+
+    def __init__(
+        self, threads: int, max_queue: int, pool: Executor, *, count_waiting: Callable[[int], int] = lambda here: here
+    ) -> None:
+        self._count_waiting = count_waiting
         self._places = Turnstile(threads)
         self._max_queue = max_queue
         self._pool = pool
@@ -102,9 +108,16 @@ class Admission:
         Raises Throttled when the queue is full, or the turn has not come by `deadline` (`loop.time()`). Cancelled, it
         leaves the queue.
         """
-        if self._places.free == 0 and self.waiting >= self._max_queue:
-            raise Throttled(f"the queue is full: {self.waiting} requests wait")
-        if not await self._places.take(1, deadline):
+        if self._places.free == 0:
+            everywhere = self._count_waiting(self.waiting)
+            if everywhere >= self._max_queue:
+                raise Throttled(f"the queue is full: {everywhere} requests wait")
+            self._count_waiting(self.waiting + 1)
+        try:
+            taken = await self._places.take(1, deadline)
+        finally:
+            self._count_waiting(self.waiting)
+        if not taken:
             raise Throttled(f"no turn before the deadline: {self.waiting} requests wait, {self.running} run")
 
     async def run(self, work: Callable[[], T]) -> T:

@@ -21,25 +21,32 @@ from likeness.server.logs import Lines, access_record
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Pages, Send
-from likeness.server.rates import Rates
 from likeness.server.reloading import Reloading
 from likeness.server.settings import Settings
+from likeness.server.sharing import WorkerSlot
 from likeness.sources.stores import Stores
 
 #: nginx's status for a client that left before it was answered; only logs and metrics see it.
 CLIENT_LEFT = 499
+#: How old the numbers of another worker may be on the page of the metrics; sharing them takes two milliseconds.
+_SHARE_SECONDS = 0.5
 
 
 class Application:
-    """One worker's application; made inside its event loop. `threads` is how many processors the worker may use."""
+    """One worker's application; made inside its event loop."""
 
-    def __init__(self, settings: Settings, load: Load, *, threads: int, max_queue: int, rates: Rates) -> None:
+    def __init__(self, settings: Settings, load: Load, slot: WorkerSlot) -> None:
         """Raises SettingsError for a key file or a log file that cannot be used."""
+        threads = slot.threads
+        self._slot = slot
         self.settings = settings
         self.is_stopping = False
         self._access = Lines(settings.access_log)
         self._audit = Lines(settings.audit_log) if settings.audit_log else None
-        self.metrics = Metrics()
+        self.metrics = Metrics(slot.board if settings.workers > 1 else None, slot.number)
+        self._shared: tuple[object, ...] = ()
+        self._share_at = 0.0
+        self._answered = 0
         self.reloading = Reloading()
         self.reloading.add("access_log", self._access.reopen)
         if self._audit is not None:
@@ -47,7 +54,7 @@ class Application:
         self._keys = KeyFile(settings.keys) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compare")
-        self.admission = Admission(threads, max_queue, self._pool)
+        self.admission = Admission(threads, settings.max_queue, self._pool, count_waiting=slot.count_waiting)
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
         # More than run, so that loading and comparing overlap; few, because each may hold two objects of max_s3_bytes.
         self._images = ImageReader(Stores(settings.stores()), max_bytes=settings.max_s3_bytes, requests=2 * threads)
@@ -55,7 +62,7 @@ class Application:
             settings=settings,
             cors=Cors(settings.cors),
             keys=self._keys,
-            rates=rates,
+            rates=slot.rates,
             loader=self.loader,
             admission=self.admission,
             memory=BodyMemory(settings.body_memory, settings.body_limit_bytes),
@@ -91,14 +98,24 @@ class Application:
             self._keys.refresh()
         for name, seconds in self._failing_seconds().items():
             self.metrics.set_stale(name, seconds > 0)
+        self._share()
         self.metrics.queue.set(self.admission.waiting)
         self.metrics.running.set(self.admission.running)
         self.metrics.ready.set(int(self.loader.is_ready))
+
+    def _share(self) -> None:
+        """Lets the other workers see what has changed, not more often than is worth it."""
+        self._slot.board.set_ready(self._slot.number, self.loader.is_ready)
+        state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
+        if state != self._shared and time.monotonic() >= self._share_at:
+            self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS
+            self.metrics.share()
 
     def _finish(self, exchange: Exchange, status: int) -> None:
         exchange.status = status
         exchange.seconds["total"] = time.monotonic() - exchange.begun
         self.metrics.count(exchange)
+        self._answered += 1
         if self.settings.log_requests == "all" or status >= 400:
             self._access.write(access_record(exchange))
         if self._audit is not None and exchange.method == "POST" and exchange.target is None:

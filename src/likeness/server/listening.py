@@ -22,8 +22,8 @@ from likeness.errors import LikenessError, SettingsError
 from likeness.server import memory
 from likeness.server.app import Application
 from likeness.server.loader import Load
-from likeness.server.rates import Rates
 from likeness.server.settings import Settings
+from likeness.server.sharing import WorkerSlot
 from likeness.server.validation import check_certificate
 
 _log = logging.getLogger(__name__)
@@ -163,10 +163,11 @@ class Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """uvicorn's, with our signals: SIGTERM and SIGINT end it in peace and with exit code 0, SIGHUP reopens files."""
 
-    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
+        """`supervisor` is the process whose end is also this one's; None outlives whoever started it."""
         super().__init__(config)
         self._app = app
-        self._parent = os.getppid()
+        self._supervisor = supervisor
         self._answered = 0
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
@@ -203,7 +204,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._app.observe()
-        if os.getppid() != self._parent:
+        if self._supervisor is not None and os.getppid() != self._supervisor:
+            self._cutoff.begin()
             self.should_exit = True  # the supervisor is gone, and with it whoever would stop us
         if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
             self._answered = self.server_state.total_requests
@@ -211,19 +213,18 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def run_worker(settings: Settings, listener: socket.socket, load: Load, *, threads: int, rates: Rates) -> int:
-    """Serves until told to end; returns the exit code. `threads` is how many processors this worker may use."""
+def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
+    """Serves until told to end; returns the exit code."""
     memory.limit_arenas()
     # Libraries that would start a thread per processor for one request's matrix product; requests are the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    return asyncio.run(_serve(settings, listener, load, threads, rates))
+    return asyncio.run(_serve(settings, listener, load, slot))
 
 
-async def _serve(settings: Settings, listener: socket.socket, load: Load, threads: int, rates: Rates) -> int:
-    max_queue = -(-settings.max_queue // settings.workers)
-    app = Application(settings, load, threads=threads, max_queue=max_queue, rates=rates)
-    server = Server(_config(settings, app), app)
+async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
+    app = Application(settings, load, slot)
+    server = Server(_config(settings, app), app, supervisor=slot.supervisor)
     app.start(on_failure=partial(setattr, server, "should_exit", True))
     await server.serve([listener])
     running = app.admission.running

@@ -1,26 +1,25 @@
 """What Prometheus reads from GET /metrics.
 
 The service's own CloudWatch names (specification section 7.4) stand in the label `metric`. With several workers each
-writes to files of a folder they share, and whichever answers adds them up: prometheus_client's multiprocess mode, which
-its environment variable switches on before it is imported. Hence the imports inside.
+writes a snapshot of its series to the memory that they share, and whichever answers adds them up.
 """
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from likeness.aws.errors import UnknownOperation
 from likeness.errors import RateExceeded, Throttled
 from likeness.server.exchange import Exchange
+from likeness.server.sharing import Board
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Counter, Gauge, Histogram, Metric
 
 Series = TypeVar("Series", "Counter", "Histogram", "Gauge")
 
-#: prometheus_client's own name for the folder that workers share.
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _OPERATION = "CompareFaces"
@@ -28,17 +27,33 @@ _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 _RESPONSE_MS = (10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2500, 5000, 10_000, 30_000)
 
 
-class Metrics:
-    """All series of one process."""
+class Family(msgspec.Struct):
+    """One metric of a snapshot. `samples` are (name, (label, value) pairs, number)."""
 
-    def __init__(self) -> None:
+    name: str
+    text: str
+    type: str
+    samples: list[tuple[str, list[tuple[str, str]], float]]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[Family]).decode
+
+
+class Metrics:
+    """All series of one process. With a `board`, `slot` is this process's place on it."""
+
+    def __init__(self, board: Board | None = None, slot: int = 0) -> None:
+        # Its own way of sharing, by files in a folder, which it would take up when it is imported.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._shared = bool(os.environ.get(FOLDER_VARIABLE))
+        self._board = board
+        self._slot = slot
         self._labelled: dict[tuple[Any, ...], Any] = {}
         self._registry = CollectorRegistry()
-        if not self._shared:
+        if board is None:
             ProcessCollector(registry=self._registry)
         self.cloudwatch = self._counter(
             "likeness_cloudwatch",
@@ -77,7 +92,7 @@ class Metrics:
     def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> "Gauge":
         from prometheus_client import Gauge
 
-        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+        return Gauge(name, text, labels, registry=self._registry)
 
     def set_stale(self, file: str, stale: bool) -> None:
         """Notes whether the file of a setting changed and could not be read again."""
@@ -107,16 +122,68 @@ class Metrics:
         found: Series = self._labelled[key]
         return found
 
-    def render(self) -> bytes:
-        """The page, of all workers together."""
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.multiprocess import MultiProcessCollector
+    def share(self) -> None:
+        """Lets the other workers see this one's numbers as they are now; two milliseconds."""
+        if self._board is not None:
+            self._board.write(self._slot, _encode([_family(metric) for metric in self._registry.collect()]))
 
-        registry = self._registry
-        if self._shared:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+    def render(self) -> bytes:
+        """The page, of all workers together; those of the others as they were when they last shared them."""
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        if self._board is None:
+            return generate_latest(self._registry)
+        self.share()
+        together = CollectorRegistry()
+        together.register(_Sum([self._board.read(slot) for slot in range(self._board.slots)]))
+        return generate_latest(together)
+
+
+class _Sum:
+    """Snapshots added up, as a collector of prometheus_client."""
+
+    def __init__(self, snapshots: Iterable[bytes]) -> None:
+        self._families = added(*(_decode(snapshot) for snapshot in snapshots if snapshot))
+
+    def collect(self) -> Iterator["Metric"]:
+        from prometheus_client import Metric
+
+        for family in self._families:
+            metric = Metric(family.name, family.text, family.type)
+            for name, labels, value in family.samples:
+                metric.add_sample(name, dict(labels), value)
+            yield metric
+
+
+def _family(metric: "Metric") -> Family:
+    samples = [(sample.name, list(sample.labels.items()), sample.value) for sample in metric.samples]
+    return Family(metric.name, metric.documentation, metric.type, samples)
+
+
+def added(*snapshots: list[Family]) -> list[Family]:
+    """The sum of snapshots, series by series, in the order in which they come first."""
+    families: dict[str, Family] = {}
+    numbers: dict[str, dict[tuple[Any, ...], float]] = {}
+    for family in (family for snapshot in snapshots for family in snapshot):
+        families.setdefault(family.name, family)
+        sums = numbers.setdefault(family.name, {})
+        for name, labels, value in family.samples:
+            key = (name, tuple(map(tuple, labels)))
+            sums[key] = sums.get(key, 0.0) + value
+    return [
+        Family(name, family.text, family.type, [(key[0], list(key[1]), value) for key, value in numbers[name].items()])
+        for name, family in families.items()
+    ]
+
+
+def bequeath(board: Board, slot: int, heir: int) -> None:
+    """Adds what a worker that is gone has counted to the slot of its `heir`; its gauges end with it."""
+    left = board.read(slot)
+    if left:
+        counted = [family for family in _decode(left) if family.type != "gauge"]
+        before = board.read(heir)
+        board.write(heir, _encode(added(_decode(before) if before else [], counted)))
+    board.clear(slot)
 
 
 def _cloudwatch_names(exchange: Exchange) -> list[str]:
@@ -130,9 +197,3 @@ def _cloudwatch_names(exchange: Exchange) -> list[str]:
     if isinstance(exchange.error, (Throttled, RateExceeded)):
         names.append("ThrottledCount")
     return names
-
-
-def forget_process(pid: int, folder: Path) -> None:
-    """Takes the gauges of a worker that is gone out of the sums; its counts stay."""
-    for path in folder.glob(f"gauge_live*_{pid}.db"):
-        path.unlink(missing_ok=True)

@@ -6,13 +6,14 @@ Steady-rate excess is ProvisionedThroughputExceededException (specification sect
 import fcntl
 import math
 import mmap
+import os
 import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Self
+from typing import IO, Self
 
 from likeness.errors import RateExceeded
 
@@ -41,7 +42,7 @@ class Rates:
         self._rates = dict(rates or {})
         self._clock = clock
         # A file without a name, for two ends: memory that processes share, and a lock that dies with its holder.
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        self._file = _nameless_file()
         self._file.truncate(_BUCKETS * _BUCKET.size)
         self._memory = mmap.mmap(self._file.fileno(), _BUCKETS * _BUCKET.size)
 
@@ -93,3 +94,10 @@ class Rates:
             yield
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _nameless_file() -> IO[bytes]:
+    """In memory where the system can do that, which needs no folder that can be written."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("likeness-rates", os.MFD_CLOEXEC), "w+b")
+    return tempfile.TemporaryFile()

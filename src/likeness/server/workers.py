@@ -8,21 +8,19 @@ more slowly the more often that happens.
 import logging
 import os
 import selectors
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from likeness.errors import SettingsError
 from likeness.server import metrics
 from likeness.server.loader import Load, load_comparer
 from likeness.server.rates import Rates
 from likeness.server.settings import Settings
+from likeness.server.sharing import Board, WorkerSlot
 from likeness.threads import thread_budget
 
 _log = logging.getLogger(__name__)
@@ -42,10 +40,15 @@ _SPARE_SECONDS = 3.0
 def run(settings: Settings, listener: socket.socket, load: Load = load_comparer) -> int:
     """Serves on `listener` until SIGTERM or SIGINT; returns the exit code, 0 when all ended well."""
     shares = thread_shares(settings.threads or thread_budget(), settings.workers)
-    with Rates(settings.rate_per_second, settings.rate_burst, settings.rates) as rates:
+    # One slot more than workers, for what those have counted that are gone.
+    with (
+        Rates(settings.rate_per_second, settings.rate_burst, settings.rates) as rates,
+        closing(Board(settings.workers + 1)) as board,
+    ):
         if settings.workers == 1:
-            return _work(settings, listener, load, shares[0], rates)
-        supervisor = Supervisor(listener, shares, lambda share: _work(settings, listener, load, share, rates))
+            return _work(settings, listener, load, WorkerSlot(0, shares[0], rates, board))
+        slots = [WorkerSlot(number, share, rates, board, os.getpid()) for number, share in enumerate(shares)]
+        supervisor = Supervisor(listener, slots, lambda slot: _work(settings, listener, load, slot))
         return supervisor.run(grace_seconds=settings.grace_seconds + _SPARE_SECONDS)
 
 
@@ -66,56 +69,62 @@ def thread_shares(threads: int, workers: int) -> list[int]:
     return [each + (number < left) for number in range(workers)]
 
 
-def _work(settings: Settings, listener: socket.socket, load: Load, threads: int, rates: Rates) -> int:
+def _work(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
     from likeness.server.listening import run_worker
 
-    return run_worker(settings, listener, load, threads=threads, rates=rates)
+    return run_worker(settings, listener, load, slot)
 
 
 @dataclass(slots=True)
-class _Place:
-    """A worker's place: how many threads it has, which process fills it, and when the next one may."""
+class _Worker:
+    """A worker's slot, which process fills it, and when the next one may. `hopeless`: the last could not start."""
 
-    threads: int
+    slot: WorkerSlot
     pid: int | None = None
     started: float = 0.0
     pause: float = 0.0
     due: float = 0.0
+    hopeless: bool = False
 
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps one worker alive for each of `shares`. `work` runs in a new process and returns its exit code."""
+    """Keeps one worker alive for each of `slots`. `work` runs in a new process and returns its exit code.
+
+    A worker that cannot start ends the server only if no worker has ever been ready and none is still starting: what
+    worked once, a pack, a log, a key file, is away for a moment only.
+    """
 
     listener: socket.socket
-    shares: list[int]
-    work: Callable[[int], int]
-    _places: list[_Place] = field(default_factory=list)
+    slots: list[WorkerSlot]
+    work: Callable[[WorkerSlot], int]
+    _workers: list[_Worker] = field(default_factory=list)
     _codes: list[int] = field(default_factory=list)
     _kill_at: float | None = None
     _asked: signal.Signals | None = None
+    _has_been_ready: bool = False
 
     def run(self, *, grace_seconds: float) -> int:
-        """Runs until told to end, or until a worker says that it can never start. Returns the exit code."""
-        self._places = [_Place(threads) for threads in self.shares]
-        with _metrics_folder() as folder, _signals() as wakeups:
+        """Runs until told to end, or until no worker can start. Returns the exit code."""
+        self._workers = [_Worker(slot) for slot in self.slots]
+        with _signals() as wakeups:
             while True:
                 if self._asked is None:
-                    self._fill_places()
+                    self._fill_slots()
                 for number in wakeups(self._patience()):
                     self._heed(number, grace_seconds)
-                self._collect(folder)
-                if self._asked is not None and all(place.pid is None for place in self._places):
+                self._collect()
+                if self._asked is not None and all(worker.pid is None for worker in self._workers):
                     return max(self._codes, default=DONE)
                 self._kill_the_late()
 
-    def _fill_places(self) -> None:
-        for place in self._places:
-            if place.pid is None and time.monotonic() >= place.due:
-                place.started = time.monotonic()
-                place.pid = self._fork(place.threads)
+    def _fill_slots(self) -> None:
+        for worker in self._workers:
+            if worker.pid is None and time.monotonic() >= worker.due:
+                worker.started = time.monotonic()
+                worker.pid = self._fork(worker.slot)
 
-    def _fork(self, threads: int) -> int:
+    def _fork(self, slot: WorkerSlot) -> int:
         # Blocked, so that a signal meets either the supervisor's handlers or the worker's.
         signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
         pid = os.fork()
@@ -127,7 +136,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             leave_on_signals()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
-            code = self.work(threads)
+            code = self.work(slot)
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else DONE
         except SettingsError as error:
@@ -145,53 +154,61 @@ class Supervisor:
         now = time.monotonic()
         if self._kill_at is not None:
             return max(0.0, self._kill_at - now)
-        waits = [place.due - now for place in self._places if place.pid is None]
+        waits = [worker.due - now for worker in self._workers if worker.pid is None]
         return max(0.0, min(waits, default=60.0))
 
     def _heed(self, number: int, grace_seconds: float) -> None:
         if number == signal.SIGHUP:
             self._tell(signal.SIGHUP)
         elif number in (signal.SIGTERM, signal.SIGINT):
-            self._end(grace_seconds)
+            self._end(number, grace_seconds)
 
-    def _end(self, grace_seconds: float) -> None:
+    def _end(self, number: int, grace_seconds: float) -> None:
         if self._asked is None:
             self._asked = signal.SIGTERM
             self._kill_at = time.monotonic() + grace_seconds
             # As long as one process holds the socket, the system accepts connections on it.
             self.listener.close()
-        self._tell(signal.SIGTERM)
+            self._tell(signal.SIGTERM)
+        elif number == signal.SIGINT:
+            self._tell(signal.SIGINT)  # asked a second time: without waiting
 
     def _tell(self, number: signal.Signals) -> None:
-        for place in self._places:
-            if place.pid is not None:
+        for worker in self._workers:
+            if worker.pid is not None:
                 with suppress(ProcessLookupError):
-                    os.kill(place.pid, number)
+                    os.kill(worker.pid, number)
 
-    def _collect(self, folder: Path) -> None:
+    def _collect(self) -> None:
         """Takes note of the workers that ended."""
-        for place in self._places:
-            if place.pid is None:
+        for worker in self._workers:
+            if worker.pid is None:
                 continue
-            pid, status = os.waitpid(place.pid, os.WNOHANG)
+            board, number = worker.slot.board, worker.slot.number
+            self._has_been_ready = self._has_been_ready or board.is_ready(number)
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid == 0:
                 continue
-            place.pid = None
-            metrics.forget_process(pid, folder)
-            self._note_end(place, pid, os.waitstatus_to_exitcode(status))
+            worker.pid = None
+            metrics.bequeath(board, number, heir=board.slots - 1)
+            self._note_end(worker, pid, os.waitstatus_to_exitcode(status))
 
-    def _note_end(self, place: _Place, pid: int, code: int) -> None:
+    def _note_end(self, worker: _Worker, pid: int, code: int) -> None:
         if self._asked is not None:
             self._codes.append(_CRASHED if code < 0 else code)
-        elif code == CANNOT_START:
-            self._codes.append(code)
-            self._end(_SPARE_SECONDS)
+            return
+        worker.hopeless = code == CANNOT_START
+        if not self._has_been_ready and all(each.pid is None and each.hopeless for each in self._workers):
+            self._codes.append(CANNOT_START)
+            self._end(signal.SIGTERM, _SPARE_SECONDS)
+            return
+        lived = time.monotonic() - worker.started
+        if lived >= _HEALTHY_SECONDS and code != CANNOT_START:
+            worker.pause = 0.0
         else:
-            lived = time.monotonic() - place.started
-            place.pause = 0.0 if lived >= _HEALTHY_SECONDS else min(_LONGEST_PAUSE_SECONDS, 2 * place.pause)
-            place.pause = place.pause or (0.0 if lived >= _HEALTHY_SECONDS else _FIRST_PAUSE_SECONDS)
-            place.due = time.monotonic() + place.pause
-            _log.error("worker %d ended with code %d after %.0f s; a new one starts", pid, code, lived)
+            worker.pause = min(_LONGEST_PAUSE_SECONDS, 2 * worker.pause) or _FIRST_PAUSE_SECONDS
+        worker.due = time.monotonic() + worker.pause
+        _log.error("worker %d ended with code %d after %.0f s; a new one starts", pid, code, lived)
 
     def _kill_the_late(self) -> None:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
@@ -222,15 +239,3 @@ def _signals() -> Iterator[Callable[[float], bytes]]:
                 signal.signal(number, handler)
             reader.close()
             writer.close()
-
-
-@contextmanager
-def _metrics_folder() -> Iterator[Path]:
-    """A folder that the workers' metrics share; prometheus_client finds it by its variable."""
-    folder = Path(tempfile.mkdtemp(prefix="likeness-metrics-"))
-    os.environ[metrics.FOLDER_VARIABLE] = str(folder)
-    try:
-        yield folder
-    finally:
-        del os.environ[metrics.FOLDER_VARIABLE]
-        shutil.rmtree(folder, ignore_errors=True)

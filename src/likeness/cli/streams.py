@@ -1,0 +1,26 @@
+"""Standard streams that are closed or full: a command says so in a line, and sends nothing where it does not belong."""
+
+import os
+import sys
+
+
+def open_closed_streams() -> None:
+    """Opens those that whoever started us has closed, to nowhere: else a file or a socket would get their numbers.
+
+    What is then printed, by Python or by a library, would be sent to a client.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # Python has found them closed before; they stay open as long as the process.
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def forget_output() -> None:
+    """Sends to nowhere what is left to write, which would fail again at the interpreter's end."""
+    output = sys.__stdout__
+    if output is not None and sys.stdout is output:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
