@@ -5,6 +5,7 @@ Only the exact file name of the pin is looked for; nothing is resolved, built, i
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,7 +151,7 @@ def _local_path(place: str) -> Path | None:
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
     # One letter before the colon is a Windows drive.
-    return Path(place).expanduser() if len(parts.scheme) <= 1 else None
+    return Path(os.path.expanduser(place)) if len(parts.scheme) <= 1 else None
 
 
 def parse_page(body: bytes, content_type: str, base: str) -> list[Link]:

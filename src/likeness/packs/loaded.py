@@ -109,5 +109,5 @@ def _given_by_path(pack: str | PathLike[str]) -> Path | None:
         or given.startswith((".", "~"))
         or (Path(given) / MANIFEST_NAME).is_file()
     ):
-        return Path(given).expanduser().absolute()
+        return Path(os.path.expanduser(given)).absolute()
     return None

@@ -52,7 +52,7 @@ def read_npm_settings(environment: Mapping[str, str] = os.environ) -> NpmSetting
     own = variables.get("userconfig")
     values = {
         **_npmrc(Path(variables["globalconfig"]) if "globalconfig" in variables else None, environment),
-        **_npmrc(Path(own).expanduser() if own else _user_file(), environment),
+        **_npmrc(Path(os.path.expanduser(own)) if own else _user_file(), environment),
         **variables,
     }
     return NpmSettings(

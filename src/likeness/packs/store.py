@@ -27,9 +27,16 @@ _DIGEST_PATTERN = "[0-9a-f]" * _DIGEST_DIGITS
 
 
 def home() -> Path:
-    """The cache folder: LIKENESS_HOME, or the platform's (on Linux ~/.cache/likeness)."""
+    """The cache folder: LIKENESS_HOME, or the platform's (on Linux ~/.cache/likeness).
+
+    Raises PackError where neither says: a user without a home, such as an arbitrary number in a container.
+    """
     chosen = os.environ.get("LIKENESS_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / "likeness"
+    try:
+        return Path(chosen).expanduser().absolute() if chosen else _platform_cache() / "likeness"
+    except RuntimeError as error:
+        named = f"LIKENESS_HOME = {chosen!r}, but there is no such home folder" if chosen else "this user has no home"
+        raise PackError(f"{named}; set LIKENESS_HOME to the folder for the packs") from error
 
 
 def _platform_cache() -> Path:

@@ -6,6 +6,7 @@ A setting `port` is `port = 8080` in the file, LIKENESS_PORT in the environment 
 
 import argparse
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
@@ -177,7 +178,7 @@ def _converted(setting: Setting, value: Any, origin: str, *, is_text: bool) -> A
 
 def _decode_path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        return Path(os.path.expanduser(value))  # which leaves `~` alone for a user without a home
     raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
