@@ -276,3 +276,24 @@ def test_no_body_breaks_the_parser(data: bytes) -> None:
     except SerializationError:
         return
     assert data.strip(b" \t\r\n").startswith(b"{")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        ("{}".encode("utf-16"), "UTF-16"),
+        (b"\xff\xd8\xff\xe0", "a JPEG"),
+        (b"<html>", "XML or HTML"),
+        (b"{", "no JSON in UTF-8: Input data was truncated"),
+        (b'{"a": "\xe4"}', "no JSON in UTF-8: invalid"),
+        (b"3", "a single value"),
+    ],
+)
+def test_the_log_says_what_the_service_does_not(body: bytes, reason: str) -> None:
+    with pytest.raises(SerializationError) as caught:
+        parse_body(body)
+    assert caught.value.text is None
+    assert reason in str(caught.value)

@@ -150,6 +150,23 @@ def test_row_4_a_parameter_without_an_equal_sign() -> None:
     )
 
 
+def test_row_4_two_authorization_headers_are_one_that_cannot_be_read() -> None:
+    """Joined as HTTP joins repeated headers; neither the first nor the last may be chosen."""
+    good = Signed().headers()
+    authorization = next(value for name, value in good if name == "Authorization")
+    for headers in ([*good, ("Authorization", authorization)], [("authorization", authorization), *good]):
+        code, text = refused(headers)
+        assert code == "IncompleteSignatureException"
+        assert text is not None
+        assert "not a valid key=value pair" in text
+
+
+@pytest.mark.parametrize("name", ["Credential", "SignedHeaders", "Signature"])
+def test_row_4_a_parameter_twice(name: str) -> None:
+    code, _ = refused(changed("Authorization", lambda value: f"{value}, {name}=x"))
+    assert code == "IncompleteSignatureException"
+
+
 def test_row_5_missing_parts_are_all_named() -> None:
     date = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
     assert refused([("Host", "h"), ("Authorization", "AWS4-HMAC-SHA256")]) == (
@@ -173,6 +190,52 @@ def test_row_5q_missing_parts_of_the_query() -> None:
         "AWS query-string parameters must include 'X-Amz-SignedHeaders'. "
         "AWS query-string parameters must include 'X-Amz-Date'. Re-examine the query-string parameters."
     )
+
+
+@pytest.mark.parametrize("name", ["Algorithm", "Credential", "Signature", "SignedHeaders", "Date", "Expires"])
+def test_row_5q_a_parameter_twice_is_none(name: str) -> None:
+    values = {"Algorithm": "AWS4-HMAC-SHA256", "Credential": "a/b/c/d/e", "Signature": "0", "SignedHeaders": "host"}
+    values |= {"Date": "20180710T071714Z", "Expires": "60"}
+    pairs = [*values.items(), (name, values[name])]
+    query = "&".join(f"X-Amz-{key}={value}" for key, value in pairs)
+    with pytest.raises(SignatureError, match=f"must include 'X-Amz-{name}'") as caught:
+        verify("POST", "/", query, [("Host", "x")], BODY, lookup_key=KEYS.get, now=NOW)
+    assert caught.value.code == "IncompleteSignatureException"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["99991231T235959Z", "00010101T000000Z", "Fri, 31 Dec 9999 23:59:59 -0100", "Mon, 01 Jan 0001 00:00:00 +0100"],
+)
+@pytest.mark.parametrize("expires", ["604800", "9999999", "0", None])
+def test_dates_at_the_ends_of_time_are_refused_like_others(date: str, expires: str | None) -> None:
+    query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA/99991231/us-east-1/rekognition/aws4_request"
+    query += f"&X-Amz-Date={quote(date)}&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
+    query += f"&X-Amz-Expires={expires}" if expires else ""
+    with pytest.raises(SignatureError):
+        verify("POST", "/", query, [("Host", "x")], BODY, lookup_key=KEYS.get, now=NOW)
+    with pytest.raises(SignatureError):
+        verify("POST", "/", "", changed("X-Amz-Date", lambda _: date), BODY, lookup_key=KEYS.get, now=NOW)
+
+
+def test_the_work_grows_with_the_head_and_not_with_its_square() -> None:
+    """A header named again and again would be hashed each time."""
+    text = "x" * 10_000
+    headers = [*changed("Authorization", lambda value: value.replace("host;", "host;" + "a;" * 2_000)), ("a", text)]
+    looked_up = 0
+
+    class Counted(str):
+        def lower(self) -> str:
+            nonlocal looked_up
+            looked_up += 1
+            return super().lower()
+
+    many = [(Counted(f"h{number}"), "") for number in range(500)]
+    names = ";".join(name for name, _ in many)
+    named = [*changed("Authorization", lambda value: value.replace("host;", f"host;{names};")), *many]
+    assert refused(headers) == ("InvalidSignatureException", MISMATCH)
+    assert refused(named) == ("InvalidSignatureException", MISMATCH)
+    assert looked_up == len(many)
 
 
 def test_row_6_host_not_signed() -> None:

@@ -75,6 +75,83 @@ def test_what_is_not_the_operation(
     assert UUID4.fullmatch(answer.headers["x-amzn-requestid"])
 
 
+@pytest.mark.parametrize("target", ["http://x/", "http://x", "HTTP://x:80/?a=b", "//", "/.", "/%2e", "/a/..", "/?"])
+def test_the_root_in_other_words(server: Running, target: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        data = body()
+        connection.sendall(
+            f"POST {target} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("GET http://x/healthz", 200),
+        ("CONNECT x:80", 403),
+        ("OPTIONS *", 403),
+        ("POST *", 404),
+        ("POST x:80", 404),
+        ("POST http://[x/", 404),
+        ("POST ftp://x/", 404),
+        ("POST /%2F", 404),
+        ("POST /%ff", 404),
+    ],
+)
+def test_other_forms_of_the_request_line(server: Running, line: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        connection.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode())
+        assert connection.recv(100).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [("Content-Type", 404, None), ("X-Amz-Target", 400, b"UnknownOperationException")],
+)
+def test_headers_that_are_there_twice(server: Running, name: str, status: int, code: bytes | None) -> None:
+    head = "".join(f"{each}: {value}\r\n" for each, value in [*HEADERS.items(), (name, HEADERS[name])])
+    head += "Connection: close\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 2\r\n\r\n{{}}".encode())
+        answer = connection.recv(1000) + connection.recv(1000)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (code or b"<UnknownOperationException/>") in answer
+
+
+def test_offers_of_other_protocols_leave_no_advice_in_the_log(server: Running) -> None:
+    for upgrade in ("h2c", "websocket"):
+        offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": upgrade, "HTTP2-Settings": "AAMAAABk"}
+        assert server.request(body(), HEADERS | offer).status == 200
+    assert "pip install" not in server.errors
+    assert "pgrade" not in server.errors
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "data", "reason"),
+    [
+        ("PUT", "/", HEADERS, b"{}", "the method is PUT"),
+        ("POST", "/elsewhere", HEADERS, b"{}", "the path is not ours"),
+        ("POST", "/", HEADERS | {"Content-Type": "text/plain"}, b"{}", "Content-Type 'text/plain'"),
+        ("POST", "/", {"Content-Type": HEADERS["Content-Type"]}, b"{}", "no X-Amz-Target"),
+        ("POST", "/", HEADERS | {"X-Amz-Target": "X.DetectFaces"}, b"{}", "X-Amz-Target is 'X.DetectFaces'"),
+        ("POST", "/", HEADERS, b"\x1f\x8b\x08", "compressed with gzip"),
+        ("POST", "/", HEADERS, b"[]", "Start of list"),
+        ("POST", "/", HEADERS, b" " * (15 * MIB + 1), "more than 15728640 bytes"),
+    ],
+)
+def test_every_refusal_has_its_reason_in_the_log(
+    server: Running, method: str, path: str, headers: dict[str, str], data: bytes, reason: str
+) -> None:
+    answer = server.request(data, headers, method, path)
+    assert answer.status >= 400
+    line = server.log()[-1]
+    assert line["request_id"] == answer.headers["x-amzn-requestid"]
+    assert reason in line["reason"]
+
+
 def test_an_unknown_operation_is_named_in_the_log(server: Running) -> None:
     answer = server.request(body(), HEADERS | {"X-Amz-Target": "RekognitionService.DetectFaces"})
     assert answer.json == {"__type": "UnknownOperationException"}
@@ -121,10 +198,11 @@ def test_a_connection_is_kept_through_errors(server: Running) -> None:
 
 
 def test_bytes_that_are_not_http_are_refused(server: Running) -> None:
-    for sent in (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 33_000):
+    refused = {b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n": b"400", b"GET / HTTP/1.1\r\nX: " + b"a" * 33_000: b"431"}
+    for sent, status in refused.items():
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
             connection.sendall(sent)
-            assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+            assert connection.recv(100).startswith(b"HTTP/1.1 " + status)
     assert server.get("/healthz").status == 200
 
 

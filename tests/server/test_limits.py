@@ -1,10 +1,15 @@
 """Too much, too slow, too late: what is refused, how, and that the rest goes on."""
 
+import contextlib
+import http.client
 import os
 import socket
+import ssl
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -182,30 +187,158 @@ def open_files(server: Running) -> int:
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
 
-def test_more_connections_than_allowed_get_503(impatient: Running) -> None:
-    with socket.create_connection(("127.0.0.1", impatient.port)) as first:
-        others = [socket.create_connection(("127.0.0.1", impatient.port)) for _ in range(8)]
-        time.sleep(0.05)
-        assert impatient.request(body()).status == 503
-        for each in others:
-            each.close()
-        first.close()
-    time.sleep(0.05)
+def test_silent_connections_yield_to_new_ones(impatient: Running) -> None:
+    """The one that has been silent longest goes first."""
+    silent = [socket.create_connection(("127.0.0.1", impatient.port), timeout=5) for _ in range(8)]
     assert impatient.request(body()).status == 200
+    assert silent[0].recv(1) == b""
+    for each in silent:
+        each.close()
 
 
-def test_bodies_wait_for_memory_and_are_not_held_all_at_once(serve: Serve) -> None:
-    """With room for one body only, a sender that stops in the middle holds the others back, until its time is up."""
-    flags = "--body-memory-bytes 15728640 --body-timeout-seconds 0.5 --request-deadline-seconds 5"
-    server = serve(*flags.split())
+def test_more_requests_than_connections_get_503_and_health_is_answered(serve: Serve) -> None:
+    server = serve("--max-connections", "4", "--threads", "1")
     server.wait_ready()
-    with socket.create_connection(("127.0.0.1", server.port)) as stopped:
-        stopped.sendall(HEAD + b"Content-Length: 12000000\r\n\r\n{")
-        time.sleep(0.05)
+    busy = [server.connect() for _ in range(4)]
+    for number, connection in enumerate(busy):
+        connection.request("POST", "/", body(b"sleep 1"), HEADERS)
+        wait_for(lambda number=number: gauge(server, "running") + gauge(server, "queue_length") == number + 1)
+    refused = server.request(body())
+    assert (refused.status, refused.headers["connection"]) == (503, "close")
+    assert server.get("/healthz").status == 200
+    assert server.get("/readyz").status == 200
+    assert [read_answer(each).status for each in busy] == [200] * 4
+    assert server.request(body()).status == 200
+    wait_for(lambda: any(line.get("reason") == "more than 4 connections" for line in server.log()))
+
+
+def test_a_flood_of_silent_connections_keeps_nobody_out(serve: Serve) -> None:
+    """With fewer descriptors than connections wanted; one message tells of it."""
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (260, 260)); "
+    server = serve(
+        prefix=[sys.executable, "-c", limit + "sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"]
+    )
+    server.wait_ready()
+    silent = []
+    for number in range(400):
+        silent.append(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+        if number % 100 == 99:
+            assert server.get("/healthz").status == 200
+            assert server.request(body()).status == 200
+    assert "100 connections are served at once" in server.errors
+    for each in silent:
+        each.close()
+
+
+def test_a_tls_handshake_must_be_done_in_time_and_yields(serve: Serve, certificate: tuple[Path, Path]) -> None:
+    tls = ["--tls-certificate", str(certificate[0]), "--tls-key", str(certificate[1])]
+    server = serve(*tls, "--header-timeout-seconds", "0.3", "--max-connections", "4")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as silent:
         begun = time.monotonic()
-        answers = all_at_once(server, b"small", b"x" * 4_000_000)
-        assert [answer.status for answer in answers] == [200, 200]
-        assert time.monotonic() - begun > 0.3
+        assert silent.recv(1) == b""
+        assert time.monotonic() - begun < 2
+    silent_ones = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(6)]
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=5)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    for each in silent_ones:
+        each.close()
+
+
+def test_a_body_that_waits_for_memory_waits_for_the_slow_one_to_yield(serve: Serve) -> None:
+    """With room for one body, a sender that stops in the middle is refused once others wait; small ones never wait."""
+    server = serve("--body-memory-bytes", "15728640")
+    server.wait_ready()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as stopped:
+        stopped.sendall(HEAD + b"Content-Length: 15000000\r\n\r\n" + b" " * 12_000_000)
+        time.sleep(0.7)
+        begun = time.monotonic()
+        assert server.request(body()).status == 200
+        assert time.monotonic() - begun < 0.3
+        assert server.request(body(b"x" * 4_000_000)).status == 200
+        assert time.monotonic() - begun < 3
+        assert b"Service Unavailable" in stopped.recv(1000)
+
+
+def test_announcements_take_no_memory(serve: Serve) -> None:
+    server = serve("--body-memory-bytes", "15728640")
+    server.wait_ready()
+    announced = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(20)]
+    for each in announced:
+        each.sendall(HEAD + b"Content-Length: 15000000\r\n\r\n")
+    begun = time.monotonic()
+    assert server.request(body(b"x" * 4_000_000)).status == 200
+    assert time.monotonic() - begun < 1
+    for each in announced:
+        each.close()
+
+
+@pytest.mark.slow
+def test_a_body_slower_than_the_least_rate_is_refused(serve: Serve) -> None:
+    server = serve("--least-body-bytes-per-second", "1000")
+    server.wait_ready()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as slow:
+        slow.sendall(HEAD + b"Content-Length: 100000\r\n\r\n" + b" " * 500)
+        begun = time.monotonic()
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+        assert 5 < time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n", b"400"),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", b"400"),
+        (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n", b"501"),
+        (HEAD + b"Host: y\r\n\r\n", b"400"),
+        (HEAD + b"a: b\r\n" * 98 + b"\r\n", b"431"),
+        (HEAD + b"a: " + b"b" * 16_384 + b"\r\n\r\n", b"431"),
+        (HEAD + b"b:\r\n" * 200_000, b"431"),
+        (b"POST /" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+    ],
+)
+def test_heads_that_are_ambiguous_or_too_large_are_refused(server: Running, sent: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        with contextlib.suppress(OSError):  # it may be refused before all of it is sent
+            connection.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 " + status)
+            assert connection.recv(1000) == b""
+    wait_for(lambda: server.log()[-1]["status"] == int(status) and bool(server.log()[-1]["reason"]))
+
+
+def test_a_head_within_the_limits_is_taken(server: Running) -> None:
+    headers = HEADERS | {f"X-{number}": "a" * 150 for number in range(90)}
+    assert server.request(body(), headers).status == 200
+
+
+def test_a_request_behind_another_is_bounded_too(server: Running) -> None:
+    """Pipelined: the second waits for its turn, and its head has the same limit."""
+    one = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(one + one + HEAD + b"b:\r\n" * 5_000 + b"\r\n")
+        received = b""
+        while piece := connection.recv(10_000):
+            received += piece
+    assert received.count(b"HTTP/1.1 400 ") == 2
+    assert received.count(b"HTTP/1.1 431 ") == 1
+
+
+@pytest.mark.parametrize("tail", [b"Connection: close\r\n", b""])
+def test_a_half_closed_client_gets_its_answer(server: Running, tail: bytes) -> None:
+    data = body(b"sleep 0.2")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(HEAD + tail + b"Content-Length: %d\r\n\r\n" % len(data) + data)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while piece := connection.recv(10_000):
+            received += piece
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.count(b"HTTP/1.1") == 1
+    assert received.endswith(b"}")
 
 
 def test_many_clients_at_once_are_all_answered(server: Running) -> None:

@@ -77,6 +77,7 @@ def test_half_of_a_renewed_certificate_is_not_taken_up_and_the_whole_is(
     def served() -> str:
         return ssl.get_server_certificate(("127.0.0.1", server.port)).strip()
 
+    served()  # before it serves, it does not heed SIGHUP
     (tmp_path / "new").mkdir()
     new_cert, new_key = make_certificate(tmp_path / "new")
     os.replace(new_cert, cert)

@@ -27,6 +27,17 @@ _UTF8_PIECE = 1 << 16
 #: Base64 digits whose lowest four (before `==`) or two (before `=`) bits are zero.
 _ENDS_BEFORE_TWO_PADS = frozenset(b"AQgw")
 _ENDS_BEFORE_ONE_PAD = frozenset(b"AEIMQUYcgkosw048")
+#: What comes instead of JSON, by its first bytes.
+_LOOKS = {
+    b"\x1f\x8b": "compressed with gzip, which the service does not take",
+    b"\xef\xbb\xbf": "preceded by a byte order mark",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+    b"\xff\xd8": "a JPEG",
+    b"\x89PNG": "a PNG",
+    b"<": "XML or HTML",
+    b"--": "a form (multipart)",
+}
 #: The longest that four characters can be in JSON: each as \uXXXX.
 _TAIL = 24
 
@@ -115,9 +126,22 @@ def parse_body(body: bytes | bytearray | memoryview) -> Document:
         except msgspec.ValidationError:
             return Document(_loose_request.decode(body))
     except msgspec.ValidationError as error:
-        raise SerializationError(_LIST if _is_list(body) else None) from error
+        if _is_list(body):
+            raise SerializationError(_LIST) from error
+        raise SerializationError(loggable="the body is neither an object nor a list, but a single value") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise SerializationError from error
+        raise _not_json(body, error) from error
+
+
+def _not_json(body: bytes | bytearray | memoryview, error: Exception) -> SerializationError:
+    """The service says nothing of a body that is no JSON; the log says what it looks like."""
+    begins = bytes(memoryview(body)[:4])
+    looks_like = next((text for magic, text in _LOOKS.items() if begins.startswith(magic)), None)
+    if not begins:
+        return SerializationError(loggable="the body is empty")
+    if looks_like is not None:
+        return SerializationError(loggable=f"the body is no JSON: it is {looks_like}")
+    return SerializationError(loggable=f"the body is no JSON in UTF-8: {error}")
 
 
 def _check_utf8(body: bytes | bytearray | memoryview) -> None:
@@ -131,14 +155,14 @@ def _check_utf8(body: bytes | bytearray | memoryview) -> None:
             decoder.decode(view[start : start + _UTF8_PIECE])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise SerializationError from error
+        raise _not_json(body, ValueError(error.reason)) from error
 
 
 def _is_list(body: bytes | bytearray | memoryview) -> bool:
     try:
         return _first(msgspec.json.decode(body, type=Raw)) == b"["
     except (msgspec.DecodeError, RecursionError) as error:
-        raise SerializationError from error
+        raise _not_json(body, error) from error
 
 
 def read_members(document: Document) -> RequestMembers:

@@ -45,11 +45,15 @@ _NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """A whole answer; send `headers` as they are. Date, Content-Length and the request id are among them."""
+    """A whole answer; send `headers` as they are. Date, Content-Length and the request id are among them.
+
+    `reason` is for the log: why a request was refused that no error stands for.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,21 @@ def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()
     if method == "OPTIONS" and cors.allows(joined.get("origin")):
         return _response(200, b"", request_id, extra=cors.preflight(joined))
     if method != "POST":
-        return _response(403, _NOT_POST, request_id, content_type="text/xml")
-    if joined.get("content-type", "").split(";")[0].strip().lower() != CONTENT_TYPE:
-        return _response(404, _NOT_JSON_1_1, request_id, content_type="text/xml")
+        return replace(
+            _response(403, _NOT_POST, request_id, content_type="text/xml"), reason=f"the method is {method}, not POST"
+        )
+    content_type = joined.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() != CONTENT_TYPE:
+        return replace(
+            _response(404, _NOT_JSON_1_1, request_id, content_type="text/xml"),
+            reason=f"the path is not ours, or the Content-Type '{content_type}' is not {CONTENT_TYPE}",
+        )
     if joined.get("x-amz-target") != TARGET:
-        return failure(UnknownOperation(), request_id)
+        asked = joined.get("x-amz-target")
+        return replace(
+            failure(UnknownOperation(), request_id),
+            reason="no X-Amz-Target header" if asked is None else f"X-Amz-Target is '{asked}', not {TARGET}",
+        )
     return None
 
 

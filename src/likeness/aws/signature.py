@@ -8,10 +8,12 @@ received.
 import hashlib
 import hmac
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from urllib.parse import quote, unquote_to_bytes
 
 from likeness.aws.errors import SignatureError
@@ -25,6 +27,9 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _MAX_EXPIRES_SECONDS = 604_800
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _UNRESERVED = "-_.~"
+
+#: Of a presigned query, beside those that must be there.
+_OPTIONAL_PARAMETERS = ("X-Amz-Algorithm", "X-Amz-Expires", "X-Amz-Security-Token")
 
 _INCOMPLETE = "IncompleteSignatureException"
 _INVALID = "InvalidSignatureException"
@@ -42,7 +47,7 @@ class Identity:
     region: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """What is signed. `path` and `query` as on the request line; `headers` (name, value) in the order received."""
 
@@ -52,9 +57,17 @@ class Request:
     headers: Sequence[tuple[str, str]]
     body: bytes | bytearray | memoryview
 
+    @cached_property
+    def values(self) -> dict[str, list[str]]:
+        """The values of each header by its lower-case name. Made once: clients choose how many there are to look up."""
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name.lower(), []).append(value)
+        return values
+
     def header(self, name: str) -> str | None:
         """The values of a header joined with commas, None when it is absent. `name` in lower case."""
-        values = [value for each, value in self.headers if each.lower() == name]
+        values = self.values.get(name)
         return ",".join(values) if values else None
 
     def parameters(self) -> list[tuple[str, str]]:
@@ -105,6 +118,9 @@ def verify(
     _check_time(time, claim, now, skew)
     key_id, region = _check_scope(claim.credential, stamp, claim.date, regions, service)
     key = _find_key(key_id, claim, lookup_key, now)
+    if len(set(claim.signed_headers)) < len(claim.signed_headers):
+        # No signer names a header twice, and each time would cost the header's length again.
+        raise SignatureError(_INVALID, _MISMATCH)
     payload = _payload_hash(request, allow_unsigned_payload)
     scope = claim.credential.split("/", 1)[1]
     canonical = canonical_request(request, claim.signed_headers, payload, presigned=claim.presigned)
@@ -117,8 +133,8 @@ def verify(
 def _read_claim(request: Request) -> _Claim:
     """Rows 1 to 5 of table 3.2."""
     authorization = request.header("authorization")
-    parameters = dict(request.parameters())
-    if "X-Amz-Algorithm" in parameters:
+    parameters = request.parameters()
+    if any(name == "X-Amz-Algorithm" for name, _ in parameters):
         if authorization is not None:
             text = "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."
             raise SignatureError(_INVALID, text)
@@ -135,7 +151,8 @@ def _read_header_claim(authorization: str, request: Request) -> _Claim:
     parts: dict[str, str] = {}
     for part in filter(None, (each.strip() for each in rest.split(","))):
         name, equals, value = part.partition("=")
-        if not equals:
+        # A second Authorization header begins, after the comma that joins them, with an algorithm and a blank: no key.
+        if not equals or " " in name.strip() or name.strip() in parts:
             text = (
                 f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{authorization}'."
             )
@@ -155,12 +172,19 @@ def _read_header_claim(authorization: str, request: Request) -> _Claim:
     return _Claim(parts["Credential"], signed, parts["Signature"], date, request.header("x-amz-security-token"))
 
 
-def _read_query_claim(parameters: dict[str, str]) -> _Claim:
+def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
+    parameters = dict(pairs)
     algorithm = parameters["X-Amz-Algorithm"]
     if algorithm != ALGORITHM:
         raise SignatureError(_INCOMPLETE, f"Unsupported AWS 'algorithm': '{algorithm}'.")
     names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
-    missing = [f"AWS query-string parameters must include '{name}'." for name in names if not parameters.get(name)]
+    # What is there twice is not there once: which of them is meant would depend on who reads it.
+    counts = Counter(name for name, _ in pairs)
+    missing = [
+        f"AWS query-string parameters must include '{name}'."
+        for name in (*names, *_OPTIONAL_PARAMETERS)
+        if counts[name] > 1 or (name in names and not parameters.get(name))
+    ]
     if missing:
         raise SignatureError(_INCOMPLETE, " ".join([*missing, "Re-examine the query-string parameters."]))
     credential, signature, signed, date = (parameters[name] for name in names)
@@ -191,14 +215,15 @@ def _check_time(time: datetime, claim: _Claim, now: datetime, skew: timedelta) -
     stamp, now_stamp = time.strftime(_TIME_FORMAT), now.strftime(_TIME_FORMAT)
     window = _window(skew)
     if claim.expires_seconds is not None:
-        if now > time + timedelta(seconds=claim.expires_seconds):
+        # Differences, not sums: a time near the year 9999 has no later one.
+        if now - time > timedelta(seconds=claim.expires_seconds):
             end = (time + timedelta(seconds=claim.expires_seconds)).strftime(_TIME_FORMAT)
             raise SignatureError(_INVALID, f"Signature expired: {end} is now earlier than {now_stamp}")
-    elif time < now - skew:
+    elif now - time > skew:
         earliest = (now - skew).strftime(_TIME_FORMAT)
         text = f"Signature expired: {stamp} is now earlier than {earliest} ({now_stamp} - {window})"
         raise SignatureError(_INVALID, text)
-    if time > now + skew:
+    if time - now > skew:
         latest = (now + skew).strftime(_TIME_FORMAT)
         text = f"Signature not yet current: {stamp} is still later than {latest} ({now_stamp} + {window})"
         raise SignatureError(_INVALID, text)
@@ -311,9 +336,9 @@ def _canonical_query(request: Request, presigned: bool) -> str:
 
 
 def _canonical_value(request: Request, name: str) -> str:
-    values = [value for each, value in request.headers if each.lower() == name]
+    values = request.values.get(name, [])
     if not values and name == ":authority":
-        values = [value for each, value in request.headers if each.lower() == "host"]
+        values = request.values.get("host", [])
     return ",".join(re.sub("[ \t]+", " ", value.strip()) for value in values)
 
 

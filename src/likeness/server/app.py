@@ -5,23 +5,25 @@ Plain ASGI: one POST route and a few GETs need no framework, and the wire's rout
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from likeness.aws.audit import audit_record
 from likeness.aws.key_file import KeyFile
 from likeness.aws.protocol import Cors, WireResponse
+from likeness.server.accepting import Connections
 from likeness.server.admission import Admission
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
-from likeness.server.exchange import Exchange
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
 from likeness.server.logs import Lines, access_record
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Pages, Send
+from likeness.server.refusals import check_head, refuse, to_origin_form
 from likeness.server.reloading import Reloading
+from likeness.server.request_context import RequestContext
 from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
 from likeness.sources.stores import Stores
@@ -30,16 +32,19 @@ from likeness.sources.stores import Stores
 CLIENT_LEFT = 499
 #: How old the numbers of another worker may be on the page of the metrics; sharing them takes two milliseconds.
 _SHARE_SECONDS = 0.5
+#: Pages that are answered however many connections there are: else a flood would look like an end.
+_NEVER_REFUSED = ("/healthz", "/readyz", "/metrics")
 
 
 class Application:
     """One worker's application; made inside its event loop."""
 
-    def __init__(self, settings: Settings, load: Load, slot: WorkerSlot) -> None:
+    def __init__(self, settings: Settings, load: Load, slot: WorkerSlot, *, connections: Connections) -> None:
         """Raises SettingsError for a key file or a log file that cannot be used."""
         threads = slot.threads
         self._slot = slot
         self.settings = settings
+        self.connections = connections
         self.is_stopping = False
         self._access = Lines(settings.access_log)
         self._audit = Lines(settings.audit_log) if settings.audit_log else None
@@ -65,7 +70,7 @@ class Application:
             rates=slot.rates,
             loader=self.loader,
             admission=self.admission,
-            memory=BodyMemory(settings.body_memory, settings.body_limit_bytes),
+            memory=BodyMemory(settings.body_memory),
             images=self._images,
             parser=self._parser,
         )
@@ -73,23 +78,47 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answers one request; ASGI's entry point."""
+        to_origin_form(scope)
+        send = self._closing(send)
         page = self._pages.find(scope["method"], scope["path"])
-        if page is not None:
+        if page is not None and (scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full):
             self.observe()
             await page(scope, receive, send)
             return
-        exchange = Exchange.of(scope)
+        context = RequestContext.of(scope)
         try:
-            response = await self.operation.answer(exchange, receive)
-        except ClientLeft:
-            self._finish(exchange, CLIENT_LEFT)
-            return
-        except asyncio.CancelledError:
-            self._finish(exchange, CLIENT_LEFT)
+            response = self._refuse(scope, context) or await self.operation.answer(context, receive)
+        except (ClientLeft, asyncio.CancelledError) as leaving:
+            context.reason = "the client left before its answer"
+            self._finish(context, CLIENT_LEFT)
+            if isinstance(leaving, ClientLeft):
+                return
             raise
+        context.reason = context.reason or response.reason
         # Told before it is sent: who has the answer finds its reason in the log.
-        self._finish(exchange, response.status)
+        self._finish(context, response.status)
         await _send(send, response)
+
+    def _refuse(self, scope: Any, context: RequestContext) -> WireResponse | None:
+        if self.connections.is_full:
+            return refuse(503, context.request_id, f"more than {self.connections.limit} connections")
+        refusal = check_head(scope)
+        return refuse(refusal[0], context.request_id, refusal[1]) if refusal else None
+
+    def _closing(self, send: Send) -> Send:
+        """`send`, telling clients that the connection ends while the server does."""
+
+        async def send_closing(message: Mapping[str, Any]) -> None:
+            if self.is_stopping and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"Connection", b"close")]}
+            await send(message)
+
+        return send_closing
+
+    def note_malformed(self, client: str | None, status: int, reason: str) -> None:
+        """Tells of a request that is no HTTP, and that the protocol has answered."""
+        context = RequestContext("", "", "", (), client, secure=False, reason=reason)
+        self._finish(context, status)
 
     def observe(self) -> None:
         """Brings the gauges up to date, and what is read again while the server runs."""
@@ -111,24 +140,24 @@ class Application:
             self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS
             self.metrics.share()
 
-    def _finish(self, exchange: Exchange, status: int) -> None:
-        exchange.status = status
-        exchange.seconds["total"] = time.monotonic() - exchange.begun
-        self.metrics.count(exchange)
+    def _finish(self, context: RequestContext, status: int) -> None:
+        context.status = status
+        context.seconds["total"] = time.monotonic() - context.begun
+        self.metrics.count(context)
         self._answered += 1
         if self.settings.log_requests == "all" or status >= 400:
-            self._access.write(access_record(exchange))
-        if self._audit is not None and exchange.method == "POST" and exchange.target is None:
+            self._access.write(access_record(context))
+        if self._audit is not None and context.method == "POST" and context.target is None:
             self._audit.write(
                 audit_record(
-                    request_id=exchange.request_id,
-                    time=exchange.time,
+                    request_id=context.request_id,
+                    time=context.time,
                     region=self.settings.audit_region,
-                    source_ip=exchange.client,
-                    user_agent=exchange.header("user-agent"),
-                    identity=exchange.identity,
-                    request=exchange.request,
-                    error=exchange.error,
+                    source_ip=context.client,
+                    user_agent=context.header("user-agent"),
+                    identity=context.identity,
+                    request=context.request,
+                    error=context.error,
                 )
             )
 

@@ -1,17 +1,30 @@
-"""Request bodies: read up to a limit, within a time, and within the memory that all bodies may take together."""
+"""Request bodies: read up to a limit, at no less than a rate, and within the memory of all bodies together.
+
+Octets are counted as they arrive, whatever was announced. Where there is no room, a body waits in the network; callers
+that hold little are served first, and bodies whose senders are slow yield.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from likeness.aws.errors import BodyTooLarge
-from likeness.server.admission import Overloaded, Turnstile
-from likeness.server.exchange import Exchange
+from likeness.server.admission import Overloaded
+from likeness.server.request_context import RequestContext
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 #: What a client may send beyond the limit and still read its 413: hanging up on a sender destroys the answer.
 _DISCARDED_BYTES = 64 * 1024 * 1024
+#: For how long a body may come slower than its least rate.
+_GRACE_SECONDS = 5.0
+#: While others wait for memory, a body yields that has come slower than this for so long.
+_YIELDING_BYTES_PER_SECOND = 64 * 1024
+_YIELDING_SECONDS = 0.5
+#: How often those that wait look for one that must yield.
+_LOOK_SECONDS = 0.25
 
 
 class ClientLeft(Exception):
@@ -19,73 +32,194 @@ class ClientLeft(Exception):
 
 
 class BodyTooSlow(Exception):
-    """The body did not arrive in time."""
+    """The body did not arrive in time, or slower than the least rate."""
 
 
-async def read_body(exchange: Exchange, receive: Receive, *, limit: int, seconds: float) -> bytearray:
-    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientLeft."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await _read(exchange, receive, limit)
-    except TimeoutError as error:
-        raise BodyTooSlow from error
+@dataclass(slots=True)
+class _Lag:
+    """By how many seconds a sender is behind a rate; what it was ahead once does not count."""
+
+    bytes_per_second: float
+    seconds: float = 0.0
+
+    def note(self, waited: float, octets: int) -> None:
+        self.seconds = max(0.0, self.seconds + waited - octets / self.bytes_per_second)
 
 
-async def _read(exchange: Exchange, receive: Receive, limit: int) -> bytearray:
+@dataclass(eq=False, slots=True)
+class BodyShare:
+    """What one body has of the memory."""
+
+    caller: str | None
+    octets: int = 0
+    lag: _Lag = field(default_factory=lambda: _Lag(_YIELDING_BYTES_PER_SECOND))
+    #: Since when its sender is waited for.
+    asked_at: float | None = None
+    patience: asyncio.Timeout | None = None
+    must_yield: bool = False
+
+    def is_slow(self, now: float) -> bool:
+        """Whether its sender is waited for and has been slow."""
+        return self.asked_at is not None and self.lag.seconds + now - self.asked_at > _YIELDING_SECONDS
+
+    def yield_now(self, now: float) -> None:
+        """Ends the wait for its sender."""
+        self.must_yield = True
+        if self.patience is not None:
+            self.patience.reschedule(now)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    share: BodyShare
+    octets: int
+    granted: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class BodyMemory:
+    """The memory for all bodies of a worker. For one event loop."""
+
+    capacity_bytes: int
+    used: int = 0
+    _shares: set[BodyShare] = field(default_factory=set)
+    _waiters: list[_Waiter] = field(default_factory=list)
+
+    @contextmanager
+    def share(self, caller: str | None) -> Iterator[BodyShare]:
+        """A share for a body of `caller`, empty as yet, and given back at the end."""
+        share = BodyShare(caller)
+        self._shares.add(share)
+        try:
+            yield share
+        finally:
+            self._shares.discard(share)
+            self.used -= share.octets
+            self._grant()
+
+    async def grow(self, share: BodyShare, octets: int, deadline: float) -> None:
+        """Counts octets that have arrived; waits until there is room for them.
+
+        Raises Overloaded when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
+        """
+        if not self._waiters and self.used + octets <= self.capacity_bytes:
+            self.used += octets
+            share.octets += octets
+            return
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(share, octets, loop.create_future())
+        self._waiters.append(waiter)
+        try:
+            self._grant()
+            while not waiter.granted.done():
+                now = loop.time()
+                self._relieve(now)
+                if now >= deadline or share.must_yield:
+                    raise Overloaded("no memory for the request's body; see body_memory_bytes")
+                await asyncio.wait([waiter.granted], timeout=min(_LOOK_SECONDS, deadline - now))
+        finally:
+            if not waiter.granted.done():
+                self._waiters.remove(waiter)
+                self._grant()
+
+    def _grant(self) -> None:
+        """To the callers that hold least first; of one caller, to the body that has waited longest."""
+        while self._waiters:
+            held = self._held_by_caller()
+            first = min(self._waiters, key=lambda each: held[each.share.caller])
+            if self.used + first.octets > self.capacity_bytes:
+                return
+            self._waiters.remove(first)
+            self.used += first.octets
+            first.share.octets += first.octets
+            first.granted.set_result(None)
+
+    def _held_by_caller(self) -> dict[str | None, int]:
+        held: dict[str | None, int] = {}
+        for share in self._shares:
+            held[share.caller] = held.get(share.caller, 0) + share.octets
+        return held
+
+    def _relieve(self, now: float) -> None:
+        """Makes a body yield where its sender is slow, or where otherwise nobody could go on."""
+        slow = [share for share in self._shares if share.octets and share.is_slow(now)]
+        if slow:
+            max(slow, key=lambda share: share.octets).yield_now(now)
+            return
+        waiting = {each.share for each in self._waiters}
+        if self._shares <= waiting:  # every body is a part, and waits for what the others hold
+            held = self._held_by_caller()
+            last = max(range(len(self._waiters)), key=lambda n: (held[self._waiters[n].share.caller], n))
+            self._waiters[last].share.must_yield = True
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How large a body may be, and how slow: in all, and its least rate after a grace of some seconds."""
+
+    bytes: int
+    seconds: float
+    least_bytes_per_second: float
+
+
+async def read_body(
+    context: RequestContext, receive: Receive, *, limits: BodyLimits, memory: BodyMemory, share: BodyShare
+) -> bytearray:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientLeft, Overloaded."""
+    deadline = asyncio.get_running_loop().time() + limits.seconds
+    lag = _Lag(limits.least_bytes_per_second)
     body = bytearray()
-    too_large = (declared_bytes(exchange) or 0) > limit
-    more = not (too_large and _waits_for_leave(exchange))
+    too_large = (declared_bytes(context) or 0) > limits.bytes
+    more = not (too_large and _waits_for_leave(context))
     while more:
-        message = await receive()
+        message = await _receive(receive, share, lag, deadline)
         if message["type"] == "http.disconnect":
             raise ClientLeft
         piece = message.get("body", b"")
         more = message.get("more_body", False)
-        exchange.body_bytes += len(piece)
-        if exchange.body_bytes > limit:
+        context.body_bytes += len(piece)
+        if context.body_bytes > limits.bytes:
             too_large = True
         if too_large:
             body = bytearray()
-            more = more and exchange.body_bytes <= limit + _DISCARDED_BYTES
+            more = more and context.body_bytes <= limits.bytes + _DISCARDED_BYTES
         else:
+            await memory.grow(share, len(piece), deadline)
             body += piece
     if too_large:
-        raise BodyTooLarge(f"the body has more than {limit} bytes")
+        raise BodyTooLarge(f"the body has more than {limits.bytes} bytes")
     return body
 
 
-def declared_bytes(exchange: Exchange) -> int | None:
+async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: float) -> MutableMapping[str, Any]:
+    """The next piece of the body, waited for as long as its sender may take."""
+    loop = asyncio.get_running_loop()
+    share.asked_at = asked_at = loop.time()
+    octets = 0
+    try:
+        async with asyncio.timeout_at(min(deadline, asked_at + _GRACE_SECONDS - lag.seconds)) as share.patience:
+            message = await receive()
+            octets = len(message.get("body", b""))
+            return message
+    except TimeoutError as error:
+        if share.must_yield:
+            raise Overloaded("the body came slowly while others waited for memory; see body_memory_bytes") from error
+        raise BodyTooSlow(
+            f"the body was not there in time, or slower than {lag.bytes_per_second:g} bytes a second: "
+            "see body_timeout_seconds and least_body_bytes_per_second"
+        ) from error
+    finally:
+        share.patience = share.asked_at = None
+        for each in (lag, share.lag):
+            each.note(loop.time() - asked_at, octets)
+
+
+def declared_bytes(context: RequestContext) -> int | None:
     """What Content-Length says, None without one. The HTTP parser has checked that it is a number."""
-    value = exchange.header("content-length")
+    value = context.header("content-length")
     return int(value) if value is not None else None
 
 
-def has_body(exchange: Exchange) -> bool:
-    """Whether there is a body to wait for."""
-    return bool(declared_bytes(exchange)) or exchange.header("transfer-encoding") is not None
-
-
-def _waits_for_leave(exchange: Exchange) -> bool:
+def _waits_for_leave(context: RequestContext) -> bool:
     """Whether the client sends nothing before it is told to go on: it can be refused without a byte being sent."""
-    return (exchange.header("expect") or "").lower() == "100-continue"
-
-
-class BodyMemory:
-    """The memory for all bodies of a worker. A body that finds no room is not read, so the network holds it back."""
-
-    def __init__(self, capacity_bytes: int, limit_bytes: int) -> None:
-        self._room = Turnstile(capacity_bytes)
-        self._limit = limit_bytes
-
-    async def reserve(self, exchange: Exchange, deadline: float) -> int:
-        """Reserves room for the body of a request; returns how much, to be given to `release`. Raises Overloaded."""
-        declared = declared_bytes(exchange)
-        size = 0 if not has_body(exchange) else self._limit if declared is None else min(declared, self._limit)
-        if size and not await self._room.take(size, deadline):
-            raise Overloaded("no memory for the request's body before its deadline; see body_memory_bytes")
-        return size
-
-    def release(self, size: int) -> None:
-        """Gives back what `reserve` returned."""
-        if size:
-            self._room.give(size)
+    return (context.header("expect") or "").lower() == "100-continue"

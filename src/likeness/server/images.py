@@ -9,7 +9,7 @@ from likeness.aws.policy import decide
 from likeness.aws.shapes import ImageReference, S3ObjectReference
 from likeness.errors import InvalidS3Object
 from likeness.server.admission import Overloaded, Turnstile
-from likeness.server.exchange import Exchange
+from likeness.server.request_context import RequestContext
 from likeness.sources.store import Store
 
 
@@ -38,11 +38,11 @@ class ImageReader:
         if turns:
             self._turns.give(turns)
 
-    async def read(self, references: Sequence[ImageReference], exchange: Exchange, deadline: float) -> list[bytes]:
+    async def read(self, references: Sequence[ImageReference], context: RequestContext, deadline: float) -> list[bytes]:
         """The bytes of each. Errors are those of `Store.fetch`; where several fail, the first one's (the source's)."""
         for reference in references:
             if isinstance(reference, S3ObjectReference):
-                _check_allowed(reference, exchange)
+                _check_allowed(reference, context)
         answers = await asyncio.gather(*(self._read_one(each, deadline) for each in references), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException):
@@ -73,11 +73,11 @@ class ImageReader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _check_allowed(reference: S3ObjectReference, exchange: Exchange) -> None:
+def _check_allowed(reference: S3ObjectReference, context: RequestContext) -> None:
     """Decision 12: the caller's policy must allow the object too. Who does not sign has none, and may."""
-    if exchange.identity is None:
+    if context.identity is None:
         return
-    decision = decide(exchange.identity.key.policies, reference.action, reference.arn, exchange.context)
+    decision = decide(context.identity.key.policies, reference.action, reference.arn, context.policy_context)
     if not decision.allowed:
         why = "denies" if decision.explicit_deny else "does not allow"
-        raise InvalidS3Object(f"the policy of {exchange.identity.key.id} {why} {reference.action} on {reference.arn}")
+        raise InvalidS3Object(f"the policy of {context.identity.key.id} {why} {reference.action} on {reference.arn}")

@@ -16,7 +16,7 @@ from typing import Any
 
 from likeness.aws.errors import SerializationError, WireError
 from likeness.errors import RequestError, SettingsError
-from likeness.server.exchange import Exchange
+from likeness.server.request_context import RequestContext
 
 _MAX_TEXT = 500
 _MAX_FRAMES = 30
@@ -108,29 +108,31 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     return described
 
 
-def access_record(exchange: Exchange) -> dict[str, Any]:
+def access_record(context: RequestContext) -> dict[str, Any]:
     """The access log's line for a request."""
     record: dict[str, Any] = {
-        "time": _iso(exchange.time),
+        "time": _iso(context.time),
         "kind": "access",
-        "request_id": exchange.request_id,
-        "client": exchange.client,
-        "method": exchange.method[:_MAX_TEXT],
-        "path": exchange.path[:_MAX_TEXT],
-        "status": exchange.status,
-        "user_agent": (exchange.header("user-agent") or "")[:_MAX_TEXT],
-        "body_bytes": exchange.body_bytes,
-        "seconds": {name: round(value, 4) for name, value in exchange.seconds.items()},
+        "request_id": context.request_id,
+        "client": context.client,
+        "method": context.method[:_MAX_TEXT],
+        "path": context.path[:_MAX_TEXT],
+        "status": context.status,
+        "user_agent": (context.header("user-agent") or "")[:_MAX_TEXT],
+        "body_bytes": context.body_bytes,
+        "seconds": {name: round(value, 4) for name, value in context.seconds.items()},
     }
-    if exchange.identity is not None:
-        record["key"] = exchange.identity.key.id
-    if exchange.error is not None:
-        record |= {"code": exchange.error.code, "reason": _reason(exchange.error)}
-    if exchange.target is not None:
-        record["target"] = exchange.target[:_MAX_TEXT]
-    if exchange.trace is not None:
-        record["faces"] = {"source": exchange.trace.source_faces, "target": exchange.trace.target_faces}
-        record["notes"] = list(exchange.trace.notes)
+    if context.identity is not None:
+        record["key"] = context.identity.key.id
+    if context.error is not None:
+        record |= {"code": context.error.code, "reason": _reason(context.error)}
+    elif context.reason:
+        record["reason"] = context.reason[:_MAX_TEXT]
+    if context.target is not None:
+        record["target"] = context.target[:_MAX_TEXT]
+    if context.trace is not None:
+        record["faces"] = {"source": context.trace.source_faces, "target": context.trace.target_faces}
+        record["notes"] = list(context.trace.notes)
     return record
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from likeness.aws.errors import UnknownOperation
 from likeness.errors import RateExceeded, Throttled
-from likeness.server.exchange import Exchange
+from likeness.server.request_context import RequestContext
 from likeness.server.sharing import Board
 
 if TYPE_CHECKING:
@@ -98,21 +98,21 @@ class Metrics:
         """Notes whether the file of a setting changed and could not be read again."""
         self._of(self.stale_files, file).set(int(stale))
 
-    def count(self, exchange: Exchange) -> None:
+    def count(self, context: RequestContext) -> None:
         """Counts an answered request."""
-        code = exchange.error.code if exchange.error is not None else ""
-        self._of(self.requests, str(exchange.status), code).inc()
-        self.body_bytes.inc(exchange.body_bytes)
-        for stage, seconds in exchange.seconds.items():
+        code = context.error.code if context.error is not None else ""
+        self._of(self.requests, str(context.status), code).inc()
+        self.body_bytes.inc(context.body_bytes)
+        for stage, seconds in context.seconds.items():
             self._of(self.stages, stage).observe(seconds)
-        if exchange.trace is not None:
-            self._of(self.faces, "source").inc(exchange.trace.source_faces)
-            self._of(self.faces, "target").inc(exchange.trace.target_faces)
-        if exchange.method == "POST" and not isinstance(exchange.error, UnknownOperation):
-            for name in _cloudwatch_names(exchange):
+        if context.trace is not None:
+            self._of(self.faces, "source").inc(context.trace.source_faces)
+            self._of(self.faces, "target").inc(context.trace.target_faces)
+        if context.method == "POST" and not isinstance(context.error, UnknownOperation):
+            for name in _cloudwatch_names(context):
                 self._of(self.cloudwatch, name, _OPERATION).inc()
             response_time = self._of(self.response_time, "ResponseTime", _OPERATION)
-            response_time.observe(1000 * exchange.seconds.get("total", 0.0))
+            response_time.observe(1000 * context.seconds.get("total", 0.0))
 
     def _of(self, series: Series, *labels: str) -> Series:
         """The one with these labels, kept: prometheus_client looks for it under a lock, fifteen times a request."""
@@ -186,14 +186,14 @@ def bequeath(board: Board, slot: int, heir: int) -> None:
     board.clear(slot)
 
 
-def _cloudwatch_names(exchange: Exchange) -> list[str]:
+def _cloudwatch_names(context: RequestContext) -> list[str]:
     names = []
-    if 200 <= exchange.status < 300:
+    if 200 <= context.status < 300:
         names.append("SuccessfulRequestCount")
-    elif 400 <= exchange.status < 500:
+    elif 400 <= context.status < 500:
         names.append("UserErrorCount")
-    elif exchange.status >= 500:
+    elif context.status >= 500:
         names.append("ServerErrorCount")
-    if isinstance(exchange.error, (Throttled, RateExceeded)):
+    if isinstance(context.error, (Throttled, RateExceeded)):
         names.append("ThrottledCount")
     return names

@@ -6,7 +6,6 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from email.utils import formatdate
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,11 +19,12 @@ from likeness.aws.signature import verify
 from likeness.errors import InternalFailure, RequestError
 from likeness.faces import Comparison
 from likeness.server.admission import Admission
-from likeness.server.bodies import BodyMemory, BodyTooSlow, ClientLeft, Receive, read_body
-from likeness.server.exchange import Exchange
+from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, ClientLeft, Receive, read_body
 from likeness.server.images import ImageReader
 from likeness.server.loader import Compares, Loader
 from likeness.server.rates import Rates
+from likeness.server.refusals import refuse, segments
+from likeness.server.request_context import RequestContext
 from likeness.server.settings import Settings
 
 T = TypeVar("T")
@@ -51,113 +51,109 @@ class Operation:
     images: ImageReader
     parser: ThreadPoolExecutor
 
-    async def answer(self, exchange: Exchange, receive: Receive) -> WireResponse:
+    async def answer(self, context: RequestContext, receive: Receive) -> WireResponse:
         """The answer to a request. Raises ClientLeft when there is nobody to answer."""
         try:
-            response = await self._answer(exchange, receive)
+            response = await self._answer(context, receive)
         except (RequestError, WireError) as error:
-            exchange.error = error
+            context.error = error
             _let_go(error)
-            response = protocol.failure(error, exchange.request_id, verbose=self.settings.verbose_errors)
-        except BodyTooSlow:
-            response = _timed_out(exchange.request_id)
+            response = protocol.failure(error, context.request_id, verbose=self.settings.verbose_errors)
+        except BodyTooSlow as error:
+            response = refuse(408, context.request_id, str(error))
         except (ClientLeft, asyncio.CancelledError) as leaving:
             _let_go(leaving)
             raise
         except Exception as bug:  # noqa: BLE001 - the edge of the program
             # The caller gets the service's InternalServerError, the log the cause.
-            _log.exception("request %s failed", exchange.request_id)
+            _log.exception("request %s failed", context.request_id)
             _let_go(bug)
-            exchange.error = InternalFailure("see the event with this request id")
-            response = protocol.failure(exchange.error, exchange.request_id)
-        return response if exchange.method == "OPTIONS" else self.cors.decorate(response, exchange.header("origin"))
+            context.error = InternalFailure("see the event with this request id")
+            response = protocol.failure(context.error, context.request_id)
+        return response if context.method == "OPTIONS" else self.cors.decorate(response, context.header("origin"))
 
-    async def _answer(self, exchange: Exchange, receive: Receive) -> WireResponse:
+    async def _answer(self, context: RequestContext, receive: Receive) -> WireResponse:
         deadline = asyncio.get_running_loop().time() + self.settings.request_deadline_seconds
-        reserved = await self.memory.reserve(exchange, deadline)
-        try:
-            with exchange.timed("receive"):
-                body = await read_body(
-                    exchange,
-                    receive,
-                    limit=self.settings.body_limit_bytes,
-                    seconds=self.settings.body_timeout_seconds,
-                )
-            routed = self._route(exchange)
+        with self.memory.share(context.client) as share:
+            with context.timed("receive"):
+                body = await read_body(context, receive, limits=self._body_limits, memory=self.memory, share=share)
+            routed = self._route(context)
             if routed is not None:
                 return routed
             # From here on the body belongs to whoever parses it, and is gone when that is done.
             held = [body]
             del body
-            comparison = await _unless_client_leaves(self._work(exchange, held, deadline), receive)
-        finally:
-            self.memory.release(reserved)
-        exchange.trace = comparison.trace
-        exchange.seconds |= comparison.trace.seconds
-        return protocol.success(comparison, exchange.request_id)
+            comparison = await _unless_client_leaves(self._work(context, held, deadline), receive)
+        context.trace = comparison.trace
+        context.seconds |= comparison.trace.seconds
+        return protocol.success(comparison, context.request_id)
 
-    def _route(self, exchange: Exchange) -> WireResponse | None:
-        prefix = self.settings.path_prefix
-        ours = exchange.path in ("/", "", prefix, f"{prefix}/")
+    @property
+    def _body_limits(self) -> BodyLimits:
+        settings = self.settings
+        return BodyLimits(
+            settings.body_limit_bytes, settings.body_timeout_seconds, settings.least_body_bytes_per_second
+        )
+
+    def _route(self, context: RequestContext) -> WireResponse | None:
+        ours = segments(context.path) in ((), segments(self.settings.path_prefix))
         # A path that is not ours is answered as the content type that is not ours: table 2.4, row 4.
-        headers = exchange.headers if ours else ()
-        routed = protocol.route(exchange.method, headers, request_id=exchange.request_id, cors=self.cors)
+        headers = context.headers if ours else ()
+        routed = protocol.route(context.method, headers, request_id=context.request_id, cors=self.cors)
         if routed is not None:
-            exchange.target = exchange.header("x-amz-target")
+            context.target = context.header("x-amz-target")
         return routed
 
-    async def _work(self, exchange: Exchange, held: list[bytearray], deadline: float) -> Comparison:
-        images, request = await self._understood(exchange, held)
-        self.rates.take(exchange.identity.key.id if exchange.identity else _ANONYMOUS)
-        return await self._compared(exchange, request, images, deadline)
+    async def _work(self, context: RequestContext, held: list[bytearray], deadline: float) -> Comparison:
+        images, request = await self._understood(context, held)
+        self.rates.take(context.identity.key.id if context.identity else _ANONYMOUS)
+        return await self._compared(context, request, images, deadline)
 
     async def _understood(
-        self, exchange: Exchange, held: list[bytearray]
+        self, context: RequestContext, held: list[bytearray]
     ) -> tuple[list[ImageReference], CompareFacesRequest]:
         """The images of a request, and the rest of it, when it is right and its sender may send it."""
-        with exchange.timed("check"):
+        with context.timed("check"):
             if len(held[0]) <= _INLINE_BYTES:
-                request = self._check(exchange, held)
+                request = self._check(context, held)
             else:
                 loop = asyncio.get_running_loop()
-                request = await loop.run_in_executor(self.parser, partial(self._check, exchange, held))
+                request = await loop.run_in_executor(self.parser, partial(self._check, context, held))
         images = [request.source, request.target]
-        exchange.request = replace(
-            request, source=_without_photo(request.source), target=_without_photo(request.target)
-        )
-        return images, exchange.request
+        context.request = replace(request, source=_without_photo(request.source), target=_without_photo(request.target))
+        return images, context.request
 
-    def _check(self, exchange: Exchange, held: list[bytearray]) -> CompareFacesRequest:
+    def _check(self, context: RequestContext, held: list[bytearray]) -> CompareFacesRequest:
         """Rows 7 to 12 of table 2.4. May run in a thread."""
         body = held.pop()
         document = protocol.parse_body(body)
         if self.keys is not None:
-            exchange.identity = verify(
-                exchange.method,
-                exchange.path,
-                exchange.query,
-                exchange.headers,
+            context.identity = verify(
+                context.method,
+                context.path,
+                context.query,
+                context.headers,
                 body,
                 lookup_key=self.keys.lookup,
-                now=exchange.time,
+                now=context.time,
                 skew=timedelta(seconds=self.settings.clock_skew_seconds),
                 regions=self.settings.regions or None,
             )
-            authorize(exchange.identity.key.policies, exchange.identity.key.arn, ACTION, "*", exchange.context)
+            authorize(context.identity.key.policies, context.identity.key.arn, ACTION, "*", context.policy_context)
         return protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
 
     async def _compared(
-        self, exchange: Exchange, request: CompareFacesRequest, images: list[ImageReference], deadline: float
+        self, context: RequestContext, request: CompareFacesRequest, images: list[ImageReference], deadline: float
     ) -> Comparison:
         turns = await self.images.enter(images, deadline)
         try:
             if turns:
-                with exchange.timed("fetch"):
-                    images[:] = await self.images.read(images, exchange, deadline)
-            with exchange.timed("queue"):
+                with context.timed("fetch"):
+                    images[:] = await self.images.read(images, context, deadline)
+            with context.timed("queue"):
                 engine = await self.loader.ready(deadline)
                 await self.admission.enter(deadline)
-            with exchange.timed("compare"):
+            with context.timed("compare"):
                 return await self.admission.run(partial(_compare, engine, images, request))
         finally:
             self.images.leave(turns)
@@ -171,13 +167,6 @@ def _compare(engine: Compares, images: list[ImageReference], request: CompareFac
     return engine.compare(
         source, target, similarity_threshold=request.similarity_threshold, quality_filter=request.quality_filter
     )
-
-
-def _timed_out(request_id: str) -> WireResponse:
-    """HTTP's own answer to a body that does not come; the service's is not known."""
-    date = formatdate(usegmt=True)
-    headers = (("x-amzn-RequestId", request_id), ("Date", date), ("Content-Length", "0"), ("Connection", "close"))
-    return WireResponse(408, headers, b"")
 
 
 def _let_go(error: BaseException) -> None:

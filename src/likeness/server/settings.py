@@ -121,12 +121,17 @@ class Settings:
         None, "largest request body; unset: what two inline images need, 15 MiB at least"
     )
     body_memory_bytes: Positive | None = _setting(
-        None, "bodies held at once per worker, more wait in the network; unset: 64 MiB, four bodies at least"
+        None, "bytes of bodies held at once per worker, more wait in the network; unset: 64 MiB, four bodies at least"
     )
-    max_connections: Positive = _setting(1000, "connections per worker; more get 503")
+    max_connections: Positive = _setting(
+        1000, "connections per worker, fewer where the limit of open files is lower; silent ones yield, then 503"
+    )
     header_timeout_seconds: Seconds = _setting(10.0, "for a request's headers to arrive")
     body_timeout_seconds: Seconds = _setting(
         60.0, "for a request's body to arrive, and for a client to read its answer"
+    )
+    least_body_bytes_per_second: Annotated[float, Meta(gt=0)] = _setting(
+        4096.0, "a body that comes slower for more than five seconds is refused"
     )
     keep_alive_seconds: Positive = _setting(65, "an idle connection is closed after")
     grace_seconds: Seconds = _setting(25.0, "after SIGTERM, for what is running to finish")

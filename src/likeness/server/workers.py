@@ -70,7 +70,7 @@ def thread_shares(threads: int, workers: int) -> list[int]:
 
 
 def _work(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
-    from likeness.server.listening import run_worker
+    from likeness.server.serving import run_worker
 
     return run_worker(settings, listener, load, slot)
 

@@ -17,7 +17,7 @@ from likeness.faces import Trace
 
 
 @dataclass(slots=True)
-class Exchange:
+class RequestContext:
     """A request and what became of it. `path` and `query` are as on the request line, `client` is an address."""
 
     method: str
@@ -36,12 +36,14 @@ class Exchange:
     #: The operation that was asked for, where it is not one of ours.
     target: str | None = None
     error: RequestError | WireError | None = None
+    #: Why it was refused, where that is no error of the service's.
+    reason: str = ""
     trace: Trace | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     status: int = 0
 
     @classmethod
-    def of(cls, scope: Any) -> "Exchange":
+    def of(cls, scope: Any) -> "RequestContext":
         """From an ASGI scope. Octets beyond ASCII are kept as `surrogateescape` has them, for the signature."""
         client = scope.get("client")
         return cls(
@@ -60,7 +62,7 @@ class Exchange:
         return next((value for each, value in self.headers if each == name), None)
 
     @property
-    def context(self) -> Context:
+    def policy_context(self) -> Context:
         """What policies may ask about the request."""
         return Context(source_ip=self.client, now=self.time, secure_transport=self.secure)
 

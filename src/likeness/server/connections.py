@@ -1,0 +1,184 @@
+"""One HTTP connection: uvicorn's h11 protocol with the limits that it lacks.
+
+Heads are bounded while they arrive, a request's headers and a client that does not read have time limits, and a client
+that has closed only its sending side gets its answer.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from likeness.server.accepting import Connections
+
+#: What h11 parses of a head at a time; with the limit below it bounds the time that one head can take.
+_HEAD_PIECE_BYTES = 4 * 1024
+_CHUNKED_PIECE_BYTES = 16 * 1024
+#: A request's line and headers together; more is answered 431 and the connection closed.
+MAX_HEAD_BYTES = 16 * 1024
+#: What is read from a socket at once, and so what a connection may hold before its body is asked for.
+_READ_BYTES = 64 * 1024
+#: How every answer begins. Sent ahead to a client whose sending side is closed, it tells whether anybody is there.
+_STATUS_LINE_BEGINS = b"HTTP/1.1 "
+_PROBE_SECONDS = 0.05
+
+
+class HttpConnection(H11Protocol):
+    """uvicorn's, bounded. The class attributes are set for each server (`serving`)."""
+
+    header_seconds = 10.0
+    write_seconds = 60.0
+    #: Told whether a connection waits for its client's next request, and when it is closed.
+    open_connections: Connections
+    #: Called with the client's address, the status and the reason when what was sent is no HTTP.
+    on_malformed: Callable[[str | None, int, str], None]
+
+    _header_alarm: asyncio.TimerHandle | None = None
+    _write_alarm: asyncio.TimerHandle | None = None
+    _probe: asyncio.TimerHandle | None = None
+    _body_left = 0
+    _measured: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._held = bytearray()
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._held and self.conn.their_state is h11.SEND_BODY and len(data) <= self._body_left:
+            self._body_left -= len(data)
+            super().data_received(data)
+        else:
+            self._held += data
+            self._feed()
+        self._watch()
+
+    def _feed(self) -> None:
+        """Gives h11 as much as it may have: a head in small pieces, nothing of the next request before its turn."""
+        self._measure_body()
+        while self._held and not self.transport.is_closing():
+            state = self.conn.their_state
+            if state is h11.IDLE:
+                size = _HEAD_PIECE_BYTES
+            elif state is h11.SEND_BODY:
+                size = self._body_left or _CHUNKED_PIECE_BYTES
+                self._body_left = max(0, self._body_left - len(self._held))
+            else:
+                self.flow.pause_reading()
+                return
+            piece = bytes(self._held[:size])
+            del self._held[:size]
+            super().data_received(piece)
+            self._measure_body()
+
+    def _measure_body(self) -> None:
+        """Notes how much of a new request's body is to come; what came with its head is in `cycle.body`."""
+        if self.cycle is not self._measured:
+            self._measured = self.cycle
+            self._body_left = max(0, _content_length(self.headers) - len(self.cycle.body))
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._feed()
+        self._watch()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keeps a connection open whose client has sent all of a request and now only reads."""
+        whole = self.conn.their_state in (h11.DONE, h11.MUST_CLOSE)
+        if self._is_idle or not whole or self.scheme == "https":
+            return False
+        self.cycle.keep_alive = False
+        if self.cycle.response_started:
+            return True
+        # The end of a half-closed connection looks like that of a closed one until something is sent.
+        self.transport.write(_STATUS_LINE_BEGINS)
+        self.cycle.transport = _Begun(self.transport)  # type: ignore[assignment]
+        self._probe_peer()
+        return True
+
+    def _probe_peer(self) -> None:
+        """asyncio reads no more after the end, so nobody else would notice that the peer has refused what was sent."""
+        connection = self.transport.get_extra_info("socket")
+        if self.transport.is_closing() or connection is None:
+            return
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+            return
+        self._probe = self.loop.call_later(_PROBE_SECONDS, self._probe_peer)
+
+    def send_400_response(self, msg: str) -> None:
+        """h11 has refused what was sent. uvicorn calls this while it handles h11's error, which knows why."""
+        error = sys.exc_info()[1]
+        status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
+        type(self).on_malformed(self.client[0] if self.client else None, status, str(error or msg))
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [(b"content-length", b"0"), (b"connection", b"close")]
+            response = h11.Response(status_code=status, headers=headers, reason=b"")
+            self.transport.write(self.conn.send(response) + self.conn.send(h11.EndOfMessage()))
+        self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An offer to speak HTTP/2 or WebSocket is ignored, as HTTP has it; uvicorn would log advice to install it."""
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # The client does not read. Closing would wait for it to.
+        self._write_alarm = self.loop.call_later(self.write_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_alarm is not None:
+            self._write_alarm.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open_connections.remove(self)
+        for alarm in (self._header_alarm, self._write_alarm, self._probe):
+            if alarm is not None:
+                alarm.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
+
+    def _watch(self) -> None:
+        """The alarm runs while a request is awaited of which a part is here, or none was ever sent."""
+        idle = self._is_idle
+        self.open_connections.note_silent(self, idle)
+        resting = idle and self.timeout_keep_alive_task is not None
+        if not idle or resting:
+            if self._header_alarm is not None:
+                self._header_alarm.cancel()
+                self._header_alarm = None
+        elif self._header_alarm is None:
+            self._header_alarm = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)
+
+
+class _Begun:
+    """A transport on which the beginning of the status line was sent already."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._skipped = False
+
+    def write(self, data: bytes) -> None:
+        if not self._skipped:
+            self._skipped = True
+            data = data.removeprefix(_STATUS_LINE_BEGINS)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """0 where there is none, or where chunks make it meaningless. h11 has checked that it is a number."""
+    if any(name == b"transfer-encoding" for name, _ in headers):
+        return 0
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)

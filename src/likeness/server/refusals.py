@@ -1,0 +1,59 @@
+"""HTTP's own refusals: what is answered before, or instead of, the service's protocol. Each closes the connection."""
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from likeness.aws.protocol import WireResponse
+from likeness.server.connections import MAX_HEAD_BYTES
+
+#: Header lines of a request.
+MAX_HEADERS = 100
+
+
+def refuse(status: int, request_id: str, reason: str) -> WireResponse:
+    """An empty answer that closes the connection. The reason is for the log."""
+    date = formatdate(usegmt=True)
+    headers = (("x-amzn-RequestId", request_id), ("Date", date), ("Content-Length", "0"), ("Connection", "close"))
+    return WireResponse(status, headers, b"", reason)
+
+
+def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
+    """The status and the reason of the refusal of a request by its line and headers (an ASGI scope); None: go on."""
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS:
+        return 431, f"{len(headers)} headers, more than {MAX_HEADERS}"
+    size = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+    if size > MAX_HEAD_BYTES:
+        return 431, f"the request's line and headers have {size} bytes, more than {MAX_HEAD_BYTES}"
+    names = {name for name, _ in headers}
+    if b"content-length" in names and b"transfer-encoding" in names:
+        return 400, "both Content-Length and Transfer-Encoding: where the body ends depends on who reads it (RFC 9112)"
+    return None
+
+
+def to_origin_form(scope: dict[str, Any]) -> None:
+    """Makes a request line with a whole URL one with a path, as HTTP asks of every server (RFC 9112, section 3.2.2)."""
+    target = scope["raw_path"].decode("ascii")
+    if target.startswith("/"):
+        return
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # brackets that hold no address
+        return
+    if parts.scheme in ("http", "https"):
+        scope["raw_path"] = parts.path.encode() or b"/"
+        scope["path"] = unquote(parts.path) or "/"
+
+
+def segments(path: str) -> tuple[str, ...]:
+    """What a path on the request line means: without empty and dot segments, each decoded (RFC 3986, section 6.2.2)."""
+    kept: list[str] = []
+    for segment in map(unquote, path.split("/")):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return tuple(kept)

@@ -1,0 +1,217 @@
+"""One worker's HTTP server: signals, log rotation, and an end that finishes what runs."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from likeness.errors import LikenessError
+from likeness.server import memory
+from likeness.server.accepting import (
+    Acceptor,
+    Connections,
+    fitting_connections,
+    raise_descriptor_limit,
+)
+from likeness.server.app import Application
+from likeness.server.connections import MAX_HEAD_BYTES, HttpConnection
+from likeness.server.loader import Load
+from likeness.server.settings import Settings
+from likeness.server.sharing import WorkerSlot
+from likeness.server.validation import check_certificate
+
+_log = logging.getLogger(__name__)
+
+#: Exit codes of a worker: all well; the engine cannot be loaded, so that starting again would not help; a bug.
+DONE = 0
+CANNOT_START = 78
+#: How often, in the server's ticks of 0.1 s, freed memory is given back if requests were answered meanwhile.
+_TRIM_TICKS = 50
+#: What the end of the server may take beyond the grace period; and how long threads that are done may take to end.
+_SPARE_SECONDS = 2.0
+_PATIENCE_SECONDS = 0.5
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with our signals: SIGTERM and SIGINT end it in peace and with exit code 0, SIGHUP reopens files."""
+
+    def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
+        """`supervisor` is the process whose end is also this one's; None outlives whoever started it."""
+        super().__init__(config)
+        self._app = app
+        self._supervisor = supervisor
+        self._answered = 0
+        self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
+        if config.ssl_certfile is not None:
+            app.reloading.add("tls_certificate", self._load_certificate)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        handlers: dict[signal.Signals, Any] = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
+        handlers[signal.SIGHUP] = self._handle_hangup
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self._cutoff.begin()
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+        self._app.is_stopping = True
+
+    def _handle_hangup(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # A handler runs between two instructions of whatever the loop is doing; the work waits for the loop.
+        asyncio.get_running_loop().call_soon_threadsafe(self._app.reloading.reload)
+
+    def _load_certificate(self) -> None:
+        certificate, key = self._app.settings.tls_certificate, self._app.settings.tls_key
+        if self.config.ssl is None or certificate is None or key is None:
+            return
+        # Checked apart first: a key that does not fit would leave the context in use with half of the new pair.
+        check_certificate(certificate, key)
+        self.config.ssl.load_cert_chain(certificate, key)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts by our own rules (`accepting`) instead of asyncio's."""
+        await self.lifespan.startup()
+
+        def make_protocol() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return protocol
+
+        self.servers = [  # asyncio's type; uvicorn calls only what Acceptor has
+            Acceptor(  # type: ignore[misc]
+                listener,
+                make_protocol,
+                self._app.connections,
+                context=self.config.ssl,
+                handshake_seconds=self._app.settings.header_timeout_seconds,
+            )
+            for listener in sockets or []
+        ]
+        self.started = True
+
+    async def on_tick(self, counter: int) -> bool:
+        self._app.observe()
+        if self._supervisor is not None and os.getppid() != self._supervisor:
+            self._cutoff.begin()
+            self.should_exit = True  # the supervisor is gone, and with it whoever would stop us
+        if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
+            self._answered = self.server_state.total_requests
+            memory.give_back()
+        return await super().on_tick(counter)
+
+
+def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
+    """Serves until told to end; returns the exit code."""
+    memory.limit_arenas()
+    # Libraries that would start a thread per processor for one request's matrix product; requests are the parallelism.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    return asyncio.run(_serve(settings, listener, load, slot))
+
+
+async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
+    connections = Connections(fitting_connections(settings.max_connections, raise_descriptor_limit()))
+    if connections.limit < settings.max_connections:
+        _log.warning(
+            "max_connections = %d needs more open files than this process may have: %d connections are served at once",
+            settings.max_connections,
+            connections.limit,
+        )
+    app = Application(settings, load, slot, connections=connections)
+    server = Server(_config(settings, app), app, supervisor=slot.supervisor)
+    app.start(on_failure=partial(setattr, server, "should_exit", True))
+    await server.serve([listener])
+    running = app.admission.running
+    app.close()
+    if app.loader.failure is not None:
+        _say_failure(app.loader.failure)
+        return CANNOT_START
+    hanging = _hanging_threads()
+    if running or hanging or server.force_exit:
+        # Threads cannot be stopped and would keep the process alive beyond its grace period.
+        _log.warning("ended with %d comparisons unfinished; threads left: %s", running, ", ".join(hanging) or "none")
+        logging.shutdown()
+        os._exit(DONE)
+    return DONE
+
+
+def _hanging_threads() -> list[str]:
+    """The names of the threads that the process would wait for and that do not end: idle ones do so at once."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    for thread in others:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [thread.name for thread in others if thread.is_alive()]
+
+
+class _Cutoff:
+    """Ends the process some seconds after `begin`, whatever hangs in it, the event loop included."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = threading.Event()
+        # Started now: a signal's handler must not start a thread, it may have interrupted the start of another.
+        threading.Thread(target=self._run, name="cutoff", daemon=True).start()
+
+    def begin(self) -> None:
+        """Starts the clock; can be called by a signal's handler."""
+        self._begun.set()
+
+    def _run(self) -> None:
+        self._begun.wait()
+        time.sleep(self._seconds)
+        message = "the server did not end within its grace period and is cut off"
+        # In a thread of its own: whoever reads the messages may be what hangs.
+        threading.Thread(target=_log.error, args=(message,), daemon=True).start()
+        time.sleep(_PATIENCE_SECONDS)
+        os._exit(DONE)
+
+
+def _say_failure(error: Exception) -> None:
+    text = str(error) if isinstance(error, LikenessError) else f"{type(error).__name__}: {error}"
+    _log.error("the engine cannot be loaded: %s", text)
+
+
+def _config(settings: Settings, app: Application) -> uvicorn.Config:
+    class Connection(HttpConnection):
+        header_seconds = settings.header_timeout_seconds
+        write_seconds = settings.body_timeout_seconds
+        open_connections = app.connections
+        on_malformed = app.note_malformed
+
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+    )
