@@ -103,9 +103,7 @@ def _ask_server(session: Any, given: argparse.Namespace, url: str, request: dict
                 f"--{option} needs the engine in this process: leave out the endpoint URL ({url}), or --{option}"
             )
     client = connection.network_client(session, given, url)
-    _decode(session, given, request)
-    answer: dict[str, Any] = client.compare_faces(**request)
-    return answer
+    return _call(client, request, _decode(session, given, request))
 
 
 def _ask_engine(
@@ -115,11 +113,25 @@ def _ask_engine(
 
     review = Review(overlay=given.overlay, explain=given.explain, threshold=request.get("SimilarityThreshold"))
     client = connection.engine_client(session, given, review, engine)
-    _decode(session, given, request)
-    return client.compare_faces(**request), review
+    return _call(client, request, _decode(session, given, request)), review
 
 
-def _decode(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> None:
-    """Bytes as text are base64, unless --cli-binary-format or the profile says that they are raw."""
-    if (given.cli_binary_format or session.get_config_variable("cli_binary_format")) != "raw-in-base64-out":
-        parameters.decode_base64(request)
+def _call(client: Any, request: dict[str, Any], hint: str | None) -> dict[str, Any]:
+    """The answer; `hint` is said instead of the engine's reason where a photo has a wrong format."""
+    try:
+        answer: dict[str, Any] = client.compare_faces(**request)
+    except client.exceptions.InvalidImageFormatException as error:
+        if hint is not None:
+            error.hint = hint
+        raise
+    return answer
+
+
+def _decode(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> str | None:
+    """Bytes as text are base64, unless --cli-binary-format or the profile says that they are raw.
+
+    Returns what should be said where the service finds no photo in that.
+    """
+    if (given.cli_binary_format or session.get_config_variable("cli_binary_format")) == "raw-in-base64-out":
+        return None
+    return parameters.decode_base64(request)

@@ -11,7 +11,7 @@ Codes and texts are those of AWS CLI version 2. An error of the engine in this p
 its reason.
 """
 
-import os
+import re
 import signal
 import sys
 from typing import Any, TextIO
@@ -34,8 +34,10 @@ INTERRUPTED = 128 + signal.SIGINT
 REASON_HEADER = "x-likeness-reason"
 
 
-#: How many characters of a wrong value a message shows.
-LONGEST_SHOWN = 1000
+#: How many characters a message shows of one word, of which photos in base64 are the longest; of all lines together.
+LONGEST_WORD, LONGEST_MESSAGE = 300, 3000
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_LONG_BYTES = re.compile(r"""b'(?:[^'\\]|\\.){40,}'|b"(?:[^"\\]|\\.){40,}\"""")
 
 
 class ArgumentsError(Exception):
@@ -68,24 +70,11 @@ class PagerError(Exception):
 
 
 class Base64Error(Exception):
-    """A Bytes value is not base64; the message shows its beginning."""
+    """A Bytes value is not base64; `hint` says what it may be instead."""
 
-    def __init__(self, value: str) -> None:
-        shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}..."
-        super().__init__(f'Invalid base64: "{shown}"')
-        self.hint = file_hint(value)
-
-
-def file_hint(value: str) -> str | None:
-    """What to write for a value that seems to be the name of a photo's file, or None."""
-    looks_like_a_file = value.lower().endswith((".jpg", ".jpeg", ".png")) or (
-        len(value) < 256 and os.path.isfile(value)
-    )
-    return (
-        f"to compare the photo in that file, write --source-image-bytes (or --target-image-bytes) fileb://{value}"
-        if looks_like_a_file
-        else None
-    )
+    def __init__(self, value: str, hint: str | None) -> None:
+        super().__init__(f'Invalid base64: "{value}"')
+        self.hint = hint
 
 
 #: What may go wrong below this command besides its own errors: the base classes of what botocore, jmespath, yaml, json
@@ -107,11 +96,21 @@ def report(error: BaseException, *, stdout: TextIO | None = None, stderr: TextIO
         out.write("\n")
         return INTERRUPTED
     code, text = classify(error)
-    err.write(f"\n{text}\n")
-    reason = _reason(error) or _hint(error)
+    err.write(f"\n{shortened(text)}\n")
+    reason = _hint(error) or _reason(error)
     if reason is not None:
-        err.write(f"likeness: {reason}\n")
+        err.write(f"likeness: {shortened(reason)}\n")
     return code
+
+
+def shortened(text: str) -> str:
+    """`text` without the most of what is too long for a message: a photo that was given where something else belongs.
+
+    Bytes as Python writes them, words (paths and names are shorter), and what is left of many lines.
+    """
+    text = _LONG_BYTES.sub(lambda found: f"{found[0][:20]}...{found[0][-1]} ({len(found[0])} characters)", text)
+    text = _LONG_WORD.sub(lambda found: f"{found[0][:LONGEST_WORD]}... ({len(found[0])} characters)", text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text)} characters)"
 
 
 def classify(error: BaseException) -> tuple[int, str]:

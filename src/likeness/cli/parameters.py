@@ -16,7 +16,8 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-from likeness.cli.failures import ArgumentsError, Base64Error, OptionError, file_hint
+from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
+from likeness.cli.hints import base64_hint, photo_hint
 
 IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
 
@@ -43,16 +44,23 @@ def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
     return {**_document(values["cli_input_json"], values["cli_input_yaml"]), **parameters}
 
 
-def decode_base64(parameters: dict[str, Any]) -> None:
+def decode_base64(parameters: dict[str, Any]) -> str | None:
     """Decode Bytes that are text, in place; characters outside the alphabet are dropped, as the original drops them.
-    Raises Base64Error."""
+
+    Returns what should be said where the service finds no photo in that, because the text tells more than the bytes.
+    Raises Base64Error.
+    """
+    hints = []
     for member in IMAGES.values():
         image = parameters.get(member)
         if isinstance(image, dict) and isinstance(image.get("Bytes"), str):
+            text = image["Bytes"]
+            hints.append(base64_hint(member, text))
             try:
-                image["Bytes"] = base64.b64decode(image["Bytes"])
+                image["Bytes"] = base64.b64decode(text)
             except binascii.Error as error:
-                raise Base64Error(image["Bytes"]) from error
+                raise Base64Error(text, hints[-1]) from error
+    return next((hint for hint in hints if hint), None)
 
 
 def _loaded(given: argparse.Namespace) -> dict[str, Any]:
@@ -104,9 +112,9 @@ def _structure(option: str, value: Any) -> Any:
         from likeness.cli.shorthand import ShorthandError, parse_shorthand
 
         try:
-            return parse_shorthand(value)
+            return parse_shorthand(value, lambda text: _content(option, text))
         except ShorthandError as error:
-            raise OptionError(option, str(error), hint=file_hint(value)) from error
+            raise OptionError(option, str(error), hint=photo_hint(value)) from error
     if value.lstrip()[0] != "{":
         raise OptionError(option, f"Invalid JSON:\n{value}")
     try:

@@ -1,18 +1,21 @@
 """The shorthand syntax of structure options: `Bytes=...`, `S3Object={Bucket=photos,Name=a.jpg}`.
 
     parameter = keyval *( "," keyval )
-    keyval    = key "=" value
+    keyval    = key "=" value / key "@=" value
     value     = csv / "[" ... "]" / "{" ... "}"
     csv       = item *( "," item )
 
-Grammar, quoting rules and error texts are those of AWS CLI version 2; the tests hold them against the real parser.
+After `@=` a value that begins with file:// or fileb:// is what is in that file (AWS CLI since 2.20, aws/aws-cli#9012).
+Grammar, quoting rules and error texts are those of AWS CLI version 2; the tests hold them against the real parsers.
 """
 
 import re
 import string
+from collections.abc import Callable
 from typing import NoReturn, TypeAlias
 
-Value: TypeAlias = "str | list[Value] | dict[str, Value]"
+Value: TypeAlias = "str | bytes | list[Value] | dict[str, Value]"
+Load: TypeAlias = Callable[[str], str | bytes]
 
 _KEY = re.compile(r"[A-Za-z0-9\-_.#/:]*")
 _SPACE = re.compile(f"[{re.escape(string.whitespace)}]*")
@@ -34,23 +37,25 @@ class _Unexpected(ShorthandError):
     """Another character was expected; a list of items ends here if it can."""
 
 
-def parse_shorthand(text: str) -> dict[str, Value]:
-    """`text` as a dictionary of strings, lists and dictionaries.
+def parse_shorthand(text: str, load: Load = str) -> dict[str, Value]:
+    """`text` as a dictionary of strings, lists and dictionaries; `load` is given each value after `@=`.
 
     >>> parse_shorthand("S3Object={Bucket=photos,Name='a b.jpg'}")
     {'S3Object': {'Bucket': 'photos', 'Name': 'a b.jpg'}}
 
-    Raises ShorthandError.
+    Raises ShorthandError, and what `load` raises.
     """
-    return _Reader(text).parameter()
+    return _Reader(text, load).parameter()
 
 
 class _Reader:
     """A position in the text, and one method a rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, load: Load) -> None:
         self.text = text
         self.at = 0
+        self._load = load
+        self._loads = False
 
     def parameter(self) -> dict[str, Value]:
         values: dict[str, Value] = {}
@@ -69,9 +74,18 @@ class _Reader:
         return values
 
     def keyval(self) -> tuple[str, Value]:
+        return self.key(), self.values()
+
+    def key(self) -> str:
+        """A key and its equals sign. A key inside the value of another says for itself, and for what follows it in a
+        list, whether values are loaded, as in the original."""
         key = self.take(_KEY)
+        self.take(_SPACE)
+        self._loads = self.here == "@"
+        if self._loads:
+            self.expect("@", skip_space=True)
         self.expect("=", skip_space=True)
-        return key, self.values()
+        return key
 
     def values(self) -> Value:
         if not self.here:
@@ -124,8 +138,7 @@ class _Reader:
         self.expect("{", skip_space=True)
         members: dict[str, Value] = {}
         while self.here != "}":
-            key = self.take(_KEY)
-            self.expect("=", skip_space=True)
+            key = self.key()
             members[key] = self.nested()
             self.separator("}")
         self.expect("}")
@@ -137,8 +150,12 @@ class _Reader:
             self.expect(",")
             self.take(_SPACE)
 
-    def item(self, pattern: re.Pattern[str], *, name: str | None = None) -> str:
-        """A quoted or unquoted item; with a `name`, an item that must not be empty."""
+    def item(self, pattern: re.Pattern[str], *, name: str | None = None) -> str | bytes:
+        """A quoted or unquoted item, loaded after `@=`; with a `name`, an item that must not be empty."""
+        text = self.text_item(pattern, name)
+        return self._load(text) if self._loads else text
+
+    def text_item(self, pattern: re.Pattern[str], name: str | None) -> str:
         if self.here == "'":
             return self.quoted(_SINGLE_QUOTED, "singled quoted")
         if self.here == '"':

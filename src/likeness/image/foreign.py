@@ -1,5 +1,7 @@
 """What bytes that are neither JPEG nor PNG look like, so that an error can name it."""
 
+from likeness.image import spoilt
+
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF image"),
     (b"BM", "a BMP image"),
@@ -22,14 +24,14 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _BRANDS = {b"avif": "an AVIF image", b"avis": "an AVIF image", b"qt  ": "a QuickTime video"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-#: The first characters of a JPEG and of a PNG after base64.
-_BASE64_STARTS = (b"/9j/", b"iVBORw0KGgo")
+_PHOTO_NAMES = (b".jpg", b".jpeg", b".png")
 
 CONVERT = "Only JPEG and PNG are accepted: convert it to one of them."
 ENCODED_TWICE = (
     "it is base64 text, not an image. It was encoded twice: pass the raw bytes, the client encodes them itself."
 )
 DATA_URL = "it is a data URL, not an image. Pass only the bytes after the comma, decoded from base64."
+FILE_NAME = "it is the name of a file, not what is in it. Pass the bytes of the file."
 
 
 def describe(data: bytes) -> str:
@@ -37,14 +39,29 @@ def describe(data: bytes) -> str:
     if not data:
         return "it is empty (0 bytes). Pass the bytes of a JPEG or PNG file."
     start = data[:512].lstrip()
-    if start.startswith(_BASE64_STARTS):
+    binary = _binary_kind(data)
+    if binary is not None:
+        return f"it is {binary}. {CONVERT}"
+    told = _not_the_bytes(data, start) or spoilt.describe_damage(data)
+    if told is not None:
+        return told
+    text = _text_kind(start)
+    if text is not None:
+        return f"it is {text}. {CONVERT}"
+    return f"it is neither a JPEG nor a PNG (it starts with the bytes {data[:8].hex(' ')}). {CONVERT}"
+
+
+def _not_the_bytes(data: bytes, start: bytes) -> str | None:
+    """What stands for a photo in place of its bytes."""
+    if spoilt.is_quoted_base64(start):
         return ENCODED_TWICE
-    if start[:5].lower() == b"data:":
+    if start.lstrip(b"\"'")[:5].lower() == b"data:":
         return DATA_URL
-    kind = _binary_kind(data) or _text_kind(start)
-    if kind is None:
-        return f"it is neither a JPEG nor a PNG (it starts with the bytes {data[:8].hex(' ')}). {CONVERT}"
-    return f"it is {kind}. {CONVERT}"
+    if len(data) < len(start) + 2 and start.rstrip().lower().endswith(_PHOTO_NAMES) and _text_kind(start):
+        return FILE_NAME
+    if not any(data[:4096]):
+        return "it begins with nothing but zeros. The file was not written, or its sending was cut off: send it again."
+    return None
 
 
 def _binary_kind(data: bytes) -> str | None:

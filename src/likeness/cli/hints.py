@@ -1,0 +1,62 @@
+"""What to write instead, for values that are not what they should be: said only after a look at the value."""
+
+import json
+import os
+import re
+
+_PHOTO_NAMES = (".jpg", ".jpeg", ".png")
+#: A value that names its member, as shorthand or as JSON, around what was meant to be the photo.
+_MEMBER = re.compile(
+    r"""^\s*(?:\{\s*["']?)?(?:Bytes|S3Object)["']?\s*(?:@?=|:)\s*["']?(.*?)["']?\s*\}?\s*$""", re.DOTALL
+)
+_S3_ADDRESS = re.compile(r"s3://([^/]+)/(.+)", re.IGNORECASE)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+#: How JPEG and PNG begin in base64, in its alphabet for URLs too, and where they are kept as text.
+_BASE64_STARTS = ("/9j/", "_9j_", "iVBORw0KGgo")
+_URL_SAFE_ONLY = re.compile(r"[-_]")
+#: The longest value that may be a path.
+_LONGEST_PATH = 4096
+
+
+def photo_hint(value: str) -> str | None:
+    """What to write for a value that should have been shorthand or base64 and is neither; None where nobody knows."""
+    inner = _MEMBER.match(value)
+    meant = (inner[1] if inner else value).strip()
+    if len(meant) > _LONGEST_PATH:
+        return None
+    s3 = _S3_ADDRESS.fullmatch(meant)
+    if s3:
+        place = json.dumps({"S3Object": {"Bucket": s3[1], "Name": s3[2]}})
+        return f"for an object in S3, write --source-image '{place}' (or --target-image)"
+    address = _ADDRESS.match(meant)
+    scheme = address[1].lower() if address else ""
+    if address and scheme not in ("file", "fileb"):
+        return f"{scheme}:// addresses are not fetched: download the photo, and write fileb:// and the name of the file"
+    path = meant[address.end() :] if address else meant
+    if address is None and not (path.lower().endswith(_PHOTO_NAMES) or _is_file(path)):
+        return None
+    return f"to compare the photo in that file, write --source-image-bytes (or --target-image-bytes) fileb://{path}"
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return os.path.isfile(os.path.expanduser(path))
+    except ValueError:  # a NUL in it
+        return False
+
+
+def base64_hint(member: str, text: str) -> str | None:
+    """What a text was that gave no photo when it was decoded from base64 as AWS CLI does it, leniently.
+
+    None where the text itself has no mark of what it was.
+    """
+    start = text[:100].strip()
+    if start[:5].lower() == "data:":
+        return f"{member}: Bytes is a data URL. Give only what stands after the comma, or the file itself as fileb://"
+    if start.startswith(_BASE64_STARTS) and _URL_SAFE_ONLY.search(text):
+        return (
+            f"{member}: Bytes is base64 in the alphabet for URLs, with - and _. Give it with + and /, or the file "
+            "itself as fileb://"
+        )
+    hint = photo_hint(text)
+    return hint and f"{member}: {hint}"
