@@ -281,11 +281,18 @@ class Terminal:
             start_new_session=True,
         )
         os.close(theirs)
+        self._before = ""
 
     def type(self, keys: str) -> None:
+        self._before = self.text
         os.write(self.side, keys.encode())
 
-    def wait_for(self, shown: Callable[[str], bool], seconds: float = 30) -> str:
+    def wait_for(self, shown: Callable[[str], bool], seconds: float = 60) -> str:
+        """The screen as soon as `shown`, which must be false of the screen before the last keys were typed.
+
+        Else nothing would be waited for, and what is typed next might come before the program is ready for it.
+        """
+        assert not shown(self._before), f"this stood on the screen before the last keys:\n{self._before}"
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             ready, _, _ = select.select([self.side], [], [], 0.1)

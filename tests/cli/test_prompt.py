@@ -182,10 +182,23 @@ def test_on_a_terminal(environment: dict[str, str], tmp_path: Path, terminal_of:
     terminal.type("--quality-filter ")
     terminal.wait_for(lambda text: "MEDIUM" in text and "--quality-filter: Leave out faces" in text)
     terminal.type("HIGH --source-image-bytes fileb://po")
-    terminal.wait_for(lambda text: "fileb://portrait.jpg" in text)
-    terminal.type("\t--target-image-bytes fileb://port")
-    terminal.wait_for(lambda text: "  fileb://portrait.jpg" in text)
-    terminal.type("\t\r")
+    terminal.wait_for(lambda text: ends_a_line(text, "fileb://po") and offers(text, "fileb://portrait.jpg"))
+    terminal.type("\t")
+    terminal.wait_for(lambda text: ends_a_line(text, "-bytes fileb://portrait.jpg"))
+    terminal.type("--target-image-bytes fileb://port")
+    terminal.wait_for(lambda text: ends_a_line(text, "-bytes fileb://port") and offers(text, "fileb://portrait.jpg"))
+    terminal.type("\t")
+    terminal.wait_for(lambda text: ends_a_line(text, "--target-image-bytes fileb://portrait.jpg"))
+    terminal.type("\r")
     screen = terminal.wait_for(lambda text: '"SourceImageOrientationCorrection"' in text or "error" in text.lower())
     assert "error" not in screen.lower()
     assert terminal.close() == 0
+
+
+def ends_a_line(text: str, typed: str) -> bool:
+    return any(line.endswith(typed) for line in text.splitlines())
+
+
+def offers(text: str, candidate: str) -> bool:
+    """Whether the menu below the line has it."""
+    return any(line.strip() == candidate for line in text.splitlines())

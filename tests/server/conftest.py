@@ -80,8 +80,12 @@ class Running:
     def get(self, path: str) -> Answer:
         return self.request(method="GET", path=path, headers={})
 
-    def wait_ready(self, seconds: float = 10) -> None:
+    def wait_ready(self, seconds: float = 30) -> None:
         wait_for(lambda: self.get("/readyz").status == 200, seconds)
+
+    def wait_running(self, requests: int = 1) -> None:
+        """Waits until so many are being compared."""
+        wait_for(lambda: f"likeness_running {requests}.0\n".encode() in self.get("/metrics").body)
 
     def log(self) -> list[dict[str, Any]]:
         """The access log."""
@@ -91,7 +95,7 @@ class Running:
     def errors(self) -> str:
         return (self.folder / "stderr").read_text()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 10) -> int:
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
@@ -101,7 +105,7 @@ def read_answer(connection: http.client.HTTPConnection) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{condition} did not come true in {seconds} s"
@@ -160,7 +164,7 @@ def _await_address(running: Running) -> None:
         running.port = int(port[1]) if port else 0
         return True
 
-    wait_for(found, 15)
+    wait_for(found, 60)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -59,8 +59,8 @@ def load(settings: Settings, threads: int) -> StubComparer:
         raise PackNotInstalled("the pack is away")
     if settings.pack == "no collector":
         gc.disable()
-    if settings.pack == "slow":
-        time.sleep(1.0)
+    if settings.pack in ("slow", "very slow"):
+        time.sleep(1.0 if settings.pack == "slow" else 60.0)
     return StubComparer()
 
 

@@ -1,5 +1,6 @@
 """Start, end and everything between: signals, workers, sockets, TLS, and settings that are refused."""
 
+import errno
 import http.client
 import os
 import shutil
@@ -43,25 +44,29 @@ def test_sigterm_finishes_what_runs_refuses_what_is_new_and_exits_0(serve: Serve
     idle.request("GET", "/healthz")
     read_answer(idle)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(server.request, body(b"sleep 1"))
-        time.sleep(0.2)
+        running = pool.submit(server.request, body(b"sleep 2"))
+        server.wait_running()
         server.process.send_signal(number)
-        time.sleep(0.4)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", server.port), timeout=1)
+        wait_for(lambda: refuses_connections(server.port))
+        assert not running.done()
         assert running.result().status == 200
-    assert server.process.wait(5) == 0
+    assert server.process.wait(30) == 0
+
+
+def refuses_connections(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def test_the_grace_period_ends(serve: Serve) -> None:
     server = serve("--grace-seconds", "0.3")
     server.wait_ready()
     connection = server.connect()
-    connection.request("POST", "/", body(b"sleep 30"), HEADERS)
-    time.sleep(0.2)
+    connection.request("POST", "/", body(b"sleep 60"), HEADERS)
+    server.wait_running()
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
     assert "1 comparisons unfinished" in server.errors
 
 
@@ -81,17 +86,17 @@ def test_whatever_hangs_the_server_ends_within_its_grace_period(serve: Serve) ->
                 read_answer(connection)
         begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 15  # and not never
     finally:
         os.close(reader)
         shutil.rmtree(folder)
 
 
 def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:
-    server = serve("--pack", "slow")
+    server = serve("--pack", "very slow")
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])

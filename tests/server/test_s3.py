@@ -84,7 +84,7 @@ def configured(serve: Serve, s3_url: str, silent_url: str, tmp_path_factory: pyt
     (folder / "photos" / "link").symlink_to(folder / "secret")
     (folder / "likeness.toml").write_text(
         f"""
-        request_deadline_seconds = 2
+        request_deadline_seconds = 10
         [s3]
         endpoint_url = "{s3_url}"
         access_key_id = "test"
@@ -95,7 +95,7 @@ def configured(serve: Serve, s3_url: str, silent_url: str, tmp_path_factory: pyt
         [[s3.buckets]]
         pattern = "hanging"
         endpoint_url = "{silent_url}"
-        read_timeout_seconds = 0.4
+        read_timeout_seconds = 1.5
         attempts = 1
         """
     )
@@ -136,10 +136,10 @@ def test_causes_look_the_same_to_the_caller_and_are_told_apart_in_the_log(
 
 
 def test_both_images_are_loaded_at_the_same_time(configured: Running) -> None:
-    """Each image would take the hanging store's 0.4 s."""
+    """Each image would take the hanging store's 1.5 s."""
     begun = time.monotonic()
     configured.request(s3_body("a.jpg", "hanging"))
-    assert time.monotonic() - begun < 0.75
+    assert time.monotonic() - begun < 2.8
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_a_store_that_drips_does_not_keep_the_server_from_ending(serve: Serve, d
     time.sleep(0.5)
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 15
 
 
 def test_without_s3_the_reason_says_so(serve: Serve) -> None:
