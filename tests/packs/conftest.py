@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import ssl
 import tarfile
@@ -14,16 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from likeness.packs import installation, store
+from likeness.packs import store
 from likeness.packs.manifest import Distribution
-from likeness.packs.pip_settings import PipSettings
 
 
 @dataclass
@@ -33,7 +32,6 @@ class FakeIndex:
     files: dict[str, bytes] = field(default_factory=dict)
     """File name → content; the project is what stands before the version in the name."""
     json: bool = True
-    with_hashes: bool = True
     hang_s: float = 0.0
     """How long every answer waits."""
     status: int = 200
@@ -50,7 +48,6 @@ class FakeIndex:
     credentials: str = ""
     redirect_to: str = ""
     """Where files really are: another server's address."""
-    base: str = ""
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     url: str = ""
 
@@ -74,7 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
         if index.credentials and self.headers.get("Authorization") != _basic(index.credentials):
             self._answer(401, "text/plain", b"who are you?")
         elif self.path.startswith("/npm/"):
-            self._npm(unquote(self.path.removeprefix("/npm/")))
+            # The tarball of @scope/name is @scope/name/-/name-VERSION.tgz there, and scope-name-VERSION.tgz here.
+            scope = self.path.removeprefix("/npm/").partition("/")[0].removeprefix("@")
+            self._file(f"{scope}-{self.path.rpartition('/')[2]}")
         elif "/simple/" in self.path:
             self._page(self.path.partition("/simple/")[2].strip("/"))
         else:
@@ -86,29 +85,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, "text/plain", b"no such project")
         elif self.index.json:
             rows = [self._row(name) for name in names]
-            self._answer(200, "application/vnd.pypi.simple.v1+json", json.dumps({"files": rows}).encode())
+            page = {"meta": {"api-version": "1.0"}, "name": project, "files": rows}
+            self._answer(200, "application/vnd.pypi.simple.v1+json", json.dumps(page).encode())
         else:
-            base = f'<base href="{self.index.base}">' if self.index.base else ""
             links = "".join(f'<a href="{self._link(name)}">{name}</a>\n' for name in names)
-            self._answer(200, "text/html; charset=utf-8", f"<html><head>{base}</head>{links}</html>".encode())
-
-    def _npm(self, package: str) -> None:
-        """The metadata of npm's index; the files of a package @scope/name are named scope-name-VERSION.tgz."""
-        prefix = package.removeprefix("@").replace("/", "-")
-        found = {match[1]: name for name in self.index.files if (match := re.match(rf"{prefix}-(\d.*)\.tgz$", name))}
-        if not found:
-            self._answer(404, "application/json", b"{}")
-            return
-        versions = {v: {"dist": {"tarball": f"{self.index.url}/files/{name}"}} for v, name in found.items()}
-        self._answer(200, "application/vnd.npm.install-v1+json", json.dumps({"versions": versions}).encode())
+            self._answer(200, "text/html; charset=utf-8", f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
 
     def _row(self, name: str) -> dict[str, object]:
-        hashes = {"sha256": sha256(self.index.files[name])} if self.index.with_hashes else {}
+        hashes = {"sha256": sha256(self.index.files[name])}
         return {"filename": name, "url": f"../../files/{name}", "hashes": hashes}
 
     def _link(self, name: str) -> str:
-        fragment = f"#sha256={sha256(self.index.files[name])}" if self.index.with_hashes else ""
-        return f"{'' if self.index.base else '../../files/'}{name}{fragment}"
+        return f"../../files/{name}#sha256={sha256(self.index.files[name])}"
 
     def _file(self, name: str) -> None:
         if self.index.redirect_to:
@@ -203,11 +191,17 @@ def index(serve_index) -> FakeIndex:
     return serve_index()
 
 
-def wheel(members: dict[str, bytes]) -> bytes:
-    """A wheel, as far as anyone here looks."""
+def wheel(name: str, members: dict[str, bytes]) -> bytes:
+    """A wheel of this file name, as far as pip looks into one that it does not install."""
+    project, version, *tags = name.removesuffix(".whl").split("-")
+    information = f"{project}-{version}.dist-info"
+    described = {
+        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n".encode(),
+        f"{information}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {'-'.join(tags)}\n".encode(),
+    }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
+        for name, content in {**members, **described}.items():
             archive.writestr(name, content)
     return buffer.getvalue()
 
@@ -332,7 +326,7 @@ def tiny() -> TinyPack:
     a, b = tiny_network(2.0), tiny_network(3.0)
     filler = np.random.default_rng(0).bytes(3_000_000)
     executed = b"raise SystemExit('a distribution was executed')"
-    small = wheel({"net/a.onnx": a, "net/__init__.py": executed})
+    small = wheel("small_net-1.0-py3-none-any.whl", {"net/a.onnx": a, "net/__init__.py": executed})
     big = sdist({"big-2.0/setup.py": executed, "big-2.0/filler": filler, "big-2.0/b.onnx": b})
     entry = PACK.format(
         wheel_sha=sha256(small),
@@ -355,12 +349,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def settings(index: FakeIndex, monkeypatch: pytest.MonkeyPatch) -> PipSettings:
-    """pip's settings as if the user had configured the fake index."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", "/nonexistent")
-    return PipSettings(indexes=(f"{index.url}/simple",), timeout_s=2.0, retries=2)
+def configured(index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
+    """The fake index, and nothing else, in the user's configuration of pip and npm."""
+    for name in os.environ:
+        if name.lower().startswith(("pip_", "npm_config_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name, value in (
+        ("PIP_CONFIG_FILE", os.devnull),
+        ("PIP_INDEX_URL", f"{index.url}/simple"),
+        ("PIP_RETRIES", "0"),
+        ("PIP_TIMEOUT", "2"),
+        ("PIP_NO_CACHE_DIR", "1"),
+        ("NETRC", "/nonexistent"),
+        ("npm_config_userconfig", str(tmp_path / "npmrc")),
+        ("npm_config_registry", f"{index.url}/npm"),
+    ):
+        monkeypatch.setenv(name, value)
+    return index
 
 
 @pytest.fixture
@@ -374,18 +379,10 @@ def tiny_catalogue(tiny: TinyPack, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def tiny_index(
-    tiny: TinyPack,
-    index: FakeIndex,
-    home: Path,
-    tiny_catalogue: Path,
-    settings: PipSettings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> FakeIndex:
-    """The fake index with the distributions of `tiny`, and everything set so that `store.install("tiny")` uses it."""
-    index.files = dict(tiny.files)
-    monkeypatch.setattr(installation, "read_pip_settings", lambda: settings)
-    return index
+def tiny_index(tiny: TinyPack, configured: FakeIndex, home: Path, tiny_catalogue: Path) -> FakeIndex:
+    """The fake index with the distributions of `tiny`, and everything set so that installing `tiny` uses it."""
+    configured.files = dict(tiny.files)
+    return configured
 
 
 @pytest.fixture

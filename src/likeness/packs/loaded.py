@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged, PackInvalid
+from likeness.packs.installation import ensure
 from likeness.packs.manifest import MANIFEST_NAME, SEARCHERS, Manifest, read_manifest
 from likeness.packs.progress import Progress
-from likeness.packs.store import check_file, ensure, is_installed, known, optimised_folder, remedy
+from likeness.packs.store import check_file, is_installed, known, optimised_folder, remedy
 from likeness.threads import thread_budget
 
 if TYPE_CHECKING:

@@ -62,18 +62,16 @@ class Distribution:
 class Source:
     """What a file of a pack is made from.
 
-    Exactly one of `distribution` (the id of one; `path` is inside it), `url` (with its `size`), `file` (handed over
-    by the user in a folder) and `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is
-    that of the original; `converter` says how it becomes ONNX, empty when it is kept as it is.
+    Exactly one of `distribution` (the id of one; `path` is inside it), `file` (handed over by the user in a folder) and
+    `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is that of the original;
+    `converter` says how it becomes ONNX, empty when it is kept as it is.
     """
 
     sha256: str
     distribution: str = ""
     path: str = ""
-    url: str = ""
     file: str = ""
     bundled: str = ""
-    size: int = 0
     converter: str = ""
 
     @property
@@ -81,7 +79,7 @@ class Source:
         """Where the original comes from, in words for a table."""
         if self.distribution:
             return f"{self.distribution}: {self.path}"
-        return self.url or self.file or f"with Likeness: {self.bundled}"
+        return self.file or f"with Likeness: {self.bundled}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,18 +267,16 @@ def _file(key: str, t: Table, distributions: Mapping[str, Distribution], *, inst
 
 
 def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
-    t.only("distribution", "path", "url", "file", "bundled", "sha256", "size", "converter")
-    kinds = [kind for kind in ("distribution", "url", "file", "bundled") if kind in t.values]
+    t.only("distribution", "path", "file", "bundled", "sha256", "converter")
+    kinds = [kind for kind in ("distribution", "file", "bundled") if kind in t.values]
     if len(kinds) != 1:
-        raise t.wrong("needs exactly one of distribution, url, file, bundled")
+        raise t.wrong("needs exactly one of distribution, file, bundled")
     source = Source(
         sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
         distribution=t.text("distribution", ""),
         path=t.text("path", ""),
-        url=t.text("url", ""),
         file=t.text("file", ""),
         bundled=t.text("bundled", ""),
-        size=t.integer("size", 0),
         converter=t.text("converter", ""),
     )
     if source.distribution and (source.distribution not in distributions or not source.path):
@@ -288,8 +284,6 @@ def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
             f"names the distribution {source.distribution!r} and must say the path in it; "
             f"known: {', '.join(distributions)}"
         )
-    if source.url and not (source.size > 0 and source.url.startswith(("https://", "http://"))):
-        raise t.wrong("url must begin with https:// and needs the size of the file")
     return source
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from likeness.packs.installation import ensure
 from likeness.packs.progress import Progress
-from likeness.packs.store import ensure, known
+from likeness.packs.store import known
 
 NAME = "samples"
 

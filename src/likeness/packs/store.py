@@ -12,14 +12,12 @@ completely or not at all.
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from likeness.errors import PackDamaged, PackError, PackInvalid
-from likeness.packs.integrity import disk_errors, sha256_of
+from likeness.packs.integrity import sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, parse_manifest, read_manifest
-from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
 
 CATALOGUE = Path(__file__).with_name("catalogue")
 _DIGEST_DIGITS = 12
@@ -90,83 +88,14 @@ def installed_packs() -> list[Path]:
     return sorted((home() / "packs").glob(f"[a-z0-9]*-{_DIGEST_PATTERN}"))
 
 
-def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
-    """The folder of the pack `name`, installed first when it is missing.
-
-    `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
-    PackDownloadFailed, PackDamaged.
-    """
-    entry = known(name)
-    return folder_of(entry) if is_installed(entry) else install(name, progress=progress, may_fetch=may_fetch)
-
-
-def install(
-    name: str, *, source_dir: Path | None = None, progress: Progress | None = None, may_fetch: bool | None = None
-) -> Path:
-    """Installs the pack `name` of the catalogue and returns its folder; does nothing when it is there and whole.
-
-    `source_dir` is a folder with the distribution files (air-gapped). Of several processes one installs, the others
-    wait. Raises PackInvalid, PackNotInstalled when something is missing and may not be fetched, PackDownloadFailed,
-    PackDamaged.
-    """
-    # Imported here: an engine whose pack is installed needs no HTTP client and no archives.
-    from likeness.packs.installation import Installation, locked
-
-    if progress is None:
-        with unasked_installation() as listening:
-            return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
-    entry = known(name)
-    downloads = home() / "downloads" / name
-    if not downloads.exists() and _is_whole(entry):
-        progress.say(f"{name} is installed and whole in {folder_of(entry)}")
-        return folder_of(entry)
-    with locked(name, progress):
-        if _is_whole(entry):
-            # Another process was quicker, or one was killed before it had tidied up.
-            shutil.rmtree(downloads, ignore_errors=True)
-            progress.say(f"{name} is installed and whole in {folder_of(entry)}")
-            return folder_of(entry)
-        fetching = not offline() if may_fetch is None else may_fetch
-        return Installation(entry, source_dir, progress, may_fetch=fetching).run()
-
-
-def _is_whole(entry: Manifest) -> bool:
-    return is_installed(entry) and not damages(folder_of(entry))
-
-
-def remove(name: str) -> list[Path]:
-    """Removes every installed version of the pack `name`, with all that was fetched for it and optimised from it.
-
-    Returns the folders removed. PackInvalid when the catalogue does not know the pack.
-    """
-    from likeness.packs.installation import locked
-
-    known(name)
-    folders = installed_versions(name)
-    with locked(name, LoggedProgress()), disk_errors(home()):
-        for folder in folders:
-            # Renamed first, so that nobody finds half a pack.
-            doomed = folder.with_name(f".{folder.name}.removed")
-            _remove_optimised(folder)
-            os.replace(folder, doomed)
-            shutil.rmtree(doomed)
-        shutil.rmtree(home() / "downloads" / name, ignore_errors=True)
-    return folders
+def downloads(name: str) -> Path:
+    """Where the distribution files of the pack `name` are while they are fetched."""
+    return home() / "downloads" / name
 
 
 def optimised_folder() -> Path:
     """Where networks are kept as ONNX Runtime optimised them."""
     return home() / "optimised"
-
-
-def _remove_optimised(folder: Path) -> None:
-    try:
-        hashes = [file.sha256 for file in read_manifest(folder).files.values()]
-    except PackInvalid:
-        return
-    for sha256 in hashes:
-        for path in optimised_folder().glob(f"{sha256[:24]}-*"):
-            path.unlink(missing_ok=True)
 
 
 def damages(folder: Path) -> list[PackError]:

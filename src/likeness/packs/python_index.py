@@ -1,0 +1,131 @@
+"""Wheels by `pip download`, and where pip looks for what it cannot download without running it.
+
+pip reads its own configuration: indexes, folders, credentials of netrc and keyring, proxies, certificates, time limits.
+Source distributions it would build to read their metadata, which runs their code; their address is looked up here, in
+the page of the project on the indexes of pip's configuration, and `likeness.packs.download` fetches it.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+from packaging.utils import parse_wheel_filename
+
+from likeness.errors import PackDownloadFailed
+from likeness.packs.download import Access, read_page
+from likeness.packs.integrity import check_sha256
+from likeness.packs.manifest import Distribution
+
+DEFAULT_INDEX = "https://pypi.org/simple"
+#: What a download may take: a fixed share for silent servers, which pip gives up by itself, and one for slow ones.
+_PATIENCE_S, _LEAST_BYTES_A_SECOND = 600.0, 16_384
+_SECTIONS = ("global", "download", ":env:")
+"""pip's precedence, lowest first, for what `pip download` would use."""
+
+
+@contextmanager
+def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[None]:
+    """Has pip fetch the wheels into `folder` while the context lasts; at its end they are there, verified.
+
+    Nothing of them is executed. PackDownloadFailed, PackDamaged.
+    """
+    if not wheels:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = folder / "requirements.txt"
+    wanted.write_text("".join(f"{w.project}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
+    options = ["--no-input", "--no-deps", "--only-binary", ":all:", "--require-hashes", *_platforms(wheels)]
+    process = _started("download", *options, "--dest", str(folder), "--requirement", str(wanted))
+    try:
+        yield
+        _printed(process, patience_s=_PATIENCE_S + sum(w.size for w in wheels) / _LEAST_BYTES_A_SECOND)
+    finally:
+        process.kill()
+        process.communicate()
+    for wheel in wheels:
+        check_sha256(folder / wheel.file, wheel.sha256)
+
+
+def _platforms(wheels: Sequence[Distribution]) -> Iterator[str]:
+    """The options that make pip take the wheels whatever the platform that it runs on: their files are data here."""
+    tags = [tag for wheel in wheels for tag in parse_wheel_filename(wheel.file)[3]]
+    yield "--ignore-requires-python"
+    for option, values in (
+        ("--platform", {tag.platform for tag in tags} - {"any"}),
+        ("--abi", {tag.abi for tag in tags} - {"none"}),
+        ("--python-version", {tag.interpreter.removeprefix("cp") for tag in tags if tag.interpreter.startswith("cp")}),
+    ):
+        for value in sorted(values):
+            yield from (option, value)
+
+
+def sdist_address(distribution: Distribution) -> tuple[str, Access]:
+    """The address of a source distribution, and how to reach it; PackDownloadFailed where no index has it."""
+    settings = _settings()
+    access = Access(proxy=settings.get("proxy", ""), ca_file=settings.get("cert", ""))
+    project = re.sub(r"[-_.]+", "-", distribution.project).lower()
+    # The link of either form of the page, PEP 503's HTML and PEP 691's JSON.
+    link = re.compile(rf"""["']([^"'#]*/{re.escape(distribution.file)})["'#]""")
+    reasons = []
+    for index in [settings.get("index-url") or DEFAULT_INDEX, *settings.get("extra-index-url", "").split()]:
+        if not index.startswith(("http://", "https://")):
+            continue
+        page = f"{index.rstrip('/')}/{project}/"
+        try:
+            text = read_page(page, access)
+        except PackDownloadFailed as error:
+            reasons.append(str(error))
+            continue
+        if found := link.search(text):
+            return urljoin(page, found[1]), access
+        reasons.append(f"{project} is there without this file")
+    raise PackDownloadFailed(f"{distribution.file} is not on the indexes of pip's configuration: {'; '.join(reasons)}")
+
+
+def _settings() -> dict[str, str]:
+    """What `pip config list` says for `pip download`: lines of section.key='value'."""
+    values: dict[str, dict[str, str]] = {}
+    for line in _printed(_started("config", "list")).splitlines():
+        name, equals, literal = line.partition("=")
+        section, _, key = name.partition(".")
+        if equals and key and literal.startswith(("'", '"')):
+            values.setdefault(section, {})[key.strip()] = str(ast.literal_eval(literal))
+    return {key: value for section in _SECTIONS for key, value in values.get(section, {}).items()}
+
+
+def _started(*arguments: str) -> subprocess.Popen[str]:
+    # Not in the working folder: a file named pip.py there must not be run.
+    return subprocess.Popen(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
+        cwd=Path(sys.executable).parent,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
+def _printed(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> str:
+    """What pip prints until it ends; PackDownloadFailed with the last thing that it says is wrong."""
+    try:
+        output, errors = pip.communicate(timeout=patience_s)
+    except subprocess.TimeoutExpired:
+        pip.kill()
+        raise PackDownloadFailed(f"pip was not done after {patience_s:.0f} seconds") from None
+    if pip.returncode and "No module named pip" in errors:
+        raise PackDownloadFailed(
+            f"{sys.executable} has no pip, which fetches the wheels of a pack; add it (`python -m ensurepip`, or "
+            "`uv pip install pip`)"
+        )
+    if pip.returncode:
+        told = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR:")]
+        raise PackDownloadFailed(f"pip: {told[-1] if told else errors.strip()[-300:]}")
+    return output
