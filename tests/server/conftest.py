@@ -88,8 +88,16 @@ class Running:
         wait_for(lambda: f"likeness_running {requests}.0\n".encode() in self.get("/metrics").body)
 
     def log(self) -> list[dict[str, Any]]:
-        """The access log."""
+        """The access log, when what was answered before is written."""
+        if self.process.poll() is None:
+            wait_for(self._log_is_written)
         return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
+
+    def _log_is_written(self) -> bool:
+        if not self.port:  # a Unix socket, which `get` does not know
+            return bool((self.folder / "stdout").read_text())
+        page = self.get("/metrics").body.decode()
+        return 'likeness_log_queue_length{log="access log"} 0.0' in page
 
     @property
     def errors(self) -> str:

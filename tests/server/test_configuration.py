@@ -67,6 +67,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "access_log": ("a.jsonl", "a.jsonl"),
     "log_requests": ("errors", "errors"),
     "audit_log": ("-", "-"),
+    "audit_when_full": ("refuse", "refuse"),
     "audit_region": ("eu-west-1", "eu-west-1"),
     "metrics": ("false", False),
     "s3.enabled": ("false", False),

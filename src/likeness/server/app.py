@@ -11,16 +11,19 @@ from typing import Any
 
 from likeness.aws.audit import audit_record
 from likeness.aws.key_file import KeyFile
-from likeness.aws.protocol import Cors, WireResponse
+from likeness.aws.protocol import Cors, WireResponse, failure
+from likeness.server import logs
 from likeness.server.accepting import Connections
-from likeness.server.admission import Admission
+from likeness.server.access_log import access_record
+from likeness.server.admission import Admission, Overloaded
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
-from likeness.server.logs import Lines, access_record
+from likeness.server.log_files import LogFile, LogWriter
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Pages, Send
+from likeness.server.redaction import redact_all
 from likeness.server.refusals import check_head, refuse, to_origin_form
 from likeness.server.reloading import Reloading
 from likeness.server.request_context import RequestContext
@@ -30,6 +33,8 @@ from likeness.sources.stores import Stores
 
 #: nginx's status for a client that left before it was answered; only logs and metrics see it.
 CLIENT_LEFT = 499
+#: What writing the last records of a log may take at the end.
+_LOG_SECONDS = 1.0
 #: How old the numbers of another worker may be on the page of the metrics; sharing them takes two milliseconds.
 _SHARE_SECONDS = 0.5
 #: Pages that are answered however many connections there are: else a flood would look like an end.
@@ -46,8 +51,13 @@ class Application:
         self.settings = settings
         self.connections = connections
         self.is_stopping = False
-        self._access = Lines(settings.access_log)
-        self._audit = Lines(settings.audit_log) if settings.audit_log else None
+        access_file = LogFile(settings.access_log)
+        self._access = LogWriter("access log", access_file)
+        self._audit = None
+        if settings.audit_log is not None:
+            audit_file = access_file if settings.audit_log == settings.access_log else LogFile(settings.audit_log)
+            self._audit = LogWriter("audit log", audit_file, keep=settings.audit_when_full == "refuse")
+        self._in_progress = 0
         self.metrics = Metrics(slot.board if settings.workers > 1 else None, slot.number)
         self._shared: tuple[object, ...] = ()
         self._share_at = 0.0
@@ -85,7 +95,13 @@ class Application:
             self.observe()
             await page(scope, receive, send)
             return
-        context = RequestContext.of(scope)
+        self._in_progress += 1
+        try:
+            await self._answer(RequestContext.of(scope), scope, receive, send)
+        finally:
+            self._in_progress -= 1
+
+    async def _answer(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
         try:
             response = self._refuse(scope, context) or await self.operation.answer(context, receive)
         except (ClientLeft, asyncio.CancelledError) as leaving:
@@ -95,7 +111,6 @@ class Application:
                 return
             raise
         context.reason = context.reason or response.reason
-        # Told before it is sent: who has the answer finds its reason in the log.
         self._finish(context, response.status)
         await _send(send, response)
 
@@ -103,7 +118,16 @@ class Application:
         if self.connections.is_full:
             return refuse(503, context.request_id, f"more than {self.connections.limit} connections")
         refusal = check_head(scope)
-        return refuse(refusal[0], context.request_id, refusal[1]) if refusal else None
+        if refusal is not None:
+            return refuse(refusal[0], context.request_id, refusal[1])
+        if self._audit is not None and self._must_refuse_for(self._audit):
+            context.error = Overloaded("the audit log cannot be written, and audit_when_full = refuse")
+            return failure(context.error, context.request_id)
+        return None
+
+    def _must_refuse_for(self, audit: LogWriter) -> bool:
+        """Whether a record of one more request might be lost."""
+        return self.settings.audit_when_full == "refuse" and not audit.has_room(self._in_progress)
 
     def _closing(self, send: Send) -> Send:
         """`send`, telling clients that the connection ends while the server does."""
@@ -128,6 +152,10 @@ class Application:
         for name, seconds in self._failing_seconds().items():
             self.metrics.set_stale(name, seconds > 0)
         self._share()
+        for writer in (self._access, self._audit):
+            if writer is not None:
+                self.metrics.set_log(writer.name, writer.waiting, writer.dropped)
+        self.metrics.set_log("events", 0, logs.HANDLER.dropped)
         self.metrics.queue.set(self.admission.waiting)
         self.metrics.running.set(self.admission.running)
         self.metrics.ready.set(int(self.loader.is_ready))
@@ -148,18 +176,19 @@ class Application:
         if self.settings.log_requests == "all" or status >= 400:
             self._access.write(access_record(context))
         if self._audit is not None and context.method == "POST" and context.target is None:
-            self._audit.write(
-                audit_record(
-                    request_id=context.request_id,
-                    time=context.time,
-                    region=self.settings.audit_region,
-                    source_ip=context.client,
-                    user_agent=context.header("user-agent"),
-                    identity=context.identity,
-                    request=context.request,
-                    error=context.error,
-                )
-            )
+            self._audit.write(redact_all(self._audit_record(context)))
+
+    def _audit_record(self, context: RequestContext) -> dict[str, Any]:
+        return audit_record(
+            request_id=context.request_id,
+            time=context.time,
+            region=self.settings.audit_region,
+            source_ip=context.client,
+            user_agent=context.header("user-agent"),
+            identity=context.identity,
+            request=context.request,
+            error=context.error,
+        )
 
     @property
     def stale_files(self) -> list[str]:
@@ -177,6 +206,9 @@ class Application:
 
     def close(self) -> None:
         """Ends the threads and frees the engine. Threads that still run are left to themselves."""
+        for writer in (self._access, self._audit):
+            if writer is not None:
+                writer.close(_LOG_SECONDS)
         self._images.close()
         self._parser.shutdown(wait=False, cancel_futures=True)
         busy = self.admission.running > 0

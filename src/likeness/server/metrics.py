@@ -75,6 +75,13 @@ class Metrics:
         self.stale_files = self._gauge(
             "likeness_stale_files", "Workers that could not read a changed file and use what it held before.", ("file",)
         )
+        self.log_queue = self._gauge(
+            "likeness_log_queue_length", "Records of a log that are not written yet.", ("log",)
+        )
+        self.log_dropped = self._counter(
+            "likeness_log_records_dropped", "Records of a log that could not be written in time.", ("log",)
+        )
+        self._dropped: dict[str, int] = {}
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self._of(self.cloudwatch, name, _OPERATION)
@@ -97,6 +104,12 @@ class Metrics:
     def set_stale(self, file: str, stale: bool) -> None:
         """Notes whether the file of a setting changed and could not be read again."""
         self._of(self.stale_files, file).set(int(stale))
+
+    def set_log(self, log: str, waiting: int, dropped: int) -> None:
+        """Notes how many records of a log wait, and how many were dropped in all."""
+        self._of(self.log_queue, log).set(waiting)
+        self._of(self.log_dropped, log).inc(dropped - self._dropped.get(log, 0))
+        self._dropped[log] = dropped
 
     def count(self, context: RequestContext) -> None:
         """Counts an answered request."""

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from likeness.aws import protocol
@@ -67,8 +69,10 @@ class Operation:
         except Exception as bug:  # noqa: BLE001 - the edge of the program
             # The caller gets the service's InternalServerError, the log the cause.
             _log.exception("request %s failed", context.request_id)
+            place = traceback.extract_tb(bug.__traceback__)[-1]
+            reason = f"{type(bug).__name__} in {Path(place.filename).name}:{place.lineno}; see the events"
             _let_go(bug)
-            context.error = InternalFailure("see the event with this request id")
+            context.error = InternalFailure(reason)
             response = protocol.failure(context.error, context.request_id)
         return response if context.method == "OPTIONS" else self.cors.decorate(response, context.header("origin"))
 

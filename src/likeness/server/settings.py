@@ -140,6 +140,9 @@ class Settings:
     access_log: str = _setting("-", "file of the access log; -: standard output")
     log_requests: Literal["all", "errors"] = _setting("all", "which requests the access log has")
     audit_log: str | None = _setting(None, "file of the audit records; -: standard output; unset: none")
+    audit_when_full: Literal["drop", "refuse"] = _setting(
+        "drop", "when audit records cannot be written: drop them, or refuse requests"
+    )
     audit_region: str = _setting("us-east-1", "awsRegion of audit records of unsigned requests")
     metrics: bool = _setting(True, "serve GET /metrics")
     reload_grace_seconds: Seconds = _setting(

@@ -1,0 +1,182 @@
+"""Files of JSON lines that never stop the server: written by a thread, from a queue that is bounded.
+
+A line is in the file whole or not at all, also when the disk fills in the middle of it or several workers write.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import queue
+import select
+import stat
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from likeness.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+STANDARD_OUTPUT = "-"
+
+#: Records that wait to be written, in all about as many megabytes at the most.
+QUEUE_RECORDS = 4096
+_RECORDS_AT_ONCE = 64
+_RETRY_SECONDS = 1.0
+
+
+class LogFile:
+    """The end of a file, or standard output. Lines go in whole; workers may share it."""
+
+    def __init__(self, path: str) -> None:
+        """`path` is a file, or "-". Raises SettingsError when it cannot be written."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._descriptor = self._open()
+        self._next: int | None = None
+
+    def append(self, lines: bytes) -> None:
+        """Writes whole lines; may take as long as whoever reads them. Raises OSError, and then none is there."""
+        with self._lock:
+            if self._next is not None:
+                os.close(self._descriptor)
+                self._descriptor, self._next = self._next, None
+            if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                self._append_to_file(lines)
+            else:
+                self._write(lines)
+
+    def _append_to_file(self, lines: bytes) -> None:
+        # The lock is for what is taken back below; another worker's line must not lie behind it.
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        try:
+            size, position = os.fstat(self._descriptor).st_size, os.lseek(self._descriptor, 0, os.SEEK_CUR)
+            try:
+                self._write(lines)
+            except OSError:
+                os.ftruncate(self._descriptor, size)
+                os.lseek(self._descriptor, position, os.SEEK_SET)
+                raise
+        finally:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _write(self, lines: bytes) -> None:
+        left = memoryview(lines)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:  # a pipe that somebody has set not to block
+                select.select([], [self._descriptor], [], _RETRY_SECONDS)
+
+    def reopen(self) -> None:
+        """Opens the file again, which a log rotation may have moved away. Raises SettingsError."""
+        if self._path == STANDARD_OUTPUT:
+            return
+        descriptor = self._open()
+        # Taken up with the next lines: the one in use may be waited on just now.
+        if self._next is not None:
+            os.close(self._next)
+        self._next = descriptor
+
+    def _open(self) -> int:
+        if self._path == STANDARD_OUTPUT:
+            return sys.stdout.fileno()
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise SettingsError(f"log file {self._path} cannot be written: {error.strerror}") from error
+        if _ends_torn(self._path):
+            os.write(descriptor, b"\n")
+        return descriptor
+
+
+def _ends_torn(path: str) -> bool:
+    """Whether the last line is not whole: its writer was killed. The next must not be a part of it."""
+    try:
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # it may be written and not read
+        return False
+
+
+class LogWriter:
+    """Takes records at once and writes them when it can.
+
+    A record that finds the queue full is dropped and counted. So are those that cannot be written, unless `keep`: then
+    they are tried again until they are.
+    """
+
+    def __init__(self, name: str, file: LogFile, *, keep: bool = False) -> None:
+        self.name = name
+        self.dropped = 0
+        self.is_failing = False
+        self._file = file
+        self._keep = keep
+        self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_RECORDS)
+        self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not written yet."""
+        return self._queue.unfinished_tasks
+
+    def has_room(self, records: int) -> bool:
+        """Whether so many more can be taken, and what was taken is being written."""
+        return not self.is_failing and self.waiting + records <= QUEUE_RECORDS
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Puts a record into the queue."""
+        line = json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+        try:
+            self._queue.put_nowait(line)
+        except queue.Full:
+            self._drop(1)
+
+    def reopen(self) -> None:
+        """See `LogFile.reopen`."""
+        self._file.reopen()
+
+    def close(self, seconds: float) -> None:
+        """Writes what waits, within so many seconds; the rest is lost."""
+        end = time.monotonic() + seconds
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=seconds)
+        self._thread.join(max(0.0, end - time.monotonic()))
+
+    def _drop(self, records: int) -> None:
+        self.dropped += records
+        _log.warning("records of the %s are dropped: they cannot be written as fast as they come", self.name)
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            lines = [self._queue.get()]
+            while len(lines) < _RECORDS_AT_ONCE and not self._queue.empty():
+                lines.append(self._queue.get())
+            ended = None in lines
+            self._append([line for line in lines if line is not None])
+            for _ in lines:
+                self._queue.task_done()
+
+    def _append(self, lines: list[bytes]) -> None:
+        while True:
+            try:
+                self._file.append(b"".join(lines))
+            except OSError as error:
+                if not self.is_failing:
+                    self.is_failing = True
+                    _log.error("the %s cannot be written: %s", self.name, error.strerror)
+                if not self._keep:
+                    self._drop(len(lines))
+                    return
+                time.sleep(_RETRY_SECONDS)
+            else:
+                self.is_failing = False
+                return

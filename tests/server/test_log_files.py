@@ -1,0 +1,159 @@
+"""Logs: whole lines whatever happens, and a reader that stalls stops nothing."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.server import log_files
+from likeness.server.log_files import LogFile, LogWriter
+
+from .conftest import Running, Serve, body, wait_for
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Stands for a disk that fills."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_line_that_finds_half_of_its_room_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    file = LogFile(str(path))
+    file.append(b'{"n":1}\n')
+    with file_size_limit(12), pytest.raises(OSError, match="too large"):
+        file.append(b'{"n":2}\n')
+    file.append(b'{"n":3}\n')
+    assert lines(path) == [{"n": 1}, {"n": 3}]
+
+
+def test_a_line_torn_by_the_end_of_its_writer_stays_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b'{"n":1}\n{"n"')
+    LogFile(str(path)).append(b'{"n":3}\n')
+    assert path.read_bytes() == b'{"n":1}\n{"n"\n{"n":3}\n'
+
+
+def test_the_writer_drops_what_cannot_be_written_and_counts_it(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = LogWriter("test log", LogFile(str(path)))
+    with file_size_limit(4):
+        writer.write({"n": 1})
+        wait_for(lambda: writer.dropped == 1)
+        assert not writer.has_room(1)
+    writer.write({"n": 2})
+    writer.close(5)
+    assert lines(path) == [{"n": 2}]
+
+
+def test_a_writer_that_keeps_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "_RETRY_SECONDS", 0.02)
+    path = tmp_path / "log"
+    writer = LogWriter("test log", LogFile(str(path)), keep=True)
+    with file_size_limit(4):
+        writer.write({"n": 1})
+        wait_for(lambda: writer.is_failing)
+        writer.write({"n": 2})
+    writer.close(5)
+    assert lines(path) == [{"n": 1}, {"n": 2}]
+    assert writer.dropped == 0
+
+
+def test_a_full_queue_drops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_files, "QUEUE_RECORDS", 4)
+    monkeypatch.setattr(log_files, "_RETRY_SECONDS", 0.02)
+    writer = LogWriter("test log", LogFile(str(tmp_path / "log")), keep=True)
+    with file_size_limit(4):
+        writer.write({"n": 0})
+        wait_for(lambda: writer.is_failing)
+        for number in range(1, 10):
+            writer.write({"n": number})
+        assert writer.dropped == 5
+    writer.close(5)
+    assert lines(tmp_path / "log") == [{"n": number} for number in range(5)]
+
+
+def test_a_rotated_file_is_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    file = LogFile(str(path))
+    file.append(b'{"n":1}\n')
+    path.rename(tmp_path / "old")
+    file.reopen()
+    file.append(b'{"n":2}\n')
+    assert (lines(tmp_path / "old"), lines(path)) == ([{"n": 1}], [{"n": 2}])
+
+
+def test_nobody_reads_the_logs_and_the_server_goes_on(serve: Serve) -> None:
+    """Both streams are pipes that nobody reads: more is logged than they hold."""
+    server = serve("--audit-log", "-")
+    server.wait_ready()
+    reader, writer = os.pipe()
+    port = server.port
+    command = [sys.executable, *server.process.args[1:]]  # type: ignore[index]
+    stalled = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, env=environment(server))
+    try:
+        assert stalled.stderr is not None
+        address = next(line for line in stalled.stderr if b"listens on" in line)
+        server.port = int(address.split(b"127.0.0.1:")[1].split()[0])
+        long = {"Content-Type": "application/x-amz-json-1.1", "User-Agent": ". " * 250}
+        begun = time.monotonic()
+        for _ in range(200):
+            assert server.request(b"{}", long).status == 400
+        assert server.request(body()).status == 200
+        assert server.get("/healthz").status == 200
+        assert time.monotonic() - begun < 20
+        page = server.get("/metrics").body.decode()
+        assert 'likeness_log_queue_length{log="access log"} 0.0' not in page
+        stalled.terminate()
+        assert stalled.wait(10) == 0
+    finally:
+        server.port = port
+        stalled.kill()
+        stalled.wait()
+        assert stalled.stderr is not None
+        stalled.stderr.close()
+        os.close(reader)
+        os.close(writer)
+
+
+def environment(server: Running) -> dict[str, str]:
+    none = str(server.folder / "none")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LIKENESS_", "AWS_"))}
+    return kept | {"XDG_CONFIG_HOME": str(server.folder), "AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none}
+
+
+@pytest.mark.parametrize(("what", "status"), [("drop", 200), ("refuse", 500)])
+def test_what_happens_without_room_for_audit_records_is_a_setting(
+    serve: Serve, tmp_path: Path, what: str, status: int
+) -> None:
+    server = serve("--audit-log", str(tmp_path / "audit"), "--audit-when-full", what)
+    server.wait_ready()
+    assert server.request(body()).status == 200
+    wait_for(lambda: len(lines(tmp_path / "audit")) == 1)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    server.request(body())
+    wait_for(lambda: server.request(body()).status == status)
+    assert server.get("/healthz").status == 200
+    page = server.get("/metrics").body.decode()
+    assert ('likeness_log_records_dropped_total{log="audit log"} 0.0' in page) == (what == "refuse")
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_for(lambda: server.request(body()).status == 200)
+    assert server.stop() == 0
+    assert all(record["eventName"] == "CompareFaces" for record in lines(tmp_path / "audit"))

@@ -1,0 +1,65 @@
+"""Messages: a repeated one once a minute, none that waits for its reader."""
+
+import json
+import logging
+import os
+import sys
+from io import FileIO, TextIOWrapper
+
+import pytest
+
+from likeness.server.logs import JsonHandler, OncePerMinute
+
+
+def record(
+    message: str, created: float, level: int = logging.WARNING, error: Exception | None = None
+) -> logging.LogRecord:
+    info = (type(error), error, error.__traceback__) if error else None
+    made = logging.LogRecord("likeness", level, "file", 1, message, (), info)
+    made.created = created
+    return made
+
+
+def test_a_repeated_message_passes_once_a_minute_with_its_count() -> None:
+    once = OncePerMinute()
+    passed = [once.filter(record("no room", second)) for second in range(60)]
+    assert passed == [True] + [False] * 59
+    last = record("no room", 61)
+    assert once.filter(last)
+    assert last.repeated == 59  # type: ignore[attr-defined]
+    assert once.filter(record("another", 61))
+    assert all(once.filter(record("started", 61, logging.INFO)) for _ in range(3))
+
+
+def test_the_same_bug_is_told_by_its_place_whatever_request_meets_it() -> None:
+    once = OncePerMinute()
+
+    def bug() -> Exception:
+        try:
+            raise ZeroDivisionError("at 1")
+        except ZeroDivisionError as error:
+            return error
+
+    assert once.filter(record("request 1 failed", 1, error=bug()))
+    assert not once.filter(record("request 2 failed", 2, error=bug()))
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    once = OncePerMinute()
+    for number in range(1000):
+        once.filter(record(str(number), 1))
+    assert len(once._seen) <= 256
+
+
+def test_a_full_pipe_drops_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    handler = JsonHandler()
+    with TextIOWrapper(FileIO(writer, "w")) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        for number in range(1000):
+            handler.emit(record(f"{number} " + "all work " * 50, number))
+        assert handler.dropped > 0
+        held = os.read(reader, 1_000_000)
+    os.close(reader)
+    assert len(held.splitlines()) == 1000 - handler.dropped
+    assert json.loads(held.splitlines()[0])["kind"] == "event"

@@ -1,0 +1,98 @@
+"""No photo in a log, wherever a client puts it."""
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from likeness.server.redaction import redact
+
+from .conftest import HEADERS, Running, Serve, wait_for
+
+PHOTO = random.Random(1).randbytes(3000)
+ENCODED = base64.b64encode(PHOTO).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ENCODED,
+        base64.urlsafe_b64encode(PHOTO).decode(),
+        PHOTO.hex(),
+        quote(ENCODED, safe=""),
+        f"Value '{ENCODED[:128]}...' at 'qualityFilter' failed",
+        f"s3://bucket/{ENCODED[5:900]}",
+    ],
+)
+def test_data_is_named_and_not_shown(text: str) -> None:
+    shown = redact(text)
+    assert "characters" in shown
+    assert all(text[start : start + 50] not in shown for start in range(len(text) - 50))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 40,
+        "customers/2024/05/12/portraits/large/of_somebody_with_a_long_name/and_more/2024-05-12T10.jpg",
+        "0123456789abcdef" * 8,
+        "Boto3/1.40.1 md/Botocore#1.40.1 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11.7 cfg/retry-mode#legacy",
+        "Credential should be scoped to a valid region, not 'x'.",
+    ],
+)
+def test_names_are_shown(text: str) -> None:
+    assert redact(text) == text
+
+
+def in_member(name: str) -> Callable[[Running], None]:
+    def send(server: Running) -> None:
+        members = {"SourceImage": {"Bytes": ENCODED}, "TargetImage": {"Bytes": ENCODED}}
+        s3_object = {"Bucket": "bucket", "Name": "name"}
+        if name in ("Bucket", "Name", "Version"):
+            value = ENCODED[:1000] if name == "Name" else ENCODED
+            members["SourceImage"] = {"S3Object": s3_object | {name: value}}  # type: ignore[dict-item]
+        else:
+            members[name] = ENCODED  # type: ignore[assignment]
+        server.request(json.dumps(members).encode())
+
+    return send
+
+
+def in_header(name: str) -> Callable[[Running], None]:
+    return lambda server: server.request(b"{}", HEADERS | {name: ENCODED}) and None
+
+
+@pytest.fixture(scope="module")
+def logging_server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> tuple[Running, Path]:
+    audit = tmp_path_factory.mktemp("audit") / "audit"
+    keys = tmp_path_factory.mktemp("keys") / "none"
+    server = serve("--audit-log", str(audit), "--keys", str(keys))
+    server.wait_ready()
+    return server, audit
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        *[
+            in_member(name)
+            for name in ("QualityFilter", "SimilarityThreshold", "Bucket", "Name", "Version", "TargetImage")
+        ],
+        *[in_header(name) for name in ("User-Agent", "X-Amz-Target", "Content-Type", "Authorization", "Origin")],
+        lambda server: server.request(b"{}", path="/" + ENCODED),
+        lambda server: server.request(b"{}", method=ENCODED[:200].replace("/", "-").replace("=", "-")),
+    ],
+)
+def test_a_photo_in_another_place_is_in_no_log(
+    logging_server: tuple[Running, Path], send: Callable[[Running], None]
+) -> None:
+    server, audit = logging_server
+    send(server)
+    assert server.log()
+    wait_for(lambda: 'likeness_log_queue_length{log="audit log"} 0.0' in server.get("/metrics").body.decode())
+    written = (server.folder / "stdout").read_text() + server.errors + audit.read_text()
+    assert all(ENCODED[start : start + 60] not in written for start in range(0, len(ENCODED) - 60, 7))
