@@ -58,7 +58,7 @@ class Application:
             audit_file = access_file if settings.audit_log == settings.access_log else LogFile(settings.audit_log)
             self._audit = LogWriter("audit log", audit_file, keep=settings.audit_when_full == "refuse")
         self._in_progress = 0
-        self.metrics = Metrics(slot.board if settings.workers > 1 else None, slot.number)
+        self.metrics = Metrics(slot.shared if settings.workers > 1 else None, slot.number)
         self._shared: tuple[object, ...] = ()
         self._share_at = 0.0
         self._answered = 0
@@ -162,7 +162,7 @@ class Application:
 
     def _share(self) -> None:
         """Lets the other workers see what has changed, not more often than is worth it."""
-        self._slot.board.set_ready(self._slot.number, self.loader.is_ready)
+        self._slot.shared.set_ready(self._slot.number, self.loader.is_ready)
         state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
         if state != self._shared and time.monotonic() >= self._share_at:
             self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS

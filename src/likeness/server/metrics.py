@@ -13,7 +13,7 @@ import msgspec
 from likeness.aws.errors import UnknownOperation
 from likeness.errors import RateExceeded, Throttled
 from likeness.server.request_context import RequestContext
-from likeness.server.sharing import Board
+from likeness.server.sharing import SharedState
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram, Metric
@@ -41,19 +41,19 @@ _decode = msgspec.json.Decoder(list[Family]).decode
 
 
 class Metrics:
-    """All series of one process. With a `board`, `slot` is this process's place on it."""
+    """All series of one process; `shared` is there with several, and `slot` is this one's in it."""
 
-    def __init__(self, board: Board | None = None, slot: int = 0) -> None:
+    def __init__(self, shared: SharedState | None = None, slot: int = 0) -> None:
         # Its own way of sharing, by files in a folder, which it would take up when it is imported.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._board = board
+        self._shared = shared
         self._slot = slot
         self._labelled: dict[tuple[Any, ...], Any] = {}
         self._registry = CollectorRegistry()
-        if board is None:
+        if shared is None:
             ProcessCollector(registry=self._registry)
         self.cloudwatch = self._counter(
             "likeness_cloudwatch",
@@ -137,18 +137,18 @@ class Metrics:
 
     def share(self) -> None:
         """Lets the other workers see this one's numbers as they are now; two milliseconds."""
-        if self._board is not None:
-            self._board.write(self._slot, _encode([_family(metric) for metric in self._registry.collect()]))
+        if self._shared is not None:
+            self._shared.write(self._slot, _encode([_family(metric) for metric in self._registry.collect()]))
 
     def render(self) -> bytes:
         """The page, of all workers together; those of the others as they were when they last shared them."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        if self._board is None:
+        if self._shared is None:
             return generate_latest(self._registry)
         self.share()
         together = CollectorRegistry()
-        together.register(_Sum([self._board.read(slot) for slot in range(self._board.slots)]))
+        together.register(_Sum([self._shared.read(slot) for slot in range(self._shared.slots)]))
         return generate_latest(together)
 
 
@@ -189,14 +189,14 @@ def added(*snapshots: list[Family]) -> list[Family]:
     ]
 
 
-def bequeath(board: Board, slot: int, heir: int) -> None:
-    """Adds what a worker that is gone has counted to the slot of its `heir`; its gauges end with it."""
-    left = board.read(slot)
+def keep_counts(shared: SharedState, slot: int, ended: int) -> None:
+    """Adds what a worker that ended has counted to the slot `ended`; its gauges end with it."""
+    left = shared.read(slot)
     if left:
         counted = [family for family in _decode(left) if family.type != "gauge"]
-        before = board.read(heir)
-        board.write(heir, _encode(added(_decode(before) if before else [], counted)))
-    board.clear(slot)
+        before = shared.read(ended)
+        shared.write(ended, _encode(added(_decode(before) if before else [], counted)))
+    shared.clear(slot)
 
 
 def _cloudwatch_names(context: RequestContext) -> list[str]:

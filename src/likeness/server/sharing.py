@@ -19,7 +19,7 @@ _SLOT_BYTES = _HEADER_BYTES + 2 * (_WORD.size + _SNAPSHOT_BYTES)
 _TRIES = 100
 
 
-class Board:
+class SharedState:
     """A slot for each process. Each is written by one process at a time, and read by all."""
 
     def __init__(self, slots: int) -> None:
@@ -97,10 +97,10 @@ class WorkerSlot:
     number: int
     threads: int
     rates: Rates
-    board: Board
+    shared: SharedState
     supervisor: int | None = None
 
     def count_waiting(self, requests: int) -> int:
         """Notes how many requests wait here, and returns how many wait in all workers."""
-        self.board.set_waiting(self.number, requests)
-        return self.board.waiting()
+        self.shared.set_waiting(self.number, requests)
+        return self.shared.waiting()

@@ -20,7 +20,7 @@ from likeness.server import metrics
 from likeness.server.loader import Load, load_comparer
 from likeness.server.rates import Rates
 from likeness.server.settings import Settings
-from likeness.server.sharing import Board, WorkerSlot
+from likeness.server.sharing import SharedState, WorkerSlot
 from likeness.threads import thread_budget
 
 _log = logging.getLogger(__name__)
@@ -43,11 +43,11 @@ def run(settings: Settings, listener: socket.socket, load: Load = load_comparer)
     # One slot more than workers, for what those have counted that are gone.
     with (
         Rates(settings.rate_per_second, settings.rate_burst, settings.rates) as rates,
-        closing(Board(settings.workers + 1)) as board,
+        closing(SharedState(settings.workers + 1)) as shared,
     ):
         if settings.workers == 1:
-            return _work(settings, listener, load, WorkerSlot(0, shares[0], rates, board))
-        slots = [WorkerSlot(number, share, rates, board, os.getpid()) for number, share in enumerate(shares)]
+            return _work(settings, listener, load, WorkerSlot(0, shares[0], rates, shared))
+        slots = [WorkerSlot(number, share, rates, shared, os.getpid()) for number, share in enumerate(shares)]
         supervisor = Supervisor(listener, slots, lambda slot: _work(settings, listener, load, slot))
         return supervisor.run(grace_seconds=settings.grace_seconds + _SPARE_SECONDS)
 
@@ -77,14 +77,14 @@ def _work(settings: Settings, listener: socket.socket, load: Load, slot: WorkerS
 
 @dataclass(slots=True)
 class _Worker:
-    """A worker's slot, which process fills it, and when the next one may. `hopeless`: the last could not start."""
+    """A worker's slot, which process fills it, and when the next one may. `cannot_start`: the last one could not."""
 
     slot: WorkerSlot
     pid: int | None = None
     started: float = 0.0
     pause: float = 0.0
     due: float = 0.0
-    hopeless: bool = False
+    cannot_start: bool = False
 
 
 @dataclass(slots=True)
@@ -184,21 +184,21 @@ class Supervisor:
         for worker in self._workers:
             if worker.pid is None:
                 continue
-            board, number = worker.slot.board, worker.slot.number
-            self._has_been_ready = self._has_been_ready or board.is_ready(number)
+            shared, number = worker.slot.shared, worker.slot.number
+            self._has_been_ready = self._has_been_ready or shared.is_ready(number)
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid == 0:
                 continue
             worker.pid = None
-            metrics.bequeath(board, number, heir=board.slots - 1)
+            metrics.keep_counts(shared, number, ended=shared.slots - 1)
             self._note_end(worker, pid, os.waitstatus_to_exitcode(status))
 
     def _note_end(self, worker: _Worker, pid: int, code: int) -> None:
         if self._asked is not None:
             self._codes.append(_CRASHED if code < 0 else code)
             return
-        worker.hopeless = code == CANNOT_START
-        if not self._has_been_ready and all(each.pid is None and each.hopeless for each in self._workers):
+        worker.cannot_start = code == CANNOT_START
+        if not self._has_been_ready and all(each.pid is None and each.cannot_start for each in self._workers):
             self._codes.append(CANNOT_START)
             self._end(signal.SIGTERM, _SPARE_SECONDS)
             return
