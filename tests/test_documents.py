@@ -111,6 +111,23 @@ def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
         assert link.startswith("https://") or (REPOSITORY / link).exists(), link
 
 
+def test_the_page_for_contributors_is_one_screen_and_names_what_is_there() -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
+    assert len(page.splitlines()) <= 50
+    assert set(re.findall(r"`make ([a-z]+)`", page)) <= make_targets()
+    for path in re.findall(r"`((?:src|tests|benchmarks)/[a-z_/]+(?:\.[a-z]+)?)`", page):
+        assert (REPOSITORY / path).exists(), path
+
+
+def test_the_changelog_names_the_version_in_the_usual_form() -> None:
+    page = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## \[(.+?)\]", page, flags=re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    kinds = set(re.findall(r"^### (.+)$", page, flags=re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
 def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
     record = json.loads((REPOSITORY / "benchmarks" / "results" / "speed.json").read_text("utf-8"))
     cases, machine = record["cases"], record["machine"]

@@ -1,0 +1,45 @@
+"""One person in a folder of photos: every photo that shows them, the most similar face first.
+
+    python examples/find_person.py portrait.jpg folder [--threshold 90]
+
+The portrait is looked at once (`Comparer.prepare`); each photo of the folder is compared with it. For many sources, or
+a folder larger than you want to wait for, `likeness compare-faces` has a batch mode with progress and resumption.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from likeness import Comparer
+from likeness.errors import RequestError
+
+PHOTOS = (".jpg", ".jpeg", ".png")
+
+
+def found(portrait: Path, folder: Path, threshold: float) -> Iterator[tuple[float, Path]]:
+    """The photos with a face at or above the threshold, each with its highest Similarity."""
+    with Comparer() as comparer:
+        source = comparer.prepare(portrait)
+        for photo in sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTOS):
+            try:
+                comparison = comparer.compare(source, photo, similarity_threshold=threshold)
+            except RequestError as error:
+                print(f"{photo}: {error}", file=sys.stderr)  # one photo that cannot be read does not end the search
+                continue
+            if comparison.matches:
+                yield comparison.matches[0].similarity, photo
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("portrait", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--threshold", type=float, default=90.0)
+    options = parser.parse_args()
+    for similarity, photo in sorted(found(options.portrait, options.folder, options.threshold), reverse=True):
+        print(f"{similarity:5.1f}  {photo}")
+
+
+if __name__ == "__main__":
+    main()
