@@ -297,3 +297,22 @@ def test_the_log_says_what_the_service_does_not(body: bytes, reason: str) -> Non
         parse_body(body)
     assert caught.value.text is None
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("data:image/jpeg;base64,/9j/4AAQ", "(it is a data URL: send what stands after the comma)"),
+        ("_9j_4AAQ-A==", "(it is base64 with the alphabet for URLs)"),
+        ("/9j/4AAQ\n4AAQ", "(there are line breaks or spaces in it)"),
+        ("aGVsbG8", "(it is base64 with no padding)"),
+        ("%%%%", "Invalid Base64 character: '%'"),
+    ],
+)
+def test_the_log_says_what_a_text_that_is_no_base64_seems_to_be(text: str, told: str) -> None:
+    body = json.dumps({"SourceImage": {"Bytes": text}}).encode()
+    with pytest.raises(SerializationError) as refused:
+        read_members(parse_body(body))
+    assert str(refused.value).startswith("Bytes can not be converted to a Blob: ")
+    assert str(refused.value).endswith(told)
+    assert told not in (refused.value.text or "") or told.startswith("Invalid")

@@ -284,7 +284,19 @@ def _read_blob_exactly(raw: Raw) -> bytes:
 
 def _not_a_blob(text: str, reason: str) -> SerializationError:
     can_not = f"can not be converted to a Blob: {reason}"
-    return SerializationError(f"'{echo(text)}' {can_not}", loggable=f"Bytes {can_not}")
+    return SerializationError(f"'{echo(text)}' {can_not}", loggable=f"Bytes {can_not}{_evidence(text)}")
+
+
+def _evidence(text: str) -> str:
+    """What a text that is no base64 seems to be, for the log; the caller reads the service's own text."""
+    if text[:5].lower() == "data:":
+        return " (it is a data URL: send what stands after the comma)"
+    if re.search(r"\s", text):
+        return " (there are line breaks or spaces in it)"
+    if re.fullmatch(r"[A-Za-z0-9+/_-]+=*", text):
+        kind = "the alphabet for URLs" if re.search(r"[_-]", text) else "no padding"
+        return f" (it is base64 with {kind})"
+    return ""
 
 
 def echo(text: str) -> str:

@@ -61,9 +61,12 @@ def _run(words: Sequence[str]) -> int:
     else:
         answer, review = _ask_engine(session, given, request, engine)
     format_name = given.output or session.get_config_variable("output")
-    output.Output(format_name, query, given.color, connection.pager(session, given)).show(answer)
-    if review is not None:
-        review.finish()
+    try:
+        output.Output(format_name, query, given.color, connection.pager(session, given)).show(answer)
+    finally:
+        # What was asked for beside the answer is not lost with it.
+        if review is not None:
+            review.finish()
     return 0
 
 

@@ -14,8 +14,10 @@ its reason.
 import re
 import signal
 import sys
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import unquote
+
+from likeness.cli.streams import say
 
 USAGE = """likeness compare-faces [options]
 To see help text, you can run:
@@ -69,6 +71,13 @@ class PagerError(Exception):
         )
 
 
+class OutputError(Exception):
+    """The answer cannot be written."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"Unable to write the answer to standard output: {cause.strerror or cause}")
+
+
 class Base64Error(Exception):
     """A Bytes value is not base64; `hint` says what it may be instead."""
 
@@ -85,21 +94,20 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
     from likeness.errors import LikenessError
 
-    own = (ArgumentsError, PagerError, Base64Error, LikenessError, KeyboardInterrupt)
+    own = (ArgumentsError, PagerError, OutputError, Base64Error, LikenessError, KeyboardInterrupt)
     return (*own, BotoCoreError, ClientError, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
-def report(error: BaseException, *, stdout: TextIO | None = None, stderr: TextIO | None = None) -> int:
+def report(error: BaseException) -> int:
     """Write what `error` says to standard error and return the exit code."""
-    out, err = stdout or sys.stdout, stderr or sys.stderr
     if isinstance(error, KeyboardInterrupt):
-        out.write("\n")
+        sys.stdout.write("\n")
         return INTERRUPTED
     code, text = classify(error)
-    err.write(f"\n{shortened(text)}\n")
+    say(f"\n{shortened(text)}")
     reason = _hint(error) or _reason(error)
     if reason is not None:
-        err.write(f"likeness: {shortened(reason)}\n")
+        say(f"likeness: {shortened(reason)}")
     return code
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from likeness.aws import keys
 from likeness.cli.main import OTHER_ERROR
+from likeness.cli.streams import forget_output
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
 
@@ -80,7 +81,7 @@ def _create(arguments: argparse.Namespace) -> None:
     record = keys.create_key(
         arguments.keys, arguments.name, account=arguments.account, policy=policy, expires=arguments.expires
     )
-    _print_credentials(record)
+    _print_credentials(arguments.keys, record)
     if policy is None:
         note = "It may compare photos inside requests. To read S3 objects it needs a --policy with s3:GetObject."
         print(note, file=sys.stderr)
@@ -88,14 +89,21 @@ def _create(arguments: argparse.Namespace) -> None:
 
 def _session(arguments: argparse.Namespace) -> None:
     policy = _read_policy(arguments.policy)
-    _print_credentials(keys.create_session(arguments.keys, arguments.id, duration=arguments.duration, policy=policy))
+    record = keys.create_session(arguments.keys, arguments.id, duration=arguments.duration, policy=policy)
+    _print_credentials(arguments.keys, record)
 
 
-def _print_credentials(record: keys.Record) -> None:
-    print(f"aws_access_key_id = {record.id}")
-    print(f"aws_secret_access_key = {record.secret}")
+def _print_credentials(path: Path, record: keys.Record) -> None:
+    """Prints them; a key whose secret cannot be printed would be of no use, and is taken back."""
+    lines = [f"aws_access_key_id = {record.id}", f"aws_secret_access_key = {record.secret}"]
     if record.session_token:
-        print(f"aws_session_token = {record.session_token}")
+        lines.append(f"aws_session_token = {record.session_token}")
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:
+        forget_output()
+        keys.revoke_key(path, record.id, delete=True)
+        raise SettingsError(f"the key cannot be printed ({error.strerror}), and was not made") from error
     until = f", until {record.expires:%Y-%m-%d %H:%M} UTC" if record.expires else ""
     print(f"For {record.user}{until}. The secret is shown this once.", file=sys.stderr)
 

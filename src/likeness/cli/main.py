@@ -5,11 +5,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import TextIO
 
-from likeness.cli.streams import forget_output, open_closed_streams
+from likeness.cli.streams import forget_output, open_closed_streams, say
 from likeness.errors import LikenessError
 
 #: Exit codes: usage errors and everything else as AWS CLI v2 has them (specification section 6.7).
@@ -17,6 +16,9 @@ USAGE_ERROR = 252
 OTHER_ERROR = 255
 INTERRUPTED = 130
 _PIPE_CLOSED = 141
+
+#: How much of an unknown command's name is shown: it may be a photo.
+_LONGEST_NAME = 60
 
 #: Subcommand → module and function that takes its arguments and returns an exit code, and what it does.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -44,9 +46,7 @@ def run() -> None:
     open_closed_streams()
     code = main()
     if code == 0 and sys.argv[1:2] == ["compare-faces"]:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(code)  # both streams are flushed by now
     sys.exit(code)
 
 
@@ -64,13 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         forget_output()
         return _PIPE_CLOSED
     except LikenessError as error:
-        print(f"likeness: {error}", file=sys.stderr)
+        say(f"likeness: {error}")
         return OTHER_ERROR
     except OSError as error:
         # A full disk behind standard output, for one.
         forget_output()
-        with suppress(OSError):
-            print(f"likeness: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        say(f"likeness: {error.filename or 'the output'}: {error.strerror or error}")
         return OTHER_ERROR
 
 
@@ -84,7 +83,7 @@ def _run(given: list[str]) -> int:
         print(version_line())
         return 0
     if given[0] not in available():
-        print(f"likeness: {_unknown(given[0])}", file=sys.stderr)
+        say(f"likeness: {_unknown(given[0])}")
         return USAGE_ERROR
     return _function(given[0])(given[1:])
 
@@ -102,6 +101,7 @@ def _function(name: str) -> Callable[[list[str]], int]:
 
 def _unknown(name: str) -> str:
     names = available()
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
     if name.startswith("-"):
         return f"unknown option {name}; see `likeness --help`"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -5,8 +5,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from likeness.cli.failures import ArgumentsError
+from likeness.cli.failures import ArgumentsError, OutputError
 from likeness.cli.pager import is_terminal, output_stream
+from likeness.cli.streams import forget_output
 
 TITLE = "CompareFaces"
 
@@ -22,15 +23,18 @@ class Output:
     pager: str | None = None
 
     def show(self, answer: dict[str, Any]) -> None:
-        """Print `answer`, the service's JSON with or without its ResponseMetadata. Raises PagerError, ValueError,
-        TypeError."""
+        """Print `answer`, the service's JSON with or without its ResponseMetadata. Raises PagerError, OutputError,
+        ValueError, TypeError."""
         answer = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
         with output_stream(self.pager) as stream:
             try:
                 self._write(answer, stream)
                 stream.flush()
             except BrokenPipeError:
-                _silence_standard_output()
+                forget_output()  # The reader has gone: the interpreter's last flush goes nowhere.
+            except OSError as error:
+                forget_output()
+                raise OutputError(error) from error
 
     def _write(self, answer: Any, stream: TextIO) -> None:
         if self.format == "off":
@@ -84,11 +88,3 @@ def _write_yaml(value: Any, stream: TextIO) -> None:
     from likeness.cli.formats import yaml12
 
     yaml12.dump(value, stream)
-
-
-def _silence_standard_output() -> None:
-    """The reader of standard output has gone: let the interpreter's last flush go nowhere."""
-    import os
-
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -4,10 +4,10 @@ All of it goes to standard error or to the file asked for, so that standard outp
 """
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import OptionError
+from likeness.cli.streams import say
 
 if TYPE_CHECKING:
     from likeness.inprocess import Observation
@@ -38,14 +38,14 @@ class Review:
         if self._seen is None:
             return
         for note in self._seen.comparison.trace.notes:
-            print(f"likeness: {note}", file=sys.stderr)
+            say(f"likeness: {note}")
         if self._explain:
-            print(_explanation(self._seen, self._threshold), file=sys.stderr)
+            say(_explanation(self._seen, self._threshold))
         if self._overlay is not None:
             from likeness.overlay import write_overlay
 
             write_overlay(self._overlay, self._seen.source, self._seen.target, self._seen.comparison)
-            print(f"likeness: wrote {self._overlay}", file=sys.stderr)
+            say(f"likeness: wrote {self._overlay}")
 
 
 def _explanation(seen: "Observation", threshold: float) -> str:

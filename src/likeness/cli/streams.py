@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import TextIO
 
 
 def open_closed_streams() -> None:
@@ -19,8 +20,19 @@ def open_closed_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
+def say(text: str) -> None:
+    """Prints a line to standard error. Where that cannot be written, nothing but the line is lost."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _send_to_nowhere(sys.stderr, sys.__stderr__)
+
+
 def forget_output() -> None:
     """Sends to nowhere what is left to write, which would fail again at the interpreter's end."""
-    output = sys.__stdout__
-    if output is not None and sys.stdout is output:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+    _send_to_nowhere(sys.stdout, sys.__stdout__)
+
+
+def _send_to_nowhere(stream: TextIO, original: TextIO | None) -> None:
+    if original is not None and stream is original:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), original.fileno())

@@ -65,11 +65,12 @@ def contents(photo: object, name: str, max_bytes: int) -> bytes:
         return photo
     if isinstance(photo, (str, PathLike)):
         return _of_path(photo, name, max_bytes)
-    if hasattr(photo, "read"):
-        return _of_file(cast(BinaryFile, photo), name, max_bytes)
     try:
-        return bytes(memoryview(cast(Any, photo)))
+        view = memoryview(cast(Any, photo))
+        return bytes(view.cast("B")[: max_bytes + 1] if view.c_contiguous else view)
     except (TypeError, ValueError, BufferError) as error:
+        if hasattr(photo, "read"):
+            return _of_file(cast(BinaryFile, photo), name, max_bytes)
         kind = "None" if photo is None else f"an object of type {type(photo).__name__}"
         raise InvalidParameter(f"{name}: {kind} is not a photo. {_ACCEPTED}.") from error
 
@@ -81,7 +82,9 @@ def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             return _read(file, min(size, max_bytes) + 1 if size else max_bytes + 1)
     except OSError as error:
-        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror}).{_path_hint(path)}") from error
+        raise InvalidParameter(
+            f"{name}: the file cannot be read ({error.strerror or error}).{_path_hint(path)}"
+        ) from error
     except (ValueError, TypeError) as error:  # a NUL in it
         raise InvalidParameter(f"{name}: {error}, so it is not the name of a file. {_ACCEPTED}.") from error
 
@@ -102,14 +105,20 @@ def _path_hint(path: str | PathLike[str]) -> str:
 def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
     try:
         content = _read(file, max_bytes + 1)
-        at_its_end = not content and cast(Any, file).tell() > 0
     except OSError as error:
         raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror or error}).") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidParameter(f"{name}: the file cannot be read ({error}). Open it in binary mode, 'rb'.") from error
-    if at_its_end:
+    if not content and _position(file) > 0:
         raise InvalidParameter(f"{name}: the file stands at its end, so there is nothing to read. Call seek(0) first.")
     return content
+
+
+def _position(file: BinaryFile) -> int:
+    try:
+        return int(cast(Any, file).tell())
+    except (OSError, AttributeError, ValueError):  # a pipe
+        return 0
 
 
 def _read(file: BinaryFile, most: int) -> bytes:
@@ -141,7 +150,9 @@ def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
         upright = ImageOps.exif_transpose(picture)
         return rgb(upright, upright.has_transparency_data, 1)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InvalidImageFormat(f"{name}: the Pillow image cannot be decoded ({error}).") from error
+        raise InvalidImageFormat(
+            f"{name}: the Pillow image cannot be decoded ({str(error) or type(error).__name__})."
+        ) from error
 
 
 def array_pixels(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:

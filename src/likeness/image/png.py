@@ -158,7 +158,7 @@ def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
     except BrokenPng:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error) as error:
-        raise BrokenPng(f"its picture data is damaged ({error})") from error
+        raise BrokenPng(f"its picture data is damaged ({str(error) or type(error).__name__})") from error
 
 
 def _check_checksums(data: bytes, header: PngHeader) -> None:

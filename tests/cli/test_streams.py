@@ -1,0 +1,89 @@
+"""Standard streams that are closed, full or left by their reader: no traceback, and nothing that was good is lost."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from likeness.aws.keys import read_records
+
+pytestmark = pytest.mark.engine
+
+
+def compare(photos: str, redirections: str, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The command of a shell with `redirections`, which leave standard error to us unless they say otherwise."""
+    command = f'"$0" -m likeness.cli.main compare-faces {photos} {" ".join(more)} {redirections}'
+    return subprocess.run(
+        ["bash", "-c", command, sys.executable],
+        cwd=folder,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(portraits: dict[str, Path]) -> str:
+    first, second = portraits["obama.jpg"], portraits["obama2.jpg"]
+    return f"--source-image-bytes fileb://{first} --target-image-bytes fileb://{second}"
+
+
+def test_a_full_disk_behind_the_answer_loses_neither_overlay_nor_explanation(photos: str, tmp_path: Path) -> None:
+    ran = compare(photos, ">/dev/full", tmp_path, "--overlay", "both.png", "--explain")
+    assert ran.returncode == 255
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    lines = ran.stderr.splitlines()
+    assert "likeness: wrote both.png" in lines
+    assert lines[-1] == "Unable to write the answer to standard output: No space left on device"
+    assert len(lines) > 5  # the explanation
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-"])
+def test_words_that_nobody_can_read_cost_neither_answer_nor_overlay(
+    photos: str, tmp_path: Path, redirection: str
+) -> None:
+    ran = compare(photos, redirection, tmp_path, "--overlay", "both.png", "--explain")
+    assert ran.returncode == 0
+    assert len(json.loads(ran.stdout)["FaceMatches"]) == 1
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_closed_output_costs_no_overlay_and_goes_into_no_file(photos: str, tmp_path: Path) -> None:
+    ran = compare(photos, ">&-", tmp_path, "--overlay", "both.png")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert (tmp_path / "both.png").read_bytes().endswith(b"IEND\xaeB`\x82")
+
+
+@pytest.mark.parametrize("output", ["json", "table", "text", "yaml"])
+def test_a_reader_that_has_enough_costs_no_overlay(photos: str, tmp_path: Path, output: str) -> None:
+    ran = compare(photos, "| true", tmp_path, "--overlay", "both.png", "--output", output)
+    assert "Traceback" not in ran.stderr
+    assert "Exception ignored" not in ran.stderr
+    assert (tmp_path / "both.png").is_file()
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
+def test_the_exit_code_of_a_mistake_does_not_depend_on_who_reads_it(tmp_path: Path, redirection: str) -> None:
+    assert compare("--source-image none.jpg", redirection, tmp_path).returncode == 252
+    ran = subprocess.run(
+        ["bash", "-c", f'"$0" -m likeness.cli.main nonsense {redirection}', sys.executable],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 252
+
+
+def test_a_key_whose_secret_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    command = f'"$0" -m likeness.cli.main keys create --name someone --keys {keys} >/dev/full'
+    ran = subprocess.run(["bash", "-c", command, sys.executable], capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "No space left on device" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not keys.exists() or not read_records(keys)

@@ -1,0 +1,184 @@
+"""What people pass as a photo: what they would expect to work works, the rest is InvalidParameter in words."""
+
+import io
+import mmap
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from encoded import exif, picture, with_segment
+from PIL import Image as Pillow
+
+from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter
+from likeness.image import ImageLimits, open_image
+
+PICTURE = picture()
+
+
+def saved(kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Pillow.fromarray(PICTURE).save(buffer, kind)
+    return buffer.getvalue()
+
+
+DATA = saved()
+
+
+class Trickle:
+    """A file that gives a few bytes at a time, as pipes and sockets do."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(min(size, 100) if size >= 0 else 100)
+
+
+def in_memory() -> mmap.mmap:
+    mapped = mmap.mmap(-1, len(DATA))
+    mapped.write(DATA)
+    return mapped
+
+
+FILES: dict[str, Callable[[Path], Any]] = {
+    "BytesIO": lambda _: io.BytesIO(DATA),
+    "an open file": lambda path: path.open("rb"),
+    "an unbuffered file": lambda path: path.open("rb", buffering=0),
+    "a temporary file": lambda _: temporary(),
+    "a pipe": lambda _: Trickle(DATA),
+    "memory": lambda _: in_memory(),
+    "a Pillow image": lambda _: Pillow.open(io.BytesIO(DATA)),
+    "a Pillow image of a palette": lambda _: Pillow.fromarray(PICTURE).quantize(250),
+    "an array of bytes": lambda _: memoryview(DATA).cast("B"),
+}
+
+
+def temporary() -> Any:
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115
+    file.write(DATA)
+    file.seek(0)
+    return file
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_what_people_pass_is_opened(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(DATA)
+    photo = FILES[kind](tmp_path / "a.png")
+    try:
+        seen = open_image(photo).full()
+    finally:
+        getattr(photo, "close", lambda: None)()
+    assert np.abs(seen.astype(int) - PICTURE).mean() < (8 if "palette" in kind else 0.01)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_pillow_image_stands_upright_as_its_file_does(orientation: int) -> None:
+    data = with_segment(saved("JPEG"), 0xE1, exif(orientation))
+    of_file, of_pillow = open_image(data).full(), open_image(Pillow.open(io.BytesIO(data))).full()
+    assert of_pillow.shape == of_file.shape
+    assert np.abs(of_pillow.astype(int) - of_file).mean() < 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
+def test_every_mode_of_pillow_that_is_a_photo(mode: str) -> None:
+    image = Pillow.fromarray(PICTURE)
+    converted = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
+    assert open_image(converted).full().shape == PICTURE.shape
+
+
+def test_a_transparent_pillow_image_lies_over_white() -> None:
+    assert (open_image(Pillow.new("RGBA", (100, 100), (9, 9, 9, 0))).full() == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_other_modes_of_pillow_are_told_to_be_converted(mode: str) -> None:
+    with pytest.raises(InvalidParameter, match=rf"photo: a Pillow image of mode {mode}\. Convert it"):
+        open_image(Pillow.new(mode, (100, 100)))
+
+
+def test_a_pillow_image_is_neither_changed_nor_loaded_before_its_size_is_checked() -> None:
+    image = Pillow.fromarray(PICTURE)
+    open_image(image)
+    np.testing.assert_array_equal(np.asarray(image), PICTURE)
+    lazy = Pillow.open(io.BytesIO(DATA))
+    with pytest.raises(ImageTooLarge, match=r"target photo: 160 x 120 pixels, more than the 0\.01 megapixels"):
+        open_image(lazy, name="target photo", limits=ImageLimits(max_pixels=10_000))
+    with pytest.raises(ImageTooSmall):
+        open_image(Pillow.new("RGB", (79, 200)))
+
+
+def test_a_pillow_image_that_cannot_be_decoded() -> None:
+    with pytest.raises(InvalidImageFormat, match="source photo: the Pillow image cannot be decoded"):
+        open_image(Pillow.open(io.BytesIO(DATA[: len(DATA) // 2])), name="source photo")
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO(DATA)
+    file.close()
+    return file
+
+
+def read_already() -> io.BytesIO:
+    file = io.BytesIO(DATA)
+    file.read()
+    return file
+
+
+class Refusing:
+    def read(self, size: int = -1) -> bytes:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+
+REFUSED: list[tuple[str, Any]] = [
+    ("None is not a photo. Pass a path", None),
+    ("an object of type int is not a photo", 5),
+    ("an object of type float is not a photo", 5.0),
+    ("an object of type bool is not a photo", True),
+    ("an object of type list is not a photo", [1, 2]),
+    ("an object of type dict is not a photo", {"Bytes": DATA}),
+    ("an object of type function is not a photo", saved),
+    ("an object of type BytesIO is not a photo|the file cannot be read", io.BytesIO),
+    (r"embedded null byte, so it is not the name of a file", "a\0.jpg"),
+    ("the file cannot be read", ""),
+    ("the file cannot be read.*No such file", "none.jpg"),
+    (r"File name too long\)\. It looks like base64: pass base64.b64decode", "/9j/" + "A" * 9000),
+    ("It looks like base64", "data:image/jpeg;base64,/9j/" + "A" * 100),
+    (r"It is an address \(https://\), not a path: download it", "https://example.com/a.jpg"),
+    (r"It is an address \(s3://\)", "s3://bucket/a.jpg"),
+    ("it gives text, not bytes", io.StringIO("abc")),
+    ("I/O operation on closed file", closed()),
+    (r"the file stands at its end.*seek\(0\)", read_already()),
+    ("the file cannot be read .Connection reset by peer", Refusing()),
+    ("an array of shape", np.zeros(3)),
+    ("an object of type list is not a photo", [[[1, 2, 3]]]),
+]
+
+
+@pytest.mark.parametrize(("told", "photo"), REFUSED, ids=[f"{number}" for number in range(len(REFUSED))])
+def test_what_is_no_photo_is_told_in_words(told: str, photo: Any) -> None:
+    with pytest.raises(InvalidParameter, match=told) as refused:
+        open_image(photo, name="source photo")
+    assert str(refused.value).startswith("source photo")
+    assert len(str(refused.value)) < 500
+
+
+def test_the_name_of_an_open_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    path.write_bytes(b"GIF89a")
+    with open(path, "rb") as file, pytest.raises(InvalidImageFormat, match=r"photo \(.*a\.gif\): it is a GIF"):
+        open_image(file)
+
+
+def test_an_empty_file_is_empty() -> None:
+    for empty in (io.BytesIO(), Trickle(b""), b"", bytearray()):
+        with pytest.raises(InvalidImageFormat, match=r"photo: it is empty \(0 bytes\)"):
+            open_image(empty)
+
+
+def test_no_more_is_read_of_a_file_than_allowed() -> None:
+    endless = open("/dev/zero", "rb")  # noqa: SIM115
+    with endless, pytest.raises(ImageTooLarge, match="more than 1,000 bytes"):
+        open_image(endless, limits=ImageLimits(max_bytes=1000))
