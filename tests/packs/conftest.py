@@ -257,6 +257,7 @@ sha256 = "{sdist_sha}"
 size = {sdist_size}
 
 [files."a.onnx"]
+sha256 = "{a_sha}"
 licence = "MIT"
 licence_url = "https://example.org/licence"
 terms = "free"
@@ -268,6 +269,7 @@ path = "net/a.onnx"
 sha256 = "{a_sha}"
 
 [files."b.onnx"]
+sha256 = "{b_sha}"
 licence = "MIT"
 
 [files."b.onnx".source]

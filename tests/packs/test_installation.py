@@ -170,7 +170,8 @@ def test_another_version_shares_what_is_the_same(tiny_index, tiny_catalogue: Pat
 def test_a_new_converted_hash_in_the_catalogue_means_converting_again(tiny_index, tiny_catalogue: Path) -> None:
     installation.install("tiny")
     entry = tiny_catalogue / "tiny.toml"
-    entry.write_text(entry.read_text().replace('[files."a.onnx"]', f'[files."a.onnx"]\nsha256 = "{"0" * 64}"'))
+    row = f'[files."a.onnx"]\nsha256 = "{store.known("tiny").files["a.onnx"].sha256}"'
+    entry.write_text(entry.read_text().replace(row, f'[files."a.onnx"]\nsha256 = "{"0" * 64}"'))
     tiny_index.requests.clear()
     installation.install("tiny")
     assert tiny_index.paths()[0] == "/simple/small-net/"

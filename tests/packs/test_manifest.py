@@ -98,9 +98,10 @@ def test_a_wrong_manifest_says_what_is_wrong(tiny, old: str, new: str, message: 
         parsed(tiny.entry.replace(old, new, 1))
 
 
-def test_an_installed_pack_must_state_the_hash_of_each_file(tiny) -> None:
-    with pytest.raises(PackInvalid, match="needs its sha256"):
-        parse_manifest(tiny.entry.encode(), described_as="x", folder=Path("/x"))
+def test_a_pack_must_state_the_hash_of_each_file(tiny) -> None:
+    first = tiny.entry.partition('[files."a.onnx"]\n')[2].partition("\n")[0]
+    with pytest.raises(PackInvalid, match=r"\[files.a.onnx\] needs 'sha256'"):
+        parsed(tiny.entry.replace(f"{first}\nlicence", "licence", 1))
 
 
 def test_a_folder_without_manifest_and_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:

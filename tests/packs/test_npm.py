@@ -20,6 +20,7 @@ sha256 = "{tgz_sha}"
 size = {tgz_size}
 
 [files."c.onnx"]
+sha256 = "{c_sha}"
 licence = "MIT"
 
 [files."c.onnx".source]

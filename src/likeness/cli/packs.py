@@ -81,10 +81,7 @@ def _show(options: argparse.Namespace) -> int:
         print_title("Roles")
         print_table(("Role", "File", "Family"), [(r.name, r.file, r.family) for r in manifest.roles.values()])
     print_title("Files")
-    rows = [
-        (f.name, f"{f.size / 1e6:.2f} MB" if f.size else "", f.sha256 or "(made at installation)")
-        for f in manifest.files.values()
-    ]
+    rows = [(f.name, f"{f.size / 1e6:.2f} MB" if f.size else "", f.sha256) for f in manifest.files.values()]
     print_table(("File", "Size", "SHA-256"), rows)
     print_title("Where they come from")
     for file in manifest.files.values():

@@ -47,17 +47,15 @@ def install(
             return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
     entry = store.known(name)
     downloads = store.downloads(name)
-    if not downloads.exists() and _is_whole(entry):
-        progress.say(f"{name} is installed and whole in {folder_of(entry)}")
-        return folder_of(entry)
-    with _locked(name, progress):
-        if _is_whole(entry):
+    if downloads.exists() or not _is_whole(entry):
+        with _locked(name, progress):
+            if not _is_whole(entry):
+                fetching = not store.offline() if may_fetch is None else may_fetch
+                return Installation(entry, source_dir, progress, may_fetch=fetching).run()
             # Another process was faster, or one was killed before it had cleaned up.
             shutil.rmtree(downloads, ignore_errors=True)
-            progress.say(f"{name} is installed and whole in {folder_of(entry)}")
-            return folder_of(entry)
-        fetching = not store.offline() if may_fetch is None else may_fetch
-        return Installation(entry, source_dir, progress, may_fetch=fetching).run()
+    progress.say(f"{name} is installed and whole in {folder_of(entry)}")
+    return folder_of(entry)
 
 
 def _is_whole(entry: Manifest) -> bool:
@@ -151,7 +149,7 @@ class Installation:
         originals.obtain(wanted)
         for file in wanted:
             _write_synced(folder / file.name, originals.converted(file))
-            if file.sha256 and sha256_of(folder / file.name) != file.sha256:
+            if sha256_of(folder / file.name) != file.sha256:
                 # The original is verified; libraries of other versions may write the same network in other bytes.
                 self.progress.say(f"{file.name} is written in other bytes than the catalogue's, from the same original")
         for name, row in table["files"].items():
@@ -166,8 +164,7 @@ class Installation:
         """Links the same file of an installed version of this pack, or of another, if there is one that is whole."""
         own = installed_versions(self.entry.name)
         for folder in [*own, *(folder for folder in installed_packs() if folder not in own)]:
-            same = file if file.sha256 else _same_source(folder, file)
-            if same is None or damage(folder, same):
+            if damage(folder, file):
                 continue
             try:
                 os.link(folder / file.name, path)
@@ -184,15 +181,6 @@ class Installation:
         os.replace(temporary, target)
         _sync_folder(target.parent)
         shutil.rmtree(damaged, ignore_errors=True)
-
-
-def _same_source(folder: Path, file: PackFile) -> PackFile | None:
-    """The file of the installed pack in `folder` that was made from the same original in the same way."""
-    try:
-        other = read_manifest(folder).files.get(file.name)
-    except PackInvalid:
-        return None
-    return other if other and other.source == file.source else None
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@
     [[accuracy]]              measured figures, each with the command that prints it
 
 The catalogue's description of a pack and the manifest inside an installed pack are the same format. At installation the
-hashes and sizes of converted files are filled in.
+hashes and sizes of the files as they were written are filled in.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from likeness.vision.calibration import Calibration
 MANIFEST_NAME = "manifest.toml"
 #: The roles of those who look at photos of any size.
 SEARCHERS = ("detector", "scout")
-ROLES = (*SEARCHERS, "embedder", "mesh", "expression", "points")
+ROLES = (*SEARCHERS, "embedder", "mesh", "expression")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
 
@@ -84,9 +84,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PackFile:
-    """A file of a pack. `sha256` is empty and `size` 0 only in a catalogue entry whose file is known by its original
-    alone.
-    """
+    """A file of a pack; its `size` may be left open, as 0."""
 
     name: str
     sha256: str
@@ -198,9 +196,7 @@ def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None
     pack = whole.table("pack")
     pack.only("name", "version", "summary")
     distributions = {key: _distribution(key, t) for key, t in whole.tables("distributions").items()}
-    files = {
-        key: _file(key, t, distributions, installed=folder is not None) for key, t in whole.tables("files").items()
-    }
+    files = {key: _file(key, t, distributions) for key, t in whole.tables("files").items()}
     manifest = Manifest(
         name=pack.matching("name", _PACK_NAME, "lower-case letters, digits and -"),
         version=pack.text("version"),
@@ -246,23 +242,19 @@ def _distribution(key: str, t: Table) -> Distribution:
     )
 
 
-def _file(key: str, t: Table, distributions: Mapping[str, Distribution], *, installed: bool) -> PackFile:
+def _file(key: str, t: Table, distributions: Mapping[str, Distribution]) -> PackFile:
     t.only("sha256", "size", "licence", "licence_url", "terms", "origin", "source")
     if not _FILE_NAME.match(key):
         raise t.wrong("is not a plain file name")
-    source = _source(t.table("source"), distributions) if "source" in t.values else None
-    sha256 = t.matching("sha256", _SHA256, "64 hexadecimal digits") if "sha256" in t.values else ""
-    if not sha256 and (installed or source is None):
-        raise t.wrong("needs its sha256")
     return PackFile(
         name=key,
-        sha256=sha256,
+        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
         size=t.integer("size", 0),
         licence=t.text("licence", ""),
         licence_url=t.text("licence_url", ""),
         terms=t.text("terms", ""),
         origin=t.text("origin", ""),
-        source=source,
+        source=_source(t.table("source"), distributions) if "source" in t.values else None,
     )
 
 
