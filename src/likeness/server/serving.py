@@ -43,7 +43,7 @@ _PATIENCE_SECONDS = 0.5
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, with our signals: SIGTERM and SIGINT end it in peace and with exit code 0, SIGHUP reopens files."""
+    """uvicorn's, with our signals: SIGTERM and SIGINT finish what runs and end with 0, SIGHUP reopens files."""
 
     def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
         """`supervisor` is the process whose end is also this one's; None outlives whoever started it."""
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
         self._app.observe()
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._cutoff.begin()
-            self.should_exit = True  # the supervisor is gone, and with it whoever would stop us
+            self.should_exit = True  # nobody would start a new worker, nor stop this one
         if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
             self._answered = self.server_state.total_requests
             memory.give_back()

@@ -158,7 +158,7 @@ class Settings:
 
     @property
     def has_keys(self) -> bool:
-        """Whether there is a key file, now; one that cannot be looked at counts, so that no door opens by accident."""
+        """Whether there is a key file, now; one that cannot be looked at counts: in doubt, signatures are checked."""
         try:
             self.keys.stat()
         except (FileNotFoundError, NotADirectoryError):
