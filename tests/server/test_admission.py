@@ -1,4 +1,4 @@
-"""The queue: order, bounds, deadlines, and that no place is ever lost, whatever is cancelled when."""
+"""Admission: a bounded queue before threads; and rates."""
 
 import asyncio
 import gc
@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import RateExceeded, Throttled
-from likeness.server.admission import Admission, Overloaded, Turnstile
+from likeness.server.admission import Admission, Overloaded
+from likeness.server.fair_queue import Ticket
 from likeness.server.rates import Rates
 
 
@@ -20,96 +21,19 @@ def later(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def test_first_come_first_served() -> None:
-    async def scene() -> list[int]:
-        turnstile = Turnstile(1)
-        order: list[int] = []
-
-        async def visit(number: int) -> None:
-            assert await turnstile.take(1, later(5))
-            order.append(number)
-            await asyncio.sleep(0)
-            turnstile.give(1)
-
-        await asyncio.gather(*(visit(number) for number in range(20)))
-        assert (turnstile.free, turnstile.waiting) == (1, 0)
-        return order
-
-    assert asyncio.run(scene()) == list(range(20))
-
-
-def test_small_requests_do_not_overtake_a_large_one_for_ever() -> None:
-    async def scene() -> None:
-        turnstile = Turnstile(10)
-        assert await turnstile.take(6, later(1))
-        large = asyncio.ensure_future(turnstile.take(10, later(1)))
-        await asyncio.sleep(0)
-        small = asyncio.ensure_future(turnstile.take(1, later(1)))
-        await asyncio.sleep(0.01)
-        assert (large.done(), small.done()) == (False, False)
-        turnstile.give(6)
-        assert await large
-        turnstile.give(10)
-        assert await small
-
-    asyncio.run(scene())
-
-
-def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
-    async def scene() -> None:
-        turnstile = Turnstile(2)
-        assert await turnstile.take(1, later(1))
-        late = asyncio.ensure_future(turnstile.take(2, later(0.02)))
-        await asyncio.sleep(0)
-        next_one = asyncio.ensure_future(turnstile.take(1, later(1)))
-        assert await late is False
-        assert await asyncio.wait_for(next_one, 0.5)
-
-    asyncio.run(scene())
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["stay", "cancel", "late"]), st.integers(0, 3)), max_size=12)
-)
-def test_nothing_is_lost_whatever_is_cancelled_when(visits: list[tuple[int, str, int]]) -> None:
-    async def visit(turnstile: Turnstile, units: int, kind: str) -> None:
-        if await turnstile.take(units, later(0.001 if kind == "late" else 5)):
-            try:
-                await asyncio.sleep(0)
-            finally:
-                turnstile.give(units)
-
-    async def scene() -> None:
-        turnstile = Turnstile(3)
-        tasks = []
-        for units, kind, pause in visits:
-            task = asyncio.ensure_future(visit(turnstile, units, kind))
-            tasks.append((task, kind))
-            for _ in range(pause):
-                await asyncio.sleep(0)
-            if kind == "cancel":
-                task.cancel()
-        await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
-        assert (turnstile.free, turnstile.waiting) == (3, 0)
-        assert all(task.cancelled() or task.exception() is None for task, _ in tasks)
-
-    asyncio.run(scene())
-
-
 def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
     async def scene() -> None:
         release = threading.Event()
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 0, pool)
-            await admission.enter(later(1))
-            work = asyncio.ensure_future(admission.run(lambda: release.wait(5)))
+            await admission.enter(Ticket(), later(1))
+            work = asyncio.ensure_future(admission.run(Ticket(), lambda: release.wait(5)))
             await asyncio.sleep(0.02)
             work.cancel()
             await asyncio.sleep(0.02)
             assert admission.running == 1
             with pytest.raises(Throttled, match="queue is full"):
-                await admission.enter(later(1))
+                await admission.enter(Ticket(), later(1))
             release.set()
             await asyncio.sleep(0.05)
             assert admission.running == 0
@@ -125,12 +49,12 @@ def test_an_answer_is_gone_with_who_asked() -> None:
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 10, pool)
-            await admission.enter(later(5))
-            answer = await admission.run(Answer)
+            await admission.enter(Ticket(), later(5))
+            answer = await admission.run(Ticket(), Answer)
             alive = weakref.ref(answer)
             # The thread lets go of its work when it gets the next.
-            await admission.enter(later(5))
-            await admission.run(int)
+            await admission.enter(Ticket(), later(5))
+            await admission.run(Ticket(), int)
             del answer
             assert alive() is None
 
@@ -145,9 +69,9 @@ def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 0, pool)
-            await admission.enter(later(1))
+            await admission.enter(Ticket(), later(1))
             with pytest.raises(ZeroDivisionError):
-                await admission.run(lambda: 1 // 0)
+                await admission.run(Ticket(), lambda: 1 // 0)
             await asyncio.sleep(0)
             assert admission.running == 0
 

@@ -60,6 +60,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "max_connections": ("10", 10),
     "header_timeout_seconds": ("1", 1.0),
     "body_timeout_seconds": ("1", 1.0),
+    "pixel_memory_bytes": ("1000000", 1_000_000),
     "least_body_bytes_per_second": ("100", 100.0),
     "keep_alive_seconds": ("1", 1),
     "grace_seconds": ("1", 1.0),

@@ -69,7 +69,13 @@ class Application:
         self._keys = KeyFile(settings.keys) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compare")
-        self.admission = Admission(threads, settings.max_queue, self._pool, count_waiting=slot.count_waiting)
+        self.admission = Admission(
+            threads,
+            settings.max_queue,
+            self._pool,
+            pixel_bytes=settings.pixel_memory_bytes,
+            count_waiting=slot.count_waiting,
+        )
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
         # More than run, so that loading and comparing overlap; few, because each may hold two objects of max_s3_bytes.
         self._images = ImageReader(Stores(settings.stores()), max_bytes=settings.max_s3_bytes, requests=2 * threads)

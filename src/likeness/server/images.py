@@ -8,7 +8,8 @@ from functools import partial
 from likeness.aws.policy import decide
 from likeness.aws.shapes import ImageReference, S3ObjectReference
 from likeness.errors import InvalidS3Object
-from likeness.server.admission import Overloaded, Turnstile
+from likeness.server.admission import Overloaded
+from likeness.server.fair_queue import FairQueue, Ticket
 from likeness.server.request_context import RequestContext
 from likeness.sources.store import Store
 
@@ -23,20 +24,22 @@ class ImageReader:
     def __init__(self, store: Store, *, max_bytes: int, requests: int) -> None:
         self._store = store
         self._max_bytes = max_bytes
-        self._turns = Turnstile(requests)
+        self._turns = FairQueue(requests)
         self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="s3")
 
-    async def enter(self, references: Sequence[ImageReference], deadline: float) -> int:
+    async def enter(self, references: Sequence[ImageReference], caller: str, deadline: float) -> Ticket | None:
         """A turn for these; give what it returns to `leave` when the bytes are no longer held. Raises Overloaded."""
-        needed = int(any(isinstance(each, S3ObjectReference) for each in references))
-        if needed and not await self._turns.take(1, deadline):
+        if not any(isinstance(each, S3ObjectReference) for each in references):
+            return None
+        ticket = Ticket(caller)
+        if not await self._turns.take(ticket, deadline):
             raise Overloaded("no turn to load from S3 before the request's deadline")
-        return needed
+        return ticket
 
-    def leave(self, turns: int) -> None:
+    def leave(self, ticket: Ticket | None) -> None:
         """Gives back what `enter` returned."""
-        if turns:
-            self._turns.give(turns)
+        if ticket is not None:
+            self._turns.give(ticket, ticket.seconds)
 
     async def read(self, references: Sequence[ImageReference], context: RequestContext, deadline: float) -> list[bytes]:
         """The bytes of each. Errors are those of `Store.fetch`; where several fail, the first one's (the source's)."""

@@ -22,6 +22,8 @@ from likeness.errors import InternalFailure, RequestError
 from likeness.faces import Comparison
 from likeness.server.admission import Admission
 from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, ClientLeft, Receive, read_body
+from likeness.server.decoding_cost import decoding_cost
+from likeness.server.fair_queue import Ticket
 from likeness.server.images import ImageReader
 from likeness.server.loader import Compares, Loader
 from likeness.server.rates import Rates
@@ -144,23 +146,28 @@ class Operation:
                 regions=self.settings.regions or None,
             )
             authorize(context.identity.key.policies, context.identity.key.arn, ACTION, "*", context.policy_context)
-        return protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
+        request = protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
+        context.decoding = decoding_cost((request.source, request.target))
+        return request
 
     async def _compared(
         self, context: RequestContext, request: CompareFacesRequest, images: list[ImageReference], deadline: float
     ) -> Comparison:
-        turns = await self.images.enter(images, deadline)
+        turn = await self.images.enter(images, context.caller, deadline)
         try:
-            if turns:
+            if turn is not None:
                 with context.timed("fetch"):
                     images[:] = await self.images.read(images, context, deadline)
+                    loop = asyncio.get_running_loop()
+                    context.decoding = await loop.run_in_executor(self.parser, decoding_cost, images)
             with context.timed("queue"):
                 engine = await self.loader.ready(deadline)
-                await self.admission.enter(deadline)
+                ticket = Ticket(context.caller, *context.decoding)
+                await self.admission.enter(ticket, deadline)
             with context.timed("compare"):
-                return await self.admission.run(partial(_compare, engine, images, request))
+                return await self.admission.run(ticket, partial(_compare, engine, images, request))
         finally:
-            self.images.leave(turns)
+            self.images.leave(turn)
 
 
 def _compare(engine: Compares, images: list[ImageReference], request: CompareFacesRequest) -> Comparison:

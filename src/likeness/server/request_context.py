@@ -33,6 +33,8 @@ class RequestContext:
     identity: Identity | None = None
     #: What was asked, without the photos: those are held by nobody but the thread that compares them.
     request: CompareFacesRequest | None = None
+    #: Seconds and bytes that decoding its photos is expected to take.
+    decoding: tuple[float, int] = (0.0, 0)
     #: The operation that was asked for, where it is not one of ours.
     target: str | None = None
     error: RequestError | WireError | None = None
@@ -60,6 +62,11 @@ class RequestContext:
     def header(self, name: str) -> str | None:
         """The first value of a header, by its lower-case name."""
         return next((value for each, value in self.headers if each == name), None)
+
+    @property
+    def caller(self) -> str:
+        """With whom the capacity is shared: the key, or without keys the address."""
+        return self.identity.key.id if self.identity is not None else self.client or ""
 
     @property
     def policy_context(self) -> Context:

@@ -1,0 +1,211 @@
+"""Who is next: callers share by the time that their requests take, so that one who asks for much waits for himself.
+
+Start-time fair queuing (Goyal, Vin, Cheng 1996) in two levels: between callers, and for each caller between its cheap
+and its costly requests. A caller is charged what a request is expected to take when it starts, and what it took when it
+is done; the next request is that of the caller who has used least. Who was away starts where the others are.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: What a request is expected to take beside decoding its photos; what that takes is measured when it is done.
+_BASE_SECONDS = 0.05
+#: Requests whose photos take longer to decode wait in a line of their own, and leave one place to the others.
+COSTLY_SECONDS = 0.5
+_REMEMBERED_CALLERS = 256
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A request that wants a place. `pixel_bytes` is what its decoded photos may take."""
+
+    caller: str = ""
+    decoding_seconds: float = 0.0
+    pixel_bytes: int = 0
+    #: False: no place by the deadline; None: it yielded its place in the queue to another caller's request.
+    turn: "asyncio.Future[bool | None] | None" = None
+
+    @property
+    def seconds(self) -> float:
+        """What it is expected to take."""
+        return _BASE_SECONDS + self.decoding_seconds
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether it waits with the costly ones."""
+        return self.decoding_seconds > COSTLY_SECONDS
+
+
+@dataclass(eq=False, slots=True)
+class _Line:
+    """Requests of one caller and of one kind, first come first served, and the time that such requests have used."""
+
+    used: float = 0.0
+    running: int = 0
+    waiting: deque[Ticket] = field(default_factory=deque)
+
+    @property
+    def backlog(self) -> float:
+        """The seconds that its waiting requests are expected to take."""
+        return sum(ticket.seconds for ticket in self.waiting)
+
+
+@dataclass(eq=False, slots=True)
+class _Caller:
+    cheap: _Line = field(default_factory=_Line)
+    costly: _Line = field(default_factory=_Line)
+    used: float = 0.0
+    #: What the line had used whose request started last; who waits again after a pause starts there.
+    start: float = 0.0
+
+    @property
+    def lines(self) -> tuple[_Line, _Line]:
+        return self.cheap, self.costly
+
+    @property
+    def is_idle(self) -> bool:
+        return not any(line.running or line.waiting for line in self.lines)
+
+    def line(self, ticket: Ticket) -> _Line:
+        return self.costly if ticket.is_costly else self.cheap
+
+
+class FairQueue:
+    """Hands out `places`, and no more than `pixel_bytes` among them unless one request alone needs more.
+
+    For one event loop.
+    """
+
+    def __init__(self, places: int, pixel_bytes: int | None = None) -> None:
+        self.places = places
+        self.free = places
+        self.waiting = 0
+        self._pixel_bytes_free = pixel_bytes
+        self._callers: dict[str, _Caller] = {}
+        self._running_costly = 0
+        self._start = 0.0
+
+    async def take(self, ticket: Ticket, deadline: float) -> bool | None:
+        """Waits for a place; False when none is to be had by `deadline` (`loop.time()`), None when it had to yield.
+
+        Cancelled, it takes nothing.
+        """
+        caller = self._arrive(ticket)
+        loop = asyncio.get_running_loop()
+        ticket.turn = loop.create_future()
+        line = caller.line(ticket)
+        line.waiting.append(ticket)
+        self.waiting += 1
+        self._admit()
+        if ticket.turn.done():
+            return True
+        alarm = loop.call_at(deadline, self._refuse, ticket, False)
+        try:
+            return await ticket.turn
+        except asyncio.CancelledError:
+            if ticket.turn.done() and not ticket.turn.cancelled() and ticket.turn.result():
+                self.give(ticket, 0.0)  # granted and cancelled in the same moment
+            else:
+                self._refuse(ticket, False)
+            raise
+        finally:
+            alarm.cancel()
+
+    def give(self, ticket: Ticket, seconds: float) -> None:
+        """Gives the place of a ticket back, which was used for so long."""
+        caller = self._callers[ticket.caller]
+        line = caller.line(ticket)
+        line.running -= 1
+        self.free += 1
+        self._running_costly -= ticket.is_costly
+        if self._pixel_bytes_free is not None:
+            self._pixel_bytes_free += ticket.pixel_bytes
+        caller.used += seconds - ticket.seconds
+        line.used += seconds - ticket.seconds
+        self._forget()
+        self._admit()
+
+    def displace(self, newcomer: Ticket) -> bool:
+        """Makes a waiting request yield to `newcomer`; False where none is of a caller, or kind, that has more waiting.
+
+        It is the newest of the costliest line of whoever has most.
+        """
+        own = self._callers.get(newcomer.caller, _Caller())
+        heaviest = max(self._callers.values(), key=_backlog, default=own)
+        if _backlog(heaviest) > _backlog(own) + newcomer.seconds:
+            line = max(heaviest.lines, key=lambda each: each.backlog)
+        elif own.costly.backlog > own.cheap.backlog + newcomer.seconds and not newcomer.is_costly:
+            line = own.costly
+        else:
+            return False
+        self._refuse(line.waiting[-1], None)
+        return True
+
+    def _arrive(self, ticket: Ticket) -> _Caller:
+        caller = self._callers.setdefault(ticket.caller, _Caller())
+        if caller.is_idle:
+            caller.used = max(caller.used, self._start)
+        line = caller.line(ticket)
+        if not line.running and not line.waiting:
+            line.used = max(line.used, caller.start)
+        return caller
+
+    def _admit(self) -> None:
+        while self.free and (first := self._next()) is not None:
+            caller, line = first
+            ticket = line.waiting[0]
+            if not self._fits(ticket):
+                return
+            line.waiting.popleft()
+            self.waiting -= 1
+            if ticket.turn is None or ticket.turn.done():  # cancelled, and not yet awake to leave the line
+                continue
+            self.free -= 1
+            self._running_costly += ticket.is_costly
+            if self._pixel_bytes_free is not None:
+                self._pixel_bytes_free -= ticket.pixel_bytes
+            self._start, caller.start = max(self._start, caller.used), max(caller.start, line.used)
+            caller.used += ticket.seconds
+            line.used += ticket.seconds
+            line.running += 1
+            ticket.turn.set_result(True)
+
+    def _next(self) -> tuple[_Caller, _Line] | None:
+        return min(self._startable(), key=lambda each: (each[0].used, each[1].used), default=None)
+
+    def _startable(self) -> Iterator[tuple[_Caller, _Line]]:
+        costly_may = self._running_costly < max(1, self.places - 1)
+        for caller in self._callers.values():
+            if caller.cheap.waiting:
+                yield caller, caller.cheap
+            if caller.costly.waiting and costly_may:
+                yield caller, caller.costly
+
+    def _fits(self, ticket: Ticket) -> bool:
+        if self._pixel_bytes_free is None or self.free == self.places:
+            return True
+        return ticket.pixel_bytes <= self._pixel_bytes_free
+
+    def _refuse(self, ticket: Ticket, answer: bool | None) -> None:
+        """Takes a ticket out of its line; nothing where it has left it."""
+        line = self._callers[ticket.caller].line(ticket) if ticket.caller in self._callers else None
+        if line is None or ticket not in line.waiting:
+            return
+        line.waiting.remove(ticket)
+        self.waiting -= 1
+        if ticket.turn is not None and not ticket.turn.done():
+            ticket.turn.set_result(answer)
+        self._forget()
+        self._admit()
+
+    def _forget(self) -> None:
+        """Callers who are away and in no debt; when there are many, also who is in debt."""
+        for name, caller in list(self._callers.items()):
+            if caller.is_idle and (caller.used <= self._start or len(self._callers) > _REMEMBERED_CALLERS):
+                del self._callers[name]
+
+
+def _backlog(caller: _Caller) -> float:
+    return sum(line.backlog for line in caller.lines)

@@ -1,0 +1,214 @@
+"""The queue: order, shares, deadlines, and that no place is ever lost, whatever is cancelled when."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from likeness.server.fair_queue import COSTLY_SECONDS, FairQueue, Ticket
+
+
+def later(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def started(queue: FairQueue, tickets: Sequence[Ticket], seconds: dict[str, float], most: int) -> list[Ticket]:
+    """The order in which `tickets`, all waiting from the start, get the places when each takes its caller's time."""
+    order: list[Ticket] = []
+    blocker = Ticket("nobody")
+    assert await queue.take(blocker, later(5))
+
+    async def visit(ticket: Ticket) -> None:
+        if await queue.take(ticket, later(5)):
+            order.append(ticket)
+            await asyncio.sleep(0)
+            queue.give(ticket, seconds.get(ticket.caller, 0.05))
+
+    tasks = [asyncio.ensure_future(visit(ticket)) for ticket in tickets]
+    await asyncio.sleep(0)
+    queue.give(blocker, 0.05)
+    await asyncio.gather(*tasks)
+    return order[:most]
+
+
+def test_first_come_first_served_for_one_caller() -> None:
+    tickets = [Ticket("a") for _ in range(20)]
+    assert asyncio.run(_in_a_new_queue(tickets)) == tickets
+
+
+async def _in_a_new_queue(tickets: list[Ticket], **seconds: float) -> list[Ticket]:
+    queue = FairQueue(1)
+    order = await started(queue, tickets, seconds, len(tickets))
+    assert (queue.free, queue.waiting) == (1, 0)
+    return order
+
+
+def test_a_caller_with_little_is_soon_served_beside_one_with_much() -> None:
+    order = asyncio.run(_in_a_new_queue([*(Ticket("much") for _ in range(40)), Ticket("little"), Ticket("little")]))
+    assert [ticket.caller for ticket in order].index("little") <= 2
+    assert [ticket.caller for ticket in order[:5]].count("little") == 2
+
+
+def test_what_is_shared_is_the_time_that_requests_took() -> None:
+    """Nothing of the photos tells that one caller's requests take ten times as long."""
+    tickets = [Ticket(caller) for _ in range(60) for caller in ("slow", "quick")]
+    order = asyncio.run(_in_a_new_queue(tickets, slow=0.5, quick=0.05))
+    counts = Counter(ticket.caller for ticket in order[:44])
+    assert 8 <= counts["quick"] / counts["slow"] <= 12
+
+
+def test_cheap_and_costly_requests_of_one_caller_share_the_time_too() -> None:
+    costly = [Ticket("same", 0.95) for _ in range(20)]
+    cheap = [Ticket("same") for _ in range(200)]
+
+    async def scene() -> list[Ticket]:
+        queue = FairQueue(1)
+        order: list[Ticket] = []
+
+        async def visit(ticket: Ticket) -> None:
+            assert await queue.take(ticket, later(5))
+            order.append(ticket)
+            await asyncio.sleep(0)
+            queue.give(ticket, ticket.seconds)
+
+        await asyncio.gather(*(visit(ticket) for ticket in [*costly, *cheap]))
+        return order
+
+    order = asyncio.run(scene())
+    count = sum(ticket.is_costly for ticket in order[:105])
+    assert 3 <= count <= 7
+
+
+def test_costly_requests_leave_a_place_to_the_others() -> None:
+    async def scene() -> None:
+        queue = FairQueue(2)
+        first, second = Ticket("a", 2 * COSTLY_SECONDS), Ticket("b", 2 * COSTLY_SECONDS)
+        assert await queue.take(first, later(1))
+        waiting = asyncio.ensure_future(queue.take(second, later(1)))
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(queue.take(Ticket("a"), later(1)), 0.5)
+        queue.give(first, 1.0)
+        assert await waiting
+
+    asyncio.run(scene())
+
+
+def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -> None:
+    async def scene() -> None:
+        queue = FairQueue(4, pixel_bytes=100)
+        large, small = Ticket("a", 0, 150), Ticket("b", 0, 60)
+        assert await queue.take(large, later(1))
+        waits = asyncio.ensure_future(queue.take(small, later(1)))
+        await asyncio.sleep(0.01)
+        assert not waits.done()
+        queue.give(large, 0.1)
+        assert await waits
+        assert await queue.take(Ticket("c", 0, 40), later(1))
+        assert await queue.take(Ticket("c", 0, 1), later(0.01)) is False
+
+    asyncio.run(scene())
+
+
+def test_a_full_queue_makes_the_one_with_most_yield() -> None:
+    async def scene() -> None:
+        queue = FairQueue(1)
+        assert await queue.take(Ticket("much"), later(1))
+        waiting = [asyncio.ensure_future(queue.take(Ticket("much"), later(5))) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert not queue.displace(Ticket("much"))
+        assert queue.displace(Ticket("little"))
+        assert await waiting[-1] is None
+        assert queue.waiting == 3
+        costly = asyncio.ensure_future(queue.take(Ticket("much", 2.0), later(5)))
+        await asyncio.sleep(0)
+        assert queue.displace(Ticket("much"))
+        assert await costly is None
+        for each in waiting:
+            each.cancel()
+
+    asyncio.run(scene())
+
+
+def test_who_was_away_has_saved_nothing_up() -> None:
+    async def scene() -> list[str]:
+        queue = FairQueue(1)
+        for _ in range(50):
+            ticket = Ticket("busy")
+            assert await queue.take(ticket, later(1))
+            queue.give(ticket, 0.1)
+        tickets = [Ticket(caller) for caller in ("new", "busy") for _ in range(20)]
+        return [ticket.caller for ticket in await started(queue, tickets, {}, 20)]
+
+    assert 6 <= asyncio.run(scene()).count("busy") <= 12
+
+
+def test_callers_that_are_gone_are_forgotten() -> None:
+    async def scene() -> int:
+        queue = FairQueue(1)
+        for number in range(1000):
+            ticket = Ticket(f"caller {number}")
+            assert await queue.take(ticket, later(1))
+            queue.give(ticket, 1.0)
+        return len(queue._callers)
+
+    assert asyncio.run(scene()) <= 257
+
+
+def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
+    async def scene() -> None:
+        queue = FairQueue(1)
+        first = Ticket("a")
+        assert await queue.take(first, later(1))
+        late = asyncio.ensure_future(queue.take(Ticket("b"), later(0.02)))
+        await asyncio.sleep(0)
+        next_one = asyncio.ensure_future(queue.take(Ticket("c"), later(1)))
+        assert await late is False
+        queue.give(first, 0.1)
+        assert await asyncio.wait_for(next_one, 0.5)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("pixel_bytes", [None, 5])
+@settings(max_examples=100, deadline=None)
+@given(
+    visits=st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            st.sampled_from([0.0, 1.0]),
+            st.integers(1, 7),
+            st.sampled_from(["stay", "cancel", "late", "displace"]),
+            st.integers(0, 3),
+        ),
+        max_size=12,
+    )
+)
+def test_nothing_is_lost_whatever_is_cancelled_when(
+    pixel_bytes: int | None, visits: list[tuple[str, float, int, str, int]]
+) -> None:
+    async def visit(queue: FairQueue, ticket: Ticket, kind: str) -> None:
+        if kind == "displace":
+            queue.displace(ticket)
+        if await queue.take(ticket, later(0.001 if kind == "late" else 5)):
+            try:
+                await asyncio.sleep(0)
+            finally:
+                queue.give(ticket, 0.1)
+
+    async def scene() -> None:
+        queue = FairQueue(3, pixel_bytes)
+        tasks = []
+        for caller, seconds, size, kind, pause in visits:
+            tasks.append(asyncio.ensure_future(visit(queue, Ticket(caller, seconds, size), kind)))
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            if kind == "cancel":
+                tasks[-1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert (queue.free, queue.waiting, queue._pixel_bytes_free) == (3, 0, pixel_bytes)
+        assert all(task.cancelled() or task.exception() is None for task in tasks)
+
+    asyncio.run(scene())
