@@ -60,7 +60,7 @@ def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monk
 
 def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_index, caplog, monkeypatch) -> None:
     # A command that ran in this process before may have chosen its own way to show it.
-    monkeypatch.setattr(progress, "_listener", type(progress._listener)())
+    monkeypatch.setattr(progress, "_beginnings", progress._beginnings[:1])
     caplog.set_level("INFO", "likeness.packs")
     installation.ensure("tiny")
     levels = [(record.levelname, record.message.split(" in ")[0]) for record in caplog.records]
@@ -70,7 +70,7 @@ def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_inde
 
 
 def test_a_command_shows_it_its_own_way(tiny_index, heard, monkeypatch) -> None:
-    monkeypatch.setattr(progress._listener, "begin", progress._listener.begin)
+    monkeypatch.setattr(progress, "_beginnings", progress._beginnings[:1])
     progress.show_unasked_with(lambda: nullcontext(heard))
     installation.ensure("tiny")
     assert heard.lines[0].startswith("installing the pack tiny in ")

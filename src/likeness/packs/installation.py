@@ -16,7 +16,7 @@ from likeness.packs import store
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
 from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
-from likeness.packs.store import damage, folder_of, home, installed_packs, installed_versions
+from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Installation:
     def _reuse(self, file: PackFile, path: Path) -> bool:
         """Links the same file of an installed version of this pack, or of another, if there is one that is whole."""
         own = installed_versions(self.entry.name)
-        for folder in [*own, *(folder for folder in installed_packs() if folder not in own)]:
+        for folder in [*own, *(folder for folder in installed_versions() if folder not in own)]:
             if damage(folder, file):
                 continue
             try:

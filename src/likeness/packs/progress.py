@@ -31,7 +31,7 @@ class ByteCount(Protocol):
 class LoggedProgress:
     """For programs: each step as a line in the log `likeness.packs`, no bytes.
 
-    The first line is a warning, so that who calls the library for the first time learns what takes so long.
+    The first line is a warning, so that the caller learns what takes so long the first time.
     """
 
     def __init__(self) -> None:
@@ -49,21 +49,16 @@ class LoggedProgress:
         """Bytes are not logged."""
 
 
-class _Listener:
-    """Who hears of installations that begin by themselves, as that of a first comparison does."""
-
-    def __init__(self) -> None:
-        self.begin: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(LoggedProgress())
-
-
-_listener = _Listener()
+_beginnings: list[Callable[[], AbstractContextManager[Progress]]] = [lambda: nullcontext(LoggedProgress())]
 
 
 def unasked_installation() -> AbstractContextManager[Progress]:
-    """The Progress of an installation for which nobody gave one; the log, unless `show_unasked_with` chose another."""
-    return _listener.begin()
+    """The Progress of an installation that begins by itself, as that of a first comparison does: the log, unless
+    `show_unasked_with` chose another.
+    """
+    return _beginnings[-1]()
 
 
 def show_unasked_with(begin: Callable[[], AbstractContextManager[Progress]]) -> None:
     """Lets a command show such installations to its user: `begin` is called for each."""
-    _listener.begin = begin
+    _beginnings.append(begin)

@@ -78,14 +78,9 @@ def is_installed(entry: Manifest) -> bool:
     return (folder_of(entry) / MANIFEST_NAME).is_file()
 
 
-def installed_versions(name: str) -> list[Path]:
-    """The folders of all versions of the pack `name` in the cache folder."""
+def installed_versions(name: str = "[a-z0-9]*") -> list[Path]:
+    """The folders of all versions of the pack `name`, or of all packs, in the cache folder."""
     return sorted((home() / "packs").glob(f"{name}-{_DIGEST_PATTERN}"))
-
-
-def installed_packs() -> list[Path]:
-    """The folders of all versions of all packs in the cache folder."""
-    return sorted((home() / "packs").glob(f"[a-z0-9]*-{_DIGEST_PATTERN}"))
 
 
 def downloads(name: str) -> Path:
