@@ -9,6 +9,7 @@ that they were measured on. Decoded at an eighth, as a large photo is to be sear
 
 import argparse
 import io
+import re
 import struct
 import time
 import zlib
@@ -66,6 +67,10 @@ def jpegs(side: int) -> Iterator[tuple[str, bytes]]:
                 kind = "progressive" if progressive else "baseline"
                 options = {"quality": quality, "subsampling": subsampling, "progressive": progressive}
                 yield f"{kind}, {name}, quality {quality}", saved(pixels, **options)
+        for progressive in (False, True):
+            kind = "progressive" if progressive else "baseline"
+            usual = saved(pixels, quality=75, subsampling=0, progressive=progressive)
+            yield f"{kind}, {name}, unusual sampling", resampled(usual)
         yield f"CMYK, {name}", saved(Pillow.fromarray(pixels).convert("CMYK"), quality=90)
     nothing = bytes(side * side // 64 // 8 + 1)
     run = bytes(2 * (side * side // 64 // (1 << 14) + 1) + 16)
@@ -86,6 +91,13 @@ def jpegs(side: int) -> Iterator[tuple[str, bytes]]:
             side, ARITHMETIC_PROGRESSIVE, 1, [(1, 0, 0, 0, b"")] + [(1, 1, 63, 0, random[: side * side // 99])] * 19
         ),
     )
+
+
+def resampled(data: bytes) -> bytes:
+    """`data` as if its luma were sampled three times as finely down: TurboJPEG has no name for that."""
+    frame = re.search(rb"\xff[\xc0\xc2]\x00\x11", data)
+    assert frame is not None
+    return data[: frame.start() + 11] + b"\x13" + data[frame.start() + 12 :]
 
 
 def pngs(side: int) -> Iterator[tuple[str, bytes]]:

@@ -99,6 +99,16 @@ def test_scans_cost_what_they_visit() -> None:
         assert seconds(photo[:scan] + hidden + photo[scan:]) == pytest.approx(seconds(photo), rel=1e-4)
 
 
+def test_an_unusual_sampling_costs_the_slow_decoder() -> None:
+    usual = baseline(2000, 2000, 500_000)
+    unusual = usual.replace(bytes([1, 0x22, 0]), bytes([1, 0x42, 0]))
+    assert jpeg_header.read_header(usual).usual
+    assert not jpeg_header.read_header(unusual).usual
+    assert jpeg_header.read_header(many_scans(200, 200, 2, 20)).usual
+    difference = open_image(unusual).decoding_seconds - open_image(usual).decoding_seconds
+    assert difference > 0.02
+
+
 @pytest.mark.parametrize(
     "photo",
     [

@@ -13,6 +13,8 @@ DECODINGS = 2
 
 #: JPEG, for each 8x8 block of a colour plane: to transform it and to make pixels of it.
 _BLOCK_NS = 50
+#: For each pixel more, where the sampling of the colours is one that only the slow decoder knows.
+_UNUSUAL_PIXEL_NS = 6
 #: For each block that a scan of several visits, bringing coefficients or adding a bit to each that is there.
 _FIRST_PASS_NS, _REFINING_PASS_NS = 8, 30
 #: The same where coding is arithmetic: its decoder goes on without end when the data has ended.
@@ -38,7 +40,8 @@ def jpeg_seconds(header: JpegHeader) -> float:
         coding = visits + data_bytes * _SCANS_BYTE_NS
     else:
         coding = data_bytes * _HUFFMAN_BYTE_NS
-    return (header.blocks * _BLOCK_NS + coding) / 1e9
+    unusual = 0 if header.usual else header.width * header.height * _UNUSUAL_PIXEL_NS
+    return (header.blocks * _BLOCK_NS + unusual + coding) / 1e9
 
 
 def png_seconds(header: PngHeader) -> float:

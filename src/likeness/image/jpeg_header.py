@@ -19,6 +19,10 @@ _ARITHMETIC = {0xC9, 0xCA}
 _UNUSUAL = _START_OF_FRAME - {0xC0, 0xC1} - _PROGRESSIVE - _ARITHMETIC
 _START, _END, _SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 
+#: How much finer than chroma luma is sampled, across and down, in the files that the fast decoder reads (TurboJPEG's
+#: 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:4:1).
+_USUAL_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)}
+
 #: Real files have a few dozen segments; the rest is an attempt to keep the reader busy.
 _MAX_SEGMENTS = 4096
 
@@ -35,15 +39,15 @@ class UnreasonableJpeg(ValueError):
 class JpegHeader:
     """What a JPEG says of itself. Sizes as stored, before the EXIF orientation (1 to 8) is applied.
 
-    `components` colour planes of `blocks` blocks of 8x8 samples in all; the first scan's data starts at byte
-    `data_start`, the image ends before `end`. `first_passes` and `refining_passes` count the blocks that the scans
-    visit: those that bring coefficients, and those that add a bit to coefficients that are there.
+    `blocks` of 8x8 samples make all colour planes, whose sampling is `usual` or needs the slow decoder. The first
+    scan's data starts at byte `data_start`, the image ends before `end`. `first_passes` and `refining_passes` count the
+    blocks that the scans visit: those that bring coefficients, and those that add a bit to coefficients there are.
     """
 
     width: int
     height: int
     orientation: int
-    components: int
+    usual: bool
     blocks: int
     arithmetic: bool
     several_scans: bool
@@ -69,6 +73,7 @@ class _Frame:
     code: int
     width: int
     height: int
+    usual: bool
     blocks: dict[int, int]
 
 
@@ -88,7 +93,7 @@ def read_header(data: bytes) -> JpegHeader:
         width=frame.width,
         height=frame.height,
         orientation=orientation,
-        components=len(frame.blocks),
+        usual=frame.usual,
         blocks=sum(frame.blocks.values()),
         arithmetic=frame.code in _ARITHMETIC,
         several_scans=several,
@@ -157,7 +162,8 @@ def _read_frame(segment: _Segment) -> _Frame:
         if body[6 + 3 * number] in blocks:
             raise BrokenJpeg("its header describes a colour twice")
         blocks[body[6 + 3 * number]] = units * across * down
-    return _Frame(segment.code, width, height, blocks)
+    usual = components == 1 or (samplings[0] in _USUAL_SAMPLINGS and set(samplings[1:3]) == {(1, 1)})
+    return _Frame(segment.code, width, height, usual, blocks)
 
 
 def _all_scans(data: bytes, first: _Segment) -> tuple[list[_Segment], int]:
