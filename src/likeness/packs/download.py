@@ -90,7 +90,7 @@ class _Download:
             try:
                 self._continue(start if start < self.distribution.size else 0, count)
             except (OSError, HTTPException) as error:
-                # Bytes that were there before do not count, or a server with a short file would be asked for ever.
+                # Bytes that were there before do not count, or a server with a short file would be tried for ever.
                 failures = 1 if self._size() > furthest else failures + 1
                 furthest = max(furthest, self._size())
                 if failures >= _TRIES or not _may_pass(error):

@@ -71,7 +71,7 @@ def remove(name: str) -> list[Path]:
     folders = installed_versions(name)
     with _locked(name, LoggedProgress()), disk_errors(home()):
         for folder in folders:
-            # Renamed first, so that nobody finds half a pack.
+            # Renamed first, so that no process finds half a pack.
             doomed = folder.with_name(f".{folder.name}.removed")
             _remove_optimised(folder)
             os.replace(folder, doomed)
@@ -156,7 +156,7 @@ class Installation:
             row["sha256"], row["size"] = sha256_of(folder / name), (folder / name).stat().st_size
         _write_synced(folder / MANIFEST_NAME, to_toml(table).encode())
         read_manifest(folder)
-        # mkdtemp makes it private; a pack in a shared cache folder is for everyone whom the umask allows.
+        # mkdtemp makes it private; a pack in a shared cache folder is readable as the umask says.
         folder.chmod(0o777 & ~_umask())
         _sync_folder(folder)
 

@@ -1,4 +1,4 @@
-"""An installed pack, ready to work: its manifest and its networks, each loaded when it is first asked for."""
+"""An installed pack: its manifest and its networks, each loaded on first use."""
 
 import os
 import threading

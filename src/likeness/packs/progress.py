@@ -1,4 +1,4 @@
-"""What an installation tells of its work; who listens decides how it looks."""
+"""The progress of an installation: an interface for those who show it, and its form in the log."""
 
 import logging
 from collections.abc import Callable
@@ -9,19 +9,19 @@ _log = logging.getLogger("likeness.packs")
 
 
 class Progress(Protocol):
-    """Hears of an installation: lines for people, and bytes that arrive."""
+    """Receives the progress of an installation: lines for people, and bytes that arrive."""
 
     def say(self, text: str) -> None:
         """A step has begun or ended; one line without a full stop."""
         ...
 
     def download(self, file: str, total_bytes: int) -> AbstractContextManager["ByteCount"]:
-        """The fetch of a file of `total_bytes` begins; what is given back hears of its bytes until the context ends."""
+        """The fetch of a file of `total_bytes` begins; the context's value receives its progress until the end."""
         ...
 
 
 class ByteCount(Protocol):
-    """Hears how far one download is."""
+    """Receives how far one download is."""
 
     def reached(self, done_bytes: int) -> None:
         """So many bytes of the file are there now; may fall when a download must start again."""

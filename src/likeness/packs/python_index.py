@@ -30,7 +30,7 @@ _SECTIONS = ("global", "download", ":env:")
 
 @contextmanager
 def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[None]:
-    """Has pip fetch the wheels into `folder` while the context lasts; at its end they are there, verified.
+    """Fetches the wheels into `folder` with pip, in a process beside the body; on leaving they are there, verified.
 
     Nothing of them is executed. PackDownloadFailed, PackDamaged.
     """
@@ -44,7 +44,7 @@ def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[No
     process = _started("download", *options, "--dest", str(folder), "--requirement", str(wanted))
     try:
         yield
-        _printed(process, patience_s=_PATIENCE_S + sum(w.size for w in wheels) / _LEAST_BYTES_A_SECOND)
+        _output(process, patience_s=_PATIENCE_S + sum(w.size for w in wheels) / _LEAST_BYTES_A_SECOND)
     finally:
         process.kill()
         process.communicate()
@@ -91,7 +91,7 @@ def sdist_address(distribution: Distribution) -> tuple[str, Access]:
 def _settings() -> dict[str, str]:
     """What `pip config list` says for `pip download`: lines of section.key='value'."""
     values: dict[str, dict[str, str]] = {}
-    for line in _printed(_started("config", "list")).splitlines():
+    for line in _output(_started("config", "list")).splitlines():
         name, equals, literal = line.partition("=")
         section, _, key = name.partition(".")
         if equals and key and literal.startswith(("'", '"')):
@@ -113,8 +113,8 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def _printed(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> str:
-    """What pip prints until it ends; PackDownloadFailed with the last thing that it says is wrong."""
+def _output(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> str:
+    """pip's output; PackDownloadFailed with its last error message where it fails."""
     try:
         output, errors = pip.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired:
@@ -126,6 +126,6 @@ def _printed(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> 
             "`uv pip install pip`)"
         )
     if pip.returncode:
-        told = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR:")]
-        raise PackDownloadFailed(f"pip: {told[-1] if told else errors.strip()[-300:]}")
+        messages = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR:")]
+        raise PackDownloadFailed(f"pip: {messages[-1] if messages else errors.strip()[-300:]}")
     return output

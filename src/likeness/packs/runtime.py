@@ -90,8 +90,8 @@ class Runtime:
     `threads` are those that one call may use; `one_size` says that all pictures have the size that the network was made
     for. Chosen by measuring (`python benchmarks/runtime.py`):
 
-    - Threads do not spin while they wait. Alone on a machine it makes no difference (a detection of 640×480 takes 33 to
-      40 ms on two threads either way); on a shared one it takes processors from those who would work on them.
+    - Threads do not spin while they wait: on a shared machine that takes processors from other work, and alone on one
+      it makes no difference.
     - The arena stays on, its memory pattern off where sizes vary: a pattern is kept for every size, and detectors see
       many. After photos of eight shapes the detector's process has 182 MB without patterns and 213 MB with them. Where
       there is one size, a run takes one piece instead of one a layer: 1 % faster for itself. A pair of 1280x886 took

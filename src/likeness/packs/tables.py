@@ -20,7 +20,7 @@ def is_number(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A TOML table that is read with its name at hand, so that each error says where it is."""
+    """A TOML table with its name, so that each error says where it is."""
 
     manifest: str
     name: str

@@ -63,7 +63,7 @@ class Table:
     position: int
 
     def __post_init__(self) -> None:
-        """Checks that the table and its vtable lie inside the file as a whole, with the fields that nobody reads."""
+        """Checks that the table and its vtable lie inside the file as a whole, with the fields that are not read."""
         end = len(self.buffer.data)
         fields, size = (self.buffer.scalar("H", self._vtable + place, "the fields of a table") for place in (0, 2))
         if fields < 4 or self._vtable + fields > end or self.position + size > end:

@@ -13,9 +13,9 @@ description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow fr
 
 The description is no guide to the PReLUs. It computes ReLU(x) + slope/2 · (x - |x|) with the slopes as they lie in the
 file, and cuts what is negative off before the PReLU behind every convolution by channel: as it stands, the network
-tells nobody apart. With the slopes' sign turned and without the cut it is the network that was trained: by cosine,
-once and by hand on 800 photos of lfw-dev, 97 % of the genuine pairs were accepted at a false match rate of 1e-3, before
-none.
+tells no two people apart. With the slopes' sign turned and without the cut it is the network that was trained: by
+cosine, once and by hand on 800 photos of lfw-dev, 97 % of the genuine pairs were accepted at a false match rate of
+1e-3, before none.
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,7 @@ transposition is left in the graph but that of the bytes which the face mesh tak
 the files, is free.
 
 Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their input to 8 bits as well, with steps
-taken from the values at hand. That is a saving, not a part of the network, and is left out here: the rounding makes
+taken from the values of the input. That saves time and is no part of the network, so it is left out: rounding makes
 the answer jump where the input hardly moves, and its kernels differ among themselves. Over 200 random inputs the
 runtime's probabilities change by up to 0.013 when the input moves by 1e-6, and by 0.06 between its two sets of
 kernels; this network is 0.03 from the one and 0.045 from the other, and moves by 1e-6. Given the same weights as
