@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench fuzz accuracy clean
+.PHONY: help demo test lint serve bench load fuzz accuracy clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -41,6 +41,10 @@ bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+load: $(VENV)/.installed ## 64 ordinary clients beside 64 attackers (2 minutes); ARGS="--apart" for attackers with an address of their own
+	$(BIN)/likeness packs install standard samples
+	$(BIN)/python -m benchmarks.load $(ARGS)
 
 fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" for longer
 	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)
