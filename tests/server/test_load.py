@@ -1,0 +1,108 @@
+"""Ordinary clients beside attackers, in short; `make load` is the long form, with the real engine."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from likeness.image import open_image
+from likeness.server.fair_queue import COSTLY_SECONDS
+
+from .conftest import HEADERS, Running, Serve, body
+from .test_limits import HEAD
+
+CLIENTS, SECONDS = 8, 2.0
+
+
+@pytest.fixture(scope="module")
+def costly() -> bytes:
+    """A photo that is allowed, of few bytes, and costs seconds of processor time."""
+    with BytesIO() as file:
+        Image.new("RGB", (5000, 5000)).save(file, "PNG")
+        photo = file.getvalue()
+    assert open_image(photo).decoding_seconds > COSTLY_SECONDS
+    return photo
+
+
+class Crowd:
+    """Threads that do something again and again until the end of the block."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def send(self, number: int, act: Callable[[], None]) -> None:
+        def again() -> None:
+            while not self.over.is_set():
+                with suppress(OSError, HTTPException):
+                    act()
+
+        self._threads += [threading.Thread(target=again) for _ in range(number)]
+        for thread in self._threads[-number:]:
+            thread.start()
+
+    def __enter__(self) -> "Crowd":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def ordinary(server: Running) -> tuple[int, float, set[int]]:
+    """How many answers ordinary clients get, how long the slowest waits, and the statuses."""
+    waits: list[float] = []
+    statuses: set[int] = set()
+
+    def ask() -> None:
+        begun = time.monotonic()
+        statuses.add(server.request(body(b"sleep 0.02")).status)
+        waits.append(time.monotonic() - begun)
+
+    with Crowd() as clients:
+        clients.send(CLIENTS, ask)
+        time.sleep(SECONDS)
+    return len(waits), max(waits), statuses
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_ordinary_clients_get_at_least_half_beside_attackers(serve: Serve, costly: bytes, address: str) -> None:
+    """From the same address, and from one of their own."""
+    server = serve("--threads", "2")
+    server.wait_ready()
+    port = server.port
+    attack_body = body(b"sleep 0.4", costly)
+
+    def be_silent() -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5, source_address=(address, 0)) as connection:
+            connection.recv(1)
+
+    def be_slow() -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5, source_address=(address, 0)) as connection:
+            connection.sendall(HEAD + b"Content-Length: 15000000\r\n\r\n" + b" " * 100_000)
+            connection.recv(1)
+
+    def be_costly() -> None:
+        connection = HTTPConnection("127.0.0.1", port, timeout=20, source_address=(address, 0))
+        try:
+            connection.request("POST", "/", attack_body, HEADERS)
+            connection.getresponse().read()
+        finally:
+            connection.close()
+
+    alone, _, statuses_alone = ordinary(server)
+    with Crowd() as attackers:
+        for attack in (be_silent, be_slow, be_costly):
+            attackers.send(CLIENTS, attack)
+        time.sleep(0.3)
+        beside, longest, statuses = ordinary(server)
+    assert statuses | statuses_alone == {200}
+    assert beside >= alone / 2
+    assert longest < 5
