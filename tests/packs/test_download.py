@@ -202,6 +202,14 @@ def test_a_server_that_is_not_there_is_named(configured) -> None:
         read_page("http://127.0.0.1:1/simple/", DIRECT)
 
 
+@pytest.mark.parametrize("url", ["not an address", "gopher://index.example/", "http://[index/"])
+def test_what_is_no_address_is_an_error_and_no_traceback(configured, url: str) -> None:
+    with pytest.raises(PackDownloadFailed, match="no answer"):
+        read_page(url, DIRECT)
+    with pytest.raises(PackDownloadFailed, match="no answer"):
+        read_page("http://index.example/", Access(proxy="socks5://127.0.0.1:1"))
+
+
 def test_certificates(serve_index, configured, tiny, tmp_path: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "index")])

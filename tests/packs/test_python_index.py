@@ -1,11 +1,11 @@
 """Wheels come through pip, by hash and for any platform; source distributions are found and never run."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from likeness.errors import PackDamaged, PackDownloadFailed
+from likeness.packs import installation
 from likeness.packs.manifest import Distribution
 from likeness.packs.python_index import fetching_wheels, sdist_address
 
@@ -69,13 +69,13 @@ def test_what_pip_says_is_told(configured, tmp_path: Path) -> None:
         fetched(pinned("net-1.5-py3-none-any.whl", b""), tmp_path)
 
 
-def test_a_python_without_pip_is_told_what_to_do(configured, tmp_path: Path, monkeypatch) -> None:
-    bare = tmp_path / "python"
-    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -c \"import sys; sys.exit('No module named pip')\"\n")
-    bare.chmod(0o755)
-    monkeypatch.setattr("likeness.packs.python_index.sys.executable", str(bare))
-    with pytest.raises(PackDownloadFailed, match=r"has no pip, .*ensurepip.*uv pip install pip"):
-        fetched(pinned("net-1.5-py3-none-any.whl", b""), tmp_path)
+def test_a_python_without_pip_is_told_what_to_do_before_anything_is_fetched(
+    tiny_index, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("likeness.packs.python_index.find_spec", lambda _: None)
+    with pytest.raises(PackDownloadFailed, match=r"has no pip, .*ensurepip.*uv pip install pip.*--from DIR"):
+        installation.install("tiny")
+    assert tiny_index.requests == []
 
 
 def test_a_failure_beside_it_ends_pip(configured, tmp_path: Path) -> None:

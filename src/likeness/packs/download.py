@@ -48,7 +48,7 @@ def read_page(url: str, access: Access) -> str:
     try:
         with _opened(url, access) as response:
             return response.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise PackDownloadFailed(f"{redacted(url)}: {_reason(error)}") from error
 
 
@@ -89,7 +89,7 @@ class _Download:
         while (start := self._size()) != self.distribution.size:
             try:
                 self._continue(start if start < self.distribution.size else 0, count)
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:
                 # Bytes that were there before do not count, or a server with a short file would be tried for ever.
                 failures = 1 if self._size() > furthest else failures + 1
                 furthest = max(furthest, self._size())
@@ -174,4 +174,7 @@ def _split_credentials(url: str) -> tuple[str, str]:
 
 def redacted(url: str) -> str:
     """`url` as it may be shown: without credentials and query."""
-    return urlunsplit(urlsplit(_split_credentials(url)[0])._replace(query="", fragment=""))
+    try:
+        return urlunsplit(urlsplit(_split_credentials(url)[0])._replace(query="", fragment=""))
+    except ValueError:
+        return "the address of the configuration"

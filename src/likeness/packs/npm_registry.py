@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from likeness.packs.download import Access
 from likeness.packs.manifest import Distribution
@@ -30,8 +29,7 @@ def npm_address(distribution: Distribution, environment: Mapping[str, str] = os.
 
 def _authorization(url: str, settings: Mapping[str, str]) -> str:
     """The header of the longest beginning of an address ("//host/path/:_authToken") that `url` has."""
-    parts = urlsplit(url)
-    address = f"//{parts.netloc}{parts.path}"
+    address = url.partition(":")[2]
     found = {
         f"{key.removesuffix(ending).rstrip('/')}/": f"{scheme} {value}"
         for key, value in settings.items()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -100,6 +101,11 @@ def _settings() -> dict[str, str]:
 
 
 def _started(*arguments: str) -> subprocess.Popen[str]:
+    if find_spec("pip") is None:
+        raise PackDownloadFailed(
+            f"{sys.executable} has no pip, which fetches the wheels of a pack; add it (`python -m ensurepip`, or "
+            "`uv pip install pip`)"
+        )
     # Not in the working folder: a file named pip.py there must not be run.
     return subprocess.Popen(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
@@ -120,11 +126,6 @@ def _output(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> s
     except subprocess.TimeoutExpired:
         pip.kill()
         raise PackDownloadFailed(f"pip was not done after {patience_s:.0f} seconds") from None
-    if pip.returncode and "No module named pip" in errors:
-        raise PackDownloadFailed(
-            f"{sys.executable} has no pip, which fetches the wheels of a pack; add it (`python -m ensurepip`, or "
-            "`uv pip install pip`)"
-        )
     if pip.returncode:
         messages = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR:")]
         raise PackDownloadFailed(f"pip: {messages[-1] if messages else errors.strip()[-300:]}")
