@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load fuzz accuracy clean
+.PHONY: help demo test lint serve bench load fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,7 +25,7 @@ demo: $(VENV)/.installed ## install everything and compare real portraits
 	$(BIN)/likeness packs install samples
 	$(BIN)/python examples/demo.py
 
-serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080
+serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080, with the console for your browser
 	$(BIN)/likeness serve
 
 lint: $(VENV)/.test-installed ## formatting, lint, types, and who may import whom
@@ -53,6 +53,9 @@ accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rat
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/accuracy.py
+
+screenshots: $(VENV)/.test-installed ## the console's main states as pictures, and its times, into screenshots/ (needs Chromium)
+	PYTHONPATH=. $(BIN)/python tests/console/screenshots.py
 
 clean: ## remove the virtual environment and what was built
 	rm -rf $(VENV) build dist demo-output

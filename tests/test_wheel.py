@@ -51,3 +51,10 @@ def test_the_installed_command_compares_photos(installed: Path, portraits: dict[
 def test_the_installed_command_serves_no_test_dependency(installed: Path) -> None:
     words = "import likeness.server.app, likeness.cli.serve, likeness.inprocess, likeness.evaluation.report"
     call([str(installed / "python"), "-W", "error", "-c", words])
+
+
+def test_the_console_is_in_the_wheel(installed: Path) -> None:
+    folder = "importlib.resources.files('likeness.server').joinpath('console')"
+    words = f"import importlib.resources; print(*(each.name for each in {folder}.iterdir()))"
+    found = set(call([str(installed / "python"), "-c", words]).split())
+    assert found == {each.name for each in (REPOSITORY / "src" / "likeness" / "server" / "console").iterdir()}

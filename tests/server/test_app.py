@@ -58,7 +58,7 @@ def test_a_bug_is_an_internal_server_error_and_in_the_log(server: Running, comma
 @pytest.mark.parametrize(
     ("method", "path", "headers", "status", "start"),
     [
-        ("GET", "/", {}, 403, b"<AccessDeniedException>"),
+        ("GET", "/elsewhere", {}, 403, b"<AccessDeniedException>"),
         ("PUT", "/", HEADERS, 403, b"<AccessDeniedException>"),
         ("POST", "/elsewhere", HEADERS, 404, b"<UnknownOperationException/>\n"),
         ("POST", "/", {"X-Amz-Target": HEADERS["X-Amz-Target"]}, 404, b"<UnknownOperationException/>\n"),

@@ -71,6 +71,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "audit_when_full": ("refuse", "refuse"),
     "audit_region": ("eu-west-1", "eu-west-1"),
     "metrics": ("false", False),
+    "console": ("true", True),
     "s3.enabled": ("false", False),
     "s3.endpoint_url": ("http://minio:9000", "http://minio:9000"),
     "s3.region": ("eu-west-1", "eu-west-1"),

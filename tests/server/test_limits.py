@@ -31,18 +31,19 @@ def all_at_once(server: Running, *sources: bytes) -> list[Answer]:
 
 @pytest.fixture(scope="module")
 def single(serve: Serve) -> Running:
-    """A server that compares one pair at a time, lets two wait, and that no longer than two seconds."""
-    server = serve(*["--threads", "1", "--max-queue", "2", "--request-deadline-seconds", "2"])
+    """A server that compares one pair at a time, lets two wait, and that no longer than half a second."""
+    server = serve(*["--threads", "1", "--max-queue", "2", "--request-deadline-seconds", "0.5"])
     server.wait_ready()
     return server
 
 
 def test_a_full_queue_refuses_at_once(single: Running) -> None:
     with ThreadPoolExecutor(3) as pool:
-        running = [pool.submit(single.request, body(b"sleep 0.6")) for _ in range(3)]
+        running = [pool.submit(single.request, body(b"sleep 0.2")) for _ in range(3)]
         wait_for(lambda: gauge(single, "queue_length") == 2)
+        begun = time.monotonic()
         refused = single.request(body())
-        assert not running[-1].done()
+        assert time.monotonic() - begun < 0.15
         assert [each.result().status for each in running] == [200, 200, 200]
     assert refused.status == 400
     assert refused.json == {
@@ -55,20 +56,19 @@ def test_a_full_queue_refuses_at_once(single: Running) -> None:
 
 def test_what_cannot_start_in_time_is_refused_then(single: Running) -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(single.request, body(b"sleep 4"))
+        running = pool.submit(single.request, body(b"sleep 0.9"))
         wait_for(lambda: gauge(single, "running") == 1)
         begun = time.monotonic()
         late = single.request(body())
         waited = time.monotonic() - begun
-        assert not running.done()
         assert running.result().status == 200  # what has begun is finished
     assert (late.status, late.code) == (400, "ThrottlingException")
-    assert waited > 1.9
+    assert 0.4 < waited < 0.8
 
 
 def test_a_client_that_leaves_gives_its_place_free(single: Running) -> None:
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(single.request, body(b"sleep 3"))
+        running = pool.submit(single.request, body(b"sleep 0.4"))
         wait_for(lambda: gauge(single, "running") == 1)
         waiting = [single.connect() for _ in range(2)]
         for connection in waiting:
@@ -76,8 +76,7 @@ def test_a_client_that_leaves_gives_its_place_free(single: Running) -> None:
         wait_for(lambda: gauge(single, "queue_length") == 2)
         for connection in waiting:
             connection.close()
-        wait_for(lambda: gauge(single, "queue_length") == 0)
-        assert not running.done()
+        wait_for(lambda: gauge(single, "queue_length") == 0, 0.3)
         running.result()
     assert [line["status"] for line in single.log()].count(499) == 2
     assert single.request(body()).status == 200
@@ -85,16 +84,16 @@ def test_a_client_that_leaves_gives_its_place_free(single: Running) -> None:
 
 def test_a_client_that_leaves_while_it_is_served_does_not_free_the_thread(single: Running) -> None:
     connection = single.connect()
-    connection.request("POST", "/", body(b"sleep 2"), HEADERS)
+    connection.request("POST", "/", body(b"sleep 0.3"), HEADERS)
     wait_for(lambda: gauge(single, "running") == 1)
     connection.close()
     time.sleep(0.05)
     assert gauge(single, "running") == 1
-    wait_for(lambda: gauge(single, "running") == 0)
+    wait_for(lambda: gauge(single, "running") == 0, 1)
 
 
 def test_a_rate_for_each_key(serve: Serve) -> None:
-    server = serve("--rate-per-second", "0.5", "--rate-burst", "3")
+    server = serve("--rate-per-second", "2", "--rate-burst", "3")
     answers = [server.request(body()) for _ in range(3)]
     refused = server.request(body())
     assert [answer.status for answer in answers] == [200, 200, 200]
@@ -103,7 +102,8 @@ def test_a_rate_for_each_key(serve: Serve) -> None:
         "Code": "ProvisionedThroughputExceededException",
         "Message": "Provisioned rate exceeded",
     }
-    wait_for(lambda: server.request(body()).status == 200)
+    time.sleep(0.6)
+    assert server.request(body()).status == 200
 
 
 def test_while_the_engine_loads_requests_wait_and_then_are_told_it_is_overloaded(serve: Serve) -> None:
@@ -135,7 +135,7 @@ def test_headers_must_arrive_in_time(impatient: Running, sent: bytes) -> None:
         connection.sendall(sent)
         begun = time.monotonic()
         assert connection.recv(100) == b""
-        assert 0.2 < time.monotonic() - begun < 4
+        assert 0.2 < time.monotonic() - begun < 0.9
 
 
 def test_dribbling_headers_do_not_help(impatient: Running) -> None:
@@ -160,7 +160,7 @@ def test_a_second_request_on_a_connection_must_arrive_in_time_too(impatient: Run
     connection.sock.sendall(b"POST")
     begun = time.monotonic()
     assert connection.sock.recv(100) == b""
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 0.6
 
 
 def test_a_body_must_arrive_in_time(impatient: Running) -> None:
@@ -168,7 +168,7 @@ def test_a_body_must_arrive_in_time(impatient: Running) -> None:
         connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         begun = time.monotonic()
         assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 1
         assert connection.recv(1000) == b""
 
 

@@ -102,7 +102,16 @@ def _greeting(settings: Settings, address: str) -> str:
             f"  aws rekognition compare-faces --endpoint-url {address} --region us-east-1{sign}{trust} "
             "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
         )
+    lines.append(_console_line(settings, address))
     return "\n".join(lines)
+
+
+def _console_line(settings: Settings, address: str) -> str:
+    if not settings.serves_console:
+        return "The console is off (console = true turns it on)."
+    if settings.unix_socket is not None:
+        return "The console is on, at GET / (console = false turns it off)."
+    return f"Console for your browser: {address}/ (console = false turns it off)"
 
 
 def _print_in_force(configuration: Configuration) -> None:

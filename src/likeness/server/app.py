@@ -17,12 +17,13 @@ from likeness.server.accepting import Connections
 from likeness.server.access_log import access_record
 from likeness.server.admission import Admission, Overloaded
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
+from likeness.server.console_pages import console_pages
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
 from likeness.server.log_files import LogFile, LogWriter
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
-from likeness.server.pages import Pages, Send
+from likeness.server.pages import Page, Pages, Send, State, health_pages, metrics_pages
 from likeness.server.redaction import redact_all
 from likeness.server.refusals import check_head, refuse, to_origin_form
 from likeness.server.reloading import Reloading
@@ -90,7 +91,27 @@ class Application:
             images=self._images,
             parser=self._parser,
         )
-        self._pages = Pages(self)
+        self._pages = Pages(settings.path_prefix, self._pages_by_path(threads))
+
+    def _pages_by_path(self, threads: int) -> dict[str, Page]:
+        pages = dict(health_pages(self._state, self._readiness))
+        if self.settings.metrics:
+            pages |= metrics_pages(self.metrics)
+        if self.settings.serves_console:
+            pages |= console_pages(self.settings, self.loader, threads=threads)
+        return pages
+
+    def _state(self) -> State:
+        if self.is_stopping:
+            return "stopping"
+        if not self.loader.is_ready:
+            return "loading"
+        return "stale" if self.stale_files else "ready"
+
+    def _readiness(self) -> dict[str, Any]:
+        """What `/readyz` tells beside the state."""
+        stale = self.stale_files
+        return {"pack": self.settings.pack} | ({"files": stale} if stale else {})
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answers one request; ASGI's entry point."""

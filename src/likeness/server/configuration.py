@@ -82,7 +82,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             continue
         text = f"{setting.help} [{_shown(setting, setting.default)}]".replace("%", "%%")
         common: dict[str, Any] = {"dest": setting.name, "default": None, "help": text}
-        if setting.type is bool:
+        if setting.type in (bool, bool | None):
             parser.add_argument(setting.flag, action=argparse.BooleanOptionalAction, **common)
         else:
             parser.add_argument(setting.flag, metavar=_metavar(setting), **common)

@@ -89,6 +89,11 @@ class Loader:
         """Whether it is loaded and has answered once."""
         return self._loaded.done() and not self._loaded.cancelled()
 
+    @property
+    def engine(self) -> Compares | None:
+        """The engine, or None while it is being loaded."""
+        return self._loaded.result() if self.is_ready else None
+
     async def ready(self, deadline: float) -> Compares:
         """The engine, waited for until `deadline` (`loop.time()`). Raises Overloaded when it is not loaded by then."""
         if self.is_ready:

@@ -1,86 +1,92 @@
-"""What is answered to GET: health, readiness, metrics. The API itself only ever POSTs, so every other path is free.
+"""What is answered to GET: health, readiness, metrics, and the routing of every such page.
 
-A page is an ASGI application. To add pages (a console, say), add a function to BUILDERS that gives them by path; a path
-that ends in "/" stands for everything below it.
+The API itself only ever POSTs, so all other methods' paths are free. A page is an ASGI application; the application
+hands the pages to `Pages` by path.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import msgspec
 
 from likeness.server.metrics import CONTENT_TYPE as METRICS_TYPE
-
-if TYPE_CHECKING:
-    from likeness.server.app import Application
+from likeness.server.metrics import Metrics
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Page = Callable[[Any, Any, Send], Awaitable[None]]
+State = Literal["ready", "loading", "stopping", "stale"]
+
+_NOT_KEPT = ((b"Cache-Control", b"no-store"),)
 
 
-async def send_page(send: Send, status: int, body: bytes, content_type: str) -> None:
-    """Sends a whole page that must not be kept by anyone on the way."""
-    headers = [
+async def send_page(
+    send: Send,
+    status: int,
+    body: bytes,
+    content_type: str,
+    headers: Iterable[tuple[bytes, bytes]] = _NOT_KEPT,
+) -> None:
+    """Sends a whole page with `headers`, by default one that no cache may keep."""
+    every = [
         (b"Content-Type", content_type.encode()),
         (b"Content-Length", str(len(body)).encode()),
         (b"Date", formatdate(usegmt=True).encode()),
-        (b"Cache-Control", b"no-store"),
+        *headers,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": every})
     await send({"type": "http.response.body", "body": body})
 
 
-def health_pages(app: "Application") -> Mapping[str, Page]:
+def health_pages(state: Callable[[], State], told: Callable[[], Mapping[str, Any]]) -> Mapping[str, Page]:
     """`/healthz`: the process answers.
 
-    `/readyz`: the pack is loaded and has answered once, no file is stale, and the end is not near.
+    `/readyz`: the pack is loaded and has answered once, no file is stale, and the end is not near; with what is `told`.
     """
 
     async def healthz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
         await send_page(send, 200, b'{"status":"ok"}', "application/json")
 
     async def readyz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
-        stale = app.stale_files
-        if app.is_stopping:
-            state = "stopping"
-        elif not app.loader.is_ready:
-            state = "loading"
-        else:
-            state = "stale" if stale else "ready"
-        told = {"status": state, "pack": app.settings.pack} | ({"files": stale} if stale else {})
-        await send_page(send, 200 if state == "ready" else 503, msgspec.json.encode(told), "application/json")
+        status = state()
+        body = msgspec.json.encode({"status": status, **told()})
+        await send_page(send, 200 if status == "ready" else 503, body, "application/json")
 
     return {"/healthz": healthz, "/readyz": readyz}
 
 
-def metrics_pages(app: "Application") -> Mapping[str, Page]:
-    """`/metrics`, unless it is turned off."""
+def metrics_pages(metrics: Metrics) -> Mapping[str, Page]:
+    """`/metrics`."""
 
-    async def metrics(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
-        await send_page(send, 200, app.metrics.render(), METRICS_TYPE)
+    async def page(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
+        await send_page(send, 200, metrics.render(), METRICS_TYPE)
 
-    return {"/metrics": metrics} if app.settings.metrics else {}
-
-
-BUILDERS: tuple[Callable[["Application"], Mapping[str, Page]], ...] = (health_pages, metrics_pages)
+    return {"/metrics": page}
 
 
 class Pages:
-    """All pages by path, below the path prefix too."""
+    """All pages by path, below the path prefix too. A path that ends in "/" (but "/" itself) is that of a folder."""
 
-    def __init__(self, app: "Application") -> None:
-        self._prefix = app.settings.path_prefix
-        self._pages = {path: page for build in BUILDERS for path, page in build(app).items()}
-        self._folders = sorted((path for path in self._pages if path.endswith("/")), key=len, reverse=True)
+    def __init__(self, prefix: str, pages: Mapping[str, Page]) -> None:
+        self._prefix = prefix
+        self._pages = pages
+        self._folders = tuple(path for path in pages if path.endswith("/") and path != "/")
 
     def find(self, method: str, path: str) -> Page | None:
         """The page for a request, or None when it is the API's."""
         if method not in ("GET", "HEAD"):
             return None
+        if self._prefix and path == self._prefix and "/" in self._pages:
+            return _to_folder
         if self._prefix and path.startswith(self._prefix + "/"):
             path = path.removeprefix(self._prefix)
         exact = self._pages.get(path)
         if exact is not None:
             return exact
         return next((self._pages[folder] for folder in self._folders if path.startswith(folder)), None)
+
+
+async def _to_folder(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
+    """Sends a browser from /faces to /faces/, so that the addresses in the page are those below the prefix."""
+    place = scope.get("raw_path", scope["path"].encode()).partition(b"?")[0] + b"/"
+    await send_page(send, 308, b"", "text/plain", (*_NOT_KEPT, (b"Location", place)))

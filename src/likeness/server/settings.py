@@ -148,6 +148,9 @@ class Settings:
     )
     audit_region: str = _setting("us-east-1", "awsRegion of audit records of unsigned requests")
     metrics: bool = _setting(True, "serve GET /metrics")
+    console: bool | None = _setting(
+        None, "serve the console, a page for the browser, at GET /; unset: on loopback only"
+    )
     reload_grace_seconds: Seconds = _setting(
         60.0, "how long a changed key file, log or certificate may be unreadable before /readyz says 503"
     )
@@ -179,6 +182,11 @@ class Settings:
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.unix_socket is not None or is_loopback(self.host)
+
+    @property
+    def serves_console(self) -> bool:
+        """Whether GET / is the console. A socket file, which no browser opens, needs to be told so."""
+        return self.console if self.console is not None else self.unix_socket is None and self.on_loopback
 
     @property
     def cors(self) -> tuple[str, ...]:

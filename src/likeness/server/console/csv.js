@@ -1,0 +1,9 @@
+// A table as CSV (RFC 4180), safe to open in a spreadsheet: no cell of it is read as a formula.
+
+export const toCsv = (rows) => rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+
+function cell(value) {
+	if (typeof value === "number") return String(value);
+	const text = /^[=+\-@\t\r]/.test(value ?? "") ? `'${value}` : String(value ?? "");
+	return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

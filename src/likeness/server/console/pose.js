@@ -1,0 +1,28 @@
+// A head's pose as the projections of its three axes: pitched first, then yawed, then rolled in the picture.
+
+/** Unit axes in the picture (x right, y down): `right` and `up` of the head as seen, `nose` towards the viewer. */
+export function axes({ Roll, Yaw, Pitch }) {
+	const [roll, yaw, pitch] = [Roll, Yaw, Pitch].map((degrees) => (degrees * Math.PI) / 180);
+	const turned = ([x, y]) => [
+		x * Math.cos(roll) - y * Math.sin(roll),
+		x * Math.sin(roll) + y * Math.cos(roll),
+	];
+	return {
+		right: turned([Math.cos(yaw), 0]),
+		up: turned([-Math.sin(pitch) * Math.sin(yaw), -Math.cos(pitch)]),
+		nose: turned([Math.cos(pitch) * Math.sin(yaw), -Math.sin(pitch)]),
+	};
+}
+
+/** The pose in words; angles under 5 degrees are nothing that anyone sees. */
+export function poseInWords({ Roll, Yaw, Pitch }) {
+	const turns = [
+		[Yaw, "turned left", "turned right"],
+		[Pitch, "looking down", "looking up"],
+		[Roll, "tilted anticlockwise", "tilted clockwise"],
+	];
+	const words = turns
+		.filter(([angle]) => Math.abs(angle) >= 5)
+		.map(([angle, less, more]) => `${angle < 0 ? less : more} ${Math.abs(angle).toFixed(0)}°`);
+	return words.join(", ") || "facing the camera";
+}

@@ -1,0 +1,50 @@
+// What a similarity promises: how often photos of different people reach it. The figures are the server's.
+
+/** "1 in 2,300", or "rarer than 1 in 72,000" where the data carry no more; "" without a promise. */
+export function rarity(promise, similarity) {
+	if (!promise) return "";
+	const { levels, rates, measured } = promise;
+	const rarest = Math.max(rates.at(-1), measured);
+	const rate = interpolate(levels, rates, Math.min(similarity, levels.at(-1)));
+	const beyond = rate < rarest || similarity > levels.at(-1);
+	return `${beyond ? "rarer than " : ""}1 in ${roundFigure(10 ** -Math.max(rate, rarest))}`;
+}
+
+/** The false match rate as a sentence. */
+export function raritySentence(promise, similarity) {
+	const words = rarity(promise, similarity);
+	if (!words) return "";
+	const reach = words.startsWith("rarer") ? `a similarity so high is ${words}` : `${words}`;
+	return `Of pairs of photos of different people, ${reach}${words === reach ? " is this similar or more" : ""}.`;
+}
+
+/** With two digits that count: 1,234 is 1,200. */
+function roundFigure(value) {
+	const unit = 10 ** Math.max(Math.floor(Math.log10(value)) - 1, 0);
+	return (Math.round(value / unit) * unit).toLocaleString("en");
+}
+
+/** Where a similarity stands on the scale, 0 to 1: decades are of one length, 99 to 100 is the last. */
+export function position(promise, similarity) {
+	const [levels, places] = scale(promise);
+	return interpolate(levels, places, similarity);
+}
+
+/** The similarity at a position, to a tenth (above 99 to a hundredth). */
+export function similarityAt(promise, place) {
+	const [levels, places] = scale(promise);
+	const exact = interpolate(places, levels, place);
+	const steps = exact > 99 ? 100 : 10;
+	return Math.round(exact * steps) / steps;
+}
+
+function scale(promise) {
+	if (!promise) return [[0, 100], [0, 1]];
+	const end = 1 - promise.rates.at(-1);
+	return [[...promise.levels, 100], [...promise.rates.map((rate) => -rate / end), 1]];
+}
+
+function interpolate(xs, ys, x) {
+	const next = Math.max(xs.findIndex((each) => each >= x), 1);
+	return ys[next - 1] + ((x - xs[next - 1]) / (xs[next] - xs[next - 1])) * (ys[next] - ys[next - 1]);
+}

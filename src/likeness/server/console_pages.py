@@ -1,0 +1,136 @@
+"""The console: a page in the browser at GET /, in the files of `console/`, and what it is told of the server.
+
+    /                          index.html
+    /console/NAME              style sheets, ES modules, the icon
+    /console/server.json       settings that the page needs, and what a Similarity promises
+    /console/samples/NAME      the sample portraits, where they are installed
+
+The files are read once and sent with an ETag. The Content-Security-Policy lets the page load from its own origin alone,
+run no inline script and no inline style, and be framed by nobody.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from likeness.server.loader import Loader
+from likeness.server.pages import Page, Send, send_page
+from likeness.server.settings import Settings
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_SECURITY = (
+    (b"Content-Security-Policy", _CONTENT_SECURITY_POLICY.encode()),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"Permissions-Policy", b"camera=(self), microphone=(), geolocation=(), payment=(), usb=()"),
+    (b"Cross-Origin-Opener-Policy", b"same-origin"),
+    (b"Cross-Origin-Resource-Policy", b"same-origin"),
+)
+#: Kept by the browser, and asked for again by its ETag each time: a new version shows at once.
+_REVALIDATED = ((b"Cache-Control", b"no-cache"), *_SECURITY)
+_NOT_KEPT = ((b"Cache-Control", b"no-store"), *_SECURITY)
+
+
+def console_pages(settings: Settings, loader: Loader, *, threads: int) -> Mapping[str, Page]:
+    """The console's pages by path. `threads` is how many comparisons one worker runs at once."""
+    files = {
+        entry.name: _static(entry.read_bytes(), _TYPES[Path(entry.name).suffix])
+        for entry in resources.files("likeness.server").joinpath("console").iterdir()
+        if Path(entry.name).suffix in _TYPES
+    }
+
+    async def server(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
+        told = _about(settings, loader, at_once=threads * settings.workers)
+        await send_page(send, 200, msgspec.json.encode(told), "application/json", _NOT_KEPT)
+
+    return {
+        "/": files.pop("index.html"),
+        **{f"/console/{name}": page for name, page in files.items()},
+        "/console/server.json": server,
+        "/console/samples/": _sample,
+    }
+
+
+def _static(body: bytes, content_type: str) -> Page:
+    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
+    headers = (*_REVALIDATED, (b"ETag", tag))
+
+    async def page(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
+        known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
+        unchanged = tag in (each.strip().removeprefix(b"W/") for each in known.split(b","))
+        await send_page(send, 304 if unchanged else 200, b"" if unchanged else body, content_type, headers)
+
+    return page
+
+
+def _about(settings: Settings, loader: Loader, *, at_once: int) -> Mapping[str, Any]:
+    """What the page needs to know. Nothing of it is secret: whoever reaches the server learns the same by asking."""
+    return {
+        "ready": loader.is_ready,
+        "pack": settings.pack,
+        "promise": _promise(loader),
+        "signed": settings.signed,
+        "on_loopback": settings.on_loopback,
+        "regions": settings.regions,
+        "at_once": at_once,
+        "max_image_bytes": settings.max_inline_bytes,
+        "max_body_bytes": settings.body_limit_bytes,
+        "min_side_px": settings.min_side_px,
+        "max_pixels": settings.max_pixels,
+        "verbose_errors": settings.verbose_errors,
+        "samples": sorted(_samples()),
+    }
+
+
+def _promise(loader: Loader) -> Mapping[str, Any] | None:
+    """False match rates by Similarity as log10, between which the logarithm is linear; None while the pack loads.
+
+    `measured` is the lowest rate that the pack's data carry: below it, no more than "rarer than" may be said.
+    """
+    # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
+    from likeness.vision.calibration import PROMISE
+
+    calibration = getattr(loader.engine, "calibration", None)
+    if calibration is None:
+        return None
+    marked = [level for level, _ in PROMISE]
+    levels = [0.0, 50.0, *marked]
+    return {
+        "levels": levels,
+        "rates": [round(math.log10(rate), 6) for rate in calibration.false_match_rate(levels)],
+        "marked": marked,
+        "measured": calibration.measured_log10_rate,
+    }
+
+
+def _samples() -> Mapping[str, Path]:
+    """The sample portraits by name, where they are installed; none are fetched for the console."""
+    from likeness.packs.samples import NAME
+    from likeness.packs.store import folder_of, is_installed, known
+
+    entry = known(NAME)
+    return {name: folder_of(entry) / name for name in entry.files} if is_installed(entry) else {}
+
+
+async def _sample(scope: Any, receive: Any, send: Send) -> None:
+    name = scope["path"].rpartition("/")[2]
+    photo = _samples().get(name)
+    if photo is None:
+        await send_page(send, 404, b"there is no such sample portrait\n", "text/plain", _NOT_KEPT)
+    else:
+        await _static(photo.read_bytes(), "image/jpeg")(scope, receive, send)

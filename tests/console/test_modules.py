@@ -1,0 +1,171 @@
+"""The console's modules without a page, in Node: figures, words, layout, patience, CSV."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from likeness.comparer import Comparer
+from likeness.vision.calibration import PROMISE
+
+from .conftest import crowd
+
+Node = Callable[..., Any]
+READ = 'const given = JSON.parse((await import("node:fs")).readFileSync(0));\n'
+LEVELS = [0.0, 50.0, *(level for level, _ in PROMISE)]
+RATES = [0.0, -2.0, *(rate for _, rate in PROMISE)]
+FULL = {"levels": LEVELS, "rates": RATES, "marked": LEVELS[2:], "measured": -6.0}
+
+
+def told(node: Node, promise: Any, similarities: list[float]) -> list[str]:
+    return list(
+        node(
+            READ + 'import { rarity } from "console/promise.js";'
+            "console.log(JSON.stringify(given.similarities.map((each) => rarity(given.promise, each))));",
+            {"promise": promise, "similarities": similarities},
+        )
+    )
+
+
+def test_a_similarity_is_told_as_its_false_match_rate(node: Node) -> None:
+    similarities = [0.0, 50.0, 80.0, 85.0, 90.0, 95.0, 99.0, 99.5, 100.0]
+    assert told(node, FULL, similarities) == [
+        "1 in 1",
+        "1 in 100",
+        "1 in 1,000",
+        "1 in 3,200",
+        "1 in 10,000",
+        "1 in 100,000",
+        "1 in 1,000,000",
+        "rarer than 1 in 1,000,000",
+        "rarer than 1 in 1,000,000",
+    ]
+    assert told(node, None, [80.0]) == [""]
+
+
+def test_nothing_rarer_is_claimed_than_the_data_carry(node: Node) -> None:
+    assert told(node, FULL | {"measured": -4.5}, [90.0, 95.0, 99.9]) == [
+        "1 in 10,000",
+        "rarer than 1 in 32,000",
+        "rarer than 1 in 32,000",
+    ]
+
+
+def test_the_words_agree_with_the_calibration(node: Node, comparer: Comparer) -> None:
+    calibration = comparer.calibration
+    rates = np.log10(calibration.false_match_rate(LEVELS)).tolist()
+    similarities = [10.0, 42.0, 66.6, 81.3, 88.8]
+    words = told(node, FULL | {"rates": rates}, similarities)
+    for similarity, word in zip(similarities, words, strict=True):
+        count = float(word.removeprefix("1 in ").replace(",", ""))
+        assert count == pytest.approx(1 / float(calibration.false_match_rate(similarity)), rel=0.06, abs=0.5)
+
+
+def test_the_scale_is_logarithmic_and_can_be_read_backwards(node: Node) -> None:
+    places, back = node(
+        READ + 'import { position, similarityAt } from "console/promise.js";'
+        "const places = given.at.map((each) => position(given.promise, each));"
+        "console.log(JSON.stringify([places, places.map((each) => similarityAt(given.promise, each))]));",
+        {"promise": FULL, "at": [0, 50, 80, 90, 95, 99, 99.5, 100]},
+    )
+    assert places == pytest.approx([0, 2 / 7, 3 / 7, 4 / 7, 5 / 7, 6 / 7, 6.5 / 7, 1])
+    assert back == [0, 50, 80, 90, 95, 99, 99.5, 100]
+
+
+def test_another_threshold_reads_the_answer_as_the_server_would(
+    node: Node, comparer: Comparer, portraits: dict[str, Path], tmp_path: Path
+) -> None:
+    picture = tmp_path / "crowd.png"
+    crowd(portraits, rows=3, columns=4).save(picture)
+    whole = comparer.compare(portraits["obama.jpg"], picture, similarity_threshold=0).to_dict()
+    for threshold in (0, 80, 99.9, 100):
+        ours = node(
+            READ + 'import { answerAt } from "console/answer.js";'
+            "console.log(JSON.stringify(answerAt(given.answer, given.threshold)));",
+            {"answer": whole, "threshold": threshold},
+        )
+        theirs = comparer.compare(portraits["obama.jpg"], picture, similarity_threshold=threshold).to_dict()
+        assert ours["FaceMatches"] == theirs["FaceMatches"]
+        assert ours["SourceImageFace"] == theirs["SourceImageFace"]
+        in_order = {str(each) for each in ours["UnmatchedFaces"]}
+        assert in_order == {str(each) for each in theirs["UnmatchedFaces"]}
+
+
+def test_labels_stand_in_the_photo_and_on_no_other(node: Node) -> None:
+    generator = np.random.default_rng(5)
+    area = {"width": 600, "height": 400}
+    boxes = [
+        {"x": float(x), "y": float(y), "width": 40.0, "height": 55.0}
+        for x, y in generator.uniform((-20, -20), (590, 390), (60, 2))
+    ]
+    sizes = [{"width": 80, "height": 18}] * len(boxes)
+    placed = node(
+        READ + 'import { placeLabels } from "console/labels.js";'
+        "console.log(JSON.stringify(placeLabels(given.boxes, given.sizes, given.area)));",
+        {"boxes": boxes, "sizes": sizes, "area": area},
+    )
+    spots = [spot for spot in placed if spot]
+    assert placed[0] is not None
+    assert 8 <= len(spots) < len(boxes)
+    for at, one in enumerate(spots):
+        assert 0 <= one["x"] <= 520
+        assert 0 <= one["y"] <= 382
+        assert all(abs(one["x"] - other["x"]) >= 80 or abs(one["y"] - other["y"]) >= 18 for other in spots[:at])
+
+
+def test_axes_turn_as_the_services_signs_say(node: Node) -> None:
+    frontal, left, up, clockwise = node(
+        READ + 'import { axes } from "console/pose.js"; console.log(JSON.stringify(given.map(axes)));',
+        [
+            {"Roll": 0, "Yaw": 0, "Pitch": 0},
+            {"Roll": 0, "Yaw": -30, "Pitch": 0},
+            {"Roll": 0, "Yaw": 0, "Pitch": 30},
+            {"Roll": 90, "Yaw": 0, "Pitch": 0},
+        ],
+    )
+    assert (frontal["right"], frontal["up"]) == (pytest.approx([1, 0]), pytest.approx([0, -1]))
+    assert frontal["nose"] == pytest.approx([0, 0])
+    assert left["nose"] == pytest.approx([-0.5, 0])  # the nose points to the picture's left
+    assert up["nose"] == pytest.approx([0, -0.5])  # and up where the pitch is positive
+    assert clockwise["right"] == pytest.approx([0, 1])  # the eye line turns clockwise
+
+
+def test_patience_waits_longer_each_time_and_ends(node: Node) -> None:
+    script = """
+import { eachAtMost, patiently, pauseMs } from "console/patience.js";
+const answers = [{ status: 400, code: "ThrottlingException" }, { status: 503 }, { status: 200 }];
+const pauses = [];
+const last = await patiently(() => answers.shift(), { onPause: (ms) => pauses.push(ms), wait: async () => {} });
+const never = await patiently(() => ({ status: 503 }), { wait: async () => {}, attempts: 3 });
+const refused = { status: 400, code: "InvalidParameterException" };
+const other = await patiently(() => refused, { wait: async () => { throw 1; } });
+let running = 0, most = 0, done = 0;
+await eachAtMost(3, Array.from({ length: 10 }), async () => {
+  most = Math.max(most, ++running);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  running -= 1; done += 1;
+});
+const stop = new AbortController();
+let taken = 0;
+await eachAtMost(2, Array.from({ length: 10 }), async () => { if (++taken === 4) stop.abort(); }, stop.signal);
+const longest = [1, 2, 3, 20].map((refusals) => pauseMs(refusals, 1));
+console.log(JSON.stringify({ last, never, other, pauses, most, done, taken, longest }));
+"""
+    found = node(script)
+    assert found["last"] == {"status": 200}
+    assert found["never"] == {"status": 503}
+    assert found["other"]["status"] == 400
+    assert 250 <= found["pauses"][0] <= 500 <= found["pauses"][1] <= 1000
+    assert (found["most"], found["done"]) == (3, 10)
+    assert found["taken"] <= 5
+    assert found["longest"] == [500, 1000, 2000, 20_000]
+
+
+def test_no_cell_of_the_export_is_a_formula(node: Node) -> None:
+    text = node(
+        READ + 'import { toCsv } from "console/csv.js"; console.log(JSON.stringify(toCsv(given)));',
+        [["photo", "similarity"], ['=1+1,"x".jpg', 99.5], ["-a", None], ["a\nb", ""]],
+    )
+    assert text == 'photo,similarity\r\n"\'=1+1,""x"".jpg",99.5\r\n\'-a,\r\n"a\nb",\r\n'

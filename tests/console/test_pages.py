@@ -1,0 +1,105 @@
+"""The console as files: headers, sizes, caching, where it is served and where not."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.server.settings import Settings
+from likeness.vision.calibration import PROMISE
+
+from .conftest import CONSOLE, Served
+
+pytestmark = pytest.mark.engine
+
+
+def test_the_files_are_of_three_languages() -> None:
+    files = list(CONSOLE.iterdir())
+    assert {path.suffix for path in files} == {".html", ".css", ".js", ".svg"}
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_is_inline() -> None:
+    for path in CONSOLE.iterdir():
+        text = path.read_text("utf-8")
+        hosts = set(re.findall(r"https?://([a-z0-9.-]+)", text)) - {"www.w3.org", "localhost"}
+        assert not hosts, f"{path.name} names {hosts}"
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(|document\.write", text), path.name
+    page = (CONSOLE / "index.html").read_text("utf-8")
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", page)
+
+
+def test_headers(server: Served) -> None:
+    for path in ("/", "/console/main.js", "/console/page.css", "/console/server.json", "/console/samples/obama.jpg"):
+        headers = server.get(path).headers
+        policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "camera=(self)" in headers["Permissions-Policy"]
+
+
+def test_a_file_is_sent_once_and_then_only_asked_for(server: Served) -> None:
+    first = server.get("/console/main.js")
+    assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert first.read() == (CONSOLE / "main.js").read_bytes()
+    tag = first.headers["ETag"]
+    for known in (tag, f'"other", W/{tag}'):
+        again = server.get("/console/main.js", {"If-None-Match": known})
+        assert (again.status, again.read()) == (304, b"")
+    assert server.get("/console/main.js", {"If-None-Match": '"other"'}).status == 200
+    assert server.get("/", method="HEAD").read() == b""
+
+
+def test_the_promise_is_the_packs(server: Served, comparer: Any) -> None:
+    about = json.load(server.get("/console/server.json"))
+    promise = about["promise"]
+    assert about["ready"]
+    assert not about["signed"]
+    levels = dict(zip(promise["levels"], promise["rates"], strict=True))
+    assert {level: levels[level] for level, _ in PROMISE} == dict(PROMISE)
+    assert 10 ** levels[50.0] == pytest.approx(comparer.calibration.equal_error_rate, rel=1e-4)
+    assert promise["measured"] == comparer.calibration.measured_log10_rate
+
+
+def test_sample_portraits_are_served_and_nothing_else(server: Served, portraits: dict[str, Path]) -> None:
+    about = json.load(server.get("/console/server.json"))
+    assert about["samples"] == sorted(portraits)
+    sent = server.get("/console/samples/obama.jpg").read()
+    assert hashlib.sha256(sent).digest() == hashlib.sha256(portraits["obama.jpg"].read_bytes()).digest()
+    for path in ("manifest.toml", "..%2Fmanifest.toml", "", "obama.jpg/x"):
+        assert server.get(f"/console/samples/{path}").status == 404
+
+
+def test_the_api_is_untouched_where_the_console_is(server: Served) -> None:
+    assert server.get("/console/other.js").status == 403
+    assert server.get("/", method="PUT").status == 403
+    assert server.get("/", method="POST").status == 404
+
+
+def test_below_a_prefix_and_where_it_is_off(serve: Callable[..., Served]) -> None:
+    below = serve("--path-prefix", "/faces")
+    base = Served(below.url.removesuffix("/faces"), below.folder)
+    assert base.get("/faces/").read() == base.get("/").read() == (CONSOLE / "index.html").read_bytes()
+    moved = base.get("/faces")
+    assert (moved.status, moved.headers["Location"]) == (308, "/faces/")
+    assert base.get("/faces/console/main.js").status == 200
+    assert f"Console for your browser: {below.url}/" in (below.folder / "stderr").read_text()
+    off = serve("--no-console")
+    assert off.get("/").status == 403
+    assert off.get("/console/main.js").status == 403
+    assert "The console is off" in (off.folder / "stderr").read_text()
+
+
+def test_by_default_it_is_on_where_only_this_machine_can_connect() -> None:
+    assert Settings().serves_console
+    assert Settings(host="::1").serves_console
+    assert not Settings(host="0.0.0.0").serves_console
+    assert not Settings(unix_socket=Path("/run/likeness.sock")).serves_console
+    assert Settings(host="0.0.0.0", console=True).serves_console
+    assert not Settings(console=False).serves_console
