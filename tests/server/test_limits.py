@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -12,6 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from likeness.aws.keys import Key, create_key
 
 from .conftest import HEADERS, Answer, Running, Serve, body, read_answer, wait_for
 
@@ -339,6 +345,43 @@ def test_a_half_closed_client_gets_its_answer(server: Running, tail: bytes) -> N
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.count(b"HTTP/1.1") == 1
     assert received.endswith(b"}")
+
+
+def test_answers_while_the_server_ends_say_that_the_connection_does(serve: Serve) -> None:
+    server = serve("--threads", "1")
+    server.wait_ready()
+    connections = [server.connect() for _ in range(3)]
+    for connection in connections:
+        connection.request("POST", "/", body(b"sleep 0.3"), HEADERS)
+    wait_for(lambda: gauge(server, "running") + gauge(server, "queue_length") == 3)
+    server.process.send_signal(signal.SIGTERM)
+    answers = [read_answer(connection) for connection in connections]
+    assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 3
+    assert server.process.wait(10) == 0
+
+
+def test_a_key_with_much_waiting_yields_to_one_with_little(serve: Serve, tmp_path: Path) -> None:
+    """Both from one address: with keys, it is the key that counts."""
+    path = tmp_path / "keys.json"
+    keys = [create_key(path, user=user) for user in ("much", "little")]
+    server = serve("--keys", str(path), "--threads", "1", "--max-queue", "20")
+    server.wait_ready()
+
+    def ask(key: Key, source: bytes) -> float:
+        begun = time.monotonic()
+        signed = AWSRequest("POST", server.url + "/", dict(HEADERS), body(source))
+        SigV4Auth(Credentials(key.id, key.secret), "rekognition", "us-east-1").add_auth(signed)
+        answer = server.request(body(source), dict(signed.headers))
+        assert answer.status == 200, answer.body
+        return time.monotonic() - begun
+
+    with ThreadPoolExecutor(20) as pool:
+        much = [pool.submit(ask, keys[0], b"sleep 0.15") for _ in range(16)]
+        wait_for(lambda: gauge(server, "queue_length") >= 12)
+        little = ask(keys[1], b"sleep 0.01")
+        rest = [each.result() for each in much]
+    assert little < 0.6
+    assert max(rest) > 1.5
 
 
 def test_many_clients_at_once_are_all_answered(server: Running) -> None:

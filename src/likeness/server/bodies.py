@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from likeness.aws.errors import BodyTooLarge
@@ -51,6 +52,7 @@ class BodyShare:
     """What one body has of the memory."""
 
     caller: str | None
+    number: int = 0
     octets: int = 0
     lag: _Lag = field(default_factory=lambda: _Lag(_YIELDING_BYTES_PER_SECOND))
     #: Since when its sender is waited for.
@@ -84,11 +86,12 @@ class BodyMemory:
     used: int = 0
     _shares: set[BodyShare] = field(default_factory=set)
     _waiters: list[_Waiter] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=count)
 
     @contextmanager
     def share(self, caller: str | None) -> Iterator[BodyShare]:
         """A share for a body of `caller`, empty as yet, and given back at the end."""
-        share = BodyShare(caller)
+        share = BodyShare(caller, next(self._numbers))
         self._shares.add(share)
         try:
             yield share
@@ -123,10 +126,11 @@ class BodyMemory:
                 self._grant()
 
     def _grant(self) -> None:
-        """To the callers that hold least first; of one caller, to the body that has waited longest."""
+        """To callers that hold less than an equal share first; of those, to the body that began first."""
         while self._waiters:
             held = self._held_by_caller()
-            first = min(self._waiters, key=lambda each: held[each.share.caller])
+            equal_share = self.capacity_bytes / len(held)
+            first = min(self._waiters, key=lambda each: (held[each.share.caller] > equal_share, each.share.number))
             if self.used + first.octets > self.capacity_bytes:
                 return
             self._waiters.remove(first)
@@ -141,7 +145,9 @@ class BodyMemory:
         return held
 
     def _relieve(self, now: float) -> None:
-        """Makes a body yield where its sender is slow, or where otherwise nobody could go on."""
+        """Makes a body yield where its sender is slow, or where otherwise nobody could go on; one at a time."""
+        if any(share.must_yield for share in self._shares):
+            return
         slow = [share for share in self._shares if share.octets and share.is_slow(now)]
         if slow:
             max(slow, key=lambda share: share.octets).yield_now(now)
@@ -149,8 +155,8 @@ class BodyMemory:
         waiting = {each.share for each in self._waiters}
         if self._shares <= waiting:  # every body is a part, and waits for what the others hold
             held = self._held_by_caller()
-            last = max(range(len(self._waiters)), key=lambda n: (held[self._waiters[n].share.caller], n))
-            self._waiters[last].share.must_yield = True
+            last = max(waiting, key=lambda share: (held[share.caller], share.number))
+            last.must_yield = True
 
 
 @dataclass(frozen=True, slots=True)

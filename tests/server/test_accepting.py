@@ -1,0 +1,46 @@
+"""Which connections are let in, and which yield."""
+
+import resource
+
+import pytest
+
+from likeness.server.accepting import Connections, _Client, fitting_connections
+
+
+def add(connections: Connections, closed: list[str], name: str, address: str = "a") -> None:
+    connections.add(_Client(name, address, lambda: closed.append(name)))
+
+
+def test_the_longest_silent_of_the_address_with_most_yields() -> None:
+    connections, closed = Connections(10), list[str]()
+    for name in ("a1", "a2", "a3"):
+        add(connections, closed, name)
+    add(connections, closed, "b1", "b")
+    connections.note_silent("a1", False)
+    assert connections.make_room()
+    assert closed == ["a2"]
+    connections.note_silent("a1", True)  # silent again: now the last
+    assert connections.make_room()
+    assert closed == ["a2", "a3"]
+    assert len(connections) == 2
+
+
+def test_nobody_who_is_being_answered_yields() -> None:
+    connections, closed = Connections(1), list[str]()
+    for name in ("a1", "a2"):
+        add(connections, closed, name)
+        connections.note_silent(name, False)
+    assert connections.is_full
+    assert not connections.make_room()
+    assert connections.silent_seconds() is None
+    connections.remove("a1")
+    connections.remove("a1")
+    assert not connections.is_full
+
+
+@pytest.mark.parametrize(
+    ("wanted", "descriptors", "fitting"),
+    [(1000, 1024, 864), (1000, 65_536, 1000), (1000, resource.RLIM_INFINITY, 1000), (1000, 100, 1)],
+)
+def test_connections_fit_the_descriptors(wanted: int, descriptors: int, fitting: int) -> None:
+    assert fitting_connections(wanted, descriptors) == fitting

@@ -1,0 +1,108 @@
+"""The memory of bodies: counted as octets arrive, shared between callers, and never stuck."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from likeness.server import bodies
+from likeness.server.admission import Overloaded
+from likeness.server.bodies import BodyMemory, BodyShare
+
+
+def later(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def run(scene: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(scene)
+
+
+def test_what_is_held_is_counted_and_given_back() -> None:
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        with memory.share("a") as share:
+            await memory.grow(share, 60, later(1))
+            await memory.grow(share, 40, later(1))
+            assert memory.used == 100
+        assert memory.used == 0
+
+    run(scene())
+
+
+def test_who_holds_least_is_served_first() -> None:
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        order: list[str] = []
+
+        async def wants(share: BodyShare) -> None:
+            await memory.grow(share, 10, later(5))
+            order.append(str(share.caller))
+
+        with memory.share("much") as large, memory.share("much") as another, memory.share("little") as small:
+            with memory.share("little") as finished:
+                await memory.grow(finished, 40, later(1))
+                await memory.grow(large, 60, later(1))
+                waiting = [asyncio.ensure_future(wants(share)) for share in (another, small)]
+                await asyncio.sleep(0.01)
+                assert order == []
+            await asyncio.gather(*waiting)
+        assert order == ["little", "much"]
+        assert memory.used == 0
+
+    run(scene())
+
+
+@pytest.mark.parametrize("callers", ["aaaaaaaa", "abbbbbbb", "abcdefgh"])
+def test_parts_that_wait_for_each_other_do_not_wait_for_ever(callers: str) -> None:
+    """Those that came last, of the caller that holds most, are refused, until the others fit: four do."""
+
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        outcomes: dict[int, bool] = {}
+
+        async def arrive(number: int) -> None:
+            with memory.share(callers[number]) as share:
+                try:
+                    for _ in range(24):
+                        await memory.grow(share, 1, later(10))
+                        await asyncio.sleep(0)
+                    outcomes[number] = True
+                except Overloaded:
+                    outcomes[number] = False
+
+        await asyncio.wait_for(asyncio.gather(*(arrive(number) for number in range(8))), 8)
+        assert outcomes[0]
+        assert 4 <= sum(outcomes.values()) < 8
+        assert memory.used == 0
+
+    run(scene())
+
+
+def test_a_wait_ends_at_the_deadline_and_when_it_is_cancelled() -> None:
+    async def scene() -> None:
+        memory = BodyMemory(10)
+        with memory.share("a") as full, memory.share("b") as late, memory.share("c") as gone:
+            await memory.grow(full, 10, later(1))
+            with pytest.raises(Overloaded):
+                await memory.grow(late, 5, later(0.05))
+            waiting = asyncio.ensure_future(memory.grow(gone, 5, later(5)))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        assert memory.used == 0
+        with memory.share("d") as share:
+            await memory.grow(share, 10, later(0.1))
+
+    run(scene())
+
+
+def test_being_ahead_once_does_not_excuse_a_stop() -> None:
+    lag = bodies._Lag(1000.0)
+    lag.note(0.1, 1_000_000)
+    assert lag.seconds == 0
+    for _ in range(10):
+        lag.note(0.4, 1)
+    assert 3.9 < lag.seconds < 4
