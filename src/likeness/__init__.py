@@ -15,28 +15,36 @@ from typing import TYPE_CHECKING, Any
 from likeness import errors
 
 if TYPE_CHECKING:
+    from likeness.batch.describe import BatchOptions
+    from likeness.batch.many import PairResult, compare_many
     from likeness.comparer import Comparer, ComparerSettings, SourceFace
     from likeness.faces import Comparison, Face, FaceMatch, QualityFilter
     from likeness.image import Photo
     from likeness.inprocess import client
 
 __all__ = [
+    "BatchOptions",
     "Comparer",
     "ComparerSettings",
     "Comparison",
     "Face",
     "FaceMatch",
+    "PairResult",
     "Photo",
     "QualityFilter",
     "SourceFace",
     "client",
     "compare_faces",
+    "compare_many",
     "errors",
 ]
 __version__ = "0.1.0"
 
 #: Where the public names live. They are imported when first used, so that `likeness --version` loads no engine.
 _HOMES = {
+    "BatchOptions": "likeness.batch.describe",
+    "PairResult": "likeness.batch.many",
+    "compare_many": "likeness.batch.many",
     "Comparer": "likeness.comparer",
     "ComparerSettings": "likeness.comparer",
     "Photo": "likeness.image",

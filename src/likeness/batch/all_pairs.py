@@ -1,0 +1,118 @@
+"""Every two photos of a folder: the pairs at or above the threshold, of each photo the most alike; never the square.
+
+A photo is there with one face, its largest or central one. Shards are blocks of photos, compared with those behind
+them; each holds the candidates that may be among the most alike of one of their two photos.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.batch.described import DescribedPhoto, Faces, Failure
+from likeness.batch.files import write_whole
+from likeness.batch.records import Record
+from likeness.comparer import Comparer
+
+#: Photos in a shard, and those that they are compared with at a time.
+PHOTOS_A_SHARD, _AT_ONCE = 1024, 2048
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """Pairs of photos (P,): places `first` < `second` in the list of photos, and their `similarity` (P,) float32."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Alike":
+        return Alike(self.first[rows], self.second[rows], self.similarity[rows])
+
+    @staticmethod
+    def joined(parts: Sequence["Alike"]) -> "Alike":
+        """The pairs of all parts."""
+        none = Alike(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        columns = zip(*((each.first, each.second, each.similarity) for each in (none, *parts)), strict=True)
+        return Alike(*(np.concatenate(column) for column in columns))
+
+    def most_alike(self, top: int) -> "Alike":
+        """Those that are among the `top` most similar of one of their photos, in order of first, then similarity."""
+        kept = np.zeros(len(self.first), np.bool_)
+        for side, other in ((self.first, self.second), (self.second, self.first)):
+            order = np.lexsort((other, -self.similarity, side))
+            sides = side[order]
+            starts = np.flatnonzero(np.r_[True, sides[1:] != sides[:-1]]) if len(sides) else np.zeros(0, np.intp)
+            ranks = np.arange(len(sides)) - np.repeat(starts, np.diff(np.r_[starts, len(sides)]))
+            kept[order[ranks < top]] = True
+        chosen = self[kept]
+        return chosen[np.lexsort((chosen.second, -chosen.similarity, chosen.first))]
+
+
+@dataclass(frozen=True, slots=True)
+class AllPairs:
+    """The search of a folder in which photos of `vectors` (N, D) have places `places` (N,) in the list of photos."""
+
+    comparer: Comparer
+    vectors: NDArray[np.float32]
+    places: NDArray[np.int64]
+    threshold: float
+    top: int
+
+    def shard(self, number: int) -> Alike:
+        """The candidates of the photos of one shard with those behind them."""
+        scorer, calibration = self.comparer.scorer, self.comparer.calibration
+        start = number * PHOTOS_A_SHARD
+        rows = scorer.profile(self.vectors[start : start + PHOTOS_A_SHARD])
+        found: list[Alike] = []
+        for begin in range(start, len(self.vectors), _AT_ONCE):
+            columns = scorer.profile(self.vectors[begin : begin + _AT_ONCE])
+            values = calibration.similarity(scorer.compare(rows, columns)).astype(np.float32)
+            first, second = np.nonzero(values >= self.threshold)
+            ahead = begin + second > start + first
+            first, second = first[ahead], second[ahead]
+            block = Alike(self.places[start + first], self.places[begin + second], values[first, second])
+            found = [Alike.joined([*found, block]).most_alike(self.top)]
+        return Alike.joined(found)
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return -(-len(self.vectors) // PHOTOS_A_SHARD)
+
+
+def write_shard(path: Path, pairs: Alike) -> None:
+    """Writes a shard, whole or not at all."""
+    columns = [pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist()]
+    write_whole(path, msgspec.json.encode(columns))
+
+
+def read_shards(paths: Sequence[Path]) -> Iterator[Alike]:
+    """What `write_shard` wrote."""
+    for path in paths:
+        first, second, similarity = msgspec.json.decode(path.read_bytes())
+        yield Alike(np.array(first, np.int64), np.array(second, np.int64), np.array(similarity, np.float32))
+
+
+def one_face(photos: Mapping[str, DescribedPhoto]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The vectors (U, D) of the photos that can be used, and which they are (N,)."""
+    sides = [photo.source for photo in photos.values()]
+    usable = np.array([isinstance(side, Faces) for side in sides], np.bool_)
+    rows = [side.matrix for side in sides if isinstance(side, Faces)]
+    return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32), usable
+
+
+def records(photos: Sequence[str], failures: Mapping[int, Failure], pairs: Alike) -> Iterator[Record]:
+    """A record for each photo that cannot be used, then one for each pair."""
+    nothing: Record = {"similarity": None, "matched": None, "matches": None, "unmatched": None}
+    for place, failure in sorted(failures.items()):
+        reason = failure.reason_for(f"photo ({photos[place]})")
+        yield {"source": photos[place], "target": None, **nothing, "error": failure.code, "reason": reason}
+    for first, second, similarity in zip(
+        pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True
+    ):
+        compared: Record = {"similarity": similarity, "matched": True, "matches": 1, "unmatched": 0}
+        yield {"source": photos[first], "target": photos[second], **compared, "error": None, "reason": None}

@@ -1,0 +1,41 @@
+"""What a run is of: it is refused where another stands in the same output, and says what differs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from likeness.batch.errors import BatchError
+from likeness.batch.files import write_whole
+
+#: To be counted up when records or shards change their form.
+FORM = 1
+
+
+def check_or_write(path: Path, output: Path, facts: Mapping[str, object]) -> bool:
+    """Whether the run with these facts was finished before; writes them where there was none.
+
+    `facts` are all that changes what is written. Raises BatchError where the output holds something else.
+    """
+    facts = {"form": FORM, **facts}
+    if not path.exists():
+        if output.exists():
+            raise BatchError(f"{output} exists and is not of this batch; remove it or name another output")
+        write(path, facts, finished=False)
+        return False
+    try:
+        before = json.loads(path.read_text("utf-8"))
+        known = before["facts"]
+        finished = bool(before["finished"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start anew") from error
+    differing = [name for name in facts if known.get(name) != json.loads(json.dumps(facts[name]))]
+    if differing:
+        told = "; ".join(f"{name} was {known.get(name)}, is {facts[name]}" for name in differing)
+        raise BatchError(f"{output} is of another batch: {told}. Name another output, or remove it and {path.parent}")
+    return finished and output.exists()
+
+
+def write(path: Path, facts: Mapping[str, object], *, finished: bool) -> None:
+    """Writes the manifest, whole or not at all."""
+    document = {"finished": finished, "facts": {"form": FORM, **facts}}
+    write_whole(path, json.dumps(document, indent=2).encode() + b"\n")

@@ -1,0 +1,144 @@
+"""`likeness.compare_many`: pairs from a list, a generator or a DataFrame, answered in order."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from os import PathLike, fspath
+from typing import Any
+
+from likeness import errors
+from likeness.batch.describe import BatchOptions, describe
+from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failure
+from likeness.batch.records import comparison
+from likeness.batch.scoring import similarities
+from likeness.comparer import Comparer
+from likeness.errors import InvalidParameter, RequestError
+from likeness.faces import Comparison
+from likeness.image import Photo
+
+#: Pairs that are worked on at a time, and photos that are remembered beyond them.
+_PAIRS_AT_ONCE, _REMEMBERED = 256, 8192
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """What came of a pair: the `comparison`, or the `error` that `Comparer.compare` would have raised."""
+
+    source: Photo
+    target: Photo
+    comparison: Comparison | None = None
+    error: RequestError | None = None
+
+
+def compare_many(
+    pairs: Iterable[Any],
+    *,
+    comparer: Comparer | None = None,
+    options: BatchOptions | None = None,
+) -> Iterator[PairResult]:
+    """Compares each pair, (source, target), and yields what came of it, in order; each photo is looked at once.
+
+    `pairs` may be a list, a generator, or a DataFrame with the columns source and target; photos are what
+    `likeness.compare_faces` takes. `options` has the threshold, quality filter and the rest, see `BatchOptions`;
+    `comparer` is an engine that is warm already. At most 256 pairs are read ahead. A photo that cannot be used is an
+    `error` of its pairs and never ends the iteration. Raises InvalidParameter for a pair that is none, and PackError.
+
+    >>> import likeness
+    >>> from likeness import packs
+    >>> photos = packs.samples()
+    >>> pairs = [(photos["obama.jpg"], photos["obama2.jpg"]), (photos["obama.jpg"], "missing.jpg")]
+    >>> [result.error is None for result in likeness.compare_many(pairs)]
+    [True, False]
+    """
+    options = options or BatchOptions()
+    rest = _pairs(pairs)
+    with ExitStack() as stack:
+        engine = comparer or stack.enter_context(Comparer(options.pack, settings=options.settings))
+        pool = stack.enter_context(ThreadPoolExecutor(engine.threads, thread_name_prefix="likeness-batch"))
+        photos = _Photos(engine, options, pool)
+        while batch := list(islice(rest, _PAIRS_AT_ONCE)):
+            yield from _results(engine, batch, photos.get(batch), options)
+
+
+def _results(
+    comparer: Comparer,
+    pairs: Sequence[tuple[Photo, Photo]],
+    described: Sequence[tuple[DescribedPhoto, DescribedPhoto]],
+    options: BatchOptions,
+) -> Iterator[PairResult]:
+    failed = [
+        _error(source.source, "source photo") or _error(target.target, "target photo") for source, target in described
+    ]
+    good = [both for both, error in zip(described, failed, strict=True) if error is None]
+    compared = iter(zip(good, similarities(comparer, good), strict=True))
+    for (source, target), error in zip(pairs, failed, strict=True):
+        if error is not None:
+            yield PairResult(source, target, error=error)
+            continue
+        both, values = next(compared)
+        yield PairResult(source, target, comparison(*both, values, options.similarity_threshold))
+
+
+@dataclass(slots=True)
+class _Photos:
+    """Photos described, each once as far as it is remembered."""
+
+    comparer: Comparer
+    options: BatchOptions
+    pool: ThreadPoolExecutor
+    known: "OrderedDict[object, Future[DescribedPhoto]]" = field(default_factory=OrderedDict)
+
+    def get(self, pairs: Sequence[tuple[Photo, Photo]]) -> list[tuple[DescribedPhoto, DescribedPhoto]]:
+        """Both photos of each pair; the second is asked for as a target."""
+        futures = [(self._future(source), self._future(target)) for source, target in pairs]
+        found = [(source.result(), target.result()) for source, target in futures]
+        while len(self.known) > _REMEMBERED:
+            self.known.popitem(last=False)
+        return found
+
+    def _future(self, photo: Photo) -> "Future[DescribedPhoto]":
+        key = _key(photo)
+        if key is None:
+            return self._begun(photo)
+        if key not in self.known:
+            self.known[key] = self._begun(photo)
+        self.known.move_to_end(key)
+        return self.known[key]
+
+    def _begun(self, photo: Photo) -> "Future[DescribedPhoto]":
+        return self.pool.submit(describe, self.comparer, photo, AS_SOURCE | AS_TARGET, self.options)
+
+
+def _key(photo: Photo) -> object | None:
+    """What a photo is remembered by: its path or its content; None for what can be read but once."""
+    if isinstance(photo, (str, PathLike)):
+        return fspath(photo)
+    if isinstance(photo, bytes):
+        return hashlib.sha256(photo).digest()
+    return None
+
+
+def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
+    if hasattr(pairs, "columns") and not isinstance(pairs, Mapping):  # a DataFrame, of whichever library
+        table: Any = pairs
+        try:
+            yield from zip(table["source"], table["target"], strict=True)
+        except (KeyError, LookupError) as error:
+            raise InvalidParameter("the DataFrame must have the columns source and target") from error
+        return
+    for number, pair in enumerate(pairs, 1):
+        if not isinstance(pair, Sequence) or isinstance(pair, (str, bytes)) or len(pair) != 2:
+            raise InvalidParameter(f"pair {number} is {type(pair).__name__}; pass (source, target)")
+        yield pair[0], pair[1]
+
+
+def _error(side: object, role: str) -> RequestError | None:
+    """What `Comparer.compare` raises for a photo that is described so."""
+    if not isinstance(side, Failure):
+        return None
+    made: RequestError = getattr(errors, side.kind)(side.reason_for(role))
+    return made

@@ -1,0 +1,85 @@
+"""Records → the output: JSONL, CSV or Parquet, by its suffix."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from likeness.batch.errors import BatchError
+from likeness.batch.files import whole
+from likeness.batch.records import Record
+
+FORMATS = (".jsonl", ".csv", ".parquet")
+
+
+def check_format(output: Path, *, full: bool) -> None:
+    """Raises BatchError for an output that cannot be written."""
+    if output.suffix.lower() not in FORMATS:
+        raise BatchError(f"{output}: an output is one of *{', *'.join(FORMATS)}")
+    if full and output.suffix.lower() == ".csv":
+        raise BatchError(f"{output}: --full needs *.jsonl or *.parquet; a CSV file is flat")
+    if not output.absolute().parent.is_dir():
+        raise BatchError(f"{output}: there is no folder {output.parent}")
+
+
+def encode_lines(records: Iterable[Record]) -> bytes:
+    """Records as JSON, a line each."""
+    encode = msgspec.json.Encoder().encode
+    return b"".join(encode(record) + b"\n" for record in records)
+
+
+def decode_lines(lines: Iterable[bytes]) -> Iterator[Record]:
+    """What `encode_lines` made."""
+    decode = msgspec.json.Decoder(Record).decode
+    return (decode(line) for line in lines)
+
+
+def write_output(output: Path, shards: Sequence[Path]) -> None:
+    """Puts the shards together, in order; the output is there whole or not at all."""
+    suffix = output.suffix.lower()
+    if suffix == ".parquet":
+        from likeness.batch.parquet import write_records
+
+        with whole(output) as file:
+            write_records(file, lambda: _read(shards))
+        return
+    with whole(output) as file:
+        if suffix == ".csv":
+            _write_csv(file, _read(shards))
+            return
+        for shard in shards:
+            with shard.open("rb") as part:
+                while chunk := part.read(1 << 20):
+                    file.write(chunk)
+
+
+def _read(shards: Sequence[Path]) -> Iterator[Record]:
+    for shard in shards:
+        with shard.open("rb") as file:
+            yield from decode_lines(file)
+
+
+def _write_csv(file: IO[bytes], records: Iterator[Record]) -> None:
+    text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+    first = next(records, None)
+    if first is not None:
+        writer = csv.DictWriter(text, list(first), extrasaction="ignore")
+        writer.writeheader()
+        for record in _with(first, records):
+            writer.writerow({name: _cell(value) for name, value in record.items()})
+    text.flush()
+    text.detach()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else value
+
+
+def _with(first: Record, others: Iterator[Record]) -> Iterator[Record]:
+    yield first
+    yield from others

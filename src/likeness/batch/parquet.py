@@ -1,0 +1,88 @@
+"""Parquet in and out, by pyarrow: the one place that imports it."""
+
+from collections.abc import Callable, Iterator
+from datetime import date, time
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from likeness.batch.errors import BatchError
+from likeness.batch.rows import WRITTEN
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise BatchError("Parquet needs pyarrow: pip install 'likeness[parquet]'") from error
+
+_ROWS_AT_ONCE = 8192
+#: The columns that the batch writes.
+_TYPES = {
+    "similarity": pa.float32(),
+    "matched": pa.bool_(),
+    "matches": pa.int32(),
+    "unmatched": pa.int32(),
+    **dict.fromkeys(("error", "reason", "answer", "decision", "note"), pa.string()),
+}
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file, a batch of them at a time; what JSON has no word for becomes text."""
+    try:
+        with pq.ParquetFile(path) as file:
+            taken = [name for name in file.schema_arrow.names if name in WRITTEN]
+            if taken:
+                raise BatchError(f"{path}: the batch writes a column {taken[0]} of its own; rename that of the table")
+            for batch in file.iter_batches(_ROWS_AT_ONCE):
+                for row in batch.to_pylist():
+                    yield {name: _plain(value) for name, value in row.items()}
+    except pa.ArrowException as error:
+        raise BatchError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def write_records(file: IO[bytes], records: Callable[[], Iterator[dict[str, Any]]]) -> None:
+    """Writes records, which are read twice: first for the types of the columns, which are text where values vary."""
+    schema = _schema(records())
+    rest = records()
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while rows := list(islice(rest, _ROWS_AT_ONCE)):
+            columns = [_column([row.get(field.name) for row in rows], field.type) for field in schema]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _schema(records: Iterator[dict[str, Any]]) -> pa.Schema:
+    kinds: dict[str, set[type]] = {}
+    for record in records:
+        for name, value in record.items():
+            kinds.setdefault(name, set()).add(type(value))
+    return pa.schema([(name, _TYPES.get(name) or _type_of(found - {type(None)})) for name, found in kinds.items()])
+
+
+def _type_of(kinds: set[type]) -> pa.DataType:
+    known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    if kinds == {int, float}:
+        return pa.float64()
+    return known.get(next(iter(kinds)), pa.string()) if len(kinds) == 1 else pa.string()
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if kind == pa.string():
+        values = [
+            each if each is None or isinstance(each, str) else msgspec.json.encode(each).decode() for each in values
+        ]
+    return pa.array(values, kind)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (date, time, Decimal)):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,62 @@
+"""A photo as a table names it → its bytes: a path, an `s3://` URL, or an S3Object."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from likeness.batch.described import PHOTO
+from likeness.errors import InvalidParameter
+from likeness.image import inputs
+from likeness.sources.store import Store
+
+_S3 = "s3://"
+_VERSION = "?versionId="
+_SECONDS_TO_FETCH = 60.0
+
+
+class Reads(Protocol):
+    """Turns a reference into bytes; used by several threads at once."""
+
+    def __call__(self, reference: str, /) -> bytes:
+        """The encoded photo. Raises RequestError where there is none."""
+        ...
+
+
+def reference_of(value: object) -> str:
+    """How a photo is called in plan and store: the path as given, or an `s3://` URL for an S3Object.
+
+    `value` is a string, or {"S3Object": {"Bucket", "Name", "Version"}} as an object or as JSON. Raises ValueError.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = json.loads(value)
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping):
+        inner: Mapping[str, Any] = value.get("S3Object", value)
+        bucket, name, version = (inner.get(key) for key in ("Bucket", "Name", "Version"))
+        if isinstance(bucket, str) and isinstance(name, str) and bucket and name:
+            return f"{_S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
+    raise ValueError(f"{value!r} is no photo: give a path, an s3:// URL or an S3Object with Bucket and Name")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoReader:
+    """Reads paths below `folder`, and objects from `store`. A photo of more than `max_bytes` is cut one byte later."""
+
+    folder: Path
+    store: Store
+    max_bytes: int
+
+    def __call__(self, reference: str, /) -> bytes:
+        if not reference.startswith(_S3):
+            return inputs.contents(self.folder / reference, PHOTO, self.max_bytes)
+        place, _, version = reference.removeprefix(_S3).partition(_VERSION)
+        bucket, _, name = place.partition("/")
+        if not bucket or not name:
+            raise InvalidParameter(f"{reference} is no object: an s3:// URL has a bucket and a name.")
+        deadline = time.monotonic() + _SECONDS_TO_FETCH
+        return self.store.fetch(bucket, name, unquote(version) or None, max_bytes=self.max_bytes, deadline=deadline)

@@ -1,0 +1,105 @@
+"""The plan: which photos a batch needs, each once, as what, and which content they turned out to have."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from likeness.batch.described import AS_SOURCE, AS_TARGET
+from likeness.batch.errors import BatchError
+from likeness.batch.rows import Row
+from likeness.batch.store import owned
+
+_CREATE = """
+CREATE TABLE IF NOT EXISTS photos (reference TEXT PRIMARY KEY, roles INTEGER NOT NULL, content BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS made (pairs INTEGER NOT NULL);
+"""
+#: References that are known to be in the plan, held to spare asking the file.
+_REMEMBERED = 100_000
+
+
+class Plan:
+    """The distinct photos of a batch, in a file, so that memory does not grow with them."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator["Plan"]:
+        """Opens or makes the file. Raises BatchError."""
+        try:
+            owned(path)
+            with closing(sqlite3.connect(path, isolation_level=None)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = NORMAL")
+                database.executescript(_CREATE)
+                yield cls(database)
+        except (sqlite3.Error, OSError) as error:
+            raise BatchError(f"{path} cannot keep the plan: {error}") from error
+
+    def make(self, rows: Iterable[Row]) -> int:
+        """Plans all rows, unless that was done before, and returns how many there are."""
+        made = self._database.execute("SELECT pairs FROM made").fetchone()
+        if made is not None:
+            return int(made[0])
+        planned = 0
+        known: dict[str, int] = {}
+        self._database.execute("BEGIN")
+        for planned, row in enumerate(rows, 1):  # noqa: B007
+            for reference, role in ((row.source, AS_SOURCE), (row.target, AS_TARGET)):
+                roles = known.get(reference, 0)
+                if roles & role:
+                    continue
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[reference] = roles | role
+                self._add(reference, role)
+        self._database.execute("INSERT INTO made VALUES (?)", (planned,))
+        self._database.execute("COMMIT")
+        return planned
+
+    def make_of_photos(self, references: Iterable[str]) -> int:
+        """Plans photos that are compared with each other by one face of each; returns how many there are."""
+        return self.make(Row(reference, reference, {}) for reference in references)
+
+    def counts(self) -> tuple[int, int]:
+        """Distinct photos, and how many of them have been read."""
+        total, read = self._database.execute("SELECT count(*), count(content) FROM photos").fetchone()
+        return int(total), int(read)
+
+    def roles(self, reference: str) -> int:
+        """What a photo is needed as."""
+        roles: int = self._one("SELECT roles FROM photos WHERE reference = ?", reference)
+        return roles
+
+    def content(self, reference: str) -> bytes | None:
+        """The key of a photo's content in the face store; None before it was read."""
+        found = self._one("SELECT content FROM photos WHERE reference = ?", reference)
+        return None if found is None else bytes(found)
+
+    def set_contents(self, contents: Iterable[tuple[str, bytes]]) -> None:
+        """Says which contents photos have."""
+        self._database.execute("BEGIN")
+        self._database.executemany(
+            "UPDATE photos SET content = ? WHERE reference = ?", ((content, name) for name, content in contents)
+        )
+        self._database.execute("COMMIT")
+
+    def forget_contents(self) -> None:
+        """All photos are read again."""
+        self._database.execute("UPDATE photos SET content = NULL")
+
+    def _add(self, reference: str, role: int) -> None:
+        self._database.execute(
+            "INSERT INTO photos VALUES (?, ?, NULL) "
+            "ON CONFLICT (reference) DO UPDATE SET roles = roles | excluded.roles",
+            (reference, role),
+        )
+
+    def _one(self, query: str, reference: str) -> Any:
+        row: tuple[Any] | None = self._database.execute(query, (reference,)).fetchone()
+        if row is None:
+            raise BatchError(f"{reference} is not in the plan: the pairs have changed; start anew with another output")
+        return row[0]

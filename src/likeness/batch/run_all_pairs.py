@@ -1,0 +1,66 @@
+"""`--all-pairs` from a folder to its output: described, compared in shards, the most alike written; or gone on with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from likeness.batch.all_pairs import Alike, AllPairs, one_face, read_shards, records, write_shard
+from likeness.batch.described import Failure
+from likeness.batch.errors import BatchError
+from likeness.batch.files import whole
+from likeness.batch.local import LocalPhotos
+from likeness.batch.outputs import encode_lines
+from likeness.batch.progress import Progress
+from likeness.comparer import Comparer
+
+_AT_ONCE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which pairs are asked for: from which similarity on, of each photo how many; whether a bad photo ends it all."""
+
+    threshold: float
+    top: int
+    fail_fast: bool = False
+
+
+def search(
+    comparer: Comparer,
+    photos: list[str],
+    described: LocalPhotos,
+    folder: Path,
+    wanted: Wanted,
+    progress: Progress,
+) -> None:
+    """Leaves the records in `folder`, a file that `Shards` knows, and beside it the shards of the search."""
+    parts, usable = [], []
+    failures: dict[int, Failure] = {}
+    for start in range(0, len(photos), _AT_ONCE):
+        some = photos[start : start + _AT_ONCE]
+        described.begin(photos[start : start + 2 * _AT_ONCE])
+        found = described.get(some)
+        vectors, good = one_face(found)
+        parts.append(vectors)
+        usable.append(good)
+        for place, photo in enumerate(found.values(), start):
+            if isinstance(photo.source, Failure):
+                failures[place] = photo.source
+                if wanted.fail_fast:
+                    reason = photo.source.reason_for(f"photo ({photos[place]})")
+                    raise BatchError(f"{reason} ({photo.source.code}); the batch ends here, as --fail-fast asks")
+    width = max(part.shape[1] for part in parts)
+    vectors = np.concatenate([part.reshape(-1, width) for part in parts])
+    work = AllPairs(comparer, vectors, np.flatnonzero(np.concatenate(usable)), wanted.threshold, wanted.top)
+    paths = [folder / f"alike-{number:08}.json" for number in range(work.shards)]
+    for number, path in enumerate(paths):
+        if not path.exists():
+            write_shard(path, work.shard(number))
+        progress.pairs(0)
+    chosen = Alike.joined([])
+    for shard in read_shards(paths):
+        chosen = Alike.joined([chosen, shard]).most_alike(wanted.top)
+    with whole(folder / "00000000.jsonl") as file:
+        for record in records(photos, failures, chosen):
+            file.write(encode_lines([record]))

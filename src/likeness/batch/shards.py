@@ -1,0 +1,63 @@
+"""Pieces of the output: each whole or absent, so a run goes on with the first that is missing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from likeness.batch.files import write_whole
+from likeness.batch.outputs import decode_lines, encode_lines
+from likeness.batch.records import Record
+from likeness.batch.rows import Row, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The shards of a run in `folder`, `rows` pairs each."""
+
+    folder: Path
+    rows: int
+
+    def path(self, number: int) -> Path:
+        """Where a shard is."""
+        return self.folder / f"{number:08}.jsonl"
+
+    def missing(self, pairs: Rows) -> Iterator[tuple[int, Sequence[Row]]]:
+        """The shards that are not written yet, with their pairs."""
+        for number, rows in enumerate(in_batches(pairs, self.rows)):
+            if not self.path(number).exists():
+                yield number, rows
+
+    def written(self, pairs: int) -> int:
+        """How many of so many pairs are in shards that are there."""
+        return sum(
+            min(self.rows, pairs - start)
+            for number, start in enumerate(range(0, pairs, self.rows))
+            if self.path(number).exists()
+        )
+
+    def write(self, number: int, records: Sequence[Record]) -> None:
+        """Writes a shard, whole or not at all."""
+        write_whole(self.path(number), encode_lines(records))
+
+    def all(self) -> list[Path]:
+        """The shards that are there, in order."""
+        return sorted(self.folder.glob("[0-9]*.jsonl"))
+
+    def drop_failed(self) -> int:
+        """Shards in which a pair could not be compared go; returns how many pairs that were."""
+        failed = 0
+        for path in self.all():
+            with path.open("rb") as file:
+                errors = sum(record["error"] is not None for record in decode_lines(file))
+            if errors:
+                path.unlink()
+                failed += errors
+        return failed
+
+
+def in_batches(pairs: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """Pairs, so many at a time."""
+    rest = iter(pairs)
+    while batch := list(islice(rest, size)):
+        yield batch

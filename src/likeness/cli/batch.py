@@ -1,0 +1,168 @@
+"""`likeness batch`: many pairs of photos, from a table or from folders."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from likeness.cli.main import USAGE_ERROR
+from likeness.cli.tool_arguments import ToolParser
+from likeness.faces import QUALITY_FILTERS
+
+if TYPE_CHECKING:
+    from likeness.batch.rows import Rows
+    from likeness.batch.run import Job
+    from likeness.sources.stores import Stores
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs `likeness batch` with `arguments` and returns the exit code."""
+    try:
+        given = _parser().parse_args(arguments)
+        pairs = _pairs(given)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return _run(given, pairs)
+
+
+def _run(given: argparse.Namespace, pairs: "Rows") -> int:
+    from likeness.batch.photos import PhotoReader
+    from likeness.batch.progress import on_standard_error
+    from likeness.batch.run import run
+    from likeness.comparer import Comparer
+
+    job = _job(given, pairs)
+    reader = PhotoReader(given.images or _folder_of(given), _objects(), job.options.settings.max_bytes)
+    comparer = Comparer(given.pack, settings=job.options.settings, threads=_threads(given))
+    with comparer, on_standard_error() as progress:
+        outcome = run(job, comparer, reader, progress)
+    if outcome.was_finished:
+        print(f"{given.output} was finished before; remove it and {job.folder} to do it again", file=sys.stderr)
+        return 0
+    print(
+        f"{given.output}: {outcome.pairs:,} pairs of {outcome.photos:,} photos, {outcome.failed:,} with errors"
+        + ("; --retry-errors tries those again" if outcome.failed else ""),
+        file=sys.stderr,
+    )
+    if given.keep_store:
+        place = (job.store or job.folder) / "faces.sqlite"
+        print(f"{place} holds faces as vectors, which are biometric data; remove it when done", file=sys.stderr)
+    return 0
+
+
+def _job(given: argparse.Namespace, pairs: "Rows") -> "Job":
+    from likeness.batch.describe import BatchOptions
+    from likeness.batch.run import Job
+    from likeness.comparer import ComparerSettings
+
+    settings = ComparerSettings(face_attributes=given.attributes, target_without_faces=given.target_without_faces)
+    options = BatchOptions(given.similarity_threshold, given.quality_filter, given.face, given.pack, settings)
+    return Job(
+        pairs,
+        given.output,
+        options,
+        full=given.full,
+        store=given.store,
+        store_bytes=given.store_size,
+        keep_store=given.keep_store,
+        fail_fast=given.fail_fast,
+        retry_errors=given.retry_errors,
+    )
+
+
+def _pairs(given: argparse.Namespace) -> "Rows":
+    """The pairs that the arguments ask for; exactly one way of giving them must be used."""
+    from likeness.batch.rows import EveryTwo, FolderRows, TableRows
+
+    ways = [given.pairs is not None, given.sources is not None or given.source is not None, given.all_pairs is not None]
+    if sum(ways) != 1:
+        _refuse("give pairs as a table, or --sources and --targets, or --source and --targets, or --all-pairs")
+    if given.pairs is not None:
+        return TableRows(given.pairs, *given.columns)
+    if given.all_pairs is not None:
+        return EveryTwo(given.all_pairs, given.top)
+    if given.targets is None or (given.sources is not None and given.source is not None):
+        _refuse("--targets goes with one of --sources and --source")
+    return FolderRows(given.sources or given.source, given.targets, match_names=given.match == "name")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"likeness batch: {message}; see `likeness batch --help`", file=sys.stderr)
+    raise SystemExit(USAGE_ERROR)
+
+
+def _folder_of(given: argparse.Namespace) -> Path:
+    """Paths of a table are relative to its folder; those of folders are paths already."""
+    return given.pairs.parent if given.pairs is not None else Path()
+
+
+def _threads(given: argparse.Namespace) -> int:
+    from likeness.batch.memory import threads_within
+
+    return threads_within(given.memory)
+
+
+def _objects() -> "Stores":
+    """Where S3Objects are: as the server would have them with its variables, else S3 as this user."""
+    from likeness.cli.connection import SERVER_VARIABLES
+    from likeness.sources.store import StoreSettings
+    from likeness.sources.stores import Stores
+
+    of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
+    if of_server:
+        from likeness.server.configuration import configure
+
+        return Stores(configure({}, of_server).settings.stores())
+    return Stores((StoreSettings(),))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = ToolParser(
+        prog="likeness batch",
+        description="Compares many pairs of photos: each photo is looked at once. Killed, the same command goes on.",
+    )
+    add = parser.add_argument
+    add("pairs", type=Path, nargs="?", metavar="PAIRS", help="a .csv, .jsonl or .parquet with source and target")
+    add("--output", type=Path, required=True, metavar="OUT", help="a .jsonl, .csv or .parquet to write")
+    add("--columns", type=_two, default=("source", "target"), metavar="A,B", help="names of the columns of photos")
+    add("--images", type=Path, metavar="DIR", help="where the paths of PAIRS start (default: beside it)")
+    add("--sources", type=Path, metavar="DIR", help="a folder of source photos")
+    add("--source", type=Path, metavar="PHOTO", help="one source photo")
+    add("--targets", type=Path, metavar="DIR", help="a folder of target photos")
+    add("--match", choices=["name"], help="only targets of the source's name: anna.jpg with anna.png and anna/1.jpg")
+    add("--all-pairs", type=Path, metavar="DIR", help="every two photos of a folder, those that are alike")
+    add("--top", type=int, default=10, metavar="K", help="with --all-pairs: of each photo the K most alike (10)")
+    add("--full", action="store_true", help="keep whole answers")
+    add("--similarity-threshold", type=float, default=80.0, metavar="N", help="from which faces match (80)")
+    add("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out faces that fail it")
+    add("--face", choices=["largest", "central"], default="largest", help="which face of a source photo counts")
+    add("--attributes", choices=["all", "default"], default="default", help="all: emotions and smile as well")
+    add("--target-without-faces", choices=["error", "empty"], default="error", help="what such a pair is")
+    add("--pack", default="standard", help="a pack's name or folder (standard)")
+    add("--store", type=Path, metavar="DIR", help="where the faces found are kept meanwhile (default: OUT.run)")
+    add("--store-size", type=_size, metavar="SIZE", help="how much they may take, such as 2G")
+    add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")
+    add("--memory", type=_size, metavar="SIZE", help="how much memory to stay within, such as 2G")
+    add("--fail-fast", action="store_true", help="end with the first photo that cannot be used")
+    add("--retry-errors", action="store_true", help="try the pairs again that could not be compared")
+    return parser
+
+
+def _two(text: str) -> tuple[str, str]:
+    names = text.split(",")
+    if len(names) != 2 or not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} are not two names with a comma between them")
+    return names[0], names[1]
+
+
+def _size(text: str) -> int:
+    """Bytes of 500M, 2G, 1.5G."""
+    number, unit = text.rstrip("KMGTkmgt"), text[len(text.rstrip("KMGTkmgt")) :].upper()
+    try:
+        return int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 500M or 2G") from error

@@ -1,0 +1,45 @@
+"""Photos for batches: the sample portraits, each in several sizes, and what is no photo."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+LIKENESS = Path(sys.executable).parent / "likeness"
+
+
+def likeness(*arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Runs the command."""
+    done = subprocess.run([LIKENESS, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def folder(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`photos/` with a dozen photos, `broken.jpg` among them, and `pairs.csv` of every two, with a column `case`."""
+    place = tmp_path_factory.mktemp("batch")
+    photos = place / "photos"
+    photos.mkdir()
+    for name, path in sorted(portraits.items()):
+        if Path(name).suffix != ".jpg":
+            continue
+        for width in (300, 360):
+            with Image.open(path) as picture:
+                small = picture.convert("RGB").resize((width, width * picture.height // picture.width))
+                small.save(photos / f"{path.stem}-{width}.jpg", quality=90)
+    (photos / "broken.jpg").write_bytes(b"this is no photo")
+    names = sorted(path.name for path in photos.iterdir())
+    lines = [f"photos/{a},photos/{b},{a[0]}{b[0]}" for a in names for b in names]
+    (place / "pairs.csv").write_text("\n".join(["source,target,case", *lines]) + "\n", "utf-8")
+    return place
+
+
+@pytest.fixture
+def work(folder: Path, tmp_path: Path) -> Path:
+    """A copy of `folder` to write in."""
+    shutil.copytree(folder, tmp_path / "work")
+    return tmp_path / "work"

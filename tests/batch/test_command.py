@@ -1,0 +1,210 @@
+"""`likeness batch` as people use it."""
+
+import csv
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+from tests.batch.conftest import likeness
+
+from likeness.comparer import Comparer
+from likeness.errors import RequestError
+from likeness.faces import Comparison
+
+pytestmark = pytest.mark.engine
+
+
+def records(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def compared(comparer: Comparer, source: Path, target: Path) -> Comparison | RequestError:
+    try:
+        return comparer.compare(source, target)
+    except RequestError as error:
+        return error
+
+
+def test_every_pair_has_the_answer_of_the_comparer(work: Path, comparer: Comparer) -> None:
+    out = work / "out.jsonl"
+    likeness("batch", work / "pairs.csv", "--output", out, "--full", "--attributes", "all")
+    found = records(out)
+    assert len(found) == len((work / "pairs.csv").read_text("utf-8").splitlines()) - 1
+    errors = 0
+    for record in found:
+        source, target = (work / str(record[name]) for name in ("source", "target"))
+        expected = compared(comparer, source, target)
+        if isinstance(expected, RequestError):
+            errors += 1
+            assert (record["error"], record["answer"]) == (expected.code, None)
+            assert record["reason"] == str(expected).replace(f"{work}/", "")
+            continue
+        assert record["answer"] == expected.to_dict()
+        similarities = [match.similarity for match in (*expected.matches, *expected.unmatched)]
+        assert record["similarity"] == max(similarities)
+        assert (record["matched"], record["matches"]) == (bool(expected.matches), len(expected.matches))
+        assert record["unmatched"] == len(expected.unmatched)
+        assert record["case"]
+    assert 0 < errors < len(found)
+
+
+def test_csv_and_parquet_hold_what_json_holds(work: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for suffix in ("jsonl", "csv", "parquet"):
+        likeness("batch", work / "pairs.csv", "--output", work / f"out.{suffix}", "--store", work, "--keep-store")
+    expected = records(work / "out.jsonl")
+    assert parquet.read_table(work / "out.parquet").to_pylist() == expected
+    with (work / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["similarity"] for row in rows] == [
+        "" if each["similarity"] is None else str(each["similarity"]) for each in expected
+    ]
+    # A table of Parquet or JSONL is read as well as one of CSV.
+    for given in ("out.jsonl", "out.parquet"):
+        done = likeness("batch", work / given, "--output", work / "again.csv", check=False)
+        assert done.returncode == 255
+        assert "writes a column similarity of its own" in done.stderr
+
+
+def test_tables_of_all_kinds_are_read_alike(work: Path) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with (work / "pairs.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[:20]
+    pq.write_table(pa.Table.from_pylist(rows), work / "few.parquet")
+    (work / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    with (work / "few.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    for kind in ("csv", "jsonl", "parquet"):
+        likeness("batch", work / f"few.{kind}", "--output", work / f"{kind}.jsonl", "--store", work, "--keep-store")
+    assert (work / "csv.jsonl").read_bytes() == (work / "jsonl.jsonl").read_bytes()
+    assert (work / "csv.jsonl").read_bytes() == (work / "parquet.jsonl").read_bytes()
+
+
+def test_another_job_in_the_same_output_is_refused_with_what_differs(work: Path) -> None:
+    out = work / "out.jsonl"
+    likeness("batch", "--source", work / "photos" / "obama-300.jpg", "--targets", work / "photos", "--output", out)
+    before = out.read_bytes()
+    again = ("batch", "--source", work / "photos" / "obama-300.jpg", "--targets", work / "photos", "--output", out)
+    assert "was finished before" in likeness(*again).stderr
+    refused = likeness(*again, "--similarity-threshold", "90", "--quality-filter", "AUTO", check=False)
+    assert refused.returncode == 255
+    assert "similarity threshold was 80.0, is 90.0" in refused.stderr
+    assert "quality filter was NONE, is AUTO" in refused.stderr
+    assert out.read_bytes() == before
+    shutil.rmtree(work / "out.jsonl.run")
+    assert "is not of this batch" in likeness(*again, check=False).stderr
+
+
+def test_the_store_goes_unless_it_is_kept_and_is_for_its_owner_alone(work: Path) -> None:
+    arguments = ("batch", work / "pairs.csv", "--output")
+    likeness(*arguments, work / "a.jsonl")
+    assert not list(work.rglob("*.sqlite*")) or not (work / "a.jsonl.run" / "faces.sqlite").exists()
+    said = likeness(*arguments, work / "b.jsonl", "--keep-store").stderr
+    kept = work / "b.jsonl.run" / "faces.sqlite"
+    assert "biometric" in said
+    assert str(kept) in said
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert (work / "a.jsonl").read_bytes() == (work / "b.jsonl").read_bytes()
+
+
+def test_failed_pairs_are_tried_again_when_asked(work: Path) -> None:
+    out = work / "out.jsonl"
+    arguments = ("batch", work / "pairs.csv", "--output", out)
+    assert "--retry-errors" in likeness(*arguments).stderr
+    before = records(out)
+    shutil.copy(work / "photos" / "obama-300.jpg", work / "photos" / "broken.jpg")
+    likeness(*arguments)
+    assert records(out) == before
+    likeness(*arguments, "--retry-errors")
+    after = records(out)
+    assert any(each["error"] for each in before)
+    assert not any(each["error"] for each in after)
+    assert [each for each in after if "broken" not in f"{each['source']}{each['target']}"] == [
+        each for each in before if "broken" not in f"{each['source']}{each['target']}"
+    ]
+
+
+def test_fail_fast_ends_with_the_first_photo_that_cannot_be_used(work: Path) -> None:
+    out = work / "out.jsonl"
+    done = likeness("batch", work / "pairs.csv", "--output", out, "--fail-fast", check=False)
+    assert done.returncode == 255
+    assert "broken.jpg" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_folders_are_paired_by_name_and_one_photo_goes_against_many(work: Path) -> None:
+    cards, selfies = work / "cards", work / "selfies"
+    for name in ("obama", "biden"):
+        (selfies / name).mkdir(parents=True)
+        cards.mkdir(exist_ok=True)
+        shutil.copy(work / "photos" / f"{name}-300.jpg", cards / f"{name}.jpg")
+        shutil.copy(work / "photos" / f"{name}-360.jpg", selfies / name / "1.jpg")
+    likeness("batch", "--sources", cards, "--targets", selfies, "--match", "name", "--output", work / "m.jsonl")
+    assert [(Path(str(r["source"])).name, Path(str(r["target"])).parent.name) for r in records(work / "m.jsonl")] == [
+        ("biden.jpg", "biden"),
+        ("obama.jpg", "obama"),
+    ]
+    assert all(each["matched"] for each in records(work / "m.jsonl"))
+    likeness("batch", "--sources", cards, "--targets", selfies, "--output", work / "all.jsonl")
+    assert [each["matched"] for each in records(work / "all.jsonl")] == [True, False, False, True]
+
+
+def test_all_pairs_finds_who_is_there_twice(work: Path, comparer: Comparer) -> None:
+    out = work / "out.jsonl"
+    likeness("batch", "--all-pairs", work / "photos", "--top", "50", "--output", out)
+    found = records(out)
+    assert Path(str(found[0]["source"])).name == "broken.jpg"
+    assert found[0]["target"] is None
+    assert found[0]["error"] == "InvalidImageFormatException"
+    pairs = {(str(each["source"]), str(each["target"])) for each in found[1:]}
+    photos = [str(path) for path in sorted((work / "photos").glob("*.jpg")) if path.name != "broken.jpg"]
+    for place, first in enumerate(photos):
+        for second in photos[place + 1 :]:
+            answer = comparer.compare(first, second)
+            largest = {f.face.bounding_box: f for f in (*answer.matches, *answer.unmatched)}
+            shown = comparer.prepare(second).face.bounding_box
+            assert ((first, second) in pairs) == (largest[shown].similarity >= 80), (first, second)
+    for each in found[1:]:
+        assert each["similarity"] >= 80  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give pairs as a table"),
+        (["--sources", "x"], "--targets goes with"),
+        (["p.csv", "--all-pairs", "x"], "give pairs as a table"),
+        (["p.csv", "--store-size", "much"], "is no size"),
+        (["p.csv", "--columns", "a"], "two names"),
+    ],
+)
+def test_wrong_usage_is_said_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = likeness("batch", *arguments, "--output", tmp_path / "out.csv", check=False)
+    assert done.returncode == 252
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("a,b\n1,2\n", "no column source and target"),
+        ("source,target\nx.jpg\n", "line 2"),
+        ("source,target\n,x.jpg\n", "row 1"),
+        ("source,target,error\nx.jpg,y.jpg,1\n", "rename that of the table"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_told_so(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(content, "utf-8")
+    done = likeness("batch", tmp_path / "pairs.csv", "--output", tmp_path / "out.csv", check=False)
+    assert done.returncode == 255
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
