@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from likeness.batch.errors import BatchError
 from likeness.batch.files import write_whole
@@ -11,8 +12,11 @@ from likeness.batch.files import write_whole
 FORM = 1
 
 
-def check_or_write(path: Path, output: Path, facts: Mapping[str, object]) -> bool:
-    """Whether the run with these facts was finished before; writes them where there was none.
+State = Literal["new", "begun", "finished"]
+
+
+def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
+    """How far the run with these facts is.
 
     `facts` are all that changes what is written. Raises BatchError where the output holds something else.
     """
@@ -20,8 +24,7 @@ def check_or_write(path: Path, output: Path, facts: Mapping[str, object]) -> boo
     if not path.exists():
         if output.exists():
             raise BatchError(f"{output} exists and is not of this batch; remove it or name another output")
-        write(path, facts, finished=False)
-        return False
+        return "new"
     try:
         before = json.loads(path.read_text("utf-8"))
         known = before["facts"]
@@ -32,7 +35,7 @@ def check_or_write(path: Path, output: Path, facts: Mapping[str, object]) -> boo
     if differing:
         told = "; ".join(f"{name} was {known.get(name)}, is {facts[name]}" for name in differing)
         raise BatchError(f"{output} is of another batch: {told}. Name another output, or remove it and {path.parent}")
-    return finished and output.exists()
+    return "finished" if finished and output.exists() else "begun"
 
 
 def write(path: Path, facts: Mapping[str, object], *, finished: bool) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -123,7 +123,7 @@ def _key(photo: Photo) -> object | None:
 
 
 def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
-    if hasattr(pairs, "columns") and not isinstance(pairs, Mapping):  # a DataFrame, of whichever library
+    if hasattr(pairs, "columns"):  # a DataFrame, of whichever library
         table: Any = pairs
         try:
             yield from zip(table["source"], table["target"], strict=True)

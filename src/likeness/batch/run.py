@@ -26,7 +26,7 @@ from likeness.locking import one_at_a_time
 
 #: Pairs in a shard: 8,192 are compared in a tenth of a second, and at most so many are done again after a kill.
 ROWS_A_SHARD = 8192
-_FACES = "faces.sqlite"
+_FACES, _PLAN = "faces.sqlite", "plan.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +70,24 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
     check_format(job.output, full=job.full)
     with _folder(job) as folder:
         facts = facts_of(job, comparer)
-        finished = manifest.check_or_write(folder / "manifest.json", job.output, facts)
+        state = manifest.state(folder / "manifest.json", job.output, facts)
         shards = Shards(folder / "shards", job.rows_a_shard)
-        if finished and not (job.retry_errors and shards.all()):
+        if state == "finished" and not (job.retry_errors and shards.all()):
             return Outcome(0, 0, 0, was_finished=True)
         remove_parts(folder)
+        if state == "new":  # what is there is of a run that ended before its pairs were read to the end
+            remove_store(folder / _PLAN)
         shards.folder.mkdir(mode=0o700, exist_ok=True)
         remove_parts(shards.folder)
         with (
-            Plan.open(folder / "plan.sqlite") as plan,
+            Plan.open(folder / _PLAN) as plan,
             FaceStore.open((job.store or folder) / _FACES, identity(comparer, job.options), job.store_bytes) as store,
         ):
             if job.retry_errors and shards.drop_failed():
                 store.forget_failures()
                 plan.forget_contents()
             pairs = plan.make_of_photos(job.pairs.photos) if isinstance(job.pairs, EveryTwo) else plan.make(job.pairs)
+            manifest.write(folder / "manifest.json", facts, finished=False)
             photos, read_before = plan.counts()
             written = shards.written(pairs)
             progress.begin(Count(photos, read_before, read_before), Count(pairs, written, written))
@@ -173,7 +176,7 @@ def _finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome
         remove_store((job.store or job.folder) / _FACES)
     if not failed:  # else they are needed to try those again
         shutil.rmtree(shards.folder, ignore_errors=True)
-        remove_store(job.folder / "plan.sqlite")
+        remove_store(job.folder / _PLAN)
     return Outcome(outcome.pairs, failed, outcome.photos)
 
 
