@@ -1,6 +1,6 @@
 """Parquet in and out, by pyarrow: the one place that imports it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time
 from decimal import Decimal
 from itertools import islice
@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import msgspec
 
+from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError
-from likeness.batch.rows import WRITTEN
 
 try:
     import pyarrow as pa
@@ -29,13 +29,11 @@ _TYPES = {
 }
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, a batch of them at a time; what JSON has no word for becomes text."""
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file that has `columns`, a batch of them at a time; what JSON has no word for becomes text."""
     try:
         with pq.ParquetFile(path) as file:
-            taken = [name for name in file.schema_arrow.names if name in WRITTEN]
-            if taken:
-                raise BatchError(f"{path}: the batch writes a column {taken[0]} of its own; rename that of the table")
+            check_columns(path, file.schema_arrow.names, columns)
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     yield {name: _plain(value) for name, value in row.items()}

@@ -11,13 +11,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError
 from likeness.batch.photos import reference_of
 
 #: Files of a folder that are photos.
 SUFFIXES = (".jpg", ".jpeg", ".png")
-#: Members of a record that the batch writes; a table must not have columns of these names.
-WRITTEN = ("similarity", "matched", "matches", "unmatched", "error", "reason", "answer", "decision", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class TableRows:
                 case ".parquet":
                     from likeness.batch.parquet import read_rows
 
-                    yield from read_rows(self.path)
+                    yield from read_rows(self.path, (self.source_column, self.target_column))
                 case other:
                     raise BatchError(f"{self.path}: {other or 'no suffix'}; pairs are .csv, .jsonl or .parquet")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -115,16 +114,6 @@ class TableRows:
 
     def _check(self, columns: Sequence[str]) -> None:
         check_columns(self.path, columns, (self.source_column, self.target_column))
-
-
-def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
-    """Raises BatchError unless the columns of a table hold both photos, and none that the batch writes."""
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise BatchError(f"{path}: no column {' and '.join(missing)}; there are {', '.join(columns)}; see --columns")
-    taken = [name for name in columns if name in WRITTEN]
-    if taken:
-        raise BatchError(f"{path}: the batch writes a column {taken[0]} of its own; rename that of the table")
 
 
 @dataclass(frozen=True, slots=True)
