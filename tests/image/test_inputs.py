@@ -2,7 +2,9 @@
 
 import io
 import mmap
+import sys
 import tempfile
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,8 @@ def test_no_more_is_read_of_a_file_than_allowed() -> None:
     endless = open("/dev/zero", "rb")  # noqa: SIM115
     with endless, pytest.raises(ImageTooLarge, match="more than 1,000 bytes"):
         open_image(endless, limits=ImageLimits(max_bytes=1000))
+
+
+def test_a_photo_is_opened_while_another_thread_imports_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", types.ModuleType("PIL.Image"))  # as it is at first: empty
+    assert open_image(DATA).width == PICTURE.shape[1]

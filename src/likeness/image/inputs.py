@@ -134,8 +134,9 @@ def _read(file: BinaryFile, most: int) -> bytes:
 
 def is_pillow(photo: object) -> bool:
     """Whether `photo` is a picture of Pillow, which is not imported to find out."""
-    pillow = sys.modules.get("PIL.Image")
-    return pillow is not None and isinstance(photo, pillow.Image)
+    # Another thread may just be importing it; nobody can have a picture of it then.
+    picture = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    return picture is not None and isinstance(photo, picture)
 
 
 def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:

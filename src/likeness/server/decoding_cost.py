@@ -1,5 +1,7 @@
 """What decoding the photos of a request will take, read from their headers before it is spent."""
 
+import math
+import sys
 from collections.abc import Sequence
 
 from likeness.aws.shapes import ImageReference
@@ -10,19 +12,21 @@ _BYTES_PER_PIXEL = 8
 
 
 def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
-    """Seconds of processor time, and bytes of pixels. A photo that will be refused, or is not here yet, costs nothing.
+    """Seconds of processor time, and bytes of pixels. What is no photo, or is not here yet, costs nothing.
 
     Reads megabytes of headers in some files: for large ones, not in the event loop.
     """
     # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
-    from likeness.image import open_image
+    from likeness.image import ImageLimits, open_image
 
+    # What is over the server's limits is refused by the engine, and costs what it costs until then.
+    limits = ImageLimits(min_side_px=1, max_pixels=sys.maxsize, max_bytes=sys.maxsize, max_decoding_seconds=math.inf)
     seconds, pixel_bytes = 0.0, 0
     for photo in photos:
         if not isinstance(photo, bytes):
             continue
         try:
-            image = open_image(photo)
+            image = open_image(photo, limits=limits)
         except RequestError:
             continue
         seconds += image.decoding_seconds
