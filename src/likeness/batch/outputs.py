@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -39,21 +39,29 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Record]:
 
 def write_output(output: Path, shards: Sequence[Path]) -> None:
     """Puts the shards together, in order; the output is there whole or not at all."""
-    suffix = output.suffix.lower()
-    if suffix == ".parquet":
-        from likeness.batch.parquet import write_records
-
-        with whole(output) as file:
-            write_records(file, lambda: _read(shards))
+    if output.suffix.lower() != ".jsonl":
+        write_records(output, lambda: _read(shards))
         return
     with whole(output) as file:
-        if suffix == ".csv":
-            _write_csv(file, _read(shards))
-            return
         for shard in shards:
             with shard.open("rb") as part:
                 while chunk := part.read(1 << 20):
                     file.write(chunk)
+
+
+def write_records(output: Path, records: Callable[[], Iterator[Record]]) -> None:
+    """Writes records, which may be asked for twice; the output is there whole or not at all."""
+    with whole(output) as file:
+        match output.suffix.lower():
+            case ".parquet":
+                from likeness.batch import parquet
+
+                parquet.write_records(file, records)
+            case ".csv":
+                _write_csv(file, records())
+            case _:
+                for record in records():
+                    file.write(encode_lines([record]))
 
 
 def _read(shards: Sequence[Path]) -> Iterator[Record]:

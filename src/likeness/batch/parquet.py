@@ -9,7 +9,6 @@ from typing import IO, Any
 
 import msgspec
 
-from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError
 
 try:
@@ -29,11 +28,12 @@ _TYPES = {
 }
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a file that has `columns`, a batch of them at a time; what JSON has no word for becomes text."""
+def read_rows(path: Path, check: Callable[[Sequence[str]], None] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a file, whose columns `check` looks at; what JSON has no word for becomes text."""
     try:
         with pq.ParquetFile(path) as file:
-            check_columns(path, file.schema_arrow.names, columns)
+            if check is not None:
+                check(file.schema_arrow.names)
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     yield {name: _plain(value) for name, value in row.items()}

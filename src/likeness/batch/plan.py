@@ -62,7 +62,12 @@ class Plan:
 
     def make_of_photos(self, references: Iterable[str]) -> int:
         """Plans photos that are compared with each other by one face of each; returns how many there are."""
-        return self.make(Row(reference, reference, {}) for reference in references)
+        photos = [(reference, AS_SOURCE) for reference in references]
+        self._database.execute("BEGIN")
+        for reference, role in photos:
+            self._add(reference, role)
+        self._database.execute("COMMIT")
+        return len(photos)
 
     def counts(self) -> tuple[int, int]:
         """Distinct photos, and how many of them have been read."""

@@ -55,7 +55,7 @@ class TableRows:
     target_column: str = "target"
 
     def __iter__(self) -> Iterator[Row]:
-        for number, record in enumerate(self._records(), 1):
+        for number, record in enumerate(self.records(check=True), 1):
             try:
                 source, target = (reference_of(record.get(name)) for name in (self.source_column, self.target_column))
             except ValueError as error:
@@ -68,37 +68,38 @@ class TableRows:
 
     @property
     def columns(self) -> Sequence[str]:
-        first = next(iter(self._records()), None)
+        first = next(self.records(check=True), None)
         return [self.source_column, self.target_column] if first is None else list(first)
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def records(self, *, check: bool = False) -> Iterator[dict[str, Any]]:
+        """All rows as they are; with `check` as input, which may not hold columns that the batch writes."""
         try:
             match self.path.suffix.lower():
                 case ".csv":
-                    yield from self._csv()
+                    yield from self._csv(check)
                 case ".jsonl" | ".ndjson":
-                    yield from self._jsonl()
+                    yield from self._jsonl(check)
                 case ".parquet":
                     from likeness.batch.parquet import read_rows
 
-                    yield from read_rows(self.path, (self.source_column, self.target_column))
+                    yield from read_rows(self.path, self._check if check else None)
                 case other:
                     raise BatchError(f"{self.path}: {other or 'no suffix'}; pairs are .csv, .jsonl or .parquet")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise BatchError(f"{self.path} cannot be read: {error}") from error
 
-    def _csv(self) -> Iterator[dict[str, Any]]:
+    def _csv(self, check: bool) -> Iterator[dict[str, Any]]:
         with self.path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            self._check(reader.fieldnames or ())
+            if check:
+                self._check(reader.fieldnames or ())
             for row in reader:
                 if None in row or None in row.values():
                     raise BatchError(f"{self.path}, line {reader.line_num}: not as many cells as there are columns")
                 yield row
 
-    def _jsonl(self) -> Iterator[dict[str, Any]]:
+    def _jsonl(self, check: bool) -> Iterator[dict[str, Any]]:
         decode = msgspec.json.Decoder(dict[str, Any]).decode
-        checked = False
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.isspace():
@@ -107,9 +108,8 @@ class TableRows:
                     record = decode(line)
                 except (msgspec.DecodeError, msgspec.ValidationError) as error:
                     raise BatchError(f"{self.path}, line {number}: {error}") from error
-                if not checked:
+                if check:
                     self._check(list(record))
-                    checked = True
                 yield record
 
     def _check(self, columns: Sequence[str]) -> None:

@@ -12,8 +12,10 @@ from likeness.cli.tool_arguments import ToolParser
 from likeness.faces import QUALITY_FILTERS
 
 if TYPE_CHECKING:
+    from likeness.batch.photos import Reads
     from likeness.batch.rows import Rows
     from likeness.batch.run import Job
+    from likeness.comparer import Comparer
     from likeness.sources.stores import Stores
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -38,8 +40,10 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
     job = _job(given, pairs)
     reader = PhotoReader(given.images or _folder_of(given), _objects(), job.options.settings.max_bytes)
     comparer = Comparer(given.pack, settings=job.options.settings, threads=_threads(given))
-    with comparer, on_standard_error() as progress:
-        outcome = run(job, comparer, reader, progress)
+    with comparer:
+        with on_standard_error() as progress:
+            outcome = run(job, comparer, reader, progress)
+        _after(given, job, comparer, reader)
     if outcome.was_finished:
         print(f"{given.output} was finished before; remove it and {job.folder} to do it again", file=sys.stderr)
         return 0
@@ -52,6 +56,26 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
         place = (job.store or job.folder) / "faces.sqlite"
         print(f"{place} holds faces as vectors, which are biometric data; remove it when done", file=sys.stderr)
     return 0
+
+
+def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:
+    """Decisions that people made come into the output; pages for people to decide are written."""
+    columns = given.columns if given.pairs is not None else ("source", "target")
+    if given.decisions:
+        from likeness.batch.review.decisions import apply
+
+        print(f"{given.output}: {apply(given.decisions, given.output, columns):,} pairs decided", file=sys.stderr)
+    if given.report:
+        from likeness.batch.review.collect import closest, reviewed
+        from likeness.batch.review.report import About, write_report
+
+        threshold = job.options.similarity_threshold
+        doubted = closest(given.output, columns, threshold, given.report_pairs)
+        pairs = reviewed(doubted.rows, comparer, reader, job.options, one_face=given.all_pairs is not None)
+        title = f"Review of {given.output.name}"
+        about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubted.pairs)
+        pages = write_report(given.report, pairs, len(doubted.rows), about)
+        print(f"{pages[0]}: {len(doubted.rows):,} pairs on {len(pages)} pages; it holds faces", file=sys.stderr)
 
 
 def _job(given: argparse.Namespace, pairs: "Rows") -> "Job":
@@ -142,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--face", choices=["largest", "central"], default="largest", help="which face of a source photo counts")
     add("--attributes", choices=["all", "default"], default="default", help="all: emotions and smile as well")
     add("--target-without-faces", choices=["error", "empty"], default="error", help="what such a pair is")
+    add("--report", type=Path, metavar="FILE.html", help="pages for a person: the pairs in doubt, with their faces")
+    add("--report-pairs", type=int, default=5000, metavar="N", help="how many pairs they show (5000)")
+    add("--decisions", type=Path, metavar="FILE.csv", help="write what a person decided on such pages into OUT")
     add("--pack", default="standard", help="a pack's name or folder (standard)")
     add("--store", type=Path, metavar="DIR", help="where the faces found are kept meanwhile (default: OUT.run)")
     add("--store-size", type=_size, metavar="SIZE", help="how much they may take, such as 2G")

@@ -1,0 +1,68 @@
+"""Decisions of people about pairs: read from the CSV file that a review page exports, written into the output."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from likeness.batch.errors import BatchError
+from likeness.batch.outputs import write_records
+from likeness.batch.records import Record
+from likeness.batch.rows import TableRows
+
+DECISIONS = ("accept", "reject", "defer")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about a pair, and why."""
+
+    decision: str
+    note: str
+
+
+def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
+    """Decisions by source and target. Raises BatchError for a file that is none of a review."""
+    found: dict[tuple[str, str], Decision] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {"source", "target", "decision", "note"} - set(reader.fieldnames or ())
+            if missing:
+                raise BatchError(f"{path} holds no decisions: there is no column {', '.join(sorted(missing))}")
+            for row in reader:
+                if row["decision"] not in DECISIONS:
+                    raise BatchError(
+                        f"{path}, line {reader.line_num}: {row['decision']!r} is none of {', '.join(DECISIONS)}"
+                    )
+                found[row["source"], row["target"]] = Decision(row["decision"], row["note"] or "")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BatchError(f"{path} cannot be read: {error}") from error
+    return found
+
+
+def apply(path: Path, output: Path, columns: tuple[str, str] = ("source", "target")) -> int:
+    """Writes the decisions of `path` into the output, in columns decision and note; returns how many pairs have one.
+
+    Raises BatchError where a decision is about a pair that the output does not hold.
+    """
+    decisions = read_decisions(path)
+    records = TableRows(output, *columns)
+    used: set[tuple[str, str]] = set()
+
+    def decided() -> Iterator[Record]:
+        for record in records.records():
+            pair = str(record[columns[0]]), str(record[columns[1]])
+            made = decisions.get(pair)
+            if made is not None:
+                used.add(pair)
+            kept = {name: value for name, value in record.items() if name not in ("decision", "note")}
+            yield {**kept, "decision": made.decision if made else None, "note": made.note if made else None}
+
+    for _ in decided():
+        pass
+    unknown = [pair for pair in decisions if pair not in used]
+    if unknown:
+        raise BatchError(f"{path} decides about {' and '.join(unknown[0])}, which {output} does not hold")
+    write_records(output, decided)
+    return len(used)

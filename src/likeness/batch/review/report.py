@@ -1,0 +1,167 @@
+"""Records → pages for a person: the pairs in doubt first, both faces side by side, what to look out for.
+
+A page is one file that needs nothing else. Up to 500 pairs it is the only one; more make a folder of pages.
+"""
+
+import base64
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+
+from likeness.batch.errors import BatchError
+from likeness.batch.files import write_whole
+from likeness.faces import Face
+from likeness.vision.calibration import Calibration
+
+PAIRS_A_PAGE = 500
+# From these on a photo is good enough not to be warned of: the specification's limits with a margin (section 8).
+_SHARP, _BRIGHT, _GLARING, _TURNED_DEG = 40.0, 30.0, 92.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One photo of a pair: how it is called, its face, and the face cut out; None where it cannot be read any more."""
+
+    name: str
+    face: Face | None
+    crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedPair:
+    """A pair that a person looks at."""
+
+    source: Side
+    target: Side
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a report says of itself."""
+
+    title: str
+    pack: str
+    threshold: float
+    calibration: Calibration
+    pairs_in_all: int
+
+
+def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: About) -> list[Path]:
+    """Writes `count` pairs, already in order, as one page at `path`, or as pages in a folder of its name.
+
+    Returns the pages.
+    """
+    if path.suffix.lower() != ".html":
+        raise BatchError(f"{path}: a report is a .html file")
+    pages = max(1, -(-count // PAIRS_A_PAGE))
+    if pages == 1:
+        write_whole(path, _page(list(pairs), about, 1, [path.name]).encode())
+        return [path]
+    folder = path.with_suffix("")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    names = ["index.html", *(f"page-{number}.html" for number in range(2, pages + 1))]
+    rest = iter(pairs)
+    for number, name in enumerate(names, 1):
+        some = list(islice(rest, PAIRS_A_PAGE))
+        write_whole(folder / name, _page(some, about, number, names).encode())
+    return [folder / name for name in names]
+
+
+def _page(pairs: Sequence[ReviewedPair], about: About, number: int, names: Sequence[str]) -> str:
+    first = (number - 1) * PAIRS_A_PAGE + 1
+    filled = {
+        "TITLE": html.escape(about.title),
+        "STYLE": _part("page.css"),
+        "SCRIPT": _part("page.js"),
+        "PAGES": _links(number, names),
+        "ABOUT": html.escape(
+            f"{len(pairs):,} of {about.pairs_in_all:,} pairs, closest to the threshold {about.threshold:g} first; "
+            f"{about.pack}. Threshold {about.threshold:g}: {rarity(about.calibration, about.threshold)}."
+        ),
+        "KEY": json.dumps(f"likeness {about.title} {number}").replace("<", "\\u003c"),
+        "PAIRS": "\n".join(_pair(pair, place, about) for place, pair in enumerate(pairs, first)),
+    }
+    # In one pass: what is filled in is not looked at again, whatever the names of photos say.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda place: filled[place[1]], _part("page.html"))
+
+
+def _pair(pair: ReviewedPair, place: int, about: About) -> str:
+    verdict = "match" if pair.similarity >= about.threshold else "no match"
+    names = f"{html.escape(pair.source.name)} and {html.escape(pair.target.name)}"
+    warned = [*_warnings(pair.source.face, "source"), *_warnings(pair.target.face, "target")]
+    warnings = "".join(f"<li>{html.escape(each)}</li>" for each in warned)
+    return f"""<li class="pair" id="pair-{place}" tabindex="-1" data-verdict="{verdict}" data-warned="{bool(warned)}"
+ data-source="{html.escape(pair.source.name)}" data-target="{html.escape(pair.target.name)}"
+ data-similarity="{pair.similarity!r}" aria-label="Pair {place}: {names}">
+<h2>Pair {place}</h2>
+<div class="faces">{_side(pair.source, "Source")}{_side(pair.target, "Target")}</div>
+<p class="similarity"><strong>{pair.similarity:.2f}</strong> <span class="{verdict.replace(" ", "-")}">{verdict}</span>
+<span class="rate">{html.escape(rarity(about.calibration, pair.similarity))}</span></p>
+{f'<ul class="warnings" aria-label="Quality warnings">{warnings}</ul>' if warned else ""}
+<fieldset><legend>Decision</legend>{"".join(_choice(place, each) for each in ("accept", "reject", "defer"))}</fieldset>
+<label class="note">Note <input type="text" name="note-{place}" autocomplete="off"></label>
+</li>"""
+
+
+def _choice(place: int, decision: str) -> str:
+    key = decision[0]
+    return (
+        f'<label><input type="radio" name="decision-{place}" value="{decision}" aria-keyshortcuts="{key}"> '
+        f"{decision.capitalize()} <kbd>{key}</kbd></label>"
+    )
+
+
+def _side(side: Side, role: str) -> str:
+    name = html.escape(side.name)
+    if side.crop is None:
+        picture = '<div class="gone">The photo cannot be read any more.</div>'
+    else:
+        data = base64.b64encode(side.crop).decode()
+        picture = f'<img src="data:image/jpeg;base64,{data}" width="192" height="192" alt="{role} face of {name}">'
+    return f"<figure>{picture}<figcaption>{role}: <code>{name}</code></figcaption></figure>"
+
+
+def _warnings(face: Face | None, role: str) -> Iterator[str]:
+    if face is None:
+        return iter(())
+    quality, pose = face.quality, face.pose
+    checks: tuple[tuple[bool, str], ...] = (
+        (quality.sharpness < _SHARP, "blurred"),
+        (quality.brightness < _BRIGHT, "dark"),
+        (quality.brightness > _GLARING, "overexposed"),
+        (abs(pose.yaw) > _TURNED_DEG, f"turned {abs(pose.yaw):.0f}° to the side"),
+        (abs(pose.pitch) > _TURNED_DEG, f"turned {abs(pose.pitch):.0f}° {'down' if pose.pitch < 0 else 'up'}"),
+    )
+    return (f"The {role} face is {what}." for bad, what in checks if bad)
+
+
+def rarity(calibration: Calibration, similarity: float) -> str:
+    """How many pairs of different people are as alike, in words."""
+    rate = float(calibration.false_match_rate(similarity))
+    if rate <= 0:
+        return "the same picture"
+    if rate >= 0.5:
+        return "as alike as most pairs of different people"
+    one_in = 1 / rate
+    digits = max(len(f"{one_in:.0f}") - 2, 0)
+    return f"reached by 1 in {round(one_in, -digits):,.0f} pairs of different people"
+
+
+def _links(number: int, names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return ""
+    links = [
+        f'<a href="{name}"{" aria-current=page" if place == number else ""}>{place}</a>'
+        for place, name in enumerate(names, 1)
+    ]
+    return f'<nav aria-label="Pages">Pages {" ".join(links)}</nav>'
+
+
+def _part(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
