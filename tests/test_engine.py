@@ -20,5 +20,5 @@ def test_what_was_learned_of_another_networks_vectors_is_refused(
     standard_pack: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", 1024]])
-    with pytest.raises(PackInvalid, match=r"\[scoring\] was learned of vectors of 192 numbers, .* gives 1024; take"):
+    with pytest.raises(PackInvalid, match=r"cohort of \[scoring\] has vectors of 192 numbers, .* gives 1024; take"):
         _ = Engine("standard", threads=1).scorer

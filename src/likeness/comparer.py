@@ -27,7 +27,6 @@ from likeness.image import Image, ImageLimits, Photo, open_image
 from likeness.stopwatch import Stopwatch
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
-from likeness.vision.embedding import Lengths
 from likeness.vision.scoring import Profile, Scorer
 
 #: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 4 is the mean of
@@ -121,11 +120,6 @@ class Comparer:
     def scorer(self) -> Scorer:
         """What turns two vectors into the score that the calibration reads."""
         return self._engine.scorer
-
-    @property
-    def lengths(self) -> Lengths:
-        """What the lengths of the vectors of `prepare` say."""
-        return self._engine.lengths
 
     @property
     def pack_identity(self) -> str:

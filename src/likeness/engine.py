@@ -15,7 +15,7 @@ from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
 from likeness.vision.detector import Detector
 from likeness.vision.detectors import make_detector
-from likeness.vision.embedding import Embedder, Lengths
+from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.face_embedder import FaceEmbedder
 from likeness.vision.mesh import Mesh
@@ -79,11 +79,6 @@ class Engine:
         return self._step("embedder", self._make_embedder)
 
     @property
-    def lengths(self) -> Lengths:
-        """What the lengths of the embedder's vectors say."""
-        return self.manifest.embedder_input().lengths
-
-    @property
     def scorer(self) -> Scorer:
         """Turns two vectors into a score."""
         return self._step("scorer", self._make_scorer)
@@ -145,29 +140,21 @@ class Engine:
         scoring = self.manifest.scoring
         if scoring.method == "cosine":
             return Scorer()
-        if scoring.method != "normalised" or "strangers" not in scoring.files:
+        if scoring.method != "normalised" or "cohort" not in scoring.files:
             raise PackInvalid(
                 f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
-                "strangers"
+                "cohort"
             )
-        numbers = scoring.parameters
-        arrays = {name: self._pack.array(file) for name, file in scoring.files.items()}
-        learned = arrays.get("metric", arrays["strangers"].T).shape[0]
+        cohort = self._pack.array(scoring.files["cohort"])
         size = self._pack.network("embedder").output_shapes[0][-1]
-        if isinstance(size, int) and size != learned:
+        if isinstance(size, int) and size != cohort.shape[-1]:
             raise PackInvalid(
-                f"{self.manifest.described_as}: [scoring] was learned of vectors of {learned} numbers, and the network "
-                f"of the embedder gives {size}; take the table out and learn it anew with `likeness calibrate`"
+                f"{self.manifest.described_as}: the cohort of [scoring] has vectors of {cohort.shape[-1]} numbers, and "
+                f"the network of the embedder gives {size}; take the table out and learn it anew with "
+                "`likeness calibrate`"
             )
         try:
-            return Scorer(
-                arrays["strangers"],
-                nearest=int(numbers.get("nearest", 0)),
-                metric=arrays.get("metric"),
-                centre=arrays.get("centre"),
-                credit=float(numbers.get("credit", 0.0)),
-                lengths=self.lengths,
-            )
+            return Scorer(cohort, nearest=int(scoring.parameters.get("nearest", 0)))
         except ValueError as error:
             raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from likeness import packs
-from likeness.cli import calibrate
 from likeness.cli.main import main
+from likeness.evaluation import labelled
+from likeness.evaluation.cohort import NEAREST
 from likeness.evaluation.embeddings import Embeddings
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
@@ -52,40 +53,41 @@ def drawn_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
         seen = (means + 0.25 * generator.standard_normal(means.shape)) @ network
         return Embeddings(LENGTH * unit(seen), {0: "no face found"})
 
-    monkeypatch.setattr(calibrate, "embed_photos", embed)
+    monkeypatch.setattr(labelled, "embed_photos", embed)
 
 
 def test_a_pack_learns_and_still_loads(
     pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = read_manifest(pack)
-    assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--name", "drawn"]) == 0
+    assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack)]) == 0
     told = capsys.readouterr().out
     assert "1 without a usable face" in told
     assert "(extrapolated)" in told
-    assert f"written: {pack / 'strangers.npy'}" in told
+    assert f"written: {pack / 'cohort.npy'}" in told
     after = read_manifest(pack)
     assert after.calibration != before.calibration
-    assert {row.data for row in after.accuracy} == {"drawn"}
+    assert {row.data for row in after.accuracy} <= {pairs.parent.name, "all", "mean of cells"}
     measured = {row.measure: row for row in after.accuracy}
     assert measured["FMR at 80"].value == pytest.approx(1e-3, rel=0.02)
-    assert measured["FMR at 80"].low is not None
-    shapes = [packs.load(pack).array(f"{name}.npy").shape for name in ("strangers", "metric", "centre")]
-    assert shapes == [(1600, 160), (192, 160), (192,)]
-    assert after.scoring.parameters["credit"] == 0.5
+    assert measured["FMR at 80, worst cell"].low is not None
+    assert measured["FNMR at 80"].low is not None
+    assert "accuracy over folds" in measured
+    assert packs.load(pack).array("cohort.npy").shape == (1600, SIZE)
+    assert after.scoring.parameters["nearest"] == NEAREST
     assert set(after.roles) == set(before.roles)
 
 
 def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     before = read_manifest(pack)
-    # The pack's own strangers know nothing of these vectors.
+    # The pack's own cohort knows nothing of these vectors.
     text = (pack / "manifest.toml").read_text("utf-8").replace('method = "normalised"', 'method = "cosine"')
     (pack / "manifest.toml").write_text(text, "utf-8")
     assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--keep-scoring"]) == 0
     after = read_manifest(pack)
     assert after.calibration != before.calibration
     assert after.scoring.method == "cosine"
-    assert after.files["strangers.npy"] == before.files["strangers.npy"]
+    assert after.files["cohort.npy"] == before.files["cohort.npy"]
 
 
 def test_nothing_is_written_unasked(pairs: Path, pack: Path, drawn_vectors: None) -> None:
@@ -110,3 +112,35 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.Cap
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "none.csv" in error
+
+
+def test_cells_share_the_promise(
+    tmp_path: Path, pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "people" / "people.csv"
+    table.parent.mkdir()
+    lines = ["image,person,group,sex"]
+    for person in range(PEOPLE):
+        group = "a" if person % 4 else "b"
+        lines += [f"p{person:03}/{photo}.jpg,{person},{group},{'fm'[person % 2]}" for photo in (1, 2)]
+    table.write_text("\n".join(lines) + "\n", "utf-8")
+    command = ["calibrate", str(table), str(pairs), "--within", "group,sex", "--pack", str(pack), "--into", str(pack)]
+    assert main(command) == 0
+    assert "False match rate at 80 by cell" in capsys.readouterr().out
+    rows = {(row.measure, row.data): row.value for row in read_manifest(pack).accuracy}
+    cells = [rows["FMR at 80", cell] for cell in ("a, f", "a, m", "b, f")]
+    assert rows["FMR at 80", "mean of cells"] == pytest.approx(1e-3, rel=0.05)
+    assert np.mean(cells) == pytest.approx(1e-3, rel=0.05)
+    assert rows["FMR at 80, max over min", "cells"] == pytest.approx(max(cells) / min(cells), rel=0.01)
+    # The pairs teach what photos of one person score, and are in no cell.
+    assert ("FNMR at 80", pairs.parent.name) in rows
+    assert "--within group,sex" in read_manifest(pack).accuracy[0].command
+
+
+def test_a_column_that_is_not_there_is_one_line(
+    tmp_path: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "people.csv"
+    table.write_text("image,person\np001/1.jpg,1\n", "utf-8")
+    assert main(["calibrate", str(table), "--within", "group", "--pack", str(pack)]) == 255
+    assert "no column group" in capsys.readouterr().err

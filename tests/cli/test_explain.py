@@ -4,6 +4,7 @@ import pytest
 
 from likeness.cli.explain import Photo, explain
 from likeness.faces import BoundingBox, Comparison, Face, FaceMatch, Pose, Quality, Trace
+from likeness.vision.calibration import Calibration
 
 SOURCE, TARGET = Photo("source photo", 1000, 800), Photo("target photo", 2000, 1000)
 
@@ -20,13 +21,12 @@ def face(
     return Face(BoundingBox(width, width * 1.4, left, 0.3), 99.9, (), Pose(*pose), Quality(brightness, sharpness))
 
 
-def rate(similarity: float) -> float:
-    """80 → 1 in 1,000, 90 → 1 in 10,000."""
-    return min(1.0, 10.0 ** (5.0 - similarity / 10.0)) if similarity < 100 else 0.0
+DIFFERENT = "different people of the same origin and sex"
+CURVE = Calibration((0.0, 1.0, 2.0, 3.0, 4.0, 5.0), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.5), 0.01, -4.5)
 
 
 def explained(comparison: Comparison, *, threshold: float = 80.0, calibrated: bool = True) -> str:
-    return explain(comparison, SOURCE, TARGET, threshold=threshold, false_match_rate=rate if calibrated else None)
+    return explain(comparison, SOURCE, TARGET, threshold=threshold, claims=CURVE.claim if calibrated else None)
 
 
 def one_match(similarity: float = 92.0, **more: object) -> Comparison:
@@ -47,10 +47,12 @@ def test_sizes_poses_and_quality_of_both_faces() -> None:
 @pytest.mark.parametrize(
     ("similarity", "words"),
     [
-        (80.0, "reached by 1 of 1,000 pairs of different people"),
-        (92.0, "reached by 1 of 16,000 pairs of different people"),
-        (100.0, "as only the same picture has"),
-        (10.0, "as most pairs of different people have"),
+        (80.0, f"reached by 1 in 1,000 pairs of {DIFFERENT}"),
+        (92.0, f"reached by 1 in 25,000 pairs of {DIFFERENT}"),
+        (99.0, f"reached by 1 in 1,000,000 pairs of {DIFFERENT} (extrapolated)"),
+        (99.9, f"rarer than 1 in 3,200,000 pairs of {DIFFERENT}"),
+        (100.0, f"rarer than 1 in 3,200,000 pairs of {DIFFERENT}"),
+        (2.0, f"as most pairs of {DIFFERENT} have"),
     ],
 )
 def test_how_rare_a_similarity_is(similarity: float, words: str) -> None:
@@ -59,11 +61,11 @@ def test_how_rare_a_similarity_is(similarity: float, words: str) -> None:
 
 def test_the_threshold_and_its_errors() -> None:
     text = explained(one_match())
-    assert "Threshold 80: reached by 1 of 1,000 pairs of different people." in text
+    assert f"Threshold 80: reached by 1 in 1,000 pairs of {DIFFERENT}." in text
     assert "use 99 and let a person decide" in text
     assert "use 99" not in explained(one_match(), threshold=99.0)
     crowd = Comparison(face(), (), tuple(FaceMatch(5.0, face()) for _ in range(30)))
-    assert "With 30 faces in a photo, a stranger reaches it in 3 % of such photos." in explained(crowd)
+    assert "With 30 faces in a photo, somebody else reaches it in 3 % of such photos." in explained(crowd)
 
 
 def test_without_calibration_no_rate_is_made_up() -> None:

@@ -66,8 +66,9 @@ def test_show_of_the_installed_pack_has_the_promise_and_the_hashes(capsys) -> No
     _, out, _ = run(capsys, "show", str(pack.manifest.folder))
     for file in pack.manifest.files.values():
         assert file.sha256 in out
-    assert re.search(r"^80 +1\.00e-03 +1 in 1,000$", out, re.MULTILINE)
-    assert re.search(r"^99 +1\.00e-06 +1 in 1,000,000$", out, re.MULTILINE)
+    assert re.search(r"^80 +1\.0e-03 +1 in 1,000$", out, re.MULTILINE)
+    assert re.search(r"^100 +rarer than \S+ +rarer than 1 in [\d,]+$", out, re.MULTILINE)
+    assert re.search(r"^99 +1\.0e-06 \(extrapolated\) +1 in 1,000,000 \(extrapolated\)$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

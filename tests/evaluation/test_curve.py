@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from likeness.evaluation.curve import fit_calibration, fit_tail
+from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration, fit_tail
 
 GENERATOR = np.random.default_rng(8)
 
 
 def test_an_exponential_tail_goes_on_as_it_began() -> None:
-    tail = fit_tail(GENERATOR.exponential(2.0, 1_000_000))
+    tail = fit_tail(Ranked.of(GENERATOR.exponential(2.0, 1_000_000)))
     assert tail.shape < 0.1
     # An exponential score is reached with the rate exp(-score / 2).
     for rate in (1e-4, 1e-5, 1e-6):
@@ -17,13 +17,13 @@ def test_an_exponential_tail_goes_on_as_it_began() -> None:
 
 
 def test_a_heavy_tail_is_seen_to_be_heavy() -> None:
-    tail = fit_tail(GENERATOR.pareto(4.0, 1_000_000))
+    tail = fit_tail(Ranked.of(GENERATOR.pareto(4.0, 1_000_000)))
     assert tail.shape == pytest.approx(0.25, abs=0.08)
     assert tail.score(1e-6) == pytest.approx((1e-6) ** -0.25 - 1, rel=0.25)
 
 
 def test_a_tail_that_ends_is_not_believed() -> None:
-    tail = fit_tail(GENERATOR.uniform(0, 1, 200_000))
+    tail = fit_tail(Ranked.of(GENERATOR.uniform(0, 1, 200_000)))
     assert tail.shape == 0
     assert tail.score(1e-12) > 1
 
@@ -51,7 +51,7 @@ def test_a_network_that_hardly_errs_still_has_fifty_below_eighty() -> None:
 
 def test_what_the_pairs_cannot_show_is_marked() -> None:
     calibration = fit_calibration(GENERATOR.normal(4, 1, 1_000), GENERATOR.normal(0, 1, 200_000))
-    assert calibration.measured_log10_rate == pytest.approx(np.log10(100 / 200_000), abs=0.01)
+    assert calibration.measured_log10_rate == pytest.approx(np.log10(30 / 200_000), abs=0.01)
 
 
 def test_one_photo_twice_does_not_bend_the_curve() -> None:
@@ -60,7 +60,21 @@ def test_one_photo_twice_does_not_bend_the_curve() -> None:
     assert with_twins == fit_calibration(genuine, impostor)
 
 
-@pytest.mark.parametrize(("genuine", "impostor", "why"), [(50, 200_000, "genuine"), (500, 50_000, "100,000")])
+@pytest.mark.parametrize(
+    ("genuine", "impostor", "why"), [(50, 200_000, "genuine"), (500, 50_000, "too few for a tail")]
+)
 def test_too_few_pairs(genuine: int, impostor: int, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         fit_calibration(GENERATOR.normal(6, 1, genuine), GENERATOR.normal(0, 1, impostor))
+
+
+def test_every_cell_counts_alike_however_many_pairs_it_has() -> None:
+    cells = np.repeat([0, 1], [1_000_000, 100_000])
+    impostor = np.concatenate([GENERATOR.normal(0, 1, 1_000_000), GENERATOR.normal(1, 1, 100_000)])
+    calibration = fit_calibration(GENERATOR.normal(7, 1, 5_000), impostor, cell_weights(cells))
+    similarities = calibration.similarity(impostor)
+    rates = [(similarities[cells == cell] >= 80).mean() for cell in (0, 1)]
+    assert np.mean(rates) == pytest.approx(1e-3, rel=0.02)
+    assert rates[1] > 5 * rates[0]
+    # A pair of the small cell weighs ten times as much, so thirty pairs show less.
+    assert calibration.measured_log10_rate > np.log10(30 / 1_100_000) + 0.5

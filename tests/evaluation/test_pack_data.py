@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from likeness.errors import PackInvalid
-from likeness.evaluation.learned_scoring import CREDITS, LearnedScoring
-from likeness.evaluation.metric import Metric
-from likeness.evaluation.pack_data import Learned, replaced, scoring_files, write_pack_data
-from likeness.evaluation.strangers import Strangers
+from likeness.evaluation.cohort import NEAREST, Cohort
+from likeness.evaluation.pack_data import Learned, cohort_file, replaced, write_pack_data
 from likeness.packs.manifest import Measurement, parse_manifest
 from likeness.vision.calibration import Calibration
 
@@ -25,11 +23,11 @@ version = "1"
 sha256 = "{zeros}"
 licence = "MIT"
 
-[files."strangers.npy"]
+[files."cohort.npy"]
 sha256 = "{ones}"
 
-[files."strangers.npy".source]
-bundled = "tiny/strangers.npy"
+[files."cohort.npy".source]
+bundled = "tiny/cohort.npy"
 sha256 = "{ones}"
 
 [scoring]
@@ -45,33 +43,30 @@ data = "old"
 value = 1.0
 """
 CURVE = Calibration((0.0, 1.0, 2.0), (-1.0, -3.0, -6.5), 0.01, -5.0)
-STRANGERS = Strangers(np.arange(-100, 100, dtype=np.int8).reshape(50, 4), 0.9)
-METRIC = np.diag(np.array([1.5, 1.0, 1.0, 0.5], np.float16))
-SCORING = LearnedScoring("agreement", Metric(METRIC), STRANGERS)
-LEARNED = Learned(CURVE, SCORING, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
+COHORT = Cohort(np.arange(-100, 100, dtype=np.int8).reshape(50, 4), 0.9)
+LEARNED = Learned(CURVE, COHORT, [Measurement("FMR at 80", "some set", 0.001, 0.0008)], "some set", "the command")
 
 
 def test_a_description_of_the_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(DESCRIPTION, "utf-8")
     written = write_pack_data(path, LEARNED)
-    assert written == [path, tmp_path / "tiny" / "strangers.npy", tmp_path / "tiny" / "metric.npy"]
+    assert written == [path, tmp_path / "tiny" / "cohort.npy"]
     text = path.read_text("utf-8")
     assert text.startswith("# A pack for trying things.\n[pack]\n")
     manifest = parse_manifest(text.encode(), described_as="tiny")
     assert manifest.calibration == CURVE
     assert manifest.scoring.method == "normalised"
-    assert manifest.scoring.files == {"strangers": "strangers.npy", "metric": "metric.npy"}
-    assert manifest.scoring.parameters["credit"] == CREDITS["agreement"]
+    assert manifest.scoring.files == {"cohort": "cohort.npy"}
+    assert manifest.scoring.parameters["nearest"] == NEAREST
     assert [row.measure for row in manifest.accuracy] == ["FMR at 80"]
     assert (manifest.accuracy[0].low, manifest.accuracy[0].high) == (0.0008, None)
-    source = manifest.files["strangers.npy"].source
+    source = manifest.files["cohort.npy"].source
     assert source is not None
-    assert source.bundled == "tiny/strangers.npy"
+    assert source.bundled == "tiny/cohort.npy"
     assert manifest.files["a.onnx"].licence == "MIT"
     assert tomllib.loads(text)["quality"] == {"LOW": {"min_sharpness": 1.0}}
-    assert np.array_equal(np.load(written[1]), STRANGERS.vectors)
-    assert np.array_equal(np.load(written[2]), METRIC)
+    assert np.array_equal(np.load(written[1]), COHORT.vectors)
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
@@ -86,10 +81,10 @@ def test_writing_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_pack_folder(tmp_path: Path) -> None:
     (tmp_path / "manifest.toml").write_text(DESCRIPTION, "utf-8")
     written = write_pack_data(tmp_path, LEARNED)
-    assert written == [tmp_path / name for name in ("manifest.toml", "strangers.npy", "metric.npy")]
+    assert written == [tmp_path / name for name in ("manifest.toml", "cohort.npy")]
     manifest = parse_manifest((tmp_path / "manifest.toml").read_bytes(), described_as="tiny", folder=tmp_path)
-    assert manifest.files["strangers.npy"].size == len(scoring_files(SCORING)["strangers.npy"])
-    assert manifest.files["strangers.npy"].source is None
+    assert manifest.files["cohort.npy"].size == len(cohort_file(COHORT))
+    assert manifest.files["cohort.npy"].source is None
 
 
 def test_a_curve_alone_leaves_the_scoring(tmp_path: Path) -> None:
@@ -98,7 +93,7 @@ def test_a_curve_alone_leaves_the_scoring(tmp_path: Path) -> None:
     assert written == [tmp_path / "manifest.toml"]
     manifest = parse_manifest((tmp_path / "manifest.toml").read_bytes(), described_as="tiny", folder=tmp_path)
     assert manifest.scoring.method == "cosine"
-    assert manifest.files["strangers.npy"].sha256 == "1" * 64
+    assert manifest.files["cohort.npy"].sha256 == "1" * 64
     assert [row.measure for row in manifest.accuracy] == ["old"]
 
 
@@ -108,7 +103,7 @@ def test_a_description_that_cannot_be_read_is_left_alone(tmp_path: Path) -> None
     with pytest.raises(PackInvalid, match="name"):
         write_pack_data(tmp_path, LEARNED)
     assert path.read_text("utf-8") == "[pack]\nname = 3\n"
-    assert not (tmp_path / "strangers.npy").exists()
+    assert not (tmp_path / "cohort.npy").exists()
 
 
 def test_only_whole_tables_are_replaced() -> None:

@@ -79,3 +79,22 @@ def test_a_curve_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=why):
         Calibration(*curve)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "kind", "figures", "words"),
+    [
+        (80.0, "measured", "1.0e-03", "1 in 1,000"),
+        (90.0, "measured", "1.0e-04", "1 in 10,000"),
+        (95.0, "extrapolated", "1.0e-05 (extrapolated)", "1 in 100,000 (extrapolated)"),
+        (99.0, "extrapolated", "1.0e-06 (extrapolated)", "1 in 1,000,000 (extrapolated)"),
+        (99.9, "rarer", "rarer than 3.2e-07", "rarer than 1 in 3,200,000"),
+        (100.0, "rarer", "rarer than 3.2e-07", "rarer than 1 in 3,200,000"),
+    ],
+)
+def test_nothing_is_claimed_beyond_the_data(similarity: float, kind: str, figures: str, words: str) -> None:
+    curve = Calibration(CURVE.scores, CURVE.log10_rates, CURVE.equal_error_rate, measured_log10_rate=-4.5)
+    claim = curve.claim(similarity)
+    assert claim.kind == kind
+    assert claim.in_figures == figures
+    assert claim.in_words == words

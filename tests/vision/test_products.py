@@ -30,9 +30,8 @@ def test_a_product_is_the_product(rows: int, inner: int, columns: int, seed: int
 @pytest.mark.parametrize(
     ("rows", "inner", "columns"),
     [
-        pytest.param(1, 128, 1600, id="a face and its strangers"),
-        pytest.param(100, 128, 1600, id="a hundred faces and theirs"),
-        pytest.param(100, 128, 128, id="a hundred faces and the metric"),
+        pytest.param(1, 192, 1600, id="a face and the cohort"),
+        pytest.param(100, 192, 1600, id="a hundred faces and the cohort"),
         pytest.param(100, 5000, 4, id="the votes of all candidates of a crowd"),
     ],
 )

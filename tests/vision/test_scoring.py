@@ -1,4 +1,4 @@
-"""Scores: symmetric, infinite for the same vector alone, relative to what strangers get."""
+"""Scores: symmetric, infinite for the same vector alone, relative to what the cohort gets."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,11 @@ from likeness.vision.embedding import unit
 from likeness.vision.scoring import Scorer
 
 GENERATOR = np.random.default_rng(11)
-STRANGERS = GENERATOR.standard_normal((300, 16)).astype(np.float32)
+COHORT = GENERATOR.standard_normal((300, 16)).astype(np.float32)
 FACES = unit(GENERATOR.standard_normal((40, 16)))
-METRIC = np.diag(np.linspace(0.5, 1.5, 16)).astype(np.float32)
 SCORERS = [
     Scorer(),
-    Scorer(STRANGERS, nearest=40),
-    Scorer(STRANGERS, nearest=40, metric=METRIC, credit=0.3),
-    Scorer(STRANGERS, nearest=40, metric=METRIC, credit=1.5, lengths="certainty"),
+    Scorer(COHORT, nearest=40),
 ]
 
 finite = st.floats(-1, 1, width=32)
@@ -69,7 +66,7 @@ def test_blocks_do_not_show() -> None:
         assert np.allclose(matrix[row, others], scorer.score(many[row], many[others]), atol=1e-9)
 
 
-def test_without_strangers_the_score_is_the_cosine() -> None:
+def test_without_a_cohort_the_score_is_the_cosine() -> None:
     assert np.allclose(SCORERS[0].score(FACES[0], FACES[1:]), FACES[1:] @ FACES[0], atol=1e-6)
 
 
@@ -83,67 +80,21 @@ def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
     generator = np.random.default_rng(0)
     centre = unit(generator.standard_normal(64))
     crowd = unit(centre + unit(generator.standard_normal((400, 64))))
-    strangers, people = crowd[:300], crowd[300:]
+    cohort, people = crowd[:300], crowd[300:]
     hub, ordinary = unit(centre + np.float32(0.3) * people[0]), people[1]
 
     def advantage(scorer: Scorer) -> float:
-        """By how many standard deviations strangers are nearer to the hub than to an ordinary face."""
+        """By how many standard deviations other people are nearer to the hub than to an ordinary face."""
         to_hub, to_ordinary = scorer.score(hub, people[2:]), scorer.score(ordinary, people[2:])
         return float((to_hub.mean() - to_ordinary.mean()) / to_ordinary.std())
 
     assert advantage(Scorer()) > 2
-    assert advantage(Scorer(strangers, nearest=60)) < 0.75 * advantage(Scorer())
+    assert advantage(Scorer(cohort, nearest=60)) < 0.75 * advantage(Scorer())
 
 
-def test_the_length_of_strangers_does_not_matter() -> None:
-    scaled = Scorer(STRANGERS * np.float32(7), nearest=40)
+def test_the_length_of_the_cohort_does_not_matter() -> None:
+    scaled = Scorer(COHORT * np.float32(7), nearest=40)
     assert np.allclose(scaled.score(FACES[0], FACES[1:]), SCORERS[1].score(FACES[0], FACES[1:]), atol=1e-6)
-
-
-def test_a_metric_counts_some_differences_less() -> None:
-    first, large, small = np.eye(16, dtype=np.float32)[[5, 15, 0]]
-    face, by_large, by_small = first, unit(first + large), unit(first + small)
-    plain = Scorer(STRANGERS, nearest=40)
-    turned = Scorer(STRANGERS, nearest=40, metric=METRIC)
-    before, after = (
-        np.diff(scorer.profile(np.stack([by_large, by_small])).directions @ scorer.profile(face[None]).directions[0])
-        for scorer in (plain, turned)
-    )
-    assert before == pytest.approx(0, abs=1e-6)
-    assert after > 0.2
-
-
-def test_the_less_views_agree_the_more_a_face_is_credited() -> None:
-    scorer = Scorer(STRANGERS, nearest=40, credit=0.3)
-    lengths = np.array([1.0, 0.999, 0.99, 0.95], np.float32)
-    scores = np.array([scorer.score(FACES[0] * length, FACES[1:2])[0] for length in lengths])
-    assert (np.diff(scores) > 0).all()
-    assert scores[-1] - scores[0] == pytest.approx(0.3 * np.log(0.0501 / 0.0001), rel=1e-3)
-    # Whoever is whose source: the same.
-    assert scorer.score(FACES[1], FACES[:1] * lengths[2])[0] == pytest.approx(scores[2], abs=1e-9)
-    # And the same face stays the same, however its views agreed.
-    assert scorer.score(FACES[0] * lengths[2], FACES[:1])[0] == np.inf
-
-
-def test_a_metric_must_fit_the_strangers() -> None:
-    with pytest.raises(ValueError, match="16 numbers"):
-        Scorer(STRANGERS, nearest=40, metric=np.eye(15, dtype=np.float32))
-
-
-@pytest.mark.parametrize("nearest", [0, 1, 301])
-def test_a_number_of_strangers_that_makes_no_sense(nearest: int) -> None:
-    with pytest.raises(ValueError, match="300 strangers"):
-        Scorer(STRANGERS, nearest=nearest)
-
-
-def test_a_face_that_the_network_is_less_sure_of_is_given_credit() -> None:
-    scorer = Scorer(STRANGERS, nearest=40, credit=1.5, lengths="certainty")
-    sure, unsure = scorer.score(70 * FACES[0], np.stack([70 * FACES[1], 35 * FACES[1]]))
-    # Half the length is worth as much, whatever the length is.
-    assert unsure - sure == pytest.approx(1.5 * np.log(2))
-    assert scorer.score(7 * FACES[0], 7 * FACES[1:2])[0] - sure == pytest.approx(1.5 * np.log(100))
-    plain = Scorer(STRANGERS, nearest=40, lengths="certainty")
-    assert np.ptp(plain.score(70 * FACES[0], np.stack([70 * FACES[1], 35 * FACES[1]]))) < 1e-6
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
@@ -157,8 +108,9 @@ def test_pairs_and_rows_are_those_of_the_whole_matrix(scorer: Scorer) -> None:
     assert np.allclose(scorer.score_pairs(vectors, first, second), matrix[first, second])
 
 
-def test_a_centre_needs_a_metric_of_its_size() -> None:
-    strangers = np.eye(8, dtype=np.float32)
-    for metric in (None, np.eye(8, dtype=np.float32)):
-        with pytest.raises(ValueError, match="a centre of 5 numbers"):
-            Scorer(strangers, nearest=3, metric=metric, centre=np.zeros(5, np.float32))
+def test_tiles_do_not_show_in_wide_rows() -> None:
+    many = unit(GENERATOR.standard_normal((2100, 16)))
+    scorer = SCORERS[1]
+    row = scorer.compare(scorer.profile(many[:2]), scorer.profile(many))
+    assert row.shape == (2, 2100)
+    assert np.allclose(row[0, 2040:], scorer.compare(scorer.profile(many[:2]), scorer.profile(many[2040:]))[0])

@@ -1,4 +1,4 @@
-"""`likeness calibrate PAIRS.csv --into PACK`: learns a pack's metric and strangers and fits its Similarity."""
+"""`likeness calibrate TABLE.csv ... --into PACK`: draws a pack's cohort and fits its Similarity."""
 
 import argparse
 import sys
@@ -12,10 +12,11 @@ from likeness.cli.main import OTHER_ERROR
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
-from likeness.evaluation.embeddings import embed_photos
-from likeness.evaluation.learning import Outcome, calibrate
+from likeness.evaluation.cross_fit import PARTS
+from likeness.evaluation.labelled import LabelledFaces, label_faces
+from likeness.evaluation.learning import LEVELS, Outcome, calibrate
 from likeness.evaluation.pack_data import Learned, write_pack_data
-from likeness.evaluation.pairs import read_pairs
+from likeness.evaluation.photo_table import read_either
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,23 +25,20 @@ def main(arguments: Sequence[str]) -> int:
         options = _parser().parse_args(arguments)
     except SystemExit as ended:
         return int(ended.code or 0)
-    pairs = read_pairs(options.pairs)
-    images = options.images or options.pairs.parent
+    within = [name for name in options.within.split(",") if name]
     with Comparer(options.pack) as comparer:
-        with progress_over(len(pairs.photos)) as advance:
-            photos = [images / name for name in pairs.photos]
-            embeddings = embed_photos(comparer, photos, keep=options.embeddings, advance=advance)
+        sets = [_faces(comparer, path, within, options) for path in options.tables]
         try:
-            outcome = calibrate(comparer, pairs, embeddings, keep_scoring=options.keep_scoring)
+            with progress_over(PARTS * (PARTS - 1) // 2, "models") as advance:
+                outcome = calibrate(sets, keep=comparer.scorer if options.keep_scoring else None, advance=advance)
         except ValueError as error:
-            print(f"likeness: {options.pairs}: {error}", file=sys.stderr)
+            print(f"likeness: {', '.join(map(str, options.tables))}: {error}", file=sys.stderr)
             return OTHER_ERROR
-    measured_on = options.name or options.pairs.resolve().parent.name
-    command = f"likeness calibrate {options.pairs.name} --pack {options.pack}"
-    accuracy = outcome.measurements(measured_on, command)
-    _print(outcome)
+    command = _command(options)
+    _print(sets, outcome)
     if options.into:
-        learned = Learned(outcome.calibration, outcome.scoring, accuracy, measured_on, command)
+        measured_on = " and ".join(each.name for each in sets)
+        learned = Learned(outcome.calibration, outcome.cohort, outcome.measurements(command), measured_on, command)
         for path in write_pack_data(options.into, learned):
             print(f"written: {path}")
     return 0
@@ -49,29 +47,85 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness calibrate",
-        description="Learns what a pack's scores are compared with, and fits its Similarity so that 1 in 1,000 pairs "
-        "of strangers reaches 80, 1 in 10,000 reaches 90, 1 in 100,000 reaches 95 and 1 in 1,000,000 reaches 99. "
-        "Every pair of the photos is used, and each is scored by what was learned without its two people.",
+        description="Draws the cohort that a pack's scores are compared with, and fits its Similarity so that of pairs "
+        "of different people within a cell, such as of one origin and sex, 1 in 1,000 reaches 80, 1 in 10,000 reaches "
+        "90, 1 in 100,000 reaches 95 and 1 in 1,000,000 reaches 99, in the mean of the cells. Each pair is scored by a "
+        "cohort drawn without its two people.",
     )
-    parser.add_argument("pairs", type=Path, metavar="PAIRS.csv", help="columns image_a, image_b, same; fold if any")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: beside the pairs)")
+    parser.add_argument(
+        "tables",
+        type=Path,
+        nargs="+",
+        metavar="TABLE.csv",
+        help="photos (image, person, any other columns) or pairs (image_a, image_b, same; fold if any); photos lie "
+        "beside their table",
+    )
+    parser.add_argument(
+        "--within",
+        default="",
+        metavar="COLUMNS",
+        help="compare different people within cells, such as group,sex; the cohort is drawn for each value of the "
+        "first, and photos without these columns teach what pairs of one person score (default: all in one cell)",
+    )
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
     parser.add_argument(
         "--into", type=Path, metavar="PACK", help="write into this pack's folder or description (.toml)"
     )
     parser.add_argument("--keep-scoring", action="store_true", help="fit the curve only, for the scores as they are")
     parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep vectors here and resume from it")
-    parser.add_argument("--name", help="how the data is called in the pack (default: its folder's name)")
     return parser
 
 
-def _print(outcome: Outcome) -> None:
+def _faces(comparer: Comparer, path: Path, within: Sequence[str], options: argparse.Namespace) -> LabelledFaces:
+    table = read_either(path)
+    with progress_over(len(table[0].photos)) as advance:
+        return label_faces(comparer, path, table, within, keep=options.embeddings, advance=advance)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command as it stands in the pack: without the folders of the tables."""
+    words = [f"{path.resolve().parent.name}/{path.name}" for path in options.tables]
+    words += ["--within", options.within] if options.within else []
+    return " ".join(["likeness calibrate", *words, "--pack", options.pack])
+
+
+def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
     print_title("Learned and judged on different people")
-    print_facts(outcome.facts())
-    levels = np.array([50.0, 80.0, 90.0, 95.0, 99.0])
-    rates = outcome.calibration.false_match_rate(levels)
+    for each in sets:
+        genuine, impostor = outcome.tables[each.name].pairs
+        facts = [
+            (each.name, f"{len(each.vectors)} photos, {each.failures} without a usable face"),
+            ("pairs", f"{genuine:,} of one person, {impostor:,} of two"),
+        ]
+        if each.name in outcome.accuracy:
+            facts.append(("accuracy over folds", "{:.4f} ± {:.4f}".format(*outcome.accuracy[each.name])))
+        print_facts(facts)
     rows = []
-    for level, rate, fmr, fnmr in zip(levels, rates, *outcome.at_similarity(levels), strict=True):
-        mark = " (extrapolated)" if np.log10(rate) < outcome.calibration.measured_log10_rate else ""
-        rows.append((f"{level:.0f}", f"{rate:.1e}{mark}", f"{fmr.value:.2e}", f"{fnmr.value:.4f}"))
-    print_table(("Similarity", "FMR promised", "FMR on these pairs", "FNMR"), rows)
+    for level in LEVELS:
+        place = LEVELS.index(level)
+        cells = [counts.false_match_rates()[place].value for counts in outcome.cells.values()]
+        missed = [
+            f"{counts.false_non_match_rates()[place].value:.4f}"
+            for counts in outcome.tables.values()
+            if counts.pairs[0]
+        ]
+        promise = outcome.calibration.claim(level)
+        rows.append(
+            (
+                f"{level:.0f}",
+                promise.in_figures,
+                f"{np.mean(cells):.2e}",
+                f"{min(cells):.1e} to {max(cells):.1e}",
+                *missed,
+            )
+        )
+    names = [f"FNMR {name}" for name, counts in outcome.tables.items() if counts.pairs[0]]
+    print_table(("Similarity", "FMR promised", "mean of cells", "cells", *names), rows)
+    for level in (80.0, 90.0):
+        place = LEVELS.index(level)
+        print_title(f"False match rate at {level:.0f} by cell")
+        cells_rows = []
+        for cell, counts in outcome.cells.items():
+            rate = counts.false_match_rates()[place]
+            cells_rows.append((cell, f"{counts.pairs[1]:,}", f"{rate.value:.2e}", f"{rate.low:.1e} to {rate.high:.1e}"))
+        print_table(("Cell", "Pairs", "FMR", "95 %"), cells_rows)

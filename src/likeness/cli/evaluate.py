@@ -1,4 +1,4 @@
-"""`likeness evaluate PAIRS.csv`: error rates of a pack on labelled pairs of photos."""
+"""`likeness evaluate TABLE.csv`: error rates of a pack on labelled pairs of photos, or within cells of people."""
 
 import argparse
 import json
@@ -13,9 +13,20 @@ from likeness.cli.main import OTHER_ERROR
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
-from likeness.evaluation.embeddings import embed_photos
+from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.cell_report import (
+    CELL_HEAD,
+    DIFFERENTIAL_HEAD,
+    MISSED_HEAD,
+    cell_rows,
+    differential_rows,
+    missed_rows,
+    write_cell_report,
+)
+from likeness.evaluation.embeddings import Embeddings, embed_photos
 from likeness.evaluation.measure import Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
+from likeness.evaluation.photo_table import is_photo_table, read_photo_table
 from likeness.evaluation.report import rate_cells, summary, write_report
 from likeness.faces import QUALITY_FILTERS
 
@@ -26,57 +37,88 @@ def main(arguments: Sequence[str]) -> int:
         options = _parser().parse_args(arguments)
     except SystemExit as ended:
         return int(ended.code or 0)
-    pairs = read_pairs(options.pairs)
+    measure = _evaluate_cells if is_photo_table(options.table) else _evaluate_pairs
+    images = options.images or options.table.parent
+    with Comparer(options.pack) as comparer:
+        described = (
+            f"{comparer.pack_identity}; {options.table.name}; quality filter {options.quality_filter}; "
+            f"{options.face} face"
+        )
+        try:
+            figures = measure(comparer, options, images, described)
+        except ValueError as error:
+            print(f"likeness: {options.table}: {error}", file=sys.stderr)
+            return OTHER_ERROR
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    if options.report:
+        print(f"\nreport: {options.report}")
+    return 0
+
+
+def _evaluate_pairs(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> dict[str, Any]:
+    if options.within:
+        raise ValueError("--within needs a table of photos: a line for each, with the columns image and person")
+    pairs = read_pairs(options.table)
     if options.all_pairs:
         pairs = every_pair(pairs)
-    images = options.images or options.pairs.parent
-    with Comparer(options.pack) as comparer, progress_over(len(pairs.photos)) as advance:
-        embeddings = embed_photos(
+    embeddings = _embedded(comparer, options, [images / name for name in pairs.photos])
+    result = evaluate(comparer, pairs, embeddings)
+    _print(result, described)
+    if options.report:
+        title = "Likeness: measured error rates"
+        write_report(result, options.report, title=title, described=described, photo_path=images.joinpath)
+    return as_json(result, described)
+
+
+def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> dict[str, Any]:
+    table = read_photo_table(options.table)
+    within = [name for name in options.within.split(",") if name]
+    table.cells(within)  # a column that is not there is said before an hour of work
+    embeddings = _embedded(comparer, options, [images / name for name in table.photos])
+    cells = cells_to_compare(table, embeddings, within)
+    with progress_over(blocks_of({name: len(inside) for name, inside in cells.items()}), "blocks of pairs") as advance:
+        result = evaluate_cells((comparer.scorer, comparer.calibration), table, embeddings, cells, advance=advance)
+    _print_cells(result, described)
+    if options.report:
+        write_cell_report(result, options.report, described=described, photo_path=images.joinpath)
+    return cells_as_json(result, described)
+
+
+def _embedded(comparer: Comparer, options: argparse.Namespace, photos: Sequence[Path]) -> Embeddings:
+    with progress_over(len(photos)) as advance:
+        return embed_photos(
             comparer,
-            [images / name for name in pairs.photos],
+            photos,
             quality_filter=options.quality_filter,
             prefer=options.face,
             keep=options.embeddings,
             advance=advance,
         )
-        try:
-            result = evaluate(comparer, pairs, embeddings)
-        except ValueError as error:
-            print(f"likeness: {options.pairs}: {error}", file=sys.stderr)
-            return OTHER_ERROR
-        described = "; ".join(
-            (
-                comparer.pack_identity,
-                options.pairs.name,
-                f"quality filter {options.quality_filter}",
-                f"{options.face} face",
-            )
-        )
-    _print(result, described)
-    if options.json:
-        options.json.write_text(json.dumps(as_json(result, described), indent=2) + "\n", "utf-8")
-    if options.report:
-        write_report(
-            result,
-            options.report,
-            title="Likeness: measured error rates",
-            described=described,
-            photo_path=images.joinpath,
-        )
-        print(f"\nreport: {options.report}")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
-        prog="likeness evaluate", description="Measures how often a pack errs on labelled pairs of photos."
+        prog="likeness evaluate",
+        description="Measures how often a pack errs on labelled pairs of photos, or on all pairs within cells.",
     )
     parser.add_argument(
-        "pairs", type=Path, metavar="PAIRS.csv", help="columns image_a, image_b, same; fold, group if any"
+        "table",
+        type=Path,
+        metavar="TABLE.csv",
+        help="photos (columns image, person, any others) or pairs (image_a, image_b, same; fold, group if any)",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: beside the pairs)")
+    parser.add_argument(
+        "--within",
+        default="",
+        metavar="COLUMNS",
+        help="of a table of photos, compare people within cells, such as group,sex (default: all in one cell)",
+    )
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: beside the table)")
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
-    parser.add_argument("--all-pairs", action="store_true", help="compare every photo with every other")
+    parser.add_argument(
+        "--all-pairs", action="store_true", help="of a table of pairs, compare every photo with every other"
+    )
     parser.add_argument("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out what fails it")
     parser.add_argument(
         "--face",
@@ -94,28 +136,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def progress_over(photos: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, a line now and then elsewhere, on standard error; what it gives is called for each photo."""
+def progress_over(count: int, what: str = "photos") -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, else a line now and then, on standard error; what it gives is called for each of them."""
     if not sys.stderr.isatty():
-        yield _plain_lines(photos)
+        yield _plain_lines(count, what)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("photos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("photos", total=photos)
+        task = bar.add_task(what, total=count)
         yield lambda: bar.advance(task)
 
 
-def _plain_lines(photos: int) -> Callable[[], None]:
+def _plain_lines(count: int, what: str) -> Callable[[], None]:
     done = 0
 
     def advance() -> None:
         nonlocal done
         done += 1
-        if done % 1000 == 0 or done == photos:
-            print(f"likeness: {done} of {photos} photos", file=sys.stderr)
+        if done % 1000 == 0 or done == count:
+            print(f"likeness: {done} of {count} {what}", file=sys.stderr)
 
     return advance
 
@@ -131,11 +173,54 @@ def _print(result: Evaluation, described: str) -> None:
         print_title(f"group {name}")
         print_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
     for title, mistakes in (
-        ("Strangers most alike", result.false_matches),
+        ("Different people most alike", result.false_matches),
         ("One person least alike", result.false_non_matches),
     ):
         print_title(title)
         print_table(("Similarity", "Photo", "Photo"), [(f"{m.similarity:.2f}", m.first, m.second) for m in mistakes])
+
+
+def _print_cells(result: CellEvaluation, described: str) -> None:
+    print_title(described)
+    print_facts([(f"photos {why}", f"{count:,}") for why, count in result.left_out.items()])
+    print_title("Pairs of different people within each cell (95 %: people drawn anew)")
+    print_table(CELL_HEAD, cell_rows(result))
+    if missed := missed_rows(result):
+        print_title("Pairs of one person")
+        print_table(MISSED_HEAD, missed)
+    print_title("How unequal the cells are")
+    print_table(DIFFERENTIAL_HEAD, differential_rows(result))
+    print_title("Different people most alike: look whether they are two")
+    print_table(("Similarity", "Photo", "Photo"), [(f"{m.similarity:.2f}", m.first, m.second) for m in result.worst])
+
+
+def cells_as_json(result: CellEvaluation, described: str) -> dict[str, Any]:
+    """The figures of an evaluation by cell, without photos' names."""
+    cells = {}
+    for name, counts in result.cells.items():
+        genuine, impostor = counts.pairs
+        rates = zip(
+            counts.levels,
+            counts.false_match_rates(),
+            counts.false_non_match_rates(),
+            counts.false_matches(),
+            strict=True,
+        )
+        cells[name] = {
+            "people": counts.people,
+            "genuine_pairs": genuine,
+            "impostor_pairs": impostor,
+            "at_similarity": [
+                {"similarity": level, "fmr": asdict(fmr), "fnmr": asdict(fnmr) if genuine else None, "false_matches": n}
+                for level, fmr, fnmr, n in rates
+            ],
+        }
+    return {
+        "of": described,
+        "left_out": result.left_out,
+        "cells": cells,
+        "differentials": {f"{level:g}": asdict(each) for level, each in result.differentials().items()},
+    }
 
 
 def as_json(result: Evaluation, described: str) -> dict[str, Any]:

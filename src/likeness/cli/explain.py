@@ -1,16 +1,20 @@
 """`--explain`: what a person who reviews an answer needs to know, in words.
 
-Sizes, pose and quality of both faces, how rare the similarity and the threshold are among pairs of different people,
-and what would make the photos better.
+Sizes, pose and quality of both faces, how rare the similarity and the threshold are among pairs of different people of
+the same origin and sex, and what would make the photos better.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from likeness.faces import Comparison, Face, FaceMatch
+from likeness.vision.calibration import Claim
 
-#: Similarity (0 to 100) → the share of pairs of different people that reach it.
-FalseMatchRate = Callable[[float], float]
+#: Similarity (0 to 100) → what may be said of the share of pairs of different people that reach it.
+Claims = Callable[[float], Claim]
+
+#: Whom a rate is about.
+_DIFFERENT = "different people of the same origin and sex"
 
 #: Faces that are described one by one; of a crowd, the others are only counted.
 DESCRIBED = 10
@@ -39,20 +43,20 @@ def explain(
     target: Photo,
     *,
     threshold: float,
-    false_match_rate: FalseMatchRate | None,
+    claims: Claims | None,
 ) -> str:
-    """The explanation as lines of text. Without `false_match_rate` (a pack without calibration) rates are left out."""
+    """The explanation as lines of text. Without `claims` (a pack without calibration) rates are left out."""
     found = [*comparison.matches, *comparison.unmatched]
     lines = [f"{source.name} ({source.width_px} x {source.height_px} px): the face that was compared"]
     lines += _described(comparison.source, source)
     lines += [f"{target.name} ({target.width_px} x {target.height_px} px): {_counted(comparison)}"]
     for number, each in enumerate(found[:DESCRIBED], 1):
         verdict = "match" if number <= len(comparison.matches) else "no match"
-        lines += [f"  face {number}, {_place(each.face)}: {verdict}, {_similarity(each.similarity, false_match_rate)}"]
+        lines += [f"  face {number}, {_place(each.face)}: {verdict}, {_similarity(each.similarity, claims)}"]
         lines += _described(each.face, target)
     if len(found) > DESCRIBED:
         lines.append(f"  and {len(found) - DESCRIBED} faces more")
-    lines += _about_threshold(threshold, false_match_rate, found)
+    lines += _about_threshold(threshold, claims, found)
     advice = list(_advice(comparison, source, target, found))
     lines += (
         ["What would make the photos better:", *(f"  - {each}" for each in advice)]
@@ -109,35 +113,31 @@ def _place(face: Face) -> str:
     return f"{row} {column}".strip()
 
 
-def _similarity(similarity: float, rate: FalseMatchRate | None) -> str:
+def _similarity(similarity: float, claims: Claims | None) -> str:
     text = f"similarity {similarity:.2f}"
-    return text if rate is None else f"{text}, {_rarity(rate(similarity))}"
+    return text if claims is None else f"{text}, {_rarity(claims(similarity))}"
 
 
-def _rarity(rate: float) -> str:
+def _rarity(claim: Claim) -> str:
     """A false match rate as people count: of how many pairs of different people one looks as alike."""
-    if rate <= 0:
-        return "as only the same picture has"
-    if rate >= 0.5:
-        return "as most pairs of different people have"
-    return f"reached by 1 of {_round_figure(1 / rate)} pairs of different people"
+    if claim.rate >= 0.5:
+        return f"as most pairs of {_DIFFERENT} have"
+    pairs = f"{claim.one_in} pairs of {_DIFFERENT}"
+    if claim.kind == "rarer":
+        return f"rarer than {pairs}"
+    return f"reached by {pairs}{' (extrapolated)' if claim.kind == 'extrapolated' else ''}"
 
 
-def _round_figure(value: float) -> str:
-    """`value` with two digits that count: 1,234 → 1,200."""
-    digits = max(len(f"{value:.0f}") - 2, 0)
-    return f"{round(value, -digits):,.0f}"
-
-
-def _about_threshold(threshold: float, rate: FalseMatchRate | None, found: Sequence[FaceMatch]) -> Iterator[str]:
-    if rate is None:
+def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[FaceMatch]) -> Iterator[str]:
+    if claims is None:
         yield f"Threshold {threshold:g}: the pack has no calibration, so how rare that is is not known."
     else:
-        share = rate(threshold)
-        yield f"Threshold {threshold:g}: {_rarity(share)}."
-        if len(found) > 1 and 0 < share < 1:
-            chance = 1 - (1 - share) ** len(found)
-            yield f"  With {len(found)} faces in a photo, a stranger reaches it in {_percent(chance)} of such photos."
+        claim = claims(threshold)
+        yield f"Threshold {threshold:g}: {_rarity(claim)}."
+        if len(found) > 1 and claim.rate < 1 and claim.kind != "rarer":
+            chance = 1 - (1 - claim.rate) ** len(found)
+            crowd = f"With {len(found)} faces in a photo"
+            yield f"  {crowd}, somebody else reaches it in {_percent(chance)} of such photos."
     if threshold < STRICT_THRESHOLD:
         yield f"  Where someone's rights or safety are at stake, use {STRICT_THRESHOLD:g} and let a person decide."
 

@@ -115,12 +115,12 @@ def _show_calibration(manifest: Manifest) -> None:
     if manifest.calibration is None:
         print("not calibrated")
     else:
-        levels = (50.0, 80.0, 90.0, 95.0, 99.0)
-        rates = manifest.calibration.false_match_rate(levels)
-        rows = [
-            (f"{level:g}", f"{rate:.2e}", f"1 in {1 / rate:,.0f}") for level, rate in zip(levels, rates, strict=True)
-        ]
-        print_table(("Similarity at least", "False match rate", "Strangers"), rows)
+        levels = (50.0, 80.0, 90.0, 95.0, 99.0, 100.0)
+        claims = {level: manifest.calibration.claim(level) for level in levels}
+        rows = [(f"{level:g}", claim.in_figures, claim.in_words) for level, claim in claims.items()]
+        print_table(("Similarity at least", "False match rate", "Pairs"), rows)
+        whom = "different people of the same origin and sex, in the mean of the cells that were measured"
+        print_facts([("pairs", whom)])
     print_title("Measured accuracy")
     if not manifest.accuracy:
         print("no figures in this pack")

@@ -57,13 +57,12 @@ def _explanation(seen: "Observation", threshold: float) -> str:
         return Photo(name, image.width, image.height)
 
     calibration = getattr(seen.comparer, "calibration", None)
-    rate = None if calibration is None else lambda similarity: float(calibration.false_match_rate(similarity))
     return explain(
         seen.comparison,
         photo("source photo", seen.source),
         photo("target photo", seen.target),
         threshold=threshold,
-        false_match_rate=rate,
+        claims=None if calibration is None else calibration.claim,
     )
 
 

@@ -32,7 +32,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line or set of bars: its name in the legend, its style class (a, b, c), and its points."""
+    """One line or set of bars: its name in the legend, its style class (a, b, c, or d0 to d9), and its points."""
 
     name: str
     style: str
@@ -61,6 +61,42 @@ def line_chart(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
 def histogram(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
     """Steps: `x` of a series holds the edges of the bins, one more than `y` has heights."""
     return _frame(x, y, series, [_steps(x, y, each) for each in series], label)
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A value with its interval, on a line of its own."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+def dot_chart(x: Axis, dots: Sequence[Dot], promise: float, label: str) -> str:
+    """One line for each of `dots` over a shared axis, and the `promise` as a line across all of them."""
+    left, row_height = 170, 26
+    height = _TOP + row_height * len(dots) + _BOTTOM
+
+    def at(value: float) -> float:
+        return round(left + x.place(value) * (_WIDTH - left - _RIGHT), 1)
+
+    floor = height - _BOTTOM
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{html.escape(label, quote=True)}">']
+    for value, text in x.marks:
+        parts.append(f'<line class="grid" x1="{at(value)}" x2="{at(value)}" y1="{_TOP}" y2="{floor}"/>')
+        parts.append(f'<text x="{at(value)}" y="{floor + 18}" text-anchor="middle">{html.escape(text)}</text>')
+    for place, dot in enumerate(dots):
+        y = _TOP + row_height * (place + 0.5)
+        parts.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end">{html.escape(dot.name)}</text>')
+        parts.append(f'<line class="line a" x1="{at(dot.low)}" x2="{at(dot.high)}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<circle class="dot a" cx="{at(dot.value)}" cy="{y}" r="5"/>')
+    parts.append(f'<line class="line b" x1="{at(promise)}" x2="{at(promise)}" y1="{_TOP}" y2="{floor}"/>')
+    middle = (left + _WIDTH - _RIGHT) / 2
+    parts.append(
+        f'<text class="title" x="{middle}" y="{height - 8}" text-anchor="middle">{html.escape(x.title)}</text>'
+    )
+    return "".join([*parts, "</svg>"])
 
 
 def _frame(x: Axis, y: Axis, series: Sequence[Series], shapes: Sequence[str], label: str) -> str:

@@ -1,52 +1,64 @@
-"""Scores for every pair of faces, each by metric and strangers that were learned without the two people it is about."""
+"""Scores of pairs of faces, each by a cohort that was drawn without the two people it is about."""
 
 from collections.abc import Callable
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.learned_scoring import learn_scoring
+from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.rates import Scores
-from likeness.vision.embedding import Lengths
 from likeness.vision.scoring import Scorer
 
-#: What makes a scorer of the faces (N, D) of persons (N,).
-Learn = Callable[[NDArray[np.float32], NDArray[np.int64]], Scorer]
+#: What makes a scorer of the faces (N, D) of persons (N,) of groups (N,).
+Learn = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]], Scorer]
 
-#: Parts that the people are divided into; what a score needs is learned from all but two of them.
+#: Parts that the people are divided into; a cohort is drawn from all but two of them.
 PARTS = 6
 
 
-def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], *, lengths: Lengths = "agreement") -> Scorer:
-    """The scorer of a pack that was calibrated with these faces, the lengths of whose vectors say `lengths`. ValueError
-    for fewer than 500.
-    """
-    return learn_scoring(vectors, people, lengths=lengths).scorer()
+def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
+    """The scorer of a pack that was calibrated with these faces. ValueError for fewer than 500."""
+    return Scorer(draw_cohort(vectors, people, groups).vectors.astype(np.float32), nearest=NEAREST)
 
 
 def cross_fitted_scores(
-    vectors: NDArray[np.float32], people: NDArray[np.int64], *, learn: Learn = learn_shipped, seed: int = 0
+    vectors: NDArray[np.float32],
+    people: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    learn: Learn = learn_shipped,
+    seed: int = 0,
+    advance: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Scores (N, N), symmetric, of all pairs of the faces `vectors` (N, D) of `people` (N,); the diagonal is NaN.
+    """Scores (P,) of `pairs`, two arrays (P,) that index the faces `vectors` (N, D) of `people` and `groups` (N,).
 
     People are dealt into parts, by `seed`. A pair of faces from two parts is scored with what was learned from the
-    other parts; a pair within a part likewise, without one part more. So what is measured is what strangers to the
-    learning get.
+    other parts; a pair within a part likewise, without one part more. So what is measured is what people get who were
+    not learned from. `advance` is called after each of the `PARTS * (PARTS - 1) / 2` models.
     """
+    first, second = pairs
     parts = parts_of(people, seed)
-    scores = np.full((len(vectors), len(vectors)), np.nan)
-    for one, other in combinations(range(PARTS), 2):
-        inside = (parts == one) | (parts == other)
-        scorer = learn(vectors[~inside], people[~inside])
-        places = np.flatnonzero(inside)
-        faces = scorer.profile(vectors[places])
-        judged = scorer.compare(faces, faces)
-        scores[np.ix_(places, places)] = np.where(
-            _judged_here(parts[places], one, other), judged, scores[np.ix_(places, places)]
-        )
-    np.fill_diagonal(scores, np.nan)
+    models = model_of(parts[first], parts[second])
+    scores = np.empty(len(first))
+    for one in range(PARTS):
+        for other in range(one + 1, PARTS):
+            chosen = np.flatnonzero(models == one * PARTS + other)
+            teaching = (parts != one) & (parts != other)
+            scorer = learn(vectors[teaching], people[teaching], groups[teaching])
+            places, rows = np.unique(np.concatenate([first[chosen], second[chosen]]), return_inverse=True)
+            scores[chosen] = scorer.score_pairs(vectors[places], rows[: len(chosen)], rows[len(chosen) :])
+            advance()
     return scores
+
+
+def model_of(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The model (P,) that judges a pair of faces of the parts `a` and `b` (P,): the number of its two left-out parts,
+    the lower times PARTS plus the higher. A pair within a part is judged by the model that leaves out the next as well.
+    """
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    neighbour = np.where(low == high, (low + 1) % PARTS, high)
+    return np.asarray(np.minimum(low, neighbour) * PARTS + np.maximum(low, neighbour))
 
 
 def parts_of(people: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
@@ -56,13 +68,3 @@ def parts_of(people: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
     dealt = np.empty(len(numbers), dtype=np.int64)
     dealt[order] = np.arange(len(numbers)) % PARTS
     return dealt[places]
-
-
-def _judged_here(parts: NDArray[np.int64], one: int, other: int) -> NDArray[np.bool_]:
-    """Which pairs (n, n) the model without the parts `one` and `other` is for: each pair has one model."""
-    across: NDArray[np.bool_] = parts[:, None] != parts[None]
-    if other == one + 1:
-        across |= (parts[:, None] == one) & (parts[None] == one)
-    if (one, other) == (0, PARTS - 1):
-        across |= (parts[:, None] == other) & (parts[None] == other)
-    return across

@@ -113,6 +113,7 @@ class _Kept:
         try:
             with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
                 database.execute("PRAGMA journal_mode = WAL")
+                database.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last photos, nothing else
                 database.execute(
                     "CREATE TABLE IF NOT EXISTS embeddings "
                     "(photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker))"
@@ -134,13 +135,13 @@ class _Kept:
         return row[1] if row[0] is None else np.frombuffer(row[0], dtype=np.float32)
 
     def remember(self, photo: Path, outcome: NDArray[np.float32] | str) -> None:
-        """Keeps what came of a photo."""
+        """Keeps what came of a photo; what is known already is not written again."""
         key = _content(photo) if self._database else None
         if self._database is None or key is None:
             return
         vector, failure = (None, outcome) if isinstance(outcome, str) else (outcome.tobytes(), None)
         self._database.execute(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", (key, self._maker, vector, failure)
+            "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?)", (key, self._maker, vector, failure)
         )
 
 

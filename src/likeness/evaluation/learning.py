@@ -1,118 +1,180 @@
 """Labelled photos → what a pack learns from them, and how well it does on people it did not learn from."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.comparer import Comparer
-from likeness.evaluation.cross_fit import cross_fitted_scores, learn_shipped
-from likeness.evaluation.curve import fit_calibration
-from likeness.evaluation.embeddings import Embeddings
-from likeness.evaluation.learned_scoring import LearnedScoring, learn_scoring
-from likeness.evaluation.pairs import PairSet
-from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
+from likeness.evaluation.cohort import Cohort, draw_cohort
+from likeness.evaluation.cross_fit import cross_fitted_scores
+from likeness.evaluation.curve import cell_weights, fit_calibration
+from likeness.evaluation.differential import differential
+from likeness.evaluation.error_counts import ErrorCounts
+from likeness.evaluation.labelled import LabelledFaces
+from likeness.evaluation.rates import Rate, Scores, accuracy_by_fold
 from likeness.packs.manifest import Measurement
 from likeness.vision.calibration import Calibration
+from likeness.vision.scoring import Scorer
 
-#: Every photo is compared with every other; more would not fit into the memory of a small machine (8 bytes a pair).
+#: Every photo is compared with every other of its cell; more would not fit into the memory of a small machine.
 MOST_PHOTOS = 12_000
-FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
 LEVELS = (80.0, 90.0, 95.0, 99.0)
+#: The levels at which the cells' rates are written into a pack: rarer ones a cell's pairs seldom show.
+CELL_LEVELS = (80.0, 90.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Pairs (P,) of all faces, one table behind the other: `first` and `second` index them, `same` says whether they
+    show one person, `tables` the number of their table, `cells` that of their cell in `names`, -1 for none.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    same: NDArray[np.bool_]
+    tables: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What was learned, and the similarities (`trial`) that all pairs get from what was learned without their people.
+    """What was learned, and the errors that pairs get from what was learned without their people: `cells` by cell,
+    `tables` by table. `cohort` is None where the pack keeps its scoring.
 
-    `accuracy` is that of the labelled pairs over their folds, and its standard error; None without folds.
+    `accuracy` is that of labelled pairs over their folds with its standard error, by table.
     """
 
     calibration: Calibration
-    scoring: LearnedScoring | None
-    trial: Trial
-    accuracy: tuple[float, float] | None
-    photos: int
-    failures: int
+    cohort: Cohort | None
+    cells: dict[str, ErrorCounts]
+    tables: dict[str, ErrorCounts]
+    accuracy: dict[str, tuple[float, float]]
 
-    def at_similarity(self, levels: NDArray[np.float64]) -> tuple[list[Rate], list[Rate]]:
-        """FMR and FNMR at each Similarity, with intervals over people."""
-        return self.trial.intervals(levels, rounds=200)
-
-    def facts(self) -> list[tuple[str, str]]:
-        """The outcome in words, name and value."""
-        trial = self.trial
-        facts = [
-            ("photos", f"{self.photos}, {self.failures} without a usable face"),
-            ("pairs", f"{len(trial.genuine)} genuine, {len(trial.impostor)} impostor"),
-            ("equal error rate", f"{self.calibration.equal_error_rate:.4f}"),
-        ]
-        if self.accuracy:
-            facts.append(("accuracy over folds", f"{self.accuracy[0]:.4f} ± {self.accuracy[1]:.4f}"))
-        for rate in FALSE_MATCH_RATES:
-            accepted = trial.true_accept_rate(rate)
-            facts.append((f"accepted at FMR {rate:.0e}", "too few pairs" if accepted is None else f"{accepted:.4f}"))
-        return facts
-
-    def measurements(self, data: str, command: str) -> list[Measurement]:
+    def measurements(self, command: str) -> list[Measurement]:
         """The figures for a pack's manifest."""
-        rows = []
-        if self.accuracy:
-            rows.append(Measurement("accuracy over folds", data, _round(self.accuracy[0]), command=command))
-        for rate in FALSE_MATCH_RATES:
-            accepted = self.trial.true_accept_rate(rate)
-            if accepted is not None:
-                rows.append(
-                    Measurement(f"genuine pairs accepted at FMR {rate:.0e}", data, _round(accepted), command=command)
-                )
-        fmr, fnmr = self.at_similarity(np.array(LEVELS))
-        for level, false_match, false_non_match in zip(LEVELS, fmr, fnmr, strict=True):
-            rows.append(_measured(f"FMR at {level:.0f}", data, false_match, command))
-            rows.append(_measured(f"FNMR at {level:.0f}", data, false_non_match, command))
+        rows: list[Measurement] = []
+        for table, (value, _) in self.accuracy.items():
+            rows.append(Measurement("accuracy over folds", table, _round(value), command=command))
+        for table, counts in self.tables.items():
+            if not counts.pairs[0]:
+                continue
+            for level, fnmr in zip(counts.levels, counts.false_non_match_rates(), strict=True):
+                rows.append(_measured(f"FNMR at {level:.0f}", table, fnmr, command))
+        for place, level in enumerate(LEVELS):
+            by_cell = {cell: counts.false_match_rates()[place] for cell, counts in self.cells.items()}
+            rates = [rate.value for rate in by_cell.values()]
+            worst = max(by_cell, key=lambda cell: by_cell[cell].value)
+            rows.append(
+                Measurement(f"FMR at {level:.0f}", "mean of cells", _round(float(np.mean(rates))), command=command)
+            )
+            rows.append(_measured(f"FMR at {level:.0f}, worst cell", worst, by_cell[worst], command))
+            if level in CELL_LEVELS and len(by_cell) > 1:
+                rows += [_measured(f"FMR at {level:.0f}", cell, rate, command) for cell, rate in by_cell.items()]
+                spread = differential(rates, ())
+                if spread.max_over_min and spread.max_over_geometric_mean:
+                    ratios = {"min": spread.max_over_min, "geometric mean": spread.max_over_geometric_mean}
+                    rows += [
+                        Measurement(f"FMR at {level:.0f}, max over {what}", "cells", _round(value), command=command)
+                        for what, value in ratios.items()
+                    ]
         return rows
 
 
-def calibrate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings, *, keep_scoring: bool = False) -> Outcome:
-    """Learns metric, strangers and the curve from the photos of `pairs`; with `keep_scoring` only the curve.
+def calibrate(
+    sets: Sequence[LabelledFaces], *, keep: Scorer | None = None, advance: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Draws a cohort and fits the curve to the faces of `sets`; with the scorer `keep` only the curve.
 
-    Every photo is compared with every other. The curve is fitted to scores that were made without the people they are
-    about; metric and strangers that ship are learned from all of them. ValueError where the photos do not suffice.
+    Every photo is compared with every other of its cell and of its person. The curve is that of the mean over cells;
+    scores are made without the people that they are about, the cohort that ships is drawn
+    from all of them. `advance` is called after each of the models. ValueError where the photos do not suffice.
     """
-    usable = np.flatnonzero(embeddings.usable)
-    if len(usable) > MOST_PHOTOS:
-        raise ValueError(f"{len(usable)} photos are more than the {MOST_PHOTOS} that can all be compared; use fewer")
-    vectors, people = embeddings.vectors[usable], pairs.people[usable]
-    lengths = comparer.lengths
-    learn = partial(learn_shipped, lengths=lengths)
-    scores = _own_scores(comparer, vectors) if keep_scoring else cross_fitted_scores(vectors, people, learn=learn)
-    first, second = np.triu_indices(len(usable), k=1)
-    same = people[first] == people[second]
-    calibration = fit_calibration(scores[first, second][same], scores[first, second][~same])
+    if sum(len(each.vectors) for each in sets) > MOST_PHOTOS:
+        raise ValueError(f"more than the {MOST_PHOTOS} photos that can all be compared; use fewer")
+    vectors = np.concatenate([each.vectors for each in sets])
+    people = _numbered(sets)
+    groups = np.concatenate([each.groups for each in sets])
+    pairs = _all_pairs(sets)
+    chosen = (pairs.first, pairs.second)
+    if keep is not None:
+        scores = keep.score_pairs(vectors, *chosen)
+    else:
+        scores = cross_fitted_scores(vectors, people, groups, chosen, advance=advance)
+    impostor = ~pairs.same & (pairs.cells >= 0)
+    if not np.any(impostor):
+        raise ValueError("too few photos: no pair of different people is within a cell")
+    calibration = fit_calibration(scores[pairs.same], scores[impostor], cell_weights(pairs.cells[impostor]))
     similarities = calibration.similarity(scores)
+    cells = {pairs.names[cell]: pairs.cells == cell for cell in np.unique(pairs.cells[impostor])}
+    tables = {each.name: pairs.tables == place for place, each in enumerate(sets)}
     return Outcome(
         calibration=calibration,
-        scoring=None if keep_scoring else learn_scoring(vectors, people, lengths=lengths),
-        trial=Trial(similarities[first, second], same, np.stack([people[first], people[second]], axis=1)),
-        accuracy=_accuracy(pairs, usable, similarities),
-        photos=len(embeddings.vectors),
-        failures=len(embeddings.failures),
+        cohort=None if keep is not None else draw_cohort(vectors, people, groups),
+        cells={name: _counted(pairs, similarities, people, inside) for name, inside in cells.items()},
+        tables={name: _counted(pairs, similarities, people, inside) for name, inside in tables.items()},
+        accuracy=_accuracies(sets, pairs, similarities),
     )
 
 
-def _own_scores(comparer: Comparer, vectors: NDArray[np.float32]) -> Scores:
-    faces = comparer.scorer.profile(vectors)
-    return comparer.scorer.compare(faces, faces)
+def _numbered(sets: Sequence[LabelledFaces]) -> NDArray[np.int64]:
+    """The person on each face of all tables; no person is in two tables."""
+    people, beyond = [], 0
+    for each in sets:
+        people.append(each.people + beyond)
+        beyond += int(each.people.max(initial=-1)) + 1
+    return np.concatenate(people)
 
 
-def _accuracy(pairs: PairSet, usable: NDArray[np.intp], similarities: Scores) -> tuple[float, float] | None:
-    if pairs.folds is None:
-        return None
-    places = np.full(len(pairs.photos), -1)
-    places[usable] = np.arange(len(usable))
-    first, second = places[pairs.first], places[pairs.second]
-    whole = (first >= 0) & (second >= 0)
-    return accuracy_by_fold(similarities[first[whole], second[whole]], pairs.same[whole], pairs.folds[whole])
+def _all_pairs(sets: Sequence[LabelledFaces]) -> Pairs:
+    """Every pair of one person in each table, every pair of two within a cell, and the pairs that a table lists."""
+    names, codes = np.unique(np.concatenate([each.cells for each in sets]), return_inverse=True)
+    numbers = np.where(names[codes] == "", -1, codes)
+    parts, beyond = [], 0
+    for place, each in enumerate(sets):
+        own = numbers[beyond : beyond + len(each.vectors)]
+        first, second = np.triu_indices(len(each.vectors), k=1)
+        same = each.people[first] == each.people[second]
+        within = np.where(own[first] == own[second], own[first], -1)
+        wanted = same | (within >= 0) | _listed(each, first, second)
+        first, second, same, within = first[wanted], second[wanted], same[wanted], within[wanted]
+        parts.append((first + beyond, second + beyond, same, np.full(len(first), place), within))
+        beyond += len(each.vectors)
+    first, second, same, tables, cells = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Pairs(first, second, same, tables, cells, tuple(str(name) for name in names))
+
+
+def _listed(faces: LabelledFaces, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the pairs (P,) with `first` below `second` the table lists."""
+    if faces.pairs is None:
+        return np.zeros(len(first), dtype=np.bool_)
+    low, high = np.minimum(faces.pairs.first, faces.pairs.second), np.maximum(faces.pairs.first, faces.pairs.second)
+    return np.isin(first * len(faces.people) + second, low * len(faces.people) + high)
+
+
+def _counted(pairs: Pairs, similarities: Scores, people: NDArray[np.int64], inside: NDArray[np.bool_]) -> ErrorCounts:
+    """The errors of the pairs that are `inside` (P,)."""
+    first, second = pairs.first[inside], pairs.second[inside]
+    present, numbers = np.unique(np.concatenate([people[first], people[second]]), return_inverse=True)
+    counts = ErrorCounts(len(present), LEVELS)
+    counts.add(similarities[inside], pairs.same[inside], numbers[: len(first)], numbers[len(first) :])
+    return counts
+
+
+def _accuracies(sets: Sequence[LabelledFaces], pairs: Pairs, similarities: Scores) -> dict[str, tuple[float, float]]:
+    """The accuracy over folds of the tables that are of pairs with folds."""
+    accuracies, beyond = {}, 0
+    for place, each in enumerate(sets):
+        if each.pairs is not None and each.pairs.folds is not None:
+            square = np.full((len(each.vectors),) * 2, np.nan)
+            own = pairs.tables == place
+            first, second = pairs.first[own] - beyond, pairs.second[own] - beyond
+            square[first, second] = square[second, first] = similarities[own]
+            labelled = square[each.pairs.first, each.pairs.second]
+            accuracies[each.name] = accuracy_by_fold(labelled, each.pairs.same, each.pairs.folds)
+        beyond += len(each.vectors)
+    return accuracies
 
 
 def _measured(measure: str, data: str, rate: Rate, command: str) -> Measurement:

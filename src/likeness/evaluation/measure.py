@@ -114,7 +114,7 @@ def _by_group(pairs: PairSet, similarities: Scores, people: NDArray[np.int64]) -
 
 
 def _worst(pairs: PairSet, similarities: Scores, *, same: bool) -> tuple[Mistake, ...]:
-    """The pairs of one kind that were judged worst: strangers most alike, or one person's photos least alike."""
+    """The pairs of one kind that were judged worst: different people most alike, or one person's photos least alike."""
     places = np.flatnonzero(pairs.same == same)
     order = np.argsort(similarities[places] if same else -similarities[places], kind="stable")[:_WORST]
     return tuple(

@@ -1,4 +1,4 @@
-"""What calibration learned → the files of a pack: metric, strangers, and the measured tables of its manifest."""
+"""What calibration learned → the files of a pack: the cohort, and the measured tables of its manifest."""
 
 import hashlib
 import io
@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from likeness.evaluation.learned_scoring import LearnedScoring
-from likeness.evaluation.strangers import NEAREST
+from likeness.evaluation.cohort import NEAREST, Cohort
 from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
 from likeness.packs.tables import to_toml
 from likeness.vision.calibration import Calibration
 
+#: The data file of a scoring.
+COHORT_FILE = "cohort.npy"
 _DRAWN = "Part of Likeness: drawn from a fitted mixture; holds no person's vector."
-_AVERAGE = "Part of Likeness: an average over people; holds no person's vector."
 _TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is to be written: `scoring` is None where the pack keeps the scoring that it has."""
+    """What is to be written: `cohort` is None where the pack keeps the scoring that it has."""
 
     calibration: Calibration
-    scoring: LearnedScoring | None
+    cohort: Cohort | None
     accuracy: Sequence[Measurement]
     measured_on: str
     command: str
@@ -45,9 +44,9 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     folder = target.with_suffix("") if in_catalogue else target
     tables: dict[str, Any] = {}
     data: dict[str, bytes] = {}
-    if learned.scoring is not None:
-        data = scoring_files(learned.scoring)
-        tables |= _scoring_tables(learned, learned.scoring, data, bundled_in=folder.name if in_catalogue else None)
+    if learned.cohort is not None:
+        data = {COHORT_FILE: cohort_file(learned.cohort)}
+        tables |= _scoring_tables(learned, learned.cohort, data, bundled_in=folder.name if in_catalogue else None)
     tables["calibration"] = {
         **{key: _plain(value) for key, value in asdict(learned.calibration).items()},
         "measured_on": learned.measured_on,
@@ -67,22 +66,11 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     return [description, *(folder / name for name in data)]
 
 
-def scoring_files(scoring: LearnedScoring) -> dict[str, bytes]:
-    """The data files of a scoring: the strangers as a .npy file of int8, metric and, where there is one, centre as
-    files of float16.
-    """
-    files = {}
-    for name, values in _arrays(scoring).items():
-        buffer = io.BytesIO()
-        np.save(buffer, values, allow_pickle=False)
-        files[f"{name}.npy"] = buffer.getvalue()
-    return files
-
-
-def _arrays(scoring: LearnedScoring) -> dict[str, NDArray[Any]]:
-    """What ships of a scoring, by its name in the table."""
-    arrays: dict[str, NDArray[Any]] = {"strangers": scoring.strangers.vectors, "metric": scoring.metric.matrix}
-    return arrays if scoring.metric.centre is None else {**arrays, "centre": scoring.metric.centre}
+def cohort_file(cohort: Cohort) -> bytes:
+    """The cohort as a .npy file of int8."""
+    buffer = io.BytesIO()
+    np.save(buffer, cohort.vectors, allow_pickle=False)
+    return buffer.getvalue()
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
@@ -110,7 +98,7 @@ def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
 
 
 def _scoring_tables(
-    learned: Learned, scoring: LearnedScoring, data: Mapping[str, bytes], *, bundled_in: str | None
+    learned: Learned, cohort: Cohort, data: Mapping[str, bytes], *, bundled_in: str | None
 ) -> dict[str, Any]:
     files: dict[str, dict[str, Any]] = {}
     for name, content in data.items():
@@ -120,7 +108,7 @@ def _scoring_tables(
             "size": len(content),
             "licence": "Apache-2.0",
             "licence_url": "https://www.apache.org/licenses/LICENSE-2.0",
-            "terms": _DRAWN if name == "strangers.npy" else _AVERAGE,
+            "terms": _DRAWN,
             "origin": f"{learned.command}, on {learned.measured_on}",
         }
         if bundled_in:
@@ -128,10 +116,9 @@ def _scoring_tables(
     table = {
         "method": "normalised",
         "nearest": NEAREST,
-        "credit": scoring.credit,
-        # No stranger has a larger cosine to a face that was learned from.
-        "cosine_limit": round(scoring.strangers.cosine_limit, 4),
-        "files": {name: f"{name}.npy" for name in _arrays(scoring)},
+        # None of the cohort has a larger cosine to a face that was learned from.
+        "cosine_limit": round(cohort.cosine_limit, 4),
+        "files": {"cohort": COHORT_FILE},
     }
     return {"files": files, "scoring": table}
 

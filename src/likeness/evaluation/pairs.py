@@ -75,6 +75,21 @@ def every_pair(pairs: PairSet) -> PairSet:
     return PairSet(pairs.photos, first, second, same, pairs.people)
 
 
+def without(pairs: PairSet, usable: NDArray[np.bool_]) -> PairSet:
+    """The pairs of `pairs` both of whose photos are `usable` (N,), as indices into the usable ones."""
+    places = np.cumsum(usable) - 1
+    kept = usable[pairs.first] & usable[pairs.second]
+    return PairSet(
+        tuple(photo for photo, use in zip(pairs.photos, usable, strict=True) if use),
+        places[pairs.first[kept]],
+        places[pairs.second[kept]],
+        pairs.same[kept],
+        pairs.people[usable],
+        folds=None if pairs.folds is None else pairs.folds[kept],
+        groups=None if pairs.groups is None else pairs.groups[kept],
+    )
+
+
 def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, str]]:
     columns = reader.fieldnames or ()
     missing = [name for name in _REQUIRED if name not in columns]

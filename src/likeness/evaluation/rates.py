@@ -1,4 +1,4 @@
-"""Error rates of scores: how often strangers are taken for one person (FMR), and one person for strangers (FNMR).
+"""Error rates of scores: how often different people are taken for one (FMR), and one person for strangers (FNMR).
 
 Terms are those of ISO/IEC 19795-1: a genuine pair shows one person, an impostor pair two; FMR at a threshold is the
 share of impostor pairs that score at or above it, FNMR the share of genuine pairs that score below, TAR is 1 - FNMR.
@@ -92,8 +92,8 @@ class Trial:
         fmr = self._resampled_fmr(thresholds, weights)
         fnmr = self._resampled_fnmr(thresholds, weights)
         return (
-            [_interval(self.false_match_rate(t), fmr[:, i], len(self.impostor)) for i, t in enumerate(thresholds)],
-            [_interval(self.false_non_match_rate(t), fnmr[:, i], len(self.genuine)) for i, t in enumerate(thresholds)],
+            [interval(self.false_match_rate(t), fmr[:, i], len(self.impostor)) for i, t in enumerate(thresholds)],
+            [interval(self.false_non_match_rate(t), fnmr[:, i], len(self.genuine)) for i, t in enumerate(thresholds)],
         )
 
     def _resampled_fmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -153,11 +153,13 @@ def _sorted(scores: Scores) -> Scores:
     return np.asarray(np.sort(scores, kind="stable"), dtype=np.float64)
 
 
-def _interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
+def interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
     """The middle 95 % of `resampled`.
 
     Where nothing went wrong in all `pairs`, drawing people again cannot say how often it may. The bound is then
     3 / `pairs`, the rule of three (Hanley and Lippman-Hand, JAMA 1983), as if pairs were independent.
     """
+    if not pairs:
+        return Rate(0.0)
     low, high = np.quantile(resampled, (0.025, 0.975))
     return Rate(float(value), float(low), 3.0 / pairs if value == 0 else float(high))

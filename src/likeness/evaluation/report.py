@@ -7,7 +7,7 @@ user asked for it.
 import base64
 import html
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from likeness.evaluation.rates import Rate
 _THUMBNAIL_PX = 160
 _BINS = 50
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --paper: #fff; --faint: #d9dee7;
   --a: #0b6e99; --b: #c2410c; --c: #667085; }
 @media (prefers-color-scheme: dark) {
@@ -32,6 +32,7 @@ body { margin: 0 auto; max-width: 60rem; padding: 1.5rem; background: var(--pape
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--faint); }
+td { white-space: pre; }
 th:first-child, td:first-child { text-align: left; }
 .wide { overflow-x: auto; } .note { color: var(--c); font-size: .9rem; }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
@@ -39,7 +40,14 @@ figure { margin: 0; } figcaption { font-size: .9rem; color: var(--c); }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--ink); }
 svg .title { font-weight: 600; } svg .grid { stroke: var(--faint); }
 svg .line { fill: none; stroke-width: 2.5; } svg .line.a { stroke: var(--a); }
-svg .line.b { stroke: var(--b); stroke-dasharray: 7 4; } svg .line.c { stroke: var(--c); stroke-dasharray: 2 4; }
+svg .line.b { stroke: var(--b); stroke-dasharray: 7 4; }
+svg .line.d0 { stroke: #0b6e99; } svg .line.d1 { stroke: #0b6e99; stroke-dasharray: 6 3; }
+svg .line.d2 { stroke: #c2410c; } svg .line.d3 { stroke: #c2410c; stroke-dasharray: 6 3; }
+svg .line.d4 { stroke: #2f855a; } svg .line.d5 { stroke: #2f855a; stroke-dasharray: 6 3; }
+svg .line.d6 { stroke: #8a5fbf; } svg .line.d7 { stroke: #8a5fbf; stroke-dasharray: 6 3; }
+svg .line.d8 { stroke: #a07d00; } svg .line.d9 { stroke: #a07d00; stroke-dasharray: 6 3; }
+svg .line.c { stroke: var(--c); stroke-dasharray: 2 4; }
+svg .dot.a { fill: var(--a); }
 svg .area { fill-opacity: .35; stroke-width: 1.5; } svg .area.a { fill: var(--a); stroke: var(--a); }
 svg .area.b { fill: var(--b); stroke: var(--b); stroke-dasharray: 5 3; }
 .errors { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
@@ -53,18 +61,24 @@ def write_report(
     evaluation: Evaluation, to: Path, *, title: str, described: str, photo_path: Callable[[str], Path]
 ) -> None:
     """Writes the page to `to`, replacing it as a whole; `photo_path` finds a photo by its name. Raises OSError."""
-    page = "".join(_page(evaluation, title, described, photo_path))
+    write_page(to, title, described, _body(evaluation, photo_path))
+
+
+def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> None:
+    """Writes a page of the parts `body` to `to`, replacing it as a whole. Raises OSError."""
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(described)}</p>"
+    )
     part = to.with_name(to.name + ".part")
-    part.write_text(page, "utf-8")
+    part.write_text("".join([head, *body, "</body></html>\n"]), "utf-8")
     part.replace(to)
 
 
-def _page(e: Evaluation, title: str, described: str, photo_path: Callable[[str], Path]) -> Iterator[str]:
-    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>"
-    yield f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(described)}</p>"
-    yield _table(("Measure", "Value"), summary(e))
+def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
+    yield html_table(("Measure", "Value"), summary(e))
     yield "<h2>If a similarity is your threshold</h2>" + _rates(e.at_similarity)
     yield "<p class=note>Intervals: 95 %, bootstrap over people.</p>"
     yield '<h2>Charts</h2><div class="charts">'
@@ -72,12 +86,11 @@ def _page(e: Evaluation, title: str, described: str, photo_path: Callable[[str],
     yield "</div>"
     for name, rows in e.groups.items():
         yield f"<h2>Group: {html.escape(name)}</h2>{_rates(rows)}"
-    yield "<h2>Strangers most alike</h2>" + _mistakes(e.false_matches, photo_path)
-    yield "<h2>One person least alike</h2>" + _mistakes(e.false_non_matches, photo_path)
+    yield "<h2>Different people most alike</h2>" + cards(e.false_matches, photo_path)
+    yield "<h2>One person least alike</h2>" + cards(e.false_non_matches, photo_path)
     if e.failures:
         yield f"<h2>Photos that could not be used ({len(e.failures)})</h2>"
-        yield _table(("Photo", "Reason"), list(e.failures.items())[:100])
-    yield "</body></html>\n"
+        yield html_table(("Photo", "Reason"), list(e.failures.items())[:100])
 
 
 def summary(e: Evaluation) -> list[tuple[str, str]]:
@@ -99,10 +112,10 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
 
 def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
     """One line of the rates table: similarity, FMR, FNMR, each rate with its interval."""
-    return f"{row.similarity:g}", _told(row.fmr, "{:.2e}"), _told(row.fnmr, "{:.4f}")
+    return f"{row.similarity:g}", told(row.fmr, "{:.2e}"), told(row.fnmr, "{:.4f}")
 
 
-def _told(rate: Rate, form: str) -> str:
+def told(rate: Rate, form: str) -> str:
     value = form.format(rate.value)
     if rate.low is None or rate.high is None:
         return value
@@ -110,10 +123,10 @@ def _told(rate: Rate, form: str) -> str:
 
 
 def _rates(rows: Sequence[AtSimilarity]) -> str:
-    return _table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
+    return html_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -127,7 +140,7 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
         [Series("ROC", "a", fmr, tar)],
         "Share of genuine pairs accepted against the false match rate",
     )
-    yield roc, "How many pairs of one person are accepted, for each share of strangers let in."
+    yield roc, "How many pairs of one person are accepted, for each share of different people let in."
     edges = np.linspace(0.0, 100.0, _BINS + 1)
     heights = [np.histogram(scores, edges)[0] / len(scores) for scores in (e.trial.genuine, e.trial.impostor)]
     lowest = min(float(h[h > 0].min()) for h in heights)
@@ -151,15 +164,15 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
     yield reliability, "What a similarity promises, and what was measured. Zero is drawn at the lower edge."
 
 
-def _mistakes(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:
-    cards = []
+def cards(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:
+    parts = []
     for mistake in mistakes:
         pictures = "".join(_picture(photo_path(name), name) for name in (mistake.first, mistake.second))
         names = f"{html.escape(mistake.first)}<br>{html.escape(mistake.second)}"
-        cards.append(
+        parts.append(
             f'<div class="pair"><div>{pictures}</div><p><b>{mistake.similarity:.2f}</b></p><p>{names}</p></div>'
         )
-    return f'<div class="errors">{"".join(cards)}</div>'
+    return f'<div class="errors">{"".join(parts)}</div>'
 
 
 def _picture(path: Path, name: str) -> str:

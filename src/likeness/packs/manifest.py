@@ -110,8 +110,7 @@ class Role:
 class Scoring:
     """How two vectors become a score: `method` ("cosine" or "normalised"), the data files it needs, and its numbers.
 
-    "normalised" needs the file `strangers`, an array (K, E), and the number `nearest`; it may have the files `metric`,
-    an array (D, E), and `centre`, an array (D,), and the number `credit`. See `likeness.vision.scoring`.
+    "normalised" needs the file `cohort`, an array (K, D), and the number `nearest`. See `likeness.vision.scoring`.
     """
 
     method: str = "cosine"

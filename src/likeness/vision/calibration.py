@@ -1,13 +1,17 @@
-"""Score → Similarity: a promise about how often strangers score as high."""
+"""Score → Similarity: a promise about how often different people of the same origin and sex score as high."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 #: The promise: a Similarity, and log10 of the share of pairs of different people that reach it.
 PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -5.0), (99.0, -6.0))
+
+#: Nothing is said of rates that lie more decades than this beyond what was measured.
+MOST_DECADES_EXTRAPOLATED = 2.0
 
 #: Beyond the last promise each tenfold rarer score halves what is missing to 100.
 _HALVING_DECADES = 1.0
@@ -16,15 +20,52 @@ _HALVING_DECADES = 1.0
 _HIGHEST_UNLIKE = 99.9999
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What may be said of how many pairs of different people reach a Similarity: a `rate`, read off pairs ("measured"),
+    from the fitted tail ("extrapolated"), or that it is below `rate`, which is as far as the tail is believed
+    ("rarer").
+    """
+
+    rate: float
+    kind: Literal["measured", "extrapolated", "rarer"]
+
+    @property
+    def in_figures(self) -> str:
+        """For a table: 1.0e-04, 1.0e-06 (extrapolated), rarer than 4.0e-07."""
+        if self.kind == "rarer":
+            return f"rarer than {self.rate:.1e}"
+        return f"{self.rate:.1e} (extrapolated)" if self.kind == "extrapolated" else f"{self.rate:.1e}"
+
+    @property
+    def in_words(self) -> str:
+        """For a sentence: 1 in 10,000, 1 in 1,000,000 (extrapolated), rarer than 1 in 2,500,000."""
+        if self.kind == "rarer":
+            return f"rarer than {self.one_in}"
+        return f"{self.one_in} (extrapolated)" if self.kind == "extrapolated" else self.one_in
+
+    @property
+    def one_in(self) -> str:
+        """The rate as people count, 1 in 10,000."""
+        return f"1 in {_round_figure(1 / self.rate)}"
+
+
+def _round_figure(value: float) -> str:
+    """`value` with two digits that count: 1,234 → 1,200."""
+    digits = max(len(f"{value:.0f}") - 2, 0)
+    return f"{round(value, -digits):,.0f}"
+
+
 @dataclass(frozen=True)
 class Calibration:
     """A monotone curve from score to Similarity by way of the false match rate.
 
     `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so
-    high. Between the knots the logarithm is interpolated linearly, beyond the last it falls on with the last slope,
-    before the first it rises to 0 with the first. `equal_error_rate` is the share of errors of both kinds at the equal
-    error point, which gets Similarity 50.
-    `measured_log10_rate` is the lowest rate that the calibration pairs could show; below it the curve is a fitted tail.
+    high, in the mean of the cells that were measured. Between the knots the logarithm is interpolated linearly, beyond
+    the last it falls on with the last slope, before the first it rises to 0 with the first. `equal_error_rate` is the
+    share of errors of both kinds at the equal error point, which gets Similarity 50. `measured_log10_rate` is the
+    lowest rate that 30 of the calibration pairs showed; below it the curve is a fitted tail, of which `claim` says no
+    more than two decades.
     """
 
     scores: tuple[float, ...]
@@ -69,6 +110,15 @@ class Calibration:
             beyond = knots[-1] + _HALVING_DECADES * np.log2(missing)
         inside = np.interp(value, levels, knots)
         return np.asarray(10.0 ** np.where(value > levels[-1], beyond, inside), dtype=np.float64)
+
+    def claim(self, similarity: float) -> Claim:
+        """What may be said of the share of pairs of different people that reach `similarity` (0 to 100)."""
+        rate = float(self.false_match_rate(similarity))
+        measured = 10.0**self.measured_log10_rate
+        believed = measured / 10.0**MOST_DECADES_EXTRAPOLATED
+        if rate < believed * (1 - 1e-9):
+            return Claim(believed, "rarer")
+        return Claim(rate, "measured" if rate >= measured * (1 - 1e-9) else "extrapolated")
 
     @cached_property
     def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]:

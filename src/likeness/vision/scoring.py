@@ -1,19 +1,13 @@
 """Two vectors → a score: higher is more alike.
 
 The cosine of two faces depends on more than whether they are one person: a blurred face, a child's, a face of a group
-that the network saw little of is near to many strangers. So a score is made in three steps.
+that the network saw little of is near to many people. So a cosine is made relative to the cosines that each of the two
+faces has to a *cohort*, vectors that are nobody's: adaptive symmetric score normalisation (Matějka et al., "Analysis of
+Score Normalization in Multilingual Speaker Recognition", Interspeech 2017, its second form). The cohort holds as many
+vectors for each group of people that it was drawn for, and the few that are nearest to a face judge it, so a face is
+measured against its like without anybody saying which those are.
 
-- Directions are first turned by a metric that counts less what differs between photos of one person (within-class
-  covariance normalisation, regularised: Hatch, Kajarekar, Stolcke, "Within-class covariance normalization for SVM-based
-  speaker recognition", Interspeech 2006). Long vectors lose what all faces have in common, and most of what hardly
-  differs between any (principal components), on the same way.
-- A face's affinity to another is made relative to the affinities that strangers have to it: adaptive symmetric score
-  normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
-  2017, its second form). The strangers are vectors drawn from a mixture fitted to faces; none is a person's.
-- A face that the network is in doubt of is a small, blurred, covered or turned one, and even its own person's photos
-  score low. It is given credit for that, by how short its vector is (`likeness.vision.embedding`).
-
-`likeness calibrate` learns metric and strangers; docs/accuracy.md says what each step is worth.
+`likeness calibrate` draws the cohort; docs/accuracy.md says what it is worth.
 """
 
 from collections.abc import Sequence
@@ -22,34 +16,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.embedding import Lengths
 from likeness.vision.products import product
 
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
-#: Added to what a vector lacks to length one, so that views that agree wholly, or a single view, count as finite.
-_LEAST_DISAGREEMENT = 1e-4
-
-#: Faces compared at once in `Scorer.compare`, which bounds its memory.
-_ROWS_AT_ONCE = 256
+#: Faces compared at once in `Scorer.compare`, as rows and as columns, which bounds its memory.
+_ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 256, 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Faces as the scorer sees them.
 
-    `directions` is (N, D) float64 of unit length, turned by the metric; `doubts` (N,) are larger for shorter vectors;
-    `affinities` (N, K) are those to the K strangers; `nearest` (N, k) says which k strangers lie nearest to each face.
+    `directions` is (N, D) float64 of unit length; `affinities` (N, K) are the cosines to the K vectors of the cohort;
+    `nearest` (N, k) says which k of these lie nearest to each face.
     """
 
     directions: NDArray[np.float64]
-    doubts: NDArray[np.float64]
     affinities: NDArray[np.float64]
     nearest: NDArray[np.intp]
 
     def __getitem__(self, rows: slice | NDArray[np.intp]) -> "Profile":
-        return Profile(self.directions[rows], self.doubts[rows], self.affinities[rows], self.nearest[rows])
+        return Profile(self.directions[rows], self.affinities[rows], self.nearest[rows])
 
     @staticmethod
     def joined(profiles: Sequence["Profile"]) -> "Profile":
@@ -60,60 +49,35 @@ class Profile:
 class Scorer:
     """Says how alike faces are by the embedder's vectors.
 
-    `strangers` is (K, E), any length; `nearest` is how many of them, the nearest to the one face, judge the other.
-    `metric` (D, E) turns directions, less `centre` (D,) where there is one, before they are compared; the strangers lie
-    in the turned space already. `credit` is how much the score gains for each unit by which the two faces' doubts are
-    larger: the logarithm of what a vector lacks to length one where `lengths` are "agreement", minus the logarithm of
-    its length where they are "certainty". Without strangers the score is the cosine, and nothing is credited.
+    `cohort` is (K, D), any length; `nearest` is how many of it, the nearest to the one face, judge the other. Without a
+    cohort the score is the cosine.
     """
 
-    def __init__(
-        self,
-        strangers: NDArray[np.float32] | None = None,
-        *,
-        nearest: int = 0,
-        metric: NDArray[np.float32] | None = None,
-        centre: NDArray[np.float32] | None = None,
-        credit: float = 0.0,
-        lengths: Lengths = "agreement",
-    ) -> None:
-        if strangers is not None and not 2 <= nearest <= len(strangers):
-            raise ValueError(f"{nearest} nearest of {len(strangers)} strangers: from 2 to all of them may be asked")
-        if strangers is not None and metric is not None and metric.shape[1:] != strangers.shape[1:]:
-            raise ValueError(f"a metric of {metric.shape} for strangers of {strangers.shape[1]} numbers each")
-        if centre is not None and (metric is None or metric.shape[0] != len(centre)):
-            raise ValueError(f"a centre of {len(centre)} numbers needs a metric of as many rows")
-        self._strangers = None if strangers is None else _unit(strangers.astype(np.float64))
+    def __init__(self, cohort: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
+        if cohort is not None and not 2 <= nearest <= len(cohort):
+            raise ValueError(f"{nearest} nearest of a cohort of {len(cohort)}: from 2 to all of it may be asked")
+        self._cohort = None if cohort is None else _unit(cohort.astype(np.float64))
         self._nearest = nearest
-        self._metric = None if metric is None else metric.astype(np.float64)
-        self._centre = None if centre is None else centre.astype(np.float64)
-        self._credit = credit
-        self._lengths = lengths
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
-        """`vectors` (N, D), as `mean_views` makes them, with what their strangers say of them."""
-        exact = vectors.astype(np.float64)
-        doubts = self._doubts(np.linalg.norm(exact, axis=1))
-        if self._centre is not None:
-            exact = _unit(exact) - self._centre
-        directions = _unit(exact if self._metric is None else product(exact, self._metric))
-        if self._strangers is None:
-            none = np.zeros((len(exact), 0))
-            return Profile(directions, doubts, none, none.astype(np.intp))
-        affinities = _affinity(product(directions, self._strangers.T))
+        """`vectors` (N, D), as `mean_views` makes them, with what the cohort says of them."""
+        directions = _unit(vectors.astype(np.float64))
+        if self._cohort is None:
+            none = np.zeros((len(directions), 0))
+            return Profile(directions, none, none.astype(np.intp))
+        affinities = product(directions, self._cohort.T)
         nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
-        return Profile(directions, doubts, affinities, nearest)
-
-    def _doubts(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._lengths == "certainty":
-            return -np.log(np.maximum(lengths, 1e-12))
-        return np.log(np.maximum(1.0 - lengths, 0.0) + _LEAST_DISAGREEMENT)
+        return Profile(directions, affinities, nearest)
 
     def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         """Scores (Na, Nb) of every face of `a` with every face of `b`."""
-        starts = range(0, len(a.directions), _ROWS_AT_ONCE)
-        rows = [self._block(a[start : start + _ROWS_AT_ONCE], b) for start in starts]
-        return np.concatenate([np.zeros((0, len(b.directions))), *rows])
+        scores = np.empty((len(a.directions), len(b.directions)))
+        for row in range(0, len(a.directions), _ROWS_AT_ONCE):
+            rows = slice(row, row + _ROWS_AT_ONCE)
+            for column in range(0, len(b.directions), _COLUMNS_AT_ONCE):
+                columns = slice(column, column + _COLUMNS_AT_ONCE)
+                scores[rows, columns] = self._block(a[rows], b[columns])
+        return scores
 
     def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
@@ -142,33 +106,25 @@ class Scorer:
     def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         cosine = product(a.directions, b.directions.T)
         score = cosine
-        if self._strangers is not None:
-            affinity = _affinity(cosine)
-            score = (_relative(affinity, a, b) + _relative(affinity.T, b, a).T) / 2
-            score += self._credit * (a.doubts[:, np.newaxis] + b.doubts)
+        if self._cohort is not None:
+            score = (_relative(cosine, a, b) + _relative(cosine.T, b, a).T) / 2
         return np.where(cosine >= IDENTICAL_COSINE, np.inf, score)
 
 
-def _relative(affinity: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np.float64]:
-    """How many standard deviations each affinity (Na, Nb) lies above those of a's face to the strangers near b's."""
+def _relative(cosine: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np.float64]:
+    """How many standard deviations each cosine (Na, Nb) lies above those of a's face to the cohort near b's."""
     if len(b.nearest) == 1 or len(a.affinities) == 1:
         near = a.affinities[:, b.nearest]  # (Na, Nb, k)
         mean = near.sum(axis=2) / near.shape[2]
         near -= mean[..., np.newaxis]
-        return np.asarray((affinity - mean) / np.sqrt(np.einsum("abk,abk->ab", near, near) / near.shape[2]))
-    # The same by matrix products, for many faces: the mean and the mean square over the chosen strangers.
+        deviation = np.sqrt(np.einsum("abk,abk->ab", near, near) / near.shape[2])
+        return np.asarray((cosine - mean) / np.maximum(deviation, 1e-6))
+    # The same by matrix products, for many faces: the mean and the mean square over the chosen vectors.
     chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
     chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0 / b.nearest.shape[1]
-    # Affinities lie between -log 4 and about 7, so the difference of the mean squares keeps ten digits.
     mean = a.affinities @ chosen
     variance = (a.affinities * a.affinities) @ chosen - mean * mean
-    return np.asarray((affinity - mean) / np.sqrt(np.maximum(variance, 1e-12)))
-
-
-def _affinity(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minus the logarithm of the squared distance of unit vectors; grows evenly as faces become alike."""
-    affinity: NDArray[np.float64] = -np.log(np.maximum(2.0 - 2.0 * cosine, 1e-7))
-    return affinity
+    return np.asarray((cosine - mean) / np.sqrt(np.maximum(variance, 1e-12)))
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

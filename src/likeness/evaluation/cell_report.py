@@ -1,0 +1,145 @@
+"""What is told of an evaluation by cell: rows for a terminal, and one page that needs nothing beside itself.
+
+The page holds pictures of the pairs that were judged worst, so it is as private as they are; it is written only where
+the user asked for it.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation
+from likeness.evaluation.charts import Dot, Series, decades, dot_chart, line_chart
+from likeness.evaluation.measure import SIMILARITIES
+from likeness.evaluation.report import cards, html_table, told, write_page
+
+#: The Similarities whose rates are drawn cell by cell.
+_DRAWN = (80.0, 90.0)
+#: Curves that can be told apart in one chart.
+_MOST_CURVES = 10
+_LOWEST_DRAWN = 1e-6
+
+CELL_HEAD = ("Cell", "People", "Pairs of one person, of two", *(f"FMR at {level:g}" for level in SIMILARITIES))
+MISSED_HEAD = ("Cell", *(f"FNMR at {level:g}" for level in SIMILARITIES))
+DIFFERENTIAL_HEAD = (
+    "Similarity",
+    "Promised",
+    "Mean of cells",
+    "Worst cell",
+    "Max/geometric mean",
+    "Max/min",
+    "FDR",
+    "GARBE",
+)
+
+
+def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
+    """People, pairs and FMR of each cell, with intervals over people."""
+    rows = []
+    for name, counts in e.cells.items():
+        genuine, impostor = counts.pairs
+        rates = [told(rate, "{:.1e}") for rate in counts.false_match_rates()]
+        rows.append((name, f"{counts.people:,}", f"{genuine:,}, {impostor:,}", *rates))
+    return rows
+
+
+def missed_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
+    """FNMR of each cell that has genuine pairs enough, with intervals over people."""
+    return [
+        (name, *(told(rate, "{:.3f}") for rate in counts.false_non_match_rates()))
+        for name, counts in e.cells.items()
+        if counts.pairs[0] >= LEAST_GENUINE
+    ]
+
+
+def differential_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
+    """At each Similarity the promise, the mean of the cells' FMR, the worst, and how unequal they are."""
+    rows = []
+    spreads = e.differentials()
+    for place, level in enumerate(SIMILARITIES):
+        by_cell = {name: counts.false_match_rates()[place].value for name, counts in e.cells.items()}
+        worst = max(by_cell, key=lambda name: by_cell[name])
+        row = [
+            f"{level:g}",
+            e.calibration.claim(level).in_figures,
+            f"{np.mean(list(by_cell.values())):.1e}",
+            f"{by_cell[worst]:.1e} ({worst})",
+        ]
+        if spread := spreads.get(level):
+            ratios = (spread.max_over_geometric_mean, spread.max_over_min)
+            row += ["a cell has none" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            row += [f"{spread.fdr:.4f}", f"{spread.garbe:.2f}"]
+        else:
+            row += [""] * 4
+        rows.append(tuple(row))
+    return rows
+
+
+def write_cell_report(
+    evaluation: CellEvaluation, to: Path, *, described: str, photo_path: Callable[[str], Path]
+) -> None:
+    """Writes the page to `to`, replacing it as a whole; `photo_path` finds a photo by its name. Raises OSError."""
+    write_page(to, "Likeness: error rates by cell", described, _body(evaluation, photo_path))
+
+
+def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
+    yield "<p>Pairs of different people are compared within cells. A Similarity promises a false match rate (FMR) "
+    yield "in the mean of the cells, each of which counts alike.</p>"
+    yield html_table(DIFFERENTIAL_HEAD, differential_rows(e))
+    yield "<p class=note>FDR: 1 is even. GARBE: 0 is even.</p>"
+    yield '<h2>False match rate by cell</h2><div class="charts">'
+    for level in _DRAWN:
+        yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
+        yield "Bars: 95 %, people drawn anew.</figcaption></figure>"
+    yield "</div>" + html_table(CELL_HEAD, _in_two_lines(cell_rows(e)))
+    if missed := missed_rows(e):
+        yield "<h2>Missed: false non-match rate by cell</h2>" + html_table(MISSED_HEAD, _in_two_lines(missed))
+        yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: how many pairs '
+        yield "of one person are missed at each share of different people let in.</figcaption></figure></div>"
+    yield f"<p class=note>{_left_out(e)}</p>"
+    yield "<h2>Different people most alike</h2><p class=note>One person under two names is a wrong label, not a false "
+    yield "match: look before you count.</p>" + cards(e.worst, photo_path)
+    if e.missed:
+        yield "<h2>One person least alike</h2>" + cards(e.missed, photo_path)
+    if e.failures:
+        yield f"<h2>Photos that could not be used ({len(e.failures)})</h2>"
+        yield html_table(("Photo", "Reason"), list(e.failures.items())[:100])
+
+
+def _in_two_lines(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Each rate over its interval, so that a page's table stays narrow."""
+    return [tuple(cell.replace(" (", "\n(") for cell in row) for row in rows]
+
+
+def _left_out(e: CellEvaluation) -> str:
+    return "Photos left out: " + ", ".join(f"{count:,} {why}" for why, count in e.left_out.items()) + "."
+
+
+def _by_cell(e: CellEvaluation, level: float) -> str:
+    place = SIMILARITIES.index(level)
+    rates = {name: counts.false_match_rates()[place] for name, counts in e.cells.items()}
+    dots = [
+        Dot(name, max(rate.value, _LOWEST_DRAWN), max(rate.low or 0.0, _LOWEST_DRAWN), rate.high or rate.value)
+        for name, rate in rates.items()
+    ]
+    promise = float(e.calibration.false_match_rate(level))
+    lowest = max(min(promise / 10, *(dot.low for dot in dots)), _LOWEST_DRAWN)
+    axis = decades("false match rate", lowest, min(max(promise * 10, *(dot.high for dot in dots)), 1.0))
+    return dot_chart(axis, dots, promise, f"False match rate of each cell at a Similarity of {level:g}")
+
+
+def _det(e: CellEvaluation) -> str:
+    chosen = [(name, counts) for name, counts in e.cells.items() if counts.pairs[0] >= LEAST_GENUINE][:_MOST_CURVES]
+    series = []
+    for place, (name, counts) in enumerate(chosen):
+        _, fmr, fnmr = counts.curve()
+        seen = fmr > 0
+        series.append(Series(name, f"d{place}", fmr[seen], np.maximum(fnmr[seen], 1e-3)))
+    lowest = min(float(each.x.min()) for each in series)  # type: ignore[union-attr]
+    return line_chart(
+        decades("false match rate", max(lowest, _LOWEST_DRAWN)),
+        decades("false non-match rate", 1e-3),
+        series,
+        "Detection error trade-off of each cell",
+    )

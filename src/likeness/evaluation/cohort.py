@@ -1,0 +1,120 @@
+"""The cohort of a pack: vectors that score normalisation compares with, none of them a person's.
+
+For each group of people a mixture of normal distributions is fitted to the vectors of real faces, and as many new
+vectors are drawn from each. What leaves the evaluation is drawn, not copied, and no drawn vector is nearer to a real
+face of its group than different people of that group are to each other.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Found by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
+COUNT = 1600
+NEAREST = 128
+#: A component of a mixture needs so many faces, and there are no more than eight.
+_FACES_A_COMPONENT, _MOST_COMPONENTS = 60, 8
+_FEWEST = 500
+#: How far the components' covariances are drawn towards their mean: with their own alone the few faces of each would be
+#: remembered, and pairs of people who were learned from would get fewer false matches than others.
+_POOLING = 0.5
+#: The variance of what is drawn as a share of the fitted one. Narrower, the nearest vectors are nearer to a face, and
+#: the more of what makes the face near to everybody is taken off.
+_SPREAD = 0.7
+#: No drawn vector is nearer to a real face of its group than this share of its pairs of different people are.
+_NEAR_SHARE = 1e-4
+_KMEANS_ROUNDS = 25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cohort:
+    """Drawn vectors (K, D) as int8, to be scaled to unit length, and the cosine that none has to a real face of its
+    group: the highest of the groups' limits.
+    """
+
+    vectors: NDArray[np.int8]
+    cosine_limit: float
+
+
+def draw_cohort(
+    vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_], *, seed: int = 0
+) -> Cohort:
+    """A cohort with an equal share for each of `groups` (N,), drawn for the faces `vectors` (N, D) of `people` (N,).
+
+    A face whose group is "" is not learned from. Deterministic for a seed. ValueError for fewer than 500 faces, which
+    say too little of a mixture.
+    """
+    named = [str(name) for name in np.unique(groups) if name]
+    faces_in_all = int(np.sum(groups != ""))
+    if faces_in_all < _FEWEST:
+        raise ValueError(f"{faces_in_all} faces are too few to draw a cohort from; at least {_FEWEST} are needed")
+    generator = np.random.default_rng(seed)
+    shares = np.diff(np.linspace(0, COUNT, len(named) + 1).round().astype(int))
+    drawn, limits = [], []
+    for name, count in zip(named, shares, strict=True):
+        inside = groups == name
+        faces = _unit(vectors[inside].astype(np.float64))
+        limits.append(near_cosine(faces, people[inside]))
+        drawn.append(_drawn(faces, int(count), limits[-1], generator))
+    return Cohort(np.concatenate(drawn), max(limits))
+
+
+def near_cosine(faces: NDArray[np.float64], people: NDArray[np.int64]) -> float:
+    """The cosine that one in 10,000 pairs of different people among `faces` (N, D) exceeds."""
+    chosen = np.arange(len(faces)) if len(faces) <= 4000 else np.random.default_rng(0).permutation(len(faces))[:4000]
+    cosines = faces[chosen] @ faces[chosen].T
+    different = people[chosen][:, None] != people[chosen][None]
+    return float(np.quantile(cosines[np.triu(different, 1)], 1.0 - _NEAR_SHARE))
+
+
+def _drawn(faces: NDArray[np.float64], count: int, limit: float, generator: np.random.Generator) -> NDArray[np.int8]:
+    """So many vectors from the mixture fitted to `faces`, none with a cosine of `limit` or more to one of them."""
+    weights, means, roots = _mixture(faces, generator)
+    kept: list[NDArray[np.int8]] = []
+    while sum(map(len, kept)) < count:
+        components = generator.choice(len(weights), size=count, p=weights)
+        noise = generator.standard_normal((count, faces.shape[1]))
+        for component, root in enumerate(roots):
+            noise[components == component] = noise[components == component] @ root.T
+        drawn = _quantised(means[components] + noise)
+        kept.append(drawn[(_unit(drawn.astype(np.float64)) @ faces.T).max(axis=1) < limit])
+    return np.concatenate(kept)[:count]
+
+
+def _mixture(
+    faces: NDArray[np.float64], generator: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weights (G,), means (G, D) and roots of the covariances (G, D, D) of a mixture around k-means centres."""
+    components = min(_MOST_COMPONENTS, max(1, len(faces) // _FACES_A_COMPONENT))
+    labels = _kmeans(faces, components, generator)
+    present = [faces[labels == g] for g in range(components) if np.any(labels == g)]
+    weights = np.array([len(members) for members in present]) / len(faces)
+    means = np.stack([members.mean(axis=0) for members in present])
+    own = np.stack([np.cov(members, rowvar=False, bias=True) for members in present])
+    pooled = np.einsum("g,gij->ij", weights, own)
+    covariances = _SPREAD * ((1.0 - _POOLING) * own + _POOLING * pooled)
+    return weights, means, np.linalg.cholesky(covariances + 1e-6 * np.eye(len(pooled)))
+
+
+def _kmeans(faces: NDArray[np.float64], components: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """The component (N,) of each face, by spherical k-means from random faces."""
+    centres = faces[generator.choice(len(faces), components, replace=False)]
+    labels = np.argmax(faces @ centres.T, axis=1)
+    for _ in range(_KMEANS_ROUNDS):
+        for component in range(components):
+            members = faces[labels == component]
+            if len(members):
+                centre = members.sum(axis=0)
+                centres[component] = centre / np.linalg.norm(centre)
+        labels = np.argmax(faces @ centres.T, axis=1)
+    return np.asarray(labels, dtype=np.intp)
+
+
+def _quantised(vectors: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Each vector scaled so that its largest number is 127, and rounded: a direction to within half a degree."""
+    return np.asarray(np.round(vectors * (127.0 / np.abs(vectors).max(axis=1, keepdims=True))), dtype=np.int8)
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

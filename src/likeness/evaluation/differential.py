@@ -1,0 +1,52 @@
+"""How unequal the errors of cells are, by the measures in use.
+
+ISO/IEC 19795-10:2024 asks for differentials with their uncertainty at stated thresholds. FMR differs by factors, so the
+first two are ratios (Grother, "Demographic differentials in face recognition algorithms", NIST IR 8429); FDR is that of
+de Freitas Pereira and Marcel, "Fairness in biometrics", IEEE T-BIOM 2022; GARBE that of Howard et al.,
+arXiv:2203.05051.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: How much false matches count beside misses in FDR and GARBE; half is what their authors begin with.
+_ALPHA = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Differential:
+    """Of the cells' FMR the highest over the geometric mean and over the lowest, None where a cell has no false match;
+    `fdr` (1 is even) and `garbe` (0 is even) of FMR and, where it is known, FNMR.
+    """
+
+    max_over_geometric_mean: float | None
+    max_over_min: float | None
+    fdr: float
+    garbe: float
+
+
+def differential(fmr: Sequence[float], fnmr: Sequence[float]) -> Differential:
+    """The differential of the cells' `fmr`, of which there are two or more, and of `fnmr`, of the cells that have
+    genuine pairs; with fewer than two of these only FMR counts in `fdr` and `garbe`.
+    """
+    rates, misses = np.asarray(fmr, dtype=np.float64), np.asarray(fnmr, dtype=np.float64)
+    all_seen = bool(np.all(rates > 0))
+    alpha = _ALPHA if len(misses) >= 2 else 1.0
+    spread = np.ptp(misses) if len(misses) >= 2 else 0.0
+    return Differential(
+        max_over_geometric_mean=float(rates.max() / np.exp(np.log(rates).mean())) if all_seen else None,
+        max_over_min=float(rates.max() / rates.min()) if all_seen else None,
+        fdr=float(1.0 - (alpha * np.ptp(rates) + (1.0 - alpha) * spread)),
+        garbe=float(alpha * _gini(rates) + (1.0 - alpha) * (_gini(misses) if len(misses) >= 2 else 0.0)),
+    )
+
+
+def _gini(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:
+    """The Gini coefficient with the correction for few values; 0 where all are 0."""
+    count, mean = len(values), float(values.mean())
+    if mean == 0:
+        return 0.0
+    differences = float(np.abs(values[:, np.newaxis] - values).sum())
+    return count / (count - 1) * differences / (2 * count**2 * mean)

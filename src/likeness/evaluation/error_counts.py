@@ -1,0 +1,97 @@
+"""Errors counted as pairs are scored, in memory that does not grow with the pairs: rates, intervals, curves.
+
+Pairs that share a person err together, so intervals come from drawing people anew, not pairs (bootstrap). For that the
+people are dealt into blocks, and pairs are counted by the two blocks of their people: drawing blocks is drawing people
+where there are no more of them than blocks, and a few at a time where there are.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.evaluation.rates import Rate, Scores, interval
+
+#: Blocks that people are dealt into, and how often these are drawn anew.
+_MOST_BLOCKS = 200
+_ROUNDS = 500
+#: Edges of the histograms of Similarity: finer where rates fall quickly, up to the highest below 100.
+EDGES = np.concatenate(
+    [np.arange(0.0, 50.0, 0.25), np.arange(50.0, 99.0, 0.05), 100.0 - 0.5 ** (np.arange(0, 14, 0.05))]
+)
+
+
+class ErrorCounts:
+    """The pairs of one cell: how many there are of each kind, how many of them err at each of `levels`, and where their
+    Similarities lie. `people` is how many persons there are, numbered from 0.
+    """
+
+    def __init__(self, people: int, levels: Sequence[float], seed: int = 0) -> None:
+        self.levels = tuple(levels)
+        self.people = people
+        self._blocks = min(people, _MOST_BLOCKS)
+        self._block_of = np.random.default_rng(seed).permutation(people) % self._blocks
+        self._impostor = np.zeros(self._blocks**2)
+        self._false = np.zeros((len(self.levels), self._blocks**2))
+        self._genuine = np.zeros(self._blocks)
+        self._missed = np.zeros((len(self.levels), self._blocks))
+        self._histograms = np.zeros((2, len(EDGES)))
+
+    @property
+    def pairs(self) -> tuple[int, int]:
+        """How many pairs of one person, and of two, were counted."""
+        return int(self._genuine.sum()), int(self._impostor.sum())
+
+    def add(
+        self, similarities: Scores, same: NDArray[np.bool_], first: NDArray[np.int64], second: NDArray[np.int64]
+    ) -> None:
+        """Counts pairs (P,): their Similarities, whether they show one person, and the numbers of their persons."""
+        codes = self._block_of[first] * self._blocks + self._block_of[second]
+        size = self._blocks**2
+        self._impostor += np.bincount(codes[~same], minlength=size)
+        self._genuine += np.bincount(self._block_of[first[same]], minlength=self._blocks)
+        for row, level in enumerate(self.levels):
+            reached = similarities >= level
+            self._false[row] += np.bincount(codes[reached & ~same], minlength=size)
+            self._missed[row] += np.bincount(self._block_of[first[~reached & same]], minlength=self._blocks)
+        for row, kind in enumerate((~same, same)):
+            places = np.searchsorted(EDGES, similarities[kind], side="right") - 1
+            self._histograms[row] += np.bincount(np.maximum(places, 0), minlength=len(EDGES))
+
+    def false_match_rates(self) -> list[Rate]:
+        """FMR at each level, with its 95 % interval."""
+        weights = self._weights()
+        totals = self._impostor.reshape(self._blocks, -1)
+        drawn = np.einsum("rg,gh,rh->r", weights, totals, weights, optimize=True)
+        return [
+            interval(
+                float(false.sum() / max(self._impostor.sum(), 1.0)),
+                np.einsum("rg,gh,rh->r", weights, false.reshape(self._blocks, -1), weights, optimize=True)
+                / np.maximum(drawn, 1.0),
+                int(self._impostor.sum()),
+            )
+            for false in self._false
+        ]
+
+    def false_non_match_rates(self) -> list[Rate]:
+        """FNMR at each level, with its 95 % interval."""
+        weights = self._weights()
+        drawn = np.maximum(weights @ self._genuine, 1.0)
+        pairs = int(self._genuine.sum())
+        return [interval(float(row.sum() / max(pairs, 1)), weights @ row / drawn, pairs) for row in self._missed]
+
+    def false_matches(self) -> list[int]:
+        """How many pairs of different people reach each level."""
+        return [int(count) for count in self._false.sum(axis=1)]
+
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Similarities, and FMR and FNMR where each is the threshold: `EDGES`, and two arrays as long."""
+        impostor, genuine = self._histograms
+        beyond = np.cumsum(impostor[::-1])[::-1] / max(impostor.sum(), 1.0)
+        below = (np.cumsum(genuine) - genuine) / max(genuine.sum(), 1.0)
+        return EDGES, np.asarray(beyond), np.asarray(below)
+
+    def _weights(self, seed: int = 0) -> NDArray[np.float64]:
+        """How often each block is drawn, (rounds, blocks)."""
+        even = np.full(self._blocks, 1 / self._blocks)
+        return np.random.default_rng(seed).multinomial(self._blocks, even, size=_ROUNDS).astype(np.float64)

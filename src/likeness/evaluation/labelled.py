@@ -1,0 +1,60 @@
+"""The faces of a table of photos or of pairs, embedded, with all that is known of whom they show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.comparer import Comparer
+from likeness.evaluation.embeddings import embed_photos
+from likeness.evaluation.pairs import PairSet, without
+from likeness.evaluation.photo_table import PhotoTable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledFaces:
+    """The usable faces of one table: `vectors` (N, D), and of each the person, the cell that it is compared within and
+    the group that the cohort is drawn for, "" for none. `pairs` index them, where the table is one of pairs; so many
+    photos as `failures` had no usable face.
+    """
+
+    name: str
+    vectors: NDArray[np.float32]
+    people: NDArray[np.int64]
+    cells: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    pairs: PairSet | None = None
+    failures: int = 0
+
+
+def label_faces(
+    comparer: Comparer,
+    path: Path,
+    table: tuple[PhotoTable, PairSet | None],
+    within: Sequence[str],
+    *,
+    keep: Path | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> LabelledFaces:
+    """The usable faces of the photos that lie beside the `table` at `path`, named after its folder.
+
+    Their cells are those of the columns `within`, their groups those of the first of these; photos of a table of pairs
+    are in no cell, unless `within` is empty. `keep` names a file that remembers vectors. Raises PhotoTableError.
+    """
+    photos, pairs = table
+    known = not within or pairs is None
+    nowhere = np.full(len(photos.photos), "")
+    cells, groups = (photos.cells(within), photos.cells(within[:1])) if known else (nowhere, nowhere)
+    embeddings = embed_photos(comparer, [path.parent / name for name in photos.photos], keep=keep, advance=advance)
+    usable = embeddings.usable
+    return LabelledFaces(
+        path.resolve().parent.name,
+        embeddings.vectors[usable],
+        photos.people[usable],
+        cells[usable],
+        groups[usable],
+        None if pairs is None else without(pairs, usable),
+        failures=len(embeddings.failures),
+    )

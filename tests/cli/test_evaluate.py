@@ -1,0 +1,83 @@
+"""`likeness evaluate` on a table of photos: cells, figures, a page, and one line for what cannot be done."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from likeness.cli import evaluate
+from likeness.cli.main import main
+from likeness.evaluation.embeddings import Embeddings
+from likeness.vision.embedding import unit
+
+PEOPLE = 60
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    lines = ["image,person,group,sex"]
+    for person in range(PEOPLE):
+        for photo in (1, 2):
+            name = f"{person:03}-{photo}.jpg"
+            Image.new("RGB", (30, 30), (person, photo, 9)).save(tmp_path / name)
+            lines.append(f"{name},{person},{'ab'[person % 2]},{'f' if person else ''}")
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+@pytest.fixture
+def drawn_vectors(monkeypatch: pytest.MonkeyPatch, standard_pack: None) -> None:
+    """Vectors as a network would make them, in place of photos."""
+    generator = np.random.default_rng(4)
+    persons = generator.standard_normal((PEOPLE, 192))
+
+    def embed(_: Any, photos: Sequence[Path], **__: Any) -> Embeddings:
+        means = persons[[int(path.name[:3]) for path in photos]]
+        return Embeddings(unit(means + 0.5 * generator.standard_normal(means.shape)), {})
+
+    monkeypatch.setattr(evaluate, "embed_photos", embed)
+
+
+def test_rates_within_cells(
+    table: Path, drawn_vectors: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures, page = tmp_path / "figures.json", tmp_path / "page.html"
+    command = ["evaluate", str(table), "--within", "group,sex", "--json", str(figures), "--report", str(page)]
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "a, f" in told
+    assert "GARBE" in told
+    measured = json.loads(figures.read_text("utf-8"))
+    assert {name: cell["people"] for name, cell in measured["cells"].items()} == {"a, f": 29, "b, f": 30}
+    assert measured["cells"]["b, f"]["impostor_pairs"] == 30 * 29 // 2 * 4
+    assert measured["left_out"]["in no cell, or in one of too few people"] == 2
+    assert {row["similarity"] for row in measured["cells"]["a, f"]["at_similarity"]} == {50, 80, 90, 95, 99}
+    assert page.read_text("utf-8").count("data:image/jpeg") > 40
+
+
+def test_everybody_is_one_cell_unless_asked_otherwise(
+    table: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(table)]) == 0
+    assert f"all   {PEOPLE}" in capsys.readouterr().out
+
+
+def test_cells_need_a_table_of_photos(tmp_path: Path, standard_pack: None, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("image_a,image_b,same\na.jpg,b.jpg,1\n", "utf-8")
+    assert main(["evaluate", str(pairs), "--within", "group"]) == 255
+    assert "--within needs a table of photos" in capsys.readouterr().err
+
+
+def test_a_column_that_is_not_there_is_said_before_any_work(
+    table: Path, standard_pack: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(table), "--within", "origin"]) == 255
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no column origin; it has group, sex" in error

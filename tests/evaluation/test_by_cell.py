@@ -1,0 +1,150 @@
+"""Evaluation by cell: every pair of a cell once, bounded memory, a page whose pictures show wrong labels."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from likeness.evaluation import by_cell
+from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
+from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.photo_table import PhotoTable
+from likeness.vision.calibration import Calibration
+from likeness.vision.embedding import unit
+from likeness.vision.scoring import Scorer
+
+CURVE = Calibration((0.0, 0.2, 0.4, 0.6, 0.8), (-0.3, -1.5, -3.0, -4.0, -6.0), 0.01, -4.5)
+PEOPLE = 120
+
+
+def faces() -> tuple[PhotoTable, Embeddings]:
+    """Two photos of each person in two cells, of which the second is crowded together; a few in neither."""
+    generator = np.random.default_rng(0)
+    numbers = np.repeat(np.arange(PEOPLE), 2)
+    crowded = numbers % 2
+    persons = generator.standard_normal((PEOPLE, 24)) + 1.0 * (np.arange(PEOPLE) % 2)[:, None]
+    vectors = unit(persons[numbers] + 0.3 * generator.standard_normal((len(numbers), 24)))
+    cells = np.where(crowded == 1, "crowded", "wide")
+    cells[-6:] = ""
+    table = PhotoTable(
+        tuple(f"{number}.jpg" for number in range(len(numbers))), numbers.astype(np.int64), {"group": cells}
+    )
+    return table, Embeddings(vectors, {0: "no face"})
+
+
+def evaluated(monkeypatch: pytest.MonkeyPatch, block: int = 50) -> CellEvaluation:
+    monkeypatch.setattr(by_cell, "_BLOCK", block)
+    table, embeddings = faces()
+    told: list[None] = []
+    cells = cells_to_compare(table, embeddings, ["group"])
+    result = evaluate_cells((Scorer(), CURVE), table, embeddings, cells, advance=lambda: told.append(None))
+    assert len(told) == blocks_of({name: len(inside) for name, inside in cells.items()})
+    return result
+
+
+def test_every_pair_of_a_cell_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = evaluated(monkeypatch)
+    table, embeddings = faces()
+    for name, counts in result.cells.items():
+        inside = np.flatnonzero((table.columns["group"] == name) & embeddings.usable)
+        first, second = (inside[places] for places in np.triu_indices(len(inside), k=1))
+        cosines = (embeddings.vectors[first] * embeddings.vectors[second]).sum(axis=1).astype(np.float64)
+        similarities = CURVE.similarity(cosines)
+        different = table.people[first] != table.people[second]
+        assert counts.pairs == (int((~different).sum()), int(different.sum()))
+        assert counts.false_matches()[1] == int((similarities[different] >= 80).sum())
+    rates = {name: counts.false_match_rates()[1].value for name, counts in result.cells.items()}
+    assert rates["crowded"] > 3 * rates["wide"]
+    assert result.left_out == {
+        "without a usable face": 1,
+        "in no cell, or in one of too few people": 6,
+    }
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, whole = evaluated(monkeypatch, 37), evaluated(monkeypatch, 1000)
+    assert cell_rows(small) == cell_rows(whole)
+    assert [(m.first, m.second) for m in small.worst] == [(m.first, m.second) for m in whole.worst]
+
+
+def test_the_worst_pairs_are_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = evaluated(monkeypatch)
+    similarities = [mistake.similarity for mistake in result.worst]
+    assert similarities == sorted(similarities, reverse=True)
+    assert len(similarities) == 24
+    table, _ = faces()
+    number = dict(zip(table.photos, table.people, strict=True))
+    assert all(number[mistake.first] != number[mistake.second] for mistake in result.worst)
+    assert all(number[mistake.first] == number[mistake.second] for mistake in result.missed)
+    assert result.missed[0].similarity == min(mistake.similarity for mistake in result.missed)
+
+
+def test_few_people_are_no_cell() -> None:
+    table, embeddings = faces()
+    few = PhotoTable(table.photos, table.people, {"group": np.where(table.people < 10, "few", "")})
+    assert cells_to_compare(few, embeddings, ["group"]) == {}
+    with pytest.raises(ValueError, match="no cell has 20 people"):
+        evaluate_cells((Scorer(), CURVE), few, embeddings, {})
+
+
+def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = evaluated(monkeypatch)
+    rows = {row[0]: row for row in differential_rows(result)}
+    assert rows["80"][1] == "1.0e-03"
+    assert rows["99"][1] == "1.0e-06 (extrapolated)"
+    assert "crowded" in rows["80"][3]
+    assert len(missed_rows(result)) == 2
+    assert all("to" in row[3] for row in cell_rows(result))
+
+
+def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = evaluated(monkeypatch)
+    for number in range(2 * PEOPLE):
+        Image.new("RGB", (40, 40), (number, 90, 90)).save(tmp_path / f"{number}.jpg")
+    write_cell_report(result, tmp_path / "report.html", described="a pack", photo_path=tmp_path.joinpath)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert page.count("<svg") == 3
+    assert page.count("data:image/jpeg;base64,") == 2 * (len(result.worst) + len(result.missed))
+    for words in (
+        "Different people most alike",
+        "GARBE",
+        "Detection error trade-off",
+        "look before you count",
+        "crowded",
+    ):
+        assert words in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+_TWENTY_THOUSAND = """
+import resource
+import numpy as np
+from likeness.evaluation.by_cell import evaluate_cells
+from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.photo_table import PhotoTable
+from likeness.vision.calibration import Calibration
+from likeness.vision.scoring import Scorer
+generator = np.random.default_rng(0)
+count = {count}
+vectors = generator.standard_normal((count, 192)).astype(np.float32)
+scorer = Scorer(generator.standard_normal((1600, 192)).astype(np.float32), nearest=128)
+curve = Calibration((0.0, 4.0, 6.0), (-0.3, -3.0, -6.0), 0.01)
+table = PhotoTable(tuple(map(str, range(count))), np.arange(count) // 2, {{}})
+done = []
+def advance():
+    done.append(None)
+    if len(done) == {blocks}:
+        raise SystemExit(print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+evaluate_cells((scorer, curve), table, Embeddings(vectors, {{}}), {{"all": np.arange(count)}}, advance=advance)
+"""
+
+
+def test_twenty_thousand_photos_of_one_cell_fit_into_two_gigabytes() -> None:
+    """The faces are all there, and memory does not grow from block to block: the first three of 210 are compared."""
+    script = _TWENTY_THOUSAND.format(count=20_000, blocks=3)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 1.6e9
