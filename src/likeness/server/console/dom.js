@@ -1,27 +1,24 @@
 // Elements, made in one expression. Text is always text: nothing here reads HTML.
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/** The element of the page with this id. */
 export const byId = (id) => document.getElementById(id);
 
 /** An element with attributes (functions are listeners, `style` is an object) and children. */
 export const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
 /** The same in SVG. */
-export const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+export const draw = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-function fill(element, attributes = {}, children = []) {
+function fill(element, attributes, children) {
 	for (const [name, value] of Object.entries(attributes)) {
 		if (typeof value === "function") element.addEventListener(name, value);
-		else if (name === "style") for (const [key, each] of Object.entries(value)) element.style.setProperty(key, each);
-		else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+		else if (name === "style") Object.entries(value).forEach((each) => element.style.setProperty(...each));
+		else if (value !== false && value !== undefined) element.setAttribute(name, value);
 	}
 	element.append(...children);
 	return element;
 }
 
-/** Makes arrow keys move through `items()`, of which only the chosen one is in the tab order. */
+/** Arrow keys move through `items()`, of which only the chosen one is in the tab order. */
 export function moveByArrows(container, items, choose) {
 	container.addEventListener("keydown", (event) => {
 		const all = items();

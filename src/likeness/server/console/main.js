@@ -1,5 +1,4 @@
-// The page: what a person does here, and what follows from it. One comparison is asked once, at threshold 0; the
-// threshold is applied here.
+// What a person does here, and what follows. A pair is asked once, at threshold 0; the threshold is applied here.
 
 import { facesAt, ownFace } from "./answer.js";
 import { showCode } from "./code.js";
@@ -7,7 +6,7 @@ import { byId, make, moveByArrows } from "./dom.js";
 import { fillTable, markTable, shown, sourceDetails, targetDetails, verdict } from "./findings.js";
 import { Many } from "./many.js";
 import { patiently } from "./patience.js";
-import { base64, forget, readPhoto } from "./photo.js";
+import { base64, readPhoto } from "./photo.js";
 import { join, Picture } from "./picture.js";
 import { inWords } from "./problems.js";
 import { rarity } from "./promise.js";
@@ -17,12 +16,13 @@ import { guard } from "./session.js";
 import { slot } from "./slot.js";
 
 const SOURCE = -1;
+const SIDES = ["source", "target"];
 const state = {
 	about: null,
-	session: { keys: null, region: "" },
+	session: { keys: null },
 	threshold: 80,
 	filter: "NONE",
-	photos: { source: null, target: null },
+	photos: {},
 	waiting: null,
 	result: null,
 	faces: [],
@@ -31,21 +31,21 @@ const state = {
 	asking: null,
 };
 
-const slots = {
-	source: slot("source", "Source", { onFiles: (files) => take("source", files), onSample: (name) => sample("source", name) }),
-	target: slot("target", "Target", {
-		onFiles: (files) => take("target", files), onSample: (name) => sample("target", name), folders: true,
-	}),
+const build = (side, title, choose) => {
+	const parts = slot(side, title, {
+		onFiles: (files) => take(side, files),
+		onSample: (name) => sample(side, name),
+		folders: side === "target",
+	});
+	byId("joins").before(parts.figure);
+	return { ...parts, picture: new Picture(parts.frame, choose) };
 };
-byId("stage").prepend(slots.source.figure, slots.target.figure);
-const pictures = {
-	source: new Picture(slots.source.frame, () => choose(SOURCE)),
-	target: new Picture(slots.target.frame, choose),
-};
+const slots = { source: build("source", "Source", () => choose(SOURCE)), target: build("target", "Target", choose) };
 const scale = new Scale(byId("scale"), setThreshold);
 const many = new Many(state, ({ photo, source, result }) => {
-	state.photos = { source, target: photo };
-	for (const side of ["source", "target"]) showPhoto(side);
+	show("source", source);
+	show("target", photo);
+	clear();
 	settle(result);
 	byId("stage").scrollIntoView();
 });
@@ -56,44 +56,41 @@ async function take(side, files) {
 		state.waiting = files;
 		return runMany();
 	}
-	const photo = await readPhoto(files[0].file, files[0].path);
 	if (side === "target") state.waiting = null;
-	const before = state.photos[side];
-	state.photos[side] = photo;
-	showPhoto(side);
-	if (before && side === "source") forget(before);
-	if (state.waiting) return runMany();
-	return ask();
+	show(side, await readPhoto(files[0].file, files[0].path));
+	return askAgain();
 }
 
 async function sample(side, name) {
-	const response = await fetch(`console/samples/${encodeURIComponent(name)}`);
+	const response = await fetch(`console/samples/${name}`);
 	if (response.ok) await take(side, [{ file: await response.blob(), path: name }]);
 }
 
-function showPhoto(side) {
-	const photo = state.photos[side];
-	const { figure, name, size } = slots[side];
-	pictures[side].show(photo);
-	figure.classList.toggle("filled", Boolean(photo));
+function show(side, photo) {
+	const { figure, name, size, picture } = slots[side];
+	state.photos[side] = photo;
+	picture.show(photo);
+	figure.classList.add("filled");
 	name.textContent = photo.name;
 	size.textContent = photo.width ? `${photo.width} × ${photo.height} px` : "";
 	byId("start").hidden = true;
 }
 
-function runMany() {
-	if (!state.photos.source) return tell(`Now choose the source photo: ${state.waiting.length} target photos wait for it.`);
-	if (!mayAsk()) return undefined;
-	const files = state.waiting;
-	state.waiting = null;
-	return many.run(state.photos.source, files);
+function mayAsk() {
+	const { about, session } = state;
+	if (about?.signed && !session.keys) tell("Sign in first: this server answers signed requests only.");
+	return about && (!about.signed || session.keys);
 }
 
-function mayAsk() {
-	if (!state.about) return false;
-	if (!state.about.signed || state.session.keys) return true;
-	tell("Sign in first: this server answers signed requests only.");
-	return false;
+const askAgain = () => (state.waiting ? runMany() : ask());
+
+function runMany() {
+	const { photos, waiting } = state;
+	if (!photos.source) return tell(`Now choose the source photo: ${waiting.length} target photos wait for it.`);
+	if (!mayAsk()) return undefined;
+	state.waiting = null;
+	tell("");
+	return many.run(photos.source, waiting);
 }
 
 /** Asks the server to compare the two photos. */
@@ -102,86 +99,78 @@ async function ask() {
 	state.asking?.abort();
 	clear();
 	if (!source || !target || !mayAsk()) return;
-	const asking = (state.asking = new AbortController());
+	state.asking = new AbortController();
 	tell(state.about.ready ? "Comparing…" : "The server's engine is being loaded; the answer follows.");
-	try {
-		const result = await request(source, target, asking.signal);
-		if (!asking.signal.aborted) await settle(result);
-	} catch (error) {
-		if (!asking.signal.aborted) throw error;
-	}
+	const result = await request(source, target);
+	if (result) await settle(result);
 }
 
-async function request(source, target, signal) {
+/** What the server says of two photos; null when something else was asked meanwhile. */
+async function request(source, target) {
+	const { filter, session, about, asking } = state;
+	const signal = asking?.signal;
 	const [from, to] = await Promise.all([base64(source), base64(target)]);
-	const { filter, session } = state;
 	const onPause = (ms) => tell(`The server is busy: trying again in ${(ms / 1000).toFixed(1)} s.`);
-	return patiently(() => compare({ source: from, target: to, filter, session, signal, about: state.about }), { signal, onPause, attempts: 3 });
+	const once = () => compare({ source: from, target: to, filter, session, signal, about });
+	const result = await patiently(once, { signal, onPause, attempts: 3 }).catch(() => null);
+	return signal?.aborted ? null : result;
 }
 
-/** Shows what came back. */
 async function settle(result) {
+	const { photos: { source }, about } = state;
 	state.result = result;
 	if (!result.answer) return fail(result);
-	const { source } = state.photos;
 	state.faces = facesAt(result.answer, state.threshold);
-	state.own = source.own ?? result.answer.SourceImageFace;
 	state.chosen = state.faces.length ? 0 : SOURCE;
-	pictures.source.faces([{ face: state.own, label: "source" }]);
-	pictures.target.faces(state.faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
-	fillTable(byId("faces"), state.faces, state.about.promise, choose);
-	refresh();
+	slots.target.picture.faces(state.faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
+	fillTable(byId("faces"), state.faces, about.promise, choose);
+	describeSource(source.own ?? result.answer.SourceImageFace);
 	document.documentElement.dataset.drawnMs = await drawn(result.arrived);
-	if (!source.own) await describeSource(source);
-	return undefined;
+	if (source.own) return undefined;
+	// The answer has only the source face's box; the photo compared with itself tells the rest.
+	const alone = await request(source, source);
+	if (!alone?.answer || state.result !== result) return undefined;
+	source.own = ownFace(alone.answer);
+	return describeSource(source.own);
+}
+
+function describeSource(own) {
+	state.own = own;
+	slots.source.picture.faces([{ face: own, label: "source" }]);
+	refresh();
 }
 
 /** Milliseconds from an answer's arrival until it is painted. */
 const drawn = (arrived) =>
 	new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve((performance.now() - arrived).toFixed(1)))));
 
-/** The answer has only the source face's box; the photo compared with itself tells the rest. */
-async function describeSource(source) {
-	const result = await request(source, source, state.asking?.signal).catch(() => null);
-	source.own = result?.answer ? ownFace(result.answer) : null;
-	if (!source.own || state.photos.source !== source || !state.result?.answer) return;
-	state.own = source.own;
-	pictures.source.faces([{ face: state.own, label: "source" }]);
-	refresh();
-}
-
 /** Says what went wrong; where it is a face that was not found, finds out in which photo. */
 async function fail(result) {
-	const { source, target } = state.photos;
-	const photos = { source, target };
+	const { photos, about } = state;
 	const say = (faceless) => {
-		const { title, text, reason, side } = inWords(result, { photos, limits: state.about, faceless });
-		for (const each of ["source", "target"]) slots[each].figure.classList.toggle("at-fault", each === side);
-		const code = result.code ? `${result.code}${result.text ? `: ${result.text}` : ""}` : `status ${result.status}`;
+		const { title, text, reason, side } = inWords(result, { photos, limits: about, faceless });
+		for (const each of SIDES) slots[each].figure.classList.toggle("at-fault", each === side);
+		const code = [result.code || `status ${result.status}`, result.text].filter(Boolean).join(": ");
 		byId("told").replaceChildren(make("div", { class: "problem" },
-			make("h2", {}, title), make("p", {}, text), ...(reason ? [make("p", {}, reason)] : []),
+			make("h2", {}, title), make("p", {}, text), make("p", {}, reason),
 			make("p", { class: "small" }, "Code of the service: ", make("code", {}, code))));
 		return side;
 	};
-	const isNoFace = result.code === "InvalidParameterException" && !say(null);
-	if (!isNoFace) return say(null);
-	const alone = await request(source, source, state.asking?.signal).catch(() => null);
+	if (say() || result.code !== "InvalidParameterException") return;
+	const alone = await request(photos.source, photos.source);
 	if (alone && state.result === result) say(alone.answer ? "target" : "source");
-	return undefined;
 }
 
 function clear() {
-	state.result = null;
-	state.faces = [];
-	byId("findings").hidden = true;
-	byId("code").hidden = true;
+	Object.assign(state, { result: null, faces: [] });
+	byId("findings").hidden = byId("code").hidden = true;
 	tell("");
-	for (const side of ["source", "target"]) {
-		slots[side].figure.classList.remove("at-fault");
-		pictures[side].faces([]);
+	for (const { figure, picture } of Object.values(slots)) {
+		figure.classList.remove("at-fault");
+		picture.faces([]);
 	}
+	refresh();
 	connect();
-	scale.show(state.threshold, [], SOURCE);
 }
 
 function choose(index) {
@@ -199,40 +188,35 @@ function setThreshold(threshold) {
 
 /** Brings everything that hangs on threshold and choice up to date; asks nothing. */
 function refresh() {
-	const { about, faces, chosen, threshold, result, own } = state;
-	byId("threshold-rate").textContent = rarity(about?.promise, threshold);
+	const { about, faces, chosen, threshold, result, own, session, filter, photos } = state;
+	const promise = about?.promise;
+	byId("threshold-rate").textContent = rarity(promise, threshold);
 	scale.show(threshold, faces, chosen);
 	if (!result?.answer) return;
-	const kinds = faces.map(({ matched }) => (matched ? "match" : "other"));
-	const names = faces.map(({ similarity, matched }, index) =>
-		`Face ${index + 1}: ${verdict(matched)}, similarity ${shown(similarity)}, ${rarity(about.promise, similarity)}`);
-	pictures.target.mark(kinds, names, chosen);
-	pictures.source.mark(["source"], ["Source face"], chosen === SOURCE ? 0 : -1);
+	slots.target.picture.mark(faces.map(({ similarity, matched }, index) => ({
+		kind: matched ? "match" : "other",
+		name: `Face ${index + 1}: ${verdict(matched)}, similarity ${shown(similarity)}, ${rarity(promise, similarity)}`,
+	})), chosen);
+	slots.source.picture.mark([{ kind: "source", name: "Source face" }], chosen === SOURCE ? 0 : -1);
 	// Measured before the table is there: laying out a page twice is what takes time.
 	connect();
 	byId("findings").hidden = false;
 	markTable(byId("faces"), faces, chosen);
-	byId("face").replaceChildren(...(chosen === SOURCE ? sourceDetails(own) : targetDetails(faces[chosen], chosen + 1, about.promise, threshold)));
-	const matches = kinds.filter((kind) => kind === "match").length;
-	const counted = faces.length === 1 ? "1 face" : `${faces.length} faces`;
-	tell(faces.length ? `${counted} compared, ${matches} at or above the threshold.` : "No face of the target photo was compared.");
-	showCode({ ...state.photos, answer: result.answer, threshold, filter: state.filter, session: state.session, about });
+	byId("face").replaceChildren(...(chosen === SOURCE ? sourceDetails(own) : targetDetails(faces[chosen], chosen + 1, promise, threshold)));
+	const matches = faces.filter(({ matched }) => matched).length;
+	tell(`${faces.length} ${faces.length === 1 ? "face" : "faces"} compared, ${matches} at or above the threshold.`);
+	showCode({ ...photos, answer: result.answer, threshold, filter, session, about });
 }
 
 /** The lines between the source face and its matches. */
 function connect() {
-	const [from] = state.faces.length ? pictures.source.places() : [];
-	const places = pictures.target.places().map((place, index) => (state.faces[index]?.matched ? place : null));
-	join(byId("joins"), from, places, state.chosen);
+	const { faces, chosen } = state;
+	const places = slots.target.picture.places();
+	join(byId("joins"), slots.source.picture.places()[0], faces.map(({ matched }, index) => matched && places[index]), chosen);
 }
 
 function tell(text) {
-	byId("told").replaceChildren(...(text ? [make("p", {}, text)] : []));
-}
-
-function askAgain() {
-	if (state.waiting) runMany();
-	else ask();
+	byId("told").replaceChildren(make("p", {}, text));
 }
 
 function learn(about) {
@@ -244,32 +228,28 @@ function learn(about) {
 		samples.hidden = !about.samples.length;
 		samples.replaceChildren(make("option", { value: "" }, "Sample…"), ...about.samples.map((name) => make("option", {}, name)));
 	}
-	byId("samples").hidden = about.samples.length < 2;
+	byId("samples").hidden = !about.samples.length;
 	refresh();
 	if (first) askAgain();
 }
 
 byId("samples").addEventListener("click", async () => {
-	const { samples } = state.about;
-	const pair = samples.includes("obama.jpg") && samples.includes("obama2.jpg") ? ["obama.jpg", "obama2.jpg"] : samples;
-	await sample("source", pair[0]);
-	await sample("target", pair[1]);
+	await sample("source", "obama.jpg");
+	await sample("target", "obama2.jpg");
 });
-byId("threshold").addEventListener("input", (event) => {
-	if (event.target.validity.valid && event.target.value !== "") setThreshold(event.target.valueAsNumber);
+byId("threshold").addEventListener("input", ({ target }) => {
+	if (target.validity.valid && target.value) setThreshold(target.valueAsNumber);
 });
-byId("filter").addEventListener("change", (event) => {
-	state.filter = event.target.value;
-	if (state.photos.source) state.photos.source.own = undefined;
+byId("filter").addEventListener("change", ({ target }) => {
+	state.filter = target.value;
 	ask();
 });
-moveByArrows(byId("faces"), () => [...byId("faces").querySelectorAll(".row-button")], choose);
-document.addEventListener("paste", (event) => {
-	const files = [...event.clipboardData.files].map((file) => ({ file, path: file.name }));
-	const focused = document.activeElement.closest(".slot")?.dataset.side;
-	if (files.length) take(focused ?? (state.photos.source ? "target" : "source"), files);
+moveByArrows(byId("faces"), () => [...byId("faces").querySelectorAll("button")], choose);
+document.addEventListener("paste", ({ clipboardData }) => {
+	const files = [...clipboardData.files].map((file) => ({ file, path: file.name }));
+	const side = document.activeElement.closest(".slot")?.dataset.side ?? SIDES[Number(Boolean(state.photos.source))];
+	if (files.length) take(side, files);
 });
-for (const side of ["dragover", "drop"]) document.addEventListener(side, (event) => event.preventDefault());
+for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
 new ResizeObserver(connect).observe(byId("stage"));
-refresh();
 watchServer(learn);

@@ -1,15 +1,17 @@
 // One source against many targets: a grid sorted by similarity, as many requests at once as the server runs.
 
-import { byId, make } from "./dom.js";
 import { toCsv } from "./csv.js";
+import { byId, make } from "./dom.js";
 import { shown, verdict } from "./findings.js";
 import { eachAtMost, patiently } from "./patience.js";
-import { base64, forget, readPhoto } from "./photo.js";
+import { base64, readPhoto } from "./photo.js";
 import { inWords } from "./problems.js";
 import { rarity } from "./promise.js";
 import { compare } from "./server.js";
 
-/** The grid. `onOpen(photo, result)` is told when a target is to be looked at. */
+const HEADINGS = ["photo", "similarity", "false match rate", "faces", "matches", "threshold", "error", "in words", "request id"];
+
+/** The grid; `onOpen(item)` is told which {photo, source, result} is to be looked at. */
 export class Many {
 	#items = [];
 	#stop = null;
@@ -19,37 +21,31 @@ export class Many {
 	constructor(state, onOpen) {
 		this.#state = state;
 		this.#open = onOpen;
-		byId("many-stop").addEventListener("click", () => this.#stop?.abort(new Error("stopped")));
+		byId("many-stop").addEventListener("click", () => this.#stop.abort());
 		byId("many-csv").addEventListener("click", () => this.#export());
 	}
 
 	/** Compares `source` with every file; ends what runs before. */
 	async run(source, files) {
-		this.#stop?.abort(new Error("another run begins"));
-		const stop = (this.#stop = new AbortController());
-		for (const { photo } of this.#items) forget(photo);
+		this.#stop?.abort();
+		const { signal } = (this.#stop = new AbortController());
+		for (const { photo } of this.#items) URL.revokeObjectURL(photo.url);
 		this.#items = [];
-		byId("many").hidden = false;
-		byId("many-stop").disabled = false;
 		byId("many-grid").replaceChildren();
-		const progress = byId("many-progress");
-		progress.max = files.length;
-		progress.value = 0;
-		this.#tell(`Comparing ${files.length} photos`);
+		byId("many").hidden = byId("many-stop").disabled = false;
 		const encoded = await base64(source);
 		const one = async ({ file, path }) => {
 			const photo = await readPhoto(file, path);
-			const result = await this.#ask(encoded, photo, stop.signal);
-			if (stop.signal.aborted) return forget(photo);
-			this.#insert({ photo, source, result });
-			progress.value += 1;
-			this.#tell(`${progress.value} of ${files.length} photos compared`);
+			const result = await this.#ask(encoded, photo, signal).catch(() => null);
+			if (signal.aborted) return;
+			this.#insert({ photo, source, result: result ?? { status: 0, code: "Unreachable" } });
+			this.#progress("", files);
 		};
-		await eachAtMost(this.#state.about.at_once, files, (item) => one(item).catch(() => {}), stop.signal);
-		if (this.#stop !== stop) return;
+		this.#progress("", files);
+		await eachAtMost(this.#state.about.at_once, files, one, signal);
+		if (this.#stop.signal !== signal) return;
 		byId("many-stop").disabled = true;
-		const done = `${this.#items.length} of ${files.length} photos compared`;
-		this.#tell(stop.signal.aborted ? `Stopped: ${done}` : `Done: ${done}`);
+		this.#progress(signal.aborted ? "Stopped: " : "Done: ", files);
 	}
 
 	/** Marks again what matches, at another threshold. */
@@ -57,51 +53,54 @@ export class Many {
 		for (const item of this.#items) this.#mark(item);
 	}
 
+	#progress(word, files) {
+		const done = this.#items.length;
+		Object.assign(byId("many-progress"), { max: files.length, value: done });
+		byId("many-told").textContent = `${word}${done} of ${files.length} photos compared`;
+	}
+
 	async #ask(source, photo, signal) {
 		const { session, filter, about } = this.#state;
 		const target = await base64(photo);
-		const onPause = (ms) => this.#tell(`The server is busy: trying again in ${(ms / 1000).toFixed(1)} s`);
+		const onPause = (ms) => {
+			byId("many-told").textContent = `The server is busy: trying again in ${(ms / 1000).toFixed(1)} s`;
+		};
 		return patiently(() => compare({ source, target, filter, session, signal, about }), { signal, onPause });
 	}
 
 	#insert(item) {
-		item.similarity = item.result.answer ? (item.result.answer.FaceMatches[0]?.Similarity ?? -1) : -2;
-		const { photo } = item;
-		const failure = item.result.answer ? null : inWords(item.result, { photos: { target: photo }, limits: this.#state.about });
-		item.failure = failure;
+		const { photo, result } = item;
+		item.similarity = result.answer ? (result.answer.FaceMatches[0]?.Similarity ?? -1) : -2;
+		item.problem = result.answer ? null : inWords(result, { photos: { target: photo }, limits: this.#state.about });
 		item.told = make("span", { class: "told" });
-		const image = make("img", { src: photo.url, alt: "", loading: "lazy", decoding: "async" });
+		const image = make("img", { src: photo.url, alt: "", loading: "lazy" });
 		item.card = make("li", {}, make("button", { click: () => this.#open(item) }, image, make("bdi", {}, photo.name), item.told));
-		const at = this.#items.findIndex((other) => other.similarity < item.similarity);
-		this.#items.splice(at < 0 ? this.#items.length : at, 0, item);
-		byId("many-grid").insertBefore(item.card, at < 0 ? null : byId("many-grid").children[at]);
+		const next = this.#items.findIndex(({ similarity }) => similarity < item.similarity);
+		const at = next < 0 ? this.#items.length : next;
+		byId("many-grid").insertBefore(item.card, this.#items[at]?.card ?? null);
+		this.#items.splice(at, 0, item);
 		this.#mark(item);
 	}
 
-	#mark({ card, told, similarity, failure, result }) {
+	#mark({ card, told, similarity, problem, result }) {
 		const { threshold, about } = this.#state;
-		const matched = similarity >= threshold && similarity >= 0;
-		card.dataset.kind = failure ? "failed" : matched ? "match" : "other";
-		if (failure) told.textContent = `${failure.title} (${result.code || result.status})`;
+		const matched = similarity >= threshold;
+		card.dataset.kind = problem ? "failed" : matched ? "match" : "other";
+		if (problem) told.textContent = `${problem.title} (${result.code || result.status})`;
 		else if (similarity < 0) told.textContent = "no face compared";
 		else told.textContent = `${shown(similarity)} ${verdict(matched)}, ${rarity(about.promise, similarity)}`;
 	}
 
 	#export() {
 		const { threshold, about } = this.#state;
-		const rows = this.#items.map(({ photo, similarity, result, failure }) => {
+		const rows = this.#items.map(({ photo, similarity, result, problem }) => {
 			const faces = result.answer?.FaceMatches ?? [];
-			const best = similarity >= 0 ? [similarity, rarity(about.promise, similarity)] : ["", ""];
-			const matches = faces.filter(({ Similarity }) => Similarity >= threshold).length;
-			return [photo.name, ...best, faces.length, matches, result.code ?? "", failure?.title ?? "", result.requestId ?? ""];
+			const best = faces.length ? [similarity, rarity(about.promise, similarity)] : ["", ""];
+			const matches = faces.filter((each) => each.Similarity >= threshold).length;
+			return [photo.name, ...best, faces.length, matches, threshold, result.code, problem?.title, result.requestId];
 		});
-		const head = ["photo", "similarity", "false match rate", "faces", `matches at ${threshold}`, "error", "in words", "request id"];
-		const url = URL.createObjectURL(new Blob([toCsv([head, ...rows])], { type: "text/csv" }));
-		make("a", { href: url, download: "likeness.csv" }).click();
-		setTimeout(() => URL.revokeObjectURL(url), 60_000);
-	}
-
-	#tell(text) {
-		byId("many-told").textContent = text;
+		const href = URL.createObjectURL(new Blob([toCsv([HEADINGS, ...rows])]));
+		make("a", { href, download: "likeness.csv" }).click();
+		setTimeout(() => URL.revokeObjectURL(href), 60_000);
 	}
 }

@@ -13,9 +13,8 @@ export function rarity(promise, similarity) {
 /** The false match rate as a sentence. */
 export function raritySentence(promise, similarity) {
 	const words = rarity(promise, similarity);
-	if (!words) return "";
-	const reach = words.startsWith("rarer") ? `a similarity so high is ${words}` : `${words}`;
-	return `Of pairs of photos of different people, ${reach}${words === reach ? " is this similar or more" : ""}.`;
+	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
+	return words && `Of pairs of photos of different people, ${reach}.`;
 }
 
 /** With two digits that count: 1,234 is 1,200. */
@@ -25,15 +24,11 @@ function roundFigure(value) {
 }
 
 /** Where a similarity stands on the scale, 0 to 1: decades are of one length, 99 to 100 is the last. */
-export function position(promise, similarity) {
-	const [levels, places] = scale(promise);
-	return interpolate(levels, places, similarity);
-}
+export const position = (promise, similarity) => interpolate(...scale(promise), similarity);
 
 /** The similarity at a position, to a tenth (above 99 to a hundredth). */
 export function similarityAt(promise, place) {
-	const [levels, places] = scale(promise);
-	const exact = interpolate(places, levels, place);
+	const exact = interpolate(...scale(promise).reverse(), place);
 	const steps = exact > 99 ? 100 : 10;
 	return Math.round(exact * steps) / steps;
 }

@@ -1,4 +1,4 @@
-// The logarithmic scale of false match rates, with a mark for each face, and the threshold that moves along it.
+// The logarithmic scale of false match rates: a mark for each face, and the threshold that moves along it.
 
 import { draw, make } from "./dom.js";
 import { position, rarity, similarityAt } from "./promise.js";
@@ -7,37 +7,34 @@ const STEPS = 700;
 
 /** The scale in `place`; `onMove(similarity)` is told when the threshold is moved along it. */
 export class Scale {
-	#place;
 	#promise = null;
+	#marks = draw("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": true });
+	#ticks = make("div", { class: "ticks", "aria-hidden": true });
 	#slider;
-	#marks = draw("svg", { class: "scale-marks", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" });
-	#ticks = make("div", { class: "ticks", "aria-hidden": "true" });
 
 	constructor(place, onMove) {
-		this.#place = place;
-		const moved = () => onMove(similarityAt(this.#promise, this.#slider.valueAsNumber / STEPS));
-		this.#slider = make("input", { type: "range", min: 0, max: STEPS, "aria-label": "Threshold on a logarithmic scale", input: moved });
-		place.replaceChildren(this.#marks, this.#slider, this.#ticks);
+		const input = () => onMove(similarityAt(this.#promise, this.#slider.valueAsNumber / STEPS));
+		this.#slider = make("input", { type: "range", max: STEPS, "aria-label": "Threshold on a logarithmic scale", input });
+		place.append(this.#marks, this.#slider, this.#ticks);
 	}
 
 	/** Takes over what the server promises. */
 	promise(promise) {
 		this.#promise = promise;
-		this.#ticks.replaceChildren(...(promise?.marked ?? [99]).map((level) =>
-			make("span", { style: { "inset-inline-start": `${100 * position(promise, level)}%` } },
-				make("b", {}, String(level)), make("small", {}, rarity(promise, level)))));
+		this.#ticks.replaceChildren(...(promise?.marked ?? []).map((level) =>
+			make("span", { style: { left: `${100 * position(promise, level)}%` } },
+				make("b", {}, level), make("small", {}, rarity(promise, level)))));
 	}
 
-	/** Shows threshold and faces. */
+	/** Shows the threshold and the faces. */
 	show(threshold, faces, chosen) {
 		this.#slider.value = Math.round(position(this.#promise, threshold) * STEPS);
-		const words = rarity(this.#promise, threshold);
-		this.#slider.setAttribute("aria-valuetext", words ? `${threshold}: ${words}` : String(threshold));
-		const stroke = (similarity) => `M${100 * position(this.#promise, similarity)} 0V10`;
-		const d = (kind) => faces.filter(({ matched }) => matched === kind).map(({ similarity }) => stroke(similarity)).join("");
+		this.#slider.setAttribute("aria-valuetext", `${threshold} ${rarity(this.#promise, threshold)}`);
+		const path = (kind, some) =>
+			draw("path", { class: kind, d: some.map(({ similarity }) => `M${100 * position(this.#promise, similarity)} 0V10`).join("") });
 		this.#marks.replaceChildren(
-			draw("path", { class: "other", d: d(false) }),
-			draw("path", { class: "match", d: d(true) }),
-			draw("path", { class: "chosen", d: faces[chosen] ? stroke(faces[chosen].similarity) : "" }));
+			path("other", faces.filter(({ matched }) => !matched)),
+			path("match", faces.filter(({ matched }) => matched)),
+			path("chosen", faces.filter((_, index) => index === chosen)));
 	}
 }
