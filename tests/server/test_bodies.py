@@ -80,6 +80,22 @@ def test_parts_that_wait_for_each_other_do_not_wait_for_ever(callers: str) -> No
     run(scene())
 
 
+def test_a_small_body_waits_for_no_large_one() -> None:
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        with memory.share("a") as whole, memory.share("a") as waits, memory.share("a", 1000) as small:
+            await memory.grow(whole, 100, later(1))
+            waiting = asyncio.ensure_future(memory.grow(waits, 10, later(5)))
+            await asyncio.sleep(0.01)
+            await asyncio.wait_for(memory.grow(small, 20, later(1)), 0.5)
+            assert memory.used == 120
+            with pytest.raises(Overloaded):
+                await memory.grow(small, 10, later(0.01))
+            waiting.cancel()
+
+    run(scene())
+
+
 def test_a_wait_ends_at_the_deadline_and_when_it_is_cancelled() -> None:
     async def scene() -> None:
         memory = BodyMemory(10)

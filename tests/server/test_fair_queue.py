@@ -109,7 +109,8 @@ def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -
         queue.give(large, 0.1)
         assert await waits
         assert await queue.take(Ticket("c", 0, 40), later(1))
-        assert await queue.take(Ticket("c", 0, 1), later(0.01)) is False
+        assert await queue.take(Ticket("c", 0, 10), later(0.01)) is False
+        assert await queue.take(Ticket("c", 0, 5), later(0.01)), "small photos wait for no large ones"
 
     asyncio.run(scene())
 
@@ -210,7 +211,7 @@ def test_nothing_is_lost_whatever_is_cancelled_when(
             if kind == "cancel":
                 tasks[-1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (queue.free, queue.waiting, queue._pixel_bytes_free) == (3, 0, pixel_bytes)
+        assert (queue.free, queue.waiting, queue.pixel_bytes_used) == (3, 0, 0)
         assert all(task.cancelled() or task.exception() is None for task in tasks)
 
     asyncio.run(scene())

@@ -26,6 +26,8 @@ _YIELDING_BYTES_PER_SECOND = 64 * 1024
 _YIELDING_SECONDS = 0.5
 #: How often those that wait look for one that must yield.
 _LOOK_SECONDS = 0.25
+#: Bodies announced to be no larger have a quarter more memory for themselves: they wait for no large one.
+SMALL_BYTES = 1024 * 1024
 
 
 class ClientLeft(Exception):
@@ -52,6 +54,7 @@ class BodyShare:
     """What one body has of the memory."""
 
     caller: str | None
+    is_small: bool = False
     number: int = 0
     octets: int = 0
     lag: _Lag = field(default_factory=lambda: _Lag(_YIELDING_BYTES_PER_SECOND))
@@ -89,14 +92,19 @@ class BodyMemory:
     _numbers: Iterator[int] = field(default_factory=count)
 
     @contextmanager
-    def share(self, caller: str | None) -> Iterator[BodyShare]:
-        """A share for a body of `caller`, empty as yet, and given back at the end."""
-        share = BodyShare(caller, next(self._numbers))
+    def share(self, caller: str | None, announced: int | None = None) -> Iterator[BodyShare]:
+        """A share for a body of `caller`, empty as yet, and given back at the end.
+
+        `announced` is how long it is said to be; None: unknown.
+        """
+        small = announced is not None and announced <= SMALL_BYTES
+        share = BodyShare(caller, small, next(self._numbers))
         self._shares.add(share)
         try:
             yield share
         finally:
             self._shares.discard(share)
+            self._waiters = [waiter for waiter in self._waiters if waiter.share is not share]
             self.used -= share.octets
             self._grant()
 
@@ -105,7 +113,7 @@ class BodyMemory:
 
         Raises Overloaded when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
         """
-        if not self._waiters and self.used + octets <= self.capacity_bytes:
+        if (share.is_small or not self._waiters) and self._has_room(share, octets):
             self.used += octets
             share.octets += octets
             return
@@ -121,17 +129,24 @@ class BodyMemory:
                     raise Overloaded("no memory for the request's body; see body_memory_bytes")
                 await asyncio.wait([waiter.granted], timeout=min(_LOOK_SECONDS, deadline - now))
         finally:
-            if not waiter.granted.done():
+            if waiter in self._waiters:
                 self._waiters.remove(waiter)
                 self._grant()
+
+    def _has_room(self, share: BodyShare, octets: int) -> bool:
+        capacity = self.capacity_bytes + (self.capacity_bytes // 4 if share.is_small else 0)
+        return self.used + octets <= capacity
 
     def _grant(self) -> None:
         """To callers that hold less than an equal share first; of those, to the body that began first."""
         while self._waiters:
             held = self._held_by_caller()
             equal_share = self.capacity_bytes / len(held)
-            first = min(self._waiters, key=lambda each: (held[each.share.caller] > equal_share, each.share.number))
-            if self.used + first.octets > self.capacity_bytes:
+            first = min(
+                self._waiters,
+                key=lambda each: (not each.share.is_small, held[each.share.caller] > equal_share, each.share.number),
+            )
+            if not self._has_room(first.share, first.octets):
                 return
             self._waiters.remove(first)
             self.used += first.octets

@@ -17,6 +17,8 @@ COSTLY_SECONDS = 0.5
 #: How much more a costly second counts: beside such requests, the others get three quarters of the time.
 _COSTLY_WEIGHT = 3.0
 _REMEMBERED_CALLERS = 256
+#: Photos under this part of the bytes for all are small.
+_SMALL = 16
 
 
 @dataclass(eq=False, slots=True)
@@ -79,7 +81,7 @@ class _Caller:
 
 
 class FairQueue:
-    """Hands out `places`, and no more than `pixel_bytes` among them unless one request alone needs more.
+    """Hands out `places`, and no more than `pixel_bytes` among them unless one large request alone needs more.
 
     For one event loop.
     """
@@ -88,7 +90,8 @@ class FairQueue:
         self.places = places
         self.free = places
         self.waiting = 0
-        self._pixel_bytes_free = pixel_bytes
+        self.pixel_bytes_used = 0
+        self._pixel_bytes = pixel_bytes
         self._callers: dict[str, _Caller] = {}
         self._running_costly = 0
         self._start = 0.0
@@ -126,8 +129,7 @@ class FairQueue:
         line.running -= 1
         self.free += 1
         self._running_costly -= ticket.is_costly
-        if self._pixel_bytes_free is not None:
-            self._pixel_bytes_free += ticket.pixel_bytes
+        self.pixel_bytes_used -= self._counted(ticket)
         caller.used += ticket.charge(seconds - ticket.seconds)
         line.used += ticket.charge(seconds - ticket.seconds)
         self._forget()
@@ -161,17 +163,13 @@ class FairQueue:
     def _admit(self) -> None:
         while self.free and (first := self._next()) is not None:
             caller, line = first
-            ticket = line.waiting[0]
-            if not self._fits(ticket):
-                return
-            line.waiting.popleft()
+            ticket = line.waiting.popleft()
             self.waiting -= 1
             if ticket.turn is None or ticket.turn.done():  # cancelled, and not yet awake to leave the line
                 continue
             self.free -= 1
             self._running_costly += ticket.is_costly
-            if self._pixel_bytes_free is not None:
-                self._pixel_bytes_free -= ticket.pixel_bytes
+            self.pixel_bytes_used += self._counted(ticket)
             self._start, caller.start = max(self._start, caller.used), max(caller.start, line.used)
             caller.used += ticket.charge(ticket.seconds)
             line.used += ticket.charge(ticket.seconds)
@@ -184,15 +182,20 @@ class FairQueue:
     def _startable(self) -> Iterator[tuple[_Caller, _Line]]:
         costly_may = self._running_costly < max(1, self.places - 1)
         for caller in self._callers.values():
-            if caller.cheap.waiting:
+            if caller.cheap.waiting and self._fits(caller.cheap.waiting[0]):
                 yield caller, caller.cheap
-            if caller.costly.waiting and costly_may:
+            if caller.costly.waiting and costly_may and self._fits(caller.costly.waiting[0]):
                 yield caller, caller.costly
 
     def _fits(self, ticket: Ticket) -> bool:
-        if self._pixel_bytes_free is None or self.free == self.places:
+        counted = self._counted(ticket)
+        if self._pixel_bytes is None or not counted or not self.pixel_bytes_used:
             return True
-        return ticket.pixel_bytes <= self._pixel_bytes_free
+        return self.pixel_bytes_used + counted <= self._pixel_bytes
+
+    def _counted(self, ticket: Ticket) -> int:
+        """What a request takes of the bytes; small photos are not counted, and wait for no large ones."""
+        return ticket.pixel_bytes if self._pixel_bytes and ticket.pixel_bytes * _SMALL > self._pixel_bytes else 0
 
     def _refuse(self, ticket: Ticket, answer: bool | None) -> None:
         """Takes a ticket out of its line; nothing where it has left it."""

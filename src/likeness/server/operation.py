@@ -21,7 +21,7 @@ from likeness.aws.signature import verify
 from likeness.errors import InternalFailure, RequestError
 from likeness.faces import Comparison
 from likeness.server.admission import Admission
-from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, ClientLeft, Receive, read_body
+from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, ClientLeft, Receive, declared_bytes, read_body
 from likeness.server.decoding_cost import decoding_cost
 from likeness.server.fair_queue import Ticket
 from likeness.server.images import ImageReader
@@ -80,7 +80,7 @@ class Operation:
 
     async def _answer(self, context: RequestContext, receive: Receive) -> WireResponse:
         deadline = asyncio.get_running_loop().time() + self.settings.request_deadline_seconds
-        with self.memory.share(context.client) as share:
+        with self.memory.share(context.client, declared_bytes(context)) as share:
             with context.timed("receive"):
                 body = await read_body(context, receive, limits=self._body_limits, memory=self.memory, share=share)
             routed = self._route(context)
