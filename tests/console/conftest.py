@@ -27,17 +27,29 @@ START_SECONDS = 90
 
 
 @dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Any
+    body: bytes
+
+    def read(self) -> bytes:
+        return self.body
+
+
+@dataclass(frozen=True)
 class Served:
     url: str
     folder: Path
 
-    def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Any:
+    def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> Reply:
         request = urllib.request.Request(self.url + path, headers=headers or {}, method=method)
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
         try:
-            return opener.open(request, timeout=30)
+            response = opener.open(request, timeout=30)
         except urllib.error.HTTPError as error:
-            return error
+            response = error
+        with response:
+            return Reply(response.status, response.headers, response.read())
 
     def log(self) -> list[dict[str, Any]]:
         lines = (self.folder / "stdout").read_text().splitlines()

@@ -32,8 +32,16 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_inline() -> None:
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", page)
 
 
+def versioned(server: Served, name: str) -> str:
+    """The path that the page names for one of its files."""
+    found = re.search(rf'"(console/[0-9a-f]{{12}}/{re.escape(name)})"', server.get("/").read().decode())
+    assert found is not None
+    return f"/{found[1]}"
+
+
 def test_headers(server: Served) -> None:
-    for path in ("/", "/console/main.js", "/console/page.css", "/console/server.json", "/console/samples/obama.jpg"):
+    files = [versioned(server, name) for name in ("main.js", "page.css", "faces.css", "icon.svg")]
+    for path in ("/", *files, "/console/server.json", "/console/samples/obama.jpg"):
         headers = server.get(path).headers
         policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
         assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
@@ -44,16 +52,19 @@ def test_headers(server: Served) -> None:
         assert "camera=(self)" in headers["Permissions-Policy"]
 
 
-def test_a_file_is_sent_once_and_then_only_asked_for(server: Served) -> None:
-    first = server.get("/console/main.js")
-    assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
-    assert first.read() == (CONSOLE / "main.js").read_bytes()
+def test_the_page_is_asked_for_again_and_its_files_are_kept(server: Served) -> None:
+    first = server.get("/")
+    assert (first.headers["Content-Type"], first.headers["Cache-Control"]) == ("text/html; charset=utf-8", "no-cache")
     tag = first.headers["ETag"]
     for known in (tag, f'"other", W/{tag}'):
-        again = server.get("/console/main.js", {"If-None-Match": known})
+        again = server.get("/", {"If-None-Match": known})
         assert (again.status, again.read()) == (304, b"")
-    assert server.get("/console/main.js", {"If-None-Match": '"other"'}).status == 200
+    assert server.get("/", {"If-None-Match": '"other"'}).status == 200
     assert server.get("/", method="HEAD").read() == b""
+    script = server.get(versioned(server, "main.js"))
+    assert script.headers["Content-Type"] == "text/javascript; charset=utf-8"
+    assert "immutable" in script.headers["Cache-Control"]
+    assert script.read() == (CONSOLE / "main.js").read_bytes()
 
 
 def test_the_promise_is_the_packs(server: Served, comparer: Any) -> None:
@@ -85,14 +96,15 @@ def test_the_api_is_untouched_where_the_console_is(server: Served) -> None:
 def test_below_a_prefix_and_where_it_is_off(serve: Callable[..., Served]) -> None:
     below = serve("--path-prefix", "/faces")
     base = Served(below.url.removesuffix("/faces"), below.folder)
-    assert base.get("/faces/").read() == base.get("/").read() == (CONSOLE / "index.html").read_bytes()
+    assert base.get("/faces/").read() == base.get("/").read()
     moved = base.get("/faces")
     assert (moved.status, moved.headers["Location"]) == (308, "/faces/")
-    assert base.get("/faces/console/main.js").status == 200
+    assert base.get(f"/faces{versioned(base, 'main.js')}").status == 200
     assert f"Console for your browser: {below.url}/" in (below.folder / "stderr").read_text()
     off = serve("--no-console")
     assert off.get("/").status == 403
-    assert off.get("/console/main.js").status == 403
+    assert off.get(versioned(base, "main.js")).status == 403
+    assert off.get("/console/server.json").status == 403
     assert "The console is off" in (off.folder / "stderr").read_text()
 
 

@@ -1,16 +1,18 @@
 """The console: a page in the browser at GET /, in the files of `console/`, and what it is told of the server.
 
     /                          index.html
-    /console/NAME              style sheets, ES modules, the icon
+    /console/VERSION/NAME      style sheets, ES modules, the icon; VERSION is a digest of all of them
     /console/server.json       settings that the page needs, and what a Similarity promises
     /console/samples/NAME      the sample portraits, where they are installed
 
-The files are read once and sent with an ETag. The Content-Security-Policy lets the page load from its own origin alone,
-run no inline script and no inline style, and be framed by nobody.
+The page is asked for again by its ETag each time, and names the files by their version, so that browsers keep those for
+good: a cached page is drawn after one short answer, and a new version shows at once. The Content-Security-Policy lets
+the page load from its own origin alone, run no inline script and no inline style, and be framed by nobody.
 """
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -41,34 +43,37 @@ _SECURITY = (
     (b"Cross-Origin-Opener-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
-#: Kept by the browser, and asked for again by its ETag each time: a new version shows at once.
+_KEPT = ((b"Cache-Control", b"public, max-age=31536000, immutable"), *_SECURITY)
 _REVALIDATED = ((b"Cache-Control", b"no-cache"), *_SECURITY)
 _NOT_KEPT = ((b"Cache-Control", b"no-store"), *_SECURITY)
 
 
 def console_pages(settings: Settings, loader: Loader, *, threads: int) -> Mapping[str, Page]:
     """The console's pages by path. `threads` is how many comparisons one worker runs at once."""
-    files = {
-        entry.name: _static(entry.read_bytes(), _TYPES[Path(entry.name).suffix])
-        for entry in resources.files("likeness.server").joinpath("console").iterdir()
-        if Path(entry.name).suffix in _TYPES
-    }
+    folder = resources.files("likeness.server").joinpath("console")
+    files = {entry.name: entry.read_bytes() for entry in folder.iterdir() if Path(entry.name).suffix in _TYPES}
+    index = files.pop("index.html")
+    version = hashlib.sha256(b"".join(files[name] for name in sorted(files))).hexdigest()[:12]
+    named = re.sub(rb'(?<=")console/(?=[a-z]+\.)', f"console/{version}/".encode(), index)
 
     async def server(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
         told = _about(settings, loader, at_once=threads * settings.workers)
         await send_page(send, 200, msgspec.json.encode(told), "application/json", _NOT_KEPT)
 
     return {
-        "/": files.pop("index.html"),
-        **{f"/console/{name}": page for name, page in files.items()},
+        "/": _static(named, _TYPES[".html"], _REVALIDATED),
+        **{
+            f"/console/{version}/{name}": _static(body, _TYPES[Path(name).suffix], _KEPT)
+            for name, body in files.items()
+        },
         "/console/server.json": server,
         "/console/samples/": _sample,
     }
 
 
-def _static(body: bytes, content_type: str) -> Page:
+def _static(body: bytes, content_type: str, caching: tuple[tuple[bytes, bytes], ...]) -> Page:
     tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'.encode()
-    headers = (*_REVALIDATED, (b"ETag", tag))
+    headers = (*caching, (b"ETag", tag))
 
     async def page(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
         known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
@@ -133,4 +138,4 @@ async def _sample(scope: Any, receive: Any, send: Send) -> None:
     if photo is None:
         await send_page(send, 404, b"there is no such sample portrait\n", "text/plain", _NOT_KEPT)
     else:
-        await _static(photo.read_bytes(), "image/jpeg")(scope, receive, send)
+        await _static(photo.read_bytes(), "image/jpeg", _REVALIDATED)(scope, receive, send)
