@@ -30,7 +30,7 @@ from likeness.comparer import Comparer
 from likeness.engine import Engine
 from likeness.evaluation.by_cell import evaluate_cells
 from likeness.evaluation.cross_fit import Learn, cross_fitted_scores, learn_shipped, parts_of
-from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration
+from likeness.evaluation.curve import LEAST_BEYOND, Ranked, cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.labelled import LabelledFaces, label_faces
@@ -310,14 +310,15 @@ def promise_table(manifest: Manifest) -> str:
     measured = {(row.measure, row.data): row for row in manifest.accuracy}
     rows = []
     for level in ("80", "90", "95", "99"):
-        (worst,) = (row for row in manifest.accuracy if row.measure == f"FMR at {level}, worst cell")
+        worst = next((row for row in manifest.accuracy if row.measure == f"FMR at {level}, worst cell"), None)
+        mean = measured.get((f"FMR at {level}", "mean of cells"))
         missed = measured[f"FNMR at {level}", "lfw-dev"]
         rows.append(
             (
                 level,
                 manifest.calibration.claim(float(level)).in_figures,
-                f"{measured[f'FMR at {level}', 'mean of cells'].value:.1e}",
-                f"{worst.value:.1e} ({worst.data.replace('_', ' ')})",
+                "fewer than 30 pairs" if mean is None else f"{mean.value:.1e}",
+                "" if worst is None else f"{worst.value:.1e} ({worst.data.replace('_', ' ')})",
                 f"{missed.value:.1%} ({missed.low:.1%} to {missed.high:.1%})",
             )
         )
@@ -342,10 +343,12 @@ def lfw_table(measured: Mapping[str, Any]) -> str:
     rows = []
     for row in measured["at_similarity"]:
         fmr, fnmr = row["fmr"], row["fnmr"]
+        shown = LEAST_BEYOND / measured["impostor_pairs"]
+        rate = f"{fmr['value']:.1e} ({fmr['low']:.1e} to {fmr['high']:.1e})"
         rows.append(
             (
                 f"{row['similarity']:.0f}",
-                f"{fmr['value']:.1e} ({fmr['low']:.1e} to {fmr['high']:.1e})",
+                rate if fmr["value"] >= shown else f"rarer than {shown:.1e}",
                 f"{fnmr['value']:.1%} ({fnmr['low']:.1%} to {fnmr['high']:.1%})",
             )
         )

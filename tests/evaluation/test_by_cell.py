@@ -10,7 +10,7 @@ from PIL import Image
 
 from likeness.evaluation import by_cell
 from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
-from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
+from likeness.evaluation.cell_report import FEW, cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.vision.calibration import Calibration
@@ -98,7 +98,9 @@ def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) 
     assert rows["99"][1] == "1.0e-06 (extrapolated)"
     assert "crowded" in rows["80"][3]
     assert len(missed_rows(result)) == 2
-    assert all("to" in row[3] for row in cell_rows(result))
+    for row, counts in zip(cell_rows(result), result.cells.values(), strict=True):
+        assert all(" to " in cell for cell in row[3:])
+        assert [FEW in cell for cell in row[3:]] == [seen < 30 for seen in counts.false_matches()]
 
 
 def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,16 @@ def test_the_curve_covers_the_promise_and_marks_its_tail() -> None:
     assert {row.measure for row in manifest.accuracy} >= {"FMR at 80", "FMR at 90", "accuracy over folds"}
 
 
+def test_no_rate_is_told_that_fewer_than_thirty_pairs_show() -> None:
+    manifest = store.known("standard")
+    assert manifest.calibration is not None
+    told = {float(row.measure.split()[2].rstrip(",")) for row in manifest.accuracy if row.measure.startswith("FMR at")}
+    assert told == {80.0, 90.0}
+    assert all(manifest.calibration.claim(level).kind == "measured" for level in told)
+    assert manifest.calibration.claim(99).kind == "extrapolated"
+    assert manifest.calibration.claim(100).kind == "rarer"
+
+
 @pytest.mark.parametrize(
     ("level", "lowest", "highest", "over_mean"), [(80.0, 0.5e-3, 2e-3, 1.5), (90.0, 0.0, 4e-4, None)]
 )

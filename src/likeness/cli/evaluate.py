@@ -17,6 +17,7 @@ from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_comp
 from likeness.evaluation.cell_report import (
     CELL_HEAD,
     DIFFERENTIAL_HEAD,
+    FEW_SAID,
     MISSED_HEAD,
     cell_rows,
     differential_rows,
@@ -185,6 +186,7 @@ def _print_cells(result: CellEvaluation, described: str) -> None:
     print_facts([(f"photos {why}", f"{count:,}") for why, count in result.left_out.items()])
     print_title("Pairs of different people within each cell (95 %: people drawn anew)")
     print_table(CELL_HEAD, cell_rows(result))
+    print(FEW_SAID)
     if missed := missed_rows(result):
         print_title("Pairs of one person")
         print_table(MISSED_HEAD, missed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation
 from likeness.evaluation.charts import Dot, Series, decades, dot_chart, line_chart
+from likeness.evaluation.curve import LEAST_BEYOND
 from likeness.evaluation.measure import SIMILARITIES
 from likeness.evaluation.report import cards, html_table, told, write_page
 
@@ -19,6 +20,10 @@ _DRAWN = (80.0, 90.0)
 #: Curves that can be told apart in one chart.
 _MOST_CURVES = 10
 _LOWEST_DRAWN = 1e-6
+
+#: Marks a rate that fewer than 30 pairs show.
+FEW = "*"
+FEW_SAID = f"{FEW} fewer than {LEAST_BEYOND} false matches: believe the interval, not the figure."
 
 CELL_HEAD = ("Cell", "People", "Pairs of one person, of two", *(f"FMR at {level:g}" for level in SIMILARITIES))
 MISSED_HEAD = ("Cell", *(f"FNMR at {level:g}" for level in SIMILARITIES))
@@ -39,7 +44,11 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     rows = []
     for name, counts in e.cells.items():
         genuine, impostor = counts.pairs
-        rates = [told(rate, "{:.1e}") for rate in counts.false_match_rates()]
+        shown = zip(counts.false_match_rates(), counts.false_matches(), strict=True)
+        rates = [
+            told(rate, "{:.1e}").replace(" ", f"{FEW} ", 1) if seen < LEAST_BEYOND else told(rate, "{:.1e}")
+            for rate, seen in shown
+        ]
         rows.append((name, f"{counts.people:,}", f"{genuine:,}, {impostor:,}", *rates))
     return rows
 
@@ -93,6 +102,7 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
         yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
         yield "Bars: 95 %, people drawn anew.</figcaption></figure>"
     yield "</div>" + html_table(CELL_HEAD, _in_two_lines(cell_rows(e)))
+    yield f"<p class=note>{FEW_SAID}</p>"
     if missed := missed_rows(e):
         yield "<h2>Missed: false non-match rate by cell</h2>" + html_table(MISSED_HEAD, _in_two_lines(missed))
         yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: how many pairs '

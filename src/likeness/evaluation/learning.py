@@ -63,6 +63,8 @@ class Outcome:
             for level, fnmr in zip(counts.levels, counts.false_non_match_rates(), strict=True):
                 rows.append(_measured(f"FNMR at {level:.0f}", table, fnmr, command))
         for place, level in enumerate(LEVELS):
+            if self.calibration.claim(level).kind != "measured":
+                continue  # too few pairs reach it to print a rate
             by_cell = {cell: counts.false_match_rates()[place] for cell, counts in self.cells.items()}
             rates = [rate.value for rate in by_cell.values()]
             worst = max(by_cell, key=lambda cell: by_cell[cell].value)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
+from likeness.evaluation.curve import LEAST_BEYOND
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.pairs import PairSet
 from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
@@ -78,12 +79,17 @@ def evaluate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings) -> Eval
         area_under_curve=trial.area_under_curve(),
         equal_error=equal_error,
         equal_error_similarity=equal_error_similarity,
-        accepted_at={rate: trial.true_accept_rate(rate) for rate in FALSE_MATCH_RATES},
+        accepted_at={rate: _accepted(trial, rate) for rate in FALSE_MATCH_RATES},
         at_similarity=_at_similarities(trial),
         groups=_by_group(left, similarities, people),
         false_matches=_worst(left, similarities, same=False),
         false_non_matches=_worst(left, similarities, same=True),
     )
+
+
+def _accepted(trial: Trial, rate: float) -> float | None:
+    """The share of genuine pairs accepted at a false match rate; None where fewer than 30 pairs would show that."""
+    return trial.true_accept_rate(rate) if rate * len(trial.impostor) >= LEAST_BEYOND - 0.5 else None
 
 
 def _only(pairs: PairSet, chosen: NDArray[np.bool_]) -> PairSet:

@@ -14,7 +14,7 @@ export function rarity(promise, similarity) {
 export function raritySentence(promise, similarity) {
 	const words = rarity(promise, similarity);
 	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
-	return words && `Of pairs of photos of different people, ${reach}.`;
+	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;
 }
 
 /** With two digits that count: 1,234 is 1,200. */
