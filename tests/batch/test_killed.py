@@ -15,23 +15,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 KILLS = 20
 
 
-@pytest.fixture(scope="module")
-def many(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pairs of some hundred photos, each with content of its own."""
-    place = tmp_path_factory.mktemp("many")
-    photos = sorted((folder / "photos").glob("*.jpg"))
-    (place / "photos").mkdir()
-    names = []
-    for number in range(300):
-        photo = photos[number % len(photos)]
-        names.append(f"photos/{number:03}.jpg")
-        # What follows the end of a JPEG is not looked at, and makes it another content.
-        (place / names[-1]).write_bytes(photo.read_bytes() + number.to_bytes(4, "big"))
-    lines = [f"{a},{b}" for a, b in zip(names, names[7:] + names[:7], strict=True)]
-    (place / "pairs.csv").write_text("\n".join(["source,target", *lines * 4]) + "\n", "utf-8")
-    return place
-
-
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_moment_the_output_is_the_same(many: Path, kind: signal.Signals) -> None:
     whole, broken = many / "whole.jsonl", many / f"broken-{kind}.jsonl"

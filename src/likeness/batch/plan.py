@@ -12,7 +12,9 @@ from likeness.batch.rows import Row
 from likeness.batch.store import owned
 
 _CREATE = """
-CREATE TABLE IF NOT EXISTS photos (reference TEXT PRIMARY KEY, roles INTEGER NOT NULL, content BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS photos (
+    number INTEGER PRIMARY KEY, reference TEXT NOT NULL UNIQUE, roles INTEGER NOT NULL, content BLOB
+);
 CREATE TABLE IF NOT EXISTS made (pairs INTEGER NOT NULL);
 """
 #: References that are known to be in the plan, held to spare asking the file.
@@ -74,6 +76,15 @@ class Plan:
         total, read = self._database.execute("SELECT count(*), count(content) FROM photos").fetchone()
         return int(total), int(read)
 
+    def photos(self) -> Iterator[tuple[str, int]]:
+        """All photos with what they are needed as, in the order of their numbers, which count from 1."""
+        yield from self._database.execute("SELECT reference, roles FROM photos ORDER BY number")
+
+    def number(self, reference: str) -> int:
+        """The number of a photo."""
+        number: int = self._one("SELECT number FROM photos WHERE reference = ?", reference)
+        return number
+
     def roles(self, reference: str) -> int:
         """What a photo is needed as."""
         roles: int = self._one("SELECT roles FROM photos WHERE reference = ?", reference)
@@ -98,7 +109,7 @@ class Plan:
 
     def _add(self, reference: str, role: int) -> None:
         self._database.execute(
-            "INSERT INTO photos VALUES (?, ?, NULL) "
+            "INSERT INTO photos (reference, roles) VALUES (?, ?) "
             "ON CONFLICT (reference) DO UPDATE SET roles = roles | excluded.roles",
             (reference, role),
         )

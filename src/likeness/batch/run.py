@@ -68,7 +68,7 @@ class Outcome:
 def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcome:
     """Runs a job, or goes on with it where it was broken off. Raises BatchError."""
     check_format(job.output, full=job.full)
-    with _folder(job) as folder:
+    with folder_of(job) as folder:
         facts = facts_of(job, comparer)
         state = manifest.state(folder / "manifest.json", job.output, facts)
         shards = Shards(folder / "shards", job.rows_a_shard)
@@ -96,7 +96,7 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
                     _search(job, job.pairs, comparer, shards, described, progress)
                 else:
                     _write_shards(job, comparer, shards, described, progress)
-        return _finish(job, facts, shards, Outcome(pairs, 0, photos))
+        return finish(job, facts, shards, Outcome(pairs, 0, photos))
 
 
 def facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
@@ -161,7 +161,7 @@ def _check_none_failed(records: Sequence[Record]) -> None:
             raise BatchError(f"{record['reason']} ({record['error']}); the batch ends here, as --fail-fast asks")
 
 
-def _finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome) -> Outcome:
+def finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome) -> Outcome:
     """The output is put together; what is not needed any more goes."""
     from likeness.batch.outputs import decode_lines
 
@@ -175,7 +175,8 @@ def _finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome
     if not job.keep_store:
         remove_store((job.store or job.folder) / _FACES)
     if not failed:  # else they are needed to try those again
-        shutil.rmtree(shards.folder, ignore_errors=True)
+        for made in ("shards", "faces", "photos", "pairs"):
+            shutil.rmtree(job.folder / made, ignore_errors=True)
         remove_store(job.folder / _PLAN)
     return Outcome(outcome.pairs, failed, outcome.photos)
 
@@ -187,7 +188,7 @@ def remove_store(path: Path) -> None:
 
 
 @contextmanager
-def _folder(job: Job) -> Iterator[Path]:
+def folder_of(job: Job) -> Iterator[Path]:
     """The folder of the run, for this process alone."""
     job.folder.mkdir(mode=0o700, exist_ok=True)
 

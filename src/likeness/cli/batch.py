@@ -13,8 +13,9 @@ from likeness.faces import QUALITY_FILTERS
 
 if TYPE_CHECKING:
     from likeness.batch.photos import Reads
+    from likeness.batch.progress import Progress
     from likeness.batch.rows import Rows
-    from likeness.batch.run import Job
+    from likeness.batch.run import Job, Outcome
     from likeness.comparer import Comparer
     from likeness.sources.stores import Stores
 
@@ -42,7 +43,10 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
     comparer = Comparer(given.pack, settings=job.options.settings, threads=_threads(given))
     with comparer:
         with on_standard_error() as progress:
-            outcome = run(job, comparer, reader, progress)
+            if given.engine == "ray":
+                outcome = _on_cluster(given, job, comparer, progress)
+            else:
+                outcome = run(job, comparer, reader, progress)
         _after(given, job, comparer, reader)
     if outcome.was_finished:
         print(f"{given.output} was finished before; remove it and {job.folder} to do it again", file=sys.stderr)
@@ -56,6 +60,14 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
         place = (job.store or job.folder) / "faces.sqlite"
         print(f"{place} holds faces as vectors, which are biometric data; remove it when done", file=sys.stderr)
     return 0
+
+
+def _on_cluster(given: argparse.Namespace, job: "Job", comparer: "Comparer", progress: "Progress") -> "Outcome":
+    from likeness.batch.cluster.engine import Cluster
+    from likeness.batch.cluster.run import Place, run_on_cluster
+
+    place = Place(given.images or _folder_of(given), given.shared)
+    return run_on_cluster(job, comparer, place, Cluster(given.address, given.actors), progress)
 
 
 def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:
@@ -174,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--store-size", type=_size, metavar="SIZE", help="how much they may take, such as 2G")
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")
     add("--memory", type=_size, metavar="SIZE", help="how much memory to stay within, such as 2G")
+    add("--engine", choices=["local", "ray"], default="local", help="this machine (default), or a Ray cluster")
+    add("--address", metavar="HOST:PORT", help="with --engine ray: the cluster (default: one on this machine)")
+    add("--actors", type=int, metavar="N", help="with --engine ray: how many describe photos (one a processor)")
+    add("--shared", metavar="PLACE", help="with --engine ray: a folder or s3:// URL that all nodes see (OUT.run)")
     add("--fail-fast", action="store_true", help="end with the first photo that cannot be used")
     add("--retry-errors", action="store_true", help="try the pairs again that could not be compared")
     return parser

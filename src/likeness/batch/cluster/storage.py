@@ -1,0 +1,82 @@
+"""What all nodes share: named blobs in a folder or in S3, each there whole or not at all."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from likeness.batch.errors import BatchError
+from likeness.batch.files import write_whole
+
+
+class Storage(Protocol):
+    """Blobs by name; a name is a path below the root."""
+
+    def names(self, folder: str) -> set[str]:
+        """The names of the blobs in a folder, without it."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a blob; whoever reads it meanwhile sees the old one or none."""
+        ...
+
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        """A blob, or `size` bytes of it from `start` on."""
+        ...
+
+
+class FolderStorage:
+    """A folder that all nodes see under one path."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def names(self, folder: str) -> set[str]:
+        place = self._root / folder
+        return {path.name for path in place.iterdir() if not path.name.startswith(".")} if place.is_dir() else set()
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self._root / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(path, content)
+
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        with (self._root / name).open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if size is None else size)
+
+
+class ObjectStorage:
+    """Objects of S3 below a prefix, by Arrow's filesystem: an object is there when it was sent to the end."""
+
+    def __init__(self, files: Any, root: str) -> None:
+        self._files = files
+        self._root = root.rstrip("/")
+
+    def names(self, folder: str) -> set[str]:
+        from pyarrow.fs import FileSelector
+
+        found = self._files.get_file_info(FileSelector(f"{self._root}/{folder}", allow_not_found=True))
+        return {each.base_name for each in found if each.is_file}
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._files.open_output_stream(f"{self._root}/{name}") as stream:
+            stream.write(content)
+
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        with self._files.open_input_file(f"{self._root}/{name}") as file:
+            content: bytes = file.read_at(file.size() - start if size is None else size, start)
+            return content
+
+
+def open_storage(place: str) -> Storage:
+    """The storage at a path, or at an `s3://bucket/prefix` URL. Raises BatchError."""
+    if not place.startswith("s3://"):
+        return FolderStorage(Path(place))
+    import os
+
+    try:
+        from pyarrow.fs import S3FileSystem
+    except ImportError as error:
+        raise BatchError("shared storage in S3 needs pyarrow: pip install 'likeness[ray]'") from error
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    scheme, _, host = endpoint.partition("://") if endpoint else ("https", "", None)
+    return ObjectStorage(S3FileSystem(endpoint_override=host, scheme=scheme), place.removeprefix("s3://"))
