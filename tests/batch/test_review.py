@@ -60,7 +60,7 @@ def test_more_than_500_pairs_are_a_folder_of_pages(tmp_path: Path) -> None:
 
 
 def test_rates_are_told_as_people_count() -> None:
-    assert rarity(CALIBRATION, 80.0) == "reached by 1 in 1,000 pairs of different people"
+    assert rarity(CALIBRATION, 80.0) == "1 in 1,000 among pairs of different people of one origin and sex"
     assert rarity(CALIBRATION, 100.0) == "the same picture"
 
 

@@ -114,3 +114,17 @@ def test_tiles_do_not_show_in_wide_rows() -> None:
     row = scorer.compare(scorer.profile(many[:2]), scorer.profile(many))
     assert row.shape == (2, 2100)
     assert np.allclose(row[0, 2040:], scorer.compare(scorer.profile(many[:2]), scorer.profile(many[2040:]))[0])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 300))
+def test_a_score_does_not_depend_on_what_is_compared_beside_it(seed: int, sources: int, targets: int) -> None:
+    chance = np.random.default_rng(seed)
+    scorer = Scorer(chance.normal(size=(200, 32)).astype(np.float32), nearest=20)
+    first = chance.normal(size=(sources, 32)).astype(np.float32)
+    second = chance.normal(size=(targets, 32)).astype(np.float32)
+    together = scorer.compare(scorer.profile(first), scorer.profile(second))
+    i, j = int(chance.integers(sources)), int(chance.integers(targets))
+    alone = scorer.compare(scorer.profile(first[i : i + 1]), scorer.profile(second[j : j + 1]))
+    some = scorer.compare(scorer.profile(first), scorer.profile(second[j:]))
+    exchanged = scorer.compare(scorer.profile(second), scorer.profile(first))
+    assert together[i, j] == alone[0, 0] == some[i, 0] == exchanged[j, i]

@@ -21,6 +21,11 @@ from likeness.vision.products import product
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
+#: Directions and affinities are multiples of these, so that products and sums over them are exact in double precision
+#: (49 bits for a cosine, 53 for squares over 2,048 vectors of the cohort): a score does not depend on what else is
+#: compared at the same time, nor on the order in which a machine adds. They are finer than the embedder's rounding.
+_DIRECTION_STEP, _AFFINITY_STEP = 2.0**-24, 2.0**-21
+
 #: Faces compared at once in `Scorer.compare`, as rows and as columns, which bounds its memory.
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 256, 2048
 
@@ -56,16 +61,16 @@ class Scorer:
     def __init__(self, cohort: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
         if cohort is not None and not 2 <= nearest <= len(cohort):
             raise ValueError(f"{nearest} nearest of a cohort of {len(cohort)}: from 2 to all of it may be asked")
-        self._cohort = None if cohort is None else _unit(cohort.astype(np.float64))
+        self._cohort = None if cohort is None else _multiples(_unit(cohort.astype(np.float64)), _DIRECTION_STEP)
         self._nearest = nearest
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
         """`vectors` (N, D), as `mean_views` makes them, with what the cohort says of them."""
-        directions = _unit(vectors.astype(np.float64))
+        directions = _multiples(_unit(vectors.astype(np.float64)), _DIRECTION_STEP)
         if self._cohort is None:
             none = np.zeros((len(directions), 0))
             return Profile(directions, none, none.astype(np.intp))
-        affinities = product(directions, self._cohort.T)
+        affinities = _multiples(product(directions, self._cohort.T), _AFFINITY_STEP)
         nearest = np.argpartition(-affinities, self._nearest - 1, axis=1)[:, : self._nearest]
         return Profile(directions, affinities, nearest)
 
@@ -113,18 +118,22 @@ class Scorer:
 
 def _relative(cosine: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np.float64]:
     """How many standard deviations each cosine (Na, Nb) lies above those of a's face to the cohort near b's."""
+    count = b.nearest.shape[1]
     if len(b.nearest) == 1 or len(a.affinities) == 1:
         near = a.affinities[:, b.nearest]  # (Na, Nb, k)
-        mean = near.sum(axis=2) / near.shape[2]
-        near -= mean[..., np.newaxis]
-        deviation = np.sqrt(np.einsum("abk,abk->ab", near, near) / near.shape[2])
-        return np.asarray((cosine - mean) / np.maximum(deviation, 1e-6))
-    # The same by matrix products, for many faces: the mean and the mean square over the chosen vectors.
-    chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
-    chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0 / b.nearest.shape[1]
-    mean = a.affinities @ chosen
-    variance = (a.affinities * a.affinities) @ chosen - mean * mean
+        total, squares = near.sum(axis=2), np.einsum("abk,abk->ab", near, near)
+    else:  # the same sums by matrix products, for many faces
+        chosen = np.zeros((b.affinities.shape[1], len(b.nearest)))
+        chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0
+        total, squares = a.affinities @ chosen, (a.affinities * a.affinities) @ chosen
+    mean = total / count
+    variance = squares / count - mean * mean
     return np.asarray((cosine - mean) / np.sqrt(np.maximum(variance, 1e-12)))
+
+
+def _multiples(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """`values` rounded to multiples of `step`."""
+    return np.asarray(np.rint(values / step) * step)
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

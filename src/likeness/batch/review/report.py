@@ -142,15 +142,13 @@ def _warnings(face: Face | None, role: str) -> Iterator[str]:
 
 
 def rarity(calibration: Calibration, similarity: float) -> str:
-    """How many pairs of different people are as alike, in words."""
-    rate = float(calibration.false_match_rate(similarity))
-    if rate <= 0:
+    """How many pairs of different people are as alike, in words, as far as the calibration claims it."""
+    if similarity >= 100.0:
         return "the same picture"
-    if rate >= 0.5:
+    claim = calibration.claim(similarity)
+    if claim.rate >= 0.5:
         return "as alike as most pairs of different people"
-    one_in = 1 / rate
-    digits = max(len(f"{one_in:.0f}") - 2, 0)
-    return f"reached by 1 in {round(one_in, -digits):,.0f} pairs of different people"
+    return f"{claim.in_words} among pairs of different people of one origin and sex"
 
 
 def _links(number: int, names: Sequence[str]) -> str:
