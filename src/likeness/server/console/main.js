@@ -45,6 +45,8 @@ const scale = new Scale(byId("scale"), setThreshold);
 const many = new Many(state, ({ photo, source, result }) => {
 	show("source", source);
 	show("target", photo);
+	state.asking?.abort();
+	state.asking = new AbortController();
 	clear();
 	settle(result);
 	byId("stage").scrollIntoView();

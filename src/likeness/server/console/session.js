@@ -17,7 +17,7 @@ export function guard(about, session, onChange) {
 	session.region ||= about.regions[0] ?? "us-east-1";
 	form.hidden = !about.signed || !canSign() || Boolean(session.keys);
 	form.elements.region.value ||= session.region;
-	if (!about.signed) access.textContent = `This server is open: whoever reaches ${about.on_loopback ? "this machine" : "it"} may compare faces.`;
+	if (!about.signed) access.textContent = "This server is open: whoever can connect to it may compare faces.";
 	else if (!canSign()) access.textContent = UNSAFE;
 	else if (!session.keys) access.textContent = "This server answers signed requests only.";
 	else access.replaceChildren(`Signed in as ${session.keys.id}. `, make("button", { click: () => changeTo(null) }, "Sign out"));
