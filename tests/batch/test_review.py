@@ -11,7 +11,7 @@ import pytest
 from tests.batch.conftest import likeness
 
 from likeness.batch.review import report
-from likeness.batch.review.report import About, ReviewedPair, Side, rarity, write_report
+from likeness.batch.review.report import About, ReviewedPair, Side, write_report
 from likeness.faces import BoundingBox, Face, Pose, Quality
 from likeness.vision.calibration import Calibration
 
@@ -59,9 +59,11 @@ def test_more_than_500_pairs_are_a_folder_of_pages(tmp_path: Path) -> None:
     assert 'id="pair-1001"' in pages[2].read_text("utf-8")
 
 
-def test_rates_are_told_as_people_count() -> None:
-    assert rarity(CALIBRATION, 80.0) == "1 in 1,000 among pairs of different people of one origin and sex"
-    assert rarity(CALIBRATION, 100.0) == "the same picture"
+def test_no_rate_is_told_beyond_the_data(tmp_path: Path) -> None:
+    (page,) = write_report(tmp_path / "r.html", [pair("a.jpg")], 1, ABOUT)
+    text = page.read_text("utf-8")
+    assert "Threshold 80: reached by 1 in 1,000 pairs of different people of the same origin and sex." in text
+    assert CALIBRATION.claim(100.0).of_pairs.startswith("rarer than 1 in ")
 
 
 @pytest.mark.engine

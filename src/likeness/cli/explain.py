@@ -13,9 +13,6 @@ from likeness.vision.calibration import Claim
 #: Similarity (0 to 100) → what may be said of the share of pairs of different people that reach it.
 Claims = Callable[[float], Claim]
 
-#: Whom a rate is about.
-_DIFFERENT = "different people of the same origin and sex"
-
 #: Faces that are described one by one; of a crowd, the others are only counted.
 DESCRIBED = 10
 
@@ -115,17 +112,7 @@ def _place(face: Face) -> str:
 
 def _similarity(similarity: float, claims: Claims | None) -> str:
     text = f"similarity {similarity:.2f}"
-    return text if claims is None else f"{text}, {_rarity(claims(similarity))}"
-
-
-def _rarity(claim: Claim) -> str:
-    """A false match rate as people count: of how many pairs of different people one looks as alike."""
-    if claim.rate >= 0.5:
-        return f"as most pairs of {_DIFFERENT} have"
-    pairs = f"{claim.one_in} pairs of {_DIFFERENT}"
-    if claim.kind == "rarer":
-        return f"rarer than {pairs}"
-    return f"reached by {pairs}{' (extrapolated)' if claim.kind == 'extrapolated' else ''}"
+    return text if claims is None else f"{text}, {claims(similarity).of_pairs}"
 
 
 def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[FaceMatch]) -> Iterator[str]:
@@ -133,7 +120,7 @@ def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[Fa
         yield f"Threshold {threshold:g}: the pack has no calibration, so how rare that is is not known."
     else:
         claim = claims(threshold)
-        yield f"Threshold {threshold:g}: {_rarity(claim)}."
+        yield f"Threshold {threshold:g}: {claim.of_pairs}."
         if len(found) > 1 and claim.rate < 1 and claim.kind != "rarer":
             chance = 1 - (1 - claim.rate) ** len(found)
             crowd = f"With {len(found)} faces in a photo"

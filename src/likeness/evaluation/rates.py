@@ -1,4 +1,4 @@
-"""Error rates of scores: how often different people are taken for one (FMR), and one person for strangers (FNMR).
+"""Error rates of scores: how often different people are taken for one (FMR), and one person for two (FNMR).
 
 Terms are those of ISO/IEC 19795-1: a genuine pair shows one person, an impostor pair two; FMR at a threshold is the
 share of impostor pairs that score at or above it, FNMR the share of genuine pairs that score below, TAR is 1 - FNMR.

@@ -13,6 +13,9 @@ PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -
 #: Nothing is said of rates that lie more decades than this beyond what was measured.
 MOST_DECADES_EXTRAPOLATED = 2.0
 
+#: Whom a rate is about.
+DIFFERENT = "different people of the same origin and sex"
+
 #: Beyond the last promise each tenfold rarer score halves what is missing to 100.
 _HALVING_DECADES = 1.0
 #: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a
@@ -43,6 +46,16 @@ class Claim:
         if self.kind == "rarer":
             return f"rarer than {self.one_in}"
         return f"{self.one_in} (extrapolated)" if self.kind == "extrapolated" else self.one_in
+
+    @property
+    def of_pairs(self) -> str:
+        """For a reader: reached by 1 in 10,000 pairs of whom, and whether that is extrapolated or only a bound."""
+        if self.rate >= 0.5:
+            return f"as most pairs of {DIFFERENT} have"
+        pairs = f"{self.one_in} pairs of {DIFFERENT}"
+        if self.kind == "rarer":
+            return f"rarer than {pairs}"
+        return f"reached by {pairs}{' (extrapolated)' if self.kind == 'extrapolated' else ''}"
 
     @property
     def one_in(self) -> str:

@@ -82,7 +82,7 @@ def _page(pairs: Sequence[ReviewedPair], about: About, number: int, names: Seque
         "PAGES": _links(number, names),
         "ABOUT": html.escape(
             f"{len(pairs):,} of {about.pairs_in_all:,} pairs, closest to the threshold {about.threshold:g} first; "
-            f"{about.pack}. Threshold {about.threshold:g}: {rarity(about.calibration, about.threshold)}."
+            f"{about.pack}. Threshold {about.threshold:g}: {about.calibration.claim(about.threshold).of_pairs}."
         ),
         "KEY": json.dumps(f"likeness {about.title} {number}").replace("<", "\\u003c"),
         "PAIRS": "\n".join(_pair(pair, place, about) for place, pair in enumerate(pairs, first)),
@@ -102,7 +102,7 @@ def _pair(pair: ReviewedPair, place: int, about: About) -> str:
 <h2>Pair {place}</h2>
 <div class="faces">{_side(pair.source, "Source")}{_side(pair.target, "Target")}</div>
 <p class="similarity"><strong>{pair.similarity:.2f}</strong> <span class="{verdict.replace(" ", "-")}">{verdict}</span>
-<span class="rate">{html.escape(rarity(about.calibration, pair.similarity))}</span></p>
+<span class="rate">{html.escape(about.calibration.claim(pair.similarity).of_pairs)}</span></p>
 {f'<ul class="warnings" aria-label="Quality warnings">{warnings}</ul>' if warned else ""}
 <fieldset><legend>Decision</legend>{"".join(_choice(place, each) for each in ("accept", "reject", "defer"))}</fieldset>
 <label class="note">Note <input type="text" name="note-{place}" autocomplete="off"></label>
@@ -139,16 +139,6 @@ def _warnings(face: Face | None, role: str) -> Iterator[str]:
         (abs(pose.pitch) > _TURNED_DEG, f"turned {abs(pose.pitch):.0f}° {'down' if pose.pitch < 0 else 'up'}"),
     )
     return (f"The {role} face is {what}." for bad, what in checks if bad)
-
-
-def rarity(calibration: Calibration, similarity: float) -> str:
-    """How many pairs of different people are as alike, in words, as far as the calibration claims it."""
-    if similarity >= 100.0:
-        return "the same picture"
-    claim = calibration.claim(similarity)
-    if claim.rate >= 0.5:
-        return "as alike as most pairs of different people"
-    return f"{claim.in_words} among pairs of different people of one origin and sex"
 
 
 def _links(number: int, names: Sequence[str]) -> str:
