@@ -102,9 +102,11 @@ def server(serve: Callable[..., Served]) -> Served:
     return serve()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium under Playwright."""
+    """Debian's Chromium under Playwright, whose event loop runs in this thread until a module's tests are over: as long
+    as it does, no other test can run one.
+    """
     sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
     if not CHROMIUM:
         pytest.skip("the browser tests need Chromium (apt-get install chromium)")
