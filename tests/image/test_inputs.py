@@ -1,6 +1,8 @@
 """What people pass as a photo: what they would expect to work works, the rest is InvalidParameter in words."""
 
+import gzip
 import io
+import lzma
 import mmap
 import sys
 import tempfile
@@ -117,6 +119,18 @@ def test_a_pillow_image_that_cannot_be_decoded() -> None:
         open_image(Pillow.open(io.BytesIO(DATA[: len(DATA) // 2])), name="source photo")
 
 
+def test_a_pillow_image_whose_transparency_is_none() -> None:
+    image = Pillow.fromarray(PICTURE)
+    image.info["transparency"] = "white"
+    with pytest.raises(InvalidImageFormat, match="the Pillow image cannot be decoded"):
+        open_image(image)
+
+
+def test_an_array_is_not_copied_before_its_size_is_checked() -> None:
+    with pytest.raises(ImageTooLarge, match="100000 x 100000 pixels"):
+        open_image(np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (100_000, 100_000, 3)))
+
+
 def closed() -> io.BytesIO:
     file = io.BytesIO(DATA)
     file.close()
@@ -132,6 +146,17 @@ def read_already() -> io.BytesIO:
 class Refusing:
     def read(self, size: int = -1) -> bytes:
         raise ConnectionResetError(104, "Connection reset by peer")
+
+
+class Failing:
+    """A file that something lies below: an archive, or a download."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise lzma.LZMAError("Corrupt input data")
+
+
+def cut_off() -> gzip.GzipFile:
+    return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(DATA)[:500]))
 
 
 REFUSED: list[tuple[str, Any]] = [
@@ -150,6 +175,9 @@ REFUSED: list[tuple[str, Any]] = [
     ("It looks like base64", "data:image/jpeg;base64,/9j/" + "A" * 100),
     (r"It is an address \(https://\), not a path: download it", "https://example.com/a.jpg"),
     (r"It is an address \(s3://\)", "s3://bucket/a.jpg"),
+    (r"pass what stands after file://, which is /photos/a.jpg", "file:///photos/a.jpg"),
+    (r"source photo: the file cannot be read \(EOFError: Compressed file ended", cut_off()),
+    (r"the file cannot be read \(LZMAError: Corrupt input data\)", Failing()),
     ("it gives text, not bytes", io.StringIO("abc")),
     ("I/O operation on closed file", closed()),
     (r"the file stands at its end.*seek\(0\)", read_already()),

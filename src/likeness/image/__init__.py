@@ -184,8 +184,10 @@ def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None 
     """
     limits = limits or ImageLimits()
     if isinstance(photo, np.ndarray):
-        image = Image(inputs.array_pixels(photo, name), name)
-        _check_sides(image, limits)
+        inputs.check_array(photo, name)
+        _check_size(photo.shape[1], photo.shape[0], name, limits)
+        # A view of a few bytes may be huge once it is contiguous.
+        image = Image(np.ascontiguousarray(photo).view(), name)
     elif inputs.is_pillow(photo):
         picture = cast("Pillow.Image", photo)
         _check_size(picture.width, picture.height, name, limits)

@@ -1,7 +1,9 @@
 """What callers pass as a photo: bytes, paths, open files, arrays and pictures of Pillow, to encoded bytes or pixels."""
 
 import os
+import struct
 import sys
+import zlib
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -50,7 +52,7 @@ _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 def name_of(photo: object, name: str) -> str:
     """`name`, with the path of a photo that is a file's."""
     path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
-    if not isinstance(path, (str, PathLike)):
+    if not isinstance(path, (str, PathLike)) or not path:
         return name
     text = str(os.fspath(path))
     return f"{name} ({text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'})"
@@ -96,7 +98,9 @@ def _path_hint(path: str | PathLike[str]) -> str:
         return (
             " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
         )
-    scheme, separator, _ = text.partition("://")
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() in ("file", "fileb"):
+        return f" It is an address, not a path: pass what stands after {scheme}://, which is {rest}"
     if separator and scheme.isalnum():
         return f" It is an address ({scheme}://), not a path: download it and pass the bytes."
     return ""
@@ -109,6 +113,10 @@ def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
         raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror or error}).") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidParameter(f"{name}: the file cannot be read ({error}). Open it in binary mode, 'rb'.") from error
+    except Exception as error:  # an archive or a download below it fails in its own way
+        raise InvalidParameter(
+            f"{name}: the file cannot be read ({type(error).__name__}: {error}). Open it again, or pass its bytes."
+        ) from error
     if not content and _position(file) > 0:
         raise InvalidParameter(f"{name}: the file stands at its end, so there is nothing to read. Call seek(0) first.")
     return content
@@ -150,17 +158,16 @@ def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
     try:
         upright = ImageOps.exif_transpose(picture)
         return rgb(upright, upright.has_transparency_data, 1)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:
         raise InvalidImageFormat(
             f"{name}: the Pillow image cannot be decoded ({str(error) or type(error).__name__})."
         ) from error
 
 
-def array_pixels(pixels: NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
-    """A view of the array that is contiguous. Raises InvalidParameter for one of another shape or type."""
+def check_array(pixels: NDArray[np.uint8], name: str) -> None:
+    """Raises InvalidParameter for an array of another shape or type than RGB pixels have."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InvalidParameter(
             f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "
             "Pass RGB pixels of type uint8 and shape (height, width, 3)."
         )
-    return np.ascontiguousarray(pixels).view()

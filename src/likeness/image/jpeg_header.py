@@ -25,6 +25,8 @@ _USUAL_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)}
 
 #: Real files have a few dozen segments; the rest is an attempt to keep the reader busy.
 _MAX_SEGMENTS = 4096
+#: Bytes between the segments of a header, which decoders skip one by one, and slowly. Real files have none, or a few.
+_MAX_STRAY_BYTES = 64 * 1024
 
 
 class BrokenJpeg(ValueError):
@@ -59,9 +61,10 @@ class JpegHeader:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A marker's `code`, the body of its segment, and where that ends."""
+    """A marker's `code`, where the marker starts, the body of its segment, and where that ends."""
 
     code: int
+    start: int
     body: bytes
     end: int
 
@@ -110,7 +113,7 @@ def _segments(data: bytes, position: int) -> Iterator[_Segment]:
         found = _MARKER.search(data, position)
         if found is None:
             return
-        code, position = found[1][0], found.end()
+        code, start, position = found[1][0], found.start(), found.end()
         if code in _STANDALONE:
             continue
         length = 0
@@ -119,7 +122,7 @@ def _segments(data: bytes, position: int) -> Iterator[_Segment]:
             if position + length > len(data):
                 return
         position += length
-        yield _Segment(code, data[position - length + 2 : position], position)
+        yield _Segment(code, start, data[position - length + 2 : position], position)
     raise UnreasonableJpeg(f"it has more than {_MAX_SEGMENTS:,} segments. Save it again with any photo program")
 
 
@@ -127,7 +130,11 @@ def _read_up_to_picture(data: bytes) -> tuple[_Frame, int, _Segment]:
     """The frame, the EXIF orientation and the header of the first scan."""
     frame: _Frame | None = None
     exif: bytes | None = None
+    stray, end = 0, 2
     for segment in _segments(data, 2):
+        stray, end = stray + segment.start - end, segment.end
+        if stray > _MAX_STRAY_BYTES:
+            raise UnreasonableJpeg(f"it has {stray:,} stray bytes in its header. Save it again with any photo program")
         if segment.code in (_START, _END):
             break
         if segment.code == _SCAN and segment.body:
