@@ -78,7 +78,7 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
             "lfw": lfw,
             "robustness": robustness(data / "lfw-dev", read_pairs(data / "lfw-dev" / "pairs.csv")),
         },
-        Engine("standard", threads=1),
+        Engine("standard"),
     )
 
 
@@ -87,9 +87,9 @@ def with_one_look(pack: Path, folder: Path) -> Path:
     shutil.copytree(pack, folder)
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8")
-    shorter = text.replace('[[roles.embedder.views]]\npoints = "detector"\n', "", 1)
+    shorter = text.replace('[[roles.embedder.views]]\npoints = "mesh"\n\n', "", 1)
     if shorter == text:
-        raise ValueError(f"{manifest} has no look by the detector's points")
+        raise ValueError(f"{manifest} has no look that is not mirrored")
     manifest.write_text(shorter, "utf-8")
     return folder
 
@@ -208,7 +208,7 @@ def with_times(record: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """`record` with the time of a look, and of scoring a pair of faces that were not scored before."""
     side_px = engine.embedder.aligner.size_px
     chips = np.zeros((VIEWS_A_RUN, side_px, side_px, 3), np.uint8)
-    looks = [seconds_taken(partial(engine.embedder.views, chips)) / len(chips) for _ in range(60)]
+    looks = [seconds_taken(partial(engine.embedder.vectors, [chips[:1]] * len(chips))) / len(chips) for _ in range(60)]
     vectors = np.random.default_rng(0).standard_normal((402, 192)).astype(np.float32)
     scorers = {"cosine": Scorer(), "cohort": engine.scorer}
     # They take turns, so that what else the machine does costs each as much.
@@ -410,7 +410,7 @@ def main() -> None:
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(measure(options.data, options.embeddings), indent=2) + "\n", "utf-8")
     if options.what == "time":
-        record = with_times(json.loads(RECORD.read_text("utf-8")), Engine("standard", threads=1))
+        record = with_times(json.loads(RECORD.read_text("utf-8")), Engine("standard"))
         RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     generated = tables(json.loads(RECORD.read_text("utf-8")), store.known("standard"))
     CARD.write_text(with_tables(CARD.read_text("utf-8"), generated), "utf-8")

@@ -34,13 +34,14 @@ from learning import (
 from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
-from likeness.vision.detection import find_faces
-from likeness.vision.embedding import mean_views
+from likeness.image import ImageLimits, open_image
+from likeness.pipeline import DecodedPhoto, find
+from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, ExpressionReader
-from likeness.vision.findings import confidences
 from likeness.vision.geometry import service_boxes
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import poses_of_meshes, poses_of_points
+from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import measure_quality
 from likeness.vision.smile import smile_features
 
@@ -67,18 +68,18 @@ class Seen:
 
 def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     """The largest face, measured as the comparer measures it; None where no face is found."""
-    found, _ = find_faces(engine.detector, pixels, search_rotations=True)
+    found, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
         return None
     largest = int(np.argmax(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)))
     detected = found.points[largest]
     assert engine.mesh is not None
-    mesh = engine.mesh.measure(pixels, found.boxes[largest], detected)[0]
+    mesh = engine.mesh.fit(Pyramid(pixels), found.boxes[largest], detected)
     points = detected if mesh is None else mesh.landmarks
     pose = (poses_of_points(detected) if mesh is None else poses_of_meshes(mesh.points))[0]
     box = service_boxes(points, [pose])
     width_px = float(np.sqrt(np.prod(box[0, 2:] - box[0, :2]) / 1.385))
-    quality = measure_quality(pixels, box)[0]
+    quality = measure_quality(Pyramid(pixels), box[0])
     confidence = float(confidences(found.scores)[largest])
     return Seen(
         pixels, np.asarray(detected, float), np.asarray(points, float), mesh, pose, quality, width_px, confidence
@@ -119,8 +120,8 @@ def expressions(engine: Engine, data: Path) -> Expressions:
             continue
         labels.append(NAMES.index(row["expression"]))
         persons.append(person(path))
-        logs.append(reader.log_probabilities(seen.pixels, seen.points)[0])
-        smiles.append(smile_features([seen.mesh], [reader.read(seen.pixels, seen.points)[0].happiness])[0])
+        logs.append(reader.log_probabilities(Pyramid(seen.pixels), seen.points))
+        smiles.append(smile_features(seen.mesh, reader.read(Pyramid(seen.pixels), seen.points).happiness))
         meshes.append(seen.mesh is not None)
     print(f"expressions-dev: {len(rows)} named photos, {len(labels)} with a face, {sum(meshes)} with a mesh")
     return Expressions(np.array(labels), persons, np.array(logs), np.array(smiles), np.array(meshes))
@@ -298,8 +299,9 @@ def quality(engine: Engine, data: Path) -> None:
 
 def vector_of(engine: Engine, seen: Seen) -> NDArray[np.float32]:
     """A face's vector."""
-    chips = engine.embedder.chips(seen.pixels, np.float32(seen.detected), seen.mesh)
-    return mean_views([engine.embedder.views(chips)], 1)[0]
+    mesh_points = None if seen.mesh is None else seen.mesh.points
+    chips = engine.embedder.chips(Pyramid(seen.pixels), seen.detected, mesh_points)
+    return np.asarray(engine.embedder.vectors([chips])[0], np.float32)
 
 
 def count_persons(paths: Sequence[Path]) -> dict[str, int]:
@@ -346,7 +348,7 @@ def main() -> None:
     wanted = arguments.what or ["pose", "smile", "emotions", "quality"]
     with_photos = {"pose": pose, "quality": quality}
     with_expressions = {"smile": smile, "emotions": emotions, "fit": fit}
-    engine = Engine("standard", threads=2)
+    engine = Engine("standard")
     seen = expressions(engine, arguments.data) if set(wanted) & set(with_expressions) else None
     for name in wanted:
         if seen is not None and name in with_expressions:

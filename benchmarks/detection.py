@@ -3,26 +3,35 @@
     python benchmarks/detection.py [--data DIR] [--pack standard]
 
 Average precision as in PASCAL VOC 2010 (the area under the precision envelope) at an overlap (intersection over union)
-of 0.5, over detections of the whole `find_faces` as the engine runs it. For a bound on size, as in COCO: annotated
+of 0.5, over the faces that the pipeline finds, and over those of single looks at
+other sizes. For a bound on size, as in COCO: annotated
 faces under it are neither to be found nor held against a detection that finds them, and a detection that matches
 nothing counts only if it is of that size itself. Size is measured in three ways: the square root of the area (COCO),
 the height (WIDER), and the shorter side. `strict` counts every detection that matches nothing, however small.
 """
 
 import argparse
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.vision.detection import Detections, Detector, find_faces
-from likeness.vision.findings import confidences
+from likeness.pipeline import DecodedPhoto, find
+from likeness.vision.detection import (
+    Detections,
+    Detector,
+    confidences,
+    first_size,
+)
+from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas, overlaps
 
 Boxes = NDArray[np.float32]
@@ -37,18 +46,21 @@ _BOUNDS_PX = (16, 40)
 
 
 class CountingDetector:
-    """Passes photos on to a detector, counts the searches and their pixels."""
+    """Passes photos on to a detector, counts the looks, their pixels and their processor time."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self.seen_well_px = detector.seen_well_px
-        self.searches = 0
+        self.looks = 0
         self.megapixels = 0.0
+        self.seconds = 0.0
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        self.searches += 1
+        self.looks += 1
         self.megapixels += pixels.shape[0] * pixels.shape[1] / 1e6
-        return self._detector.detect(pixels)
+        started = time.thread_time()
+        seen = self._detector.detect(pixels)
+        self.seconds += time.thread_time() - started
+        return seen
 
 
 def verdicts(
@@ -92,51 +104,62 @@ def average_precision(
     return float((np.diff(recall) * precision).sum()), total
 
 
+def precisions(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> list[float]:
+    """The average precision by area from each bound on."""
+    return [average_precision(found, truth, size="area", bound_px=bound)[0] for bound in _BOUNDS_PX]
+
+
 def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> None:
     """What share of detections at a score overlap an annotated face by 0.3, beside the confidence given for it."""
     scores = np.concatenate([found[name].scores for name in truth])
     true = np.concatenate([(overlaps(found[name].boxes, truth[name]) >= 0.3).any(axis=1) for name in truth])
     print("\nscore        detections   faces   confidence given")
-    for low, high in zip((0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0), strict=True):
+    for low, high in itertools.pairwise((0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)):
         chosen = (scores >= low) & (scores < high)
         given = confidences(scores[chosen]).mean() if chosen.any() else 0
         print(f"{low:.2f} to {high:.2f} {chosen.sum():10d} {100 * true[chosen].mean():8.1f} % {given:12.2f}")
 
 
-def print_times(detector: Detector) -> None:
-    """The time of one search of an upright photo, by its size."""
-    print("\nphoto          median ms (noise instead of a photo; without a search for rotations and margins)")
-    generator = np.random.default_rng(0)
-    for width, height in ((640, 480), (960, 544), (1280, 886)):
-        pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        times = []
-        for _ in range(15):
-            started = time.perf_counter()
-            detector.detect(pixels)
-            times.append(time.perf_counter() - started)
-        print(f"{width} x {height:<8d} {1000 * float(np.median(times)):8.1f}")
+def look_alone(detector: Detector, photo: Pyramid, scale: float) -> Detections:
+    """The faces of one look at `scale` times the width and height of the first one."""
+    height, width = photo.shape[:2]
+    across, down = (max(1, round(side * scale / 32)) * 32 for side in first_size(width, height))
+    return detector.detect(photo.resized((across, down))).scaled(width / across, height / down)
+
+
+def print_row(name: str, photos: int, detector: CountingDetector, precisions: Sequence[float]) -> None:
+    """Looks, their size and processor time a photo, and average precisions."""
+    cells = " ".join(f"{precision:.3f}" for precision in precisions)
+    looks, pixels = detector.looks / photos, detector.megapixels / detector.looks
+    print(
+        f"{name:32s} {looks:5.2f} of {pixels:.2f} Mpx {1000 * detector.seconds / photos:6.1f} ms   {cells}", flush=True
+    )
 
 
 def main() -> None:
     repository = Path(__file__).resolve().parents[1]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("LIKENESS_DATA", repository.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default), help="holds wider-dev/")
+    parser.add_argument("--data", type=Path, default=Path(default), help="holds wider-natural/")
     parser.add_argument("--pack", default="standard")
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    engine = Engine(options.pack, threads=options.threads)
-    detector, scout = CountingDetector(engine.detector), engine.scout
-    annotated = json.loads((options.data / "wider-dev" / "boxes.json").read_text())
+    engine = Engine(options.pack)
+    folder = options.data / "wider-natural"
+    annotated = json.loads((folder / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
-    photos = {name: open_image(options.data / "wider-dev" / "images" / name).full() for name in truth}
-    started = time.perf_counter()
-    found = {name: find_faces(detector, pixels, scout=scout)[0] for name, pixels in photos.items()}
-    milliseconds = (time.perf_counter() - started) * 1000 / len(photos)
-    print(
-        f"{len(photos)} photos, {milliseconds:.0f} ms each: {detector.searches / len(photos):.2f} searches of ", end=""
-    )
-    print(f"{detector.megapixels / detector.searches:.2f} megapixels")
+    images = {name: open_image(folder / "images" / name) for name in truth}
+    pyramids = {name: Pyramid(image.full()) for name, image in images.items()}
+
+    print(f"{len(images)} photos          looks and processor time a photo        AP of faces from 16, 40 px")
+    detector = CountingDetector(engine.detector)
+    with mock.patch.object(Engine, "detector", detector):
+        found = {name: find(engine, DecodedPhoto(image))[0] for name, image in images.items()}
+    print_row("as shipped", len(images), detector, precisions(found, truth))
+    for scale in (0.8, 1.0, 1.2, 1.6, 2.4):
+        detector = CountingDetector(engine.detector)
+        alone = {name: look_alone(detector, photo, scale) for name, photo in pyramids.items()}
+        print_row(f"one look at {scale} x the first", len(images), detector, precisions(alone, truth))
+
     print("\nsize           bound   faces   average precision   strict")
     for size in _SIZES:
         for bound in _BOUNDS_PX:
@@ -144,7 +167,6 @@ def main() -> None:
             strict, _ = average_precision(found, truth, size=size, bound_px=bound, strict=True)
             print(f"{size:14s} {bound:2d} px {faces:7d} {precision:19.3f} {strict:8.3f}")
     print_confidence(found, truth)
-    print_times(detector)
 
 
 if __name__ == "__main__":

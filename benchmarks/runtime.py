@@ -148,7 +148,7 @@ def main() -> None:
     """Prints both tables."""
     console = Console()
     table = Table("Network", "Optimised anew, processor ms", "As saved, processor ms")
-    for role in ("detector", "scout", "embedder", "mesh", "expression"):
+    for role in ("detector", "embedder", "mesh", "expression"):
         times = in_own_process("opening", role)
         table.add_row(role, f"{times['anew']:.1f}", f"{times['saved']:.1f}")
     console.print(table)

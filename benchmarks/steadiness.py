@@ -1,4 +1,4 @@
-"""How steady landmarks and pose are while a photo is moved a little, for the mesh as it ships and with a third look.
+"""How steady landmarks and pose are while a photo is moved a little, for the mesh as it ships and with a second look.
 
     python benchmarks/steadiness.py [--photos 250]
 
@@ -17,32 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.engine import Engine
-from likeness.vision.alignment import mirrored
-from likeness.vision.detection import find_faces
-from likeness.vision.detector import largest
-from likeness.vision.mesh import CROP_SIZE_PX, Mesh, detected_crop, five_landmarks, mesh_crop
-from likeness.vision.mesh_model import MIRROR
+from likeness.image import open_image
+from likeness.pipeline import DecodedPhoto, find
+from likeness.vision.detection import by_size
+from likeness.vision.mesh import Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.pose import poses_of_meshes
+from likeness.vision.pyramid import Pyramid
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Pixels = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
-Measure = Callable[[Mesh, Pixels, Numbers, Numbers], Numbers | None]
+Measure = Callable[[Mesh, Pyramid, Numbers, Numbers], Numbers | None]
 
 
-def as_shipped(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers | None:
-    """The detector's crop, and the mesh's own mirrored; None where the mesh does not fit."""
-    found = mesh.measure(pixels, box, five)[0]
+def as_shipped(mesh: Mesh, photo: Pyramid, box: Numbers, five: Numbers) -> Numbers | None:
+    """One look, and another where the mesh asks for quite another crop; None where the mesh does not fit."""
+    found = mesh.fit(photo, box, five)
     return None if found is None else found.points.astype(np.float64)
 
 
-def three_looks(mesh: Mesh, pixels: Pixels, box: Numbers, five: Numbers) -> Numbers:
-    """The mesh's own crop as it is and mirrored; the detector's only to find it."""
-    first, _ = mesh._look(pixels, detected_crop(box, five))
-    crop = mesh_crop(first)
-    plain, _ = mesh._look(pixels, crop)
-    other, _ = mesh._look(pixels, mirrored(crop, CROP_SIZE_PX))
-    return (plain + other[MIRROR]) / 2
+def always_two_looks(mesh: Mesh, photo: Pyramid, box: Numbers, five: Numbers) -> Numbers:
+    """The detector's crop, and always the one that the mesh asks for: their mean."""
+    first, _ = mesh._look(photo, detected_crop(box, five))
+    second, _ = mesh._look(photo, mesh_crop(first))
+    return (first + second) / 2
 
 
 def moved(photo: Pixels, chance: np.random.Generator) -> tuple[Pixels, Numbers]:
@@ -61,21 +59,22 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=250)
     paths = sorted((DATA / "lfw-dev").rglob("*.jpg"))
     chosen = random.Random(5).sample(paths, parser.parse_args().photos)
-    engine, chance = Engine("standard", threads=2), np.random.default_rng(0)
+    engine, chance = Engine("standard"), np.random.default_rng(0)
     assert engine.mesh is not None
-    ways: dict[str, Measure] = {"two looks, as shipped": as_shipped, "three looks": three_looks}
+    ways: dict[str, Measure] = {"as shipped": as_shipped, "always two looks": always_two_looks}
     points: dict[str, list[float]] = {name: [] for name in ways}
     angles: dict[str, list[Numbers]] = {name: [] for name in ways}
     for path in chosen:
         photo = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
         versions = [moved(photo, chance) for _ in range(3)]
-        found = [largest(find_faces(engine.detector, picture)[0], 1) for picture, _ in versions]
+        searched = [find(engine, DecodedPhoto(open_image(picture)))[0] for picture, _ in versions]
+        found = [faces[by_size(faces)[:1]] for faces in searched]
         if not all(len(each) for each in found):
             continue
         for name, measure in ways.items():
             fives, turns = [], []
             for (picture, back), face in zip(versions, found, strict=True):
-                mesh = measure(engine.mesh, picture, face.boxes[0].astype(float), face.points[0].astype(float))
+                mesh = measure(engine.mesh, Pyramid(picture), face.boxes[0].astype(float), face.points[0].astype(float))
                 if mesh is None:
                     break
                 fives.append(five_landmarks(mesh) @ back[:, :2].T + back[:, 2])

@@ -1,6 +1,8 @@
 """The whole pipeline on real faces: what the answer must be, not how it comes about."""
 
 import io
+import multiprocessing
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from skimage import data as skimage_data
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter, NoFaceFound
 from likeness.faces import QUALITY_FILTERS, Comparison
-from likeness.vision.turn_taking import TurnTaking
+from likeness.vision.detectors.yunet import YuNet
 
 pytestmark = pytest.mark.engine
 
@@ -44,6 +46,32 @@ def group(portraits: dict[str, Path]) -> bytes:
     joined.paste(left, (0, 0))
     joined.paste(right, (left.width, 0))
     return encoded(joined, quality=92)
+
+
+def test_a_closed_comparer_says_what_to_do(standard_pack: None, portraits: dict[str, Path]) -> None:
+    for threads in (1, 2):
+        comparer = Comparer(threads=threads)
+        comparer.close()
+        with pytest.raises(RuntimeError, match="closed; make a new one"):
+            comparer.compare(portraits["obama.jpg"], portraits["obama2.jpg"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_warm_comparer_works_in_a_forked_child(comparer: Comparer, portraits: dict[str, Path]) -> None:
+    """As with a preloaded application: gunicorn, Celery, multiprocessing."""
+    expected = comparer.compare(portraits["obama.jpg"], portraits["obama2.jpg"])
+
+    def child() -> None:
+        os._exit(comparer.compare(portraits["obama.jpg"], portraits["obama2.jpg"]) != expected)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    hangs = process.is_alive()
+    if hangs:
+        process.kill()
+        process.join()
+    assert (hangs, process.exitcode) == (False, 0)
 
 
 def test_two_portraits_of_one_person_match(comparer: Comparer, portraits: dict[str, Path]) -> None:
@@ -293,12 +321,12 @@ def test_memory_is_reserved_where_several_threads_will_need_it(
     standard_pack: None, monkeypatch: pytest.MonkeyPatch, threads: int, searches: int
 ) -> None:
     seen: list[tuple[int, ...]] = []
-    monkeypatch.setattr(TurnTaking, "detect", lambda _, pixels: seen.append(pixels.shape))
+    monkeypatch.setattr(YuNet, "detect", lambda _, pixels: seen.append(pixels.shape))
     with Comparer(threads=threads) as comparer:
         comparer.reserve_memory()
     assert len(seen) == searches
     # More than any photo is searched at.
-    assert all(height * width > 768 * 576 for height, width, _ in seen)
+    assert all(height * width > 1152 * 640 for height, width, _ in seen)
 
 
 @pytest.fixture(scope="module")

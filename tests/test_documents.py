@@ -158,13 +158,13 @@ def test_every_direct_dependency_is_named_with_its_reason() -> None:
     assert all(len(reason) > 5 for reason in named.values())
 
 
-def test_the_rooms_of_the_architecture_page_are_those_of_the_code() -> None:
+def test_the_packages_of_the_architecture_page_are_those_of_the_code() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
-    table = page.split("## Rooms")[1].split("\n## ")[0]
+    table = page.split("## Packages")[1].split("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\|([^|]+)\|", table, re.MULTILINE))))
-    rooms = {
+    packages = {
         each.stem
         for each in (REPOSITORY / "src" / "likeness").iterdir()
         if not each.name.startswith(("_", ".")) and each.name != "py.typed"
     }
-    assert named == rooms
+    assert named == packages

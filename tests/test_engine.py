@@ -13,7 +13,7 @@ def test_a_network_may_leave_open_how_long_its_vectors_are(
     standard_pack: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", "D"]])
-    assert Engine("standard", threads=1).scorer is not None
+    assert Engine("standard").scorer is not None
 
 
 def test_what_was_learned_of_another_networks_vectors_is_refused(
@@ -21,4 +21,4 @@ def test_what_was_learned_of_another_networks_vectors_is_refused(
 ) -> None:
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", 1024]])
     with pytest.raises(PackInvalid, match=r"cohort of \[scoring\] has vectors of 192 numbers, .* gives 1024; take"):
-        _ = Engine("standard", threads=1).scorer
+        _ = Engine("standard").scorer

@@ -1,12 +1,9 @@
-"""Two photos in, one Comparison out: the only pipeline there is.
-
-bytes → upright pixels → faces → landmarks, pose, quality → quality filter → chips → vectors → scores → Similarity
-"""
+"""Two photos in, one Comparison out: the only way in which photos are compared."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from numbers import Real
@@ -17,27 +14,25 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.analysis import PhotoAnalysis, Preference, analyse, analyse_and_describe
-from likeness.crew import NOBODY, Crew
-from likeness.description import as_face, embed
 from likeness.engine import Engine
 from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
+from likeness.executor import Executor, Map, in_turn
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
-from likeness.image import Image, ImageLimits, Photo, open_image
-from likeness.stopwatch import Stopwatch
+from likeness.image import ImageLimits, Photo, open_image
+from likeness.pipeline import AnalysedPhoto, Preference, Wanted, analyse
+from likeness.stages import recording
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Profile, Scorer
 
-#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 4 is the mean of
-#: the views' vectors, by two looks of the mesh and a search that begins at a quarter of the size, with large faces cut
-#: from the halved photo.
-_VECTOR_FORM = 4
+__all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace", "warm_comparer"]
 
+#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 5 is one look of
+#: the mesh and chips aligned by its 55 rigid points.
+_VECTOR_FORM = 5
 
-#: A search of this many pixels uses 61 MB of the networks' memory, of which the largest real one uses 42. Two threads
-#: had used 54 MB after 1,500 mixed requests and 58 MB after 10,000 (the soak of `make bench`, /proc/PID/smaps).
-_RESERVING = (832, 832, 3)
+#: A search of so many pixels, 48 MB of the networks' memory, needs more than any photo and what runs beside it.
+_RESERVING = (1024, 1024, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +82,12 @@ class Comparer:
             comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
 
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
-    processors one comparison may use, by default all that the process may. When the machine has nothing else to do, the
-    two photos of a comparison are worked on at the same time; when several comparisons run, each keeps to its own
-    thread; OpenCV, in the whole process, is set to one (`cv2.setNumThreads`), as its own threads would come on top. The
-    same photos always give the same answer. Raises `likeness.errors.PackError` when the pack cannot be used.
+    processors one comparison may use, by default all that the process may; see `likeness.executor`. OpenCV, in the
+    whole process, is set to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
+
+    A process may fork with a Comparer in it, and both go on to use it, unless a comparison runs just then: the child's
+    copy then raises RuntimeError, as any does after `close`. Raises `likeness.errors.PackError` when the pack cannot be
+    used.
     """
 
     def __init__(
@@ -102,14 +99,8 @@ class Comparer:
     ) -> None:
         self.settings = settings or ComparerSettings()
         self.threads = threads or thread_budget()
-        # Both photos are looked at side by side, so one network run gets half of the processors. Who is alone for a
-        # while gets no more: on two threads a search of 352x256 took 8.6 ms instead of 7.1, and twice the processor
-        # time, for layers are so short that the scheduler leaves the second thread on the first one's processor (seen
-        # with `perf sched`); groups of 6 to 100 faces take as long either way.
-        self._engine = Engine(pack, threads=max(1, (self.threads + 1) // 2))
-        self._crew = Crew(1 if self.threads > 1 else 0)
-        self._running = 0
-        self._counting = Lock()
+        self._engine = Engine(pack)
+        self._executor = Executor(self.threads)
 
     @property
     def calibration(self) -> Calibration:
@@ -147,13 +138,14 @@ class Comparer:
 
     def warm_up(self) -> None:
         """Loads every network now instead of at the first comparison."""
-        self._engine.warm_up()
+        with self._executor.running():
+            self._engine.warm_up()
 
     def reserve_memory(self) -> None:
         """Has the networks' memory in use from now on, as it will be after some thousand photos.
 
         What several threads need at once is largest by chance, so that without this a server's memory grows by a few
-        megabytes for hours. Takes 60 ms.
+        megabytes for hours. Takes 20 ms.
         """
         if self.threads > 1:
             self._engine.detector.detect(np.zeros(_RESERVING, np.uint8))
@@ -176,15 +168,14 @@ class Comparer:
         the photo named; when both photos are bad, for the source.
         """
         _check(similarity_threshold, quality_filter)
-        with self._free_crew() as crew:
-            if isinstance(source, SourceFace):
-                prepared, seen = source, self._target(self._opened(target, "target photo"), quality_filter, crew)
-            elif crew is NOBODY:
-                prepared = self._source(source, quality_filter, crew)
-                seen = self._target(self._opened(target, "target photo"), quality_filter, crew)
-            else:
-                prepared, seen = self._side_by_side(source, target, quality_filter, crew)
-        return self._judge(prepared, seen, similarity_threshold)
+        with self._executor.running() as spread:
+            # The target comes first: it may have many faces, in which the thread that is done with the source shares.
+            photos: list[Callable[[], Any]] = [
+                lambda: self._target(target, quality_filter, spread),
+                lambda: source if isinstance(source, SourceFace) else self._source(source, quality_filter),
+            ]
+            analysed, prepared = spread(_outcome, photos)
+        return self._judge(_value(prepared), _value(analysed), similarity_threshold)
 
     def prepare(
         self, source: Photo, *, quality_filter: QualityFilter = "NONE", prefer: Preference = "largest"
@@ -194,11 +185,20 @@ class Comparer:
         With `prefer` "central" it is the face nearest to the middle, of those at least a quarter as large.
         """
         _check(80.0, quality_filter)
-        return self._source(source, quality_filter, NOBODY, prefer)
+        with self._executor.running():
+            return self._source(source, quality_filter, prefer)
+
+    def analyse(self, photo: Photo, *, quality_filter: QualityFilter = "NONE", name: str = "photo") -> AnalysedPhoto:
+        """The faces of a photo, at most as many as the settings allow, as `compare` sees those of a target, with their
+        vectors (see `similarities`); none where none is found. Raises what `compare` raises but NoFaceFound.
+        """
+        _check(80.0, quality_filter)
+        with self._executor.running() as spread:
+            return self._analysed(photo, name, self._wanted_of_target(quality_filter), spread)[0]
 
     def close(self) -> None:
-        """Waits for running work and ends the engine's thread; the comparer cannot be used afterwards."""
-        self._crew.close()
+        """Waits for running work and ends the threads; the comparer cannot be used afterwards."""
+        self._executor.close()
 
     def __enter__(self) -> Self:
         return self
@@ -206,104 +206,45 @@ class Comparer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def _free_crew(self) -> Iterator[Crew]:
-        """Those who share in this comparison: nobody, unless it has the machine to itself and more than one thread."""
-        with self._counting:
-            self._running += 1
-            alone = self._running == 1 and self.threads > 1
-        try:
-            yield self._crew if alone else NOBODY
-        finally:
-            if alone:
-                self._crew.withdraw()
-            with self._counting:
-                self._running -= 1
-
-    def _side_by_side(
-        self, source: Photo, target: Photo, quality_filter: QualityFilter, crew: Crew
-    ) -> tuple[SourceFace, "_TargetFaces"]:
-        """Both photos at once: the source beside this thread, which has the target, as that may have many faces; the
-        one who is done with the source shares in them.
-        """
-        try:
-            # Opened first: a step ahead of the source, which is done sooner, this thread seldom waits for the
-            # interpreter.
-            image = self._opened(target, "target photo")
-        except RequestError:
-            self._source(source, quality_filter, NOBODY)  # when both photos are bad, the source is named
-            raise
-        # It helps the target first, and so falls a step behind this thread, which has more to do: in step they would
-        # wait for each other's interpreter after every network (1280x886: 0.5 to 1 ms of 22).
-        preparing = crew.submit(self._source, source, quality_filter, NOBODY, when_decoded=crew.help)
-        try:
-            seen = self._target(image, quality_filter, crew)
-        except RequestError:
-            preparing.result()
-            raise
-        return preparing.result(), seen
-
-    def _opened(self, photo: Photo, name: str) -> Image:
-        return open_image(photo, name=name, limits=self.settings.limits)
-
-    def _source(
-        self,
-        photo: Photo,
-        quality_filter: QualityFilter,
-        crew: Crew,
-        prefer: Preference = "largest",
-        when_decoded: Callable[[], object] = lambda: None,
-    ) -> SourceFace:
-        watch = Stopwatch()
-        analysis = analyse(
-            self._engine,
-            self._opened(photo, "source photo"),
-            most=1,
-            search_rotations=self.settings.search_rotations,
-            quality_filter=quality_filter,
-            watch=watch,
-            crew=crew,
-            prefer=prefer,
-            when_decoded=when_decoded,
-        )
-        if not analysis.faces:
-            raise _no_face(analysis, quality_filter)
-        notes = analysis.image.notes
-        if analysis.found > 1:
-            notes += (f"{analysis.image.name}: at least {analysis.found} faces; the {prefer} is compared.",)
-        vectors = embed(self._engine, analysis.faces, watch, crew)
+    def _source(self, photo: Photo, quality_filter: QualityFilter, prefer: Preference = "largest") -> SourceFace:
+        wanted = Wanted(1, quality_filter, self.settings.search_rotations, prefer=prefer)
+        analysed, seconds = self._analysed(photo, "source photo", wanted, in_turn)
+        if not analysed.faces:
+            raise _no_face(analysed, quality_filter)
+        notes = analysed.image.notes
+        if analysed.found > 1:
+            notes += (f"{analysed.image.name}: at least {analysed.found} faces; the {prefer} is compared.",)
         return SourceFace(
-            face=as_face(analysis.image, analysis.faces[0]),
-            vector=vectors[0],
-            profile=self._engine.scorer.profile(vectors),
-            orientation_correction=self._correction(analysis),
-            trace=Trace(notes, watch.seconds, source_faces=analysis.found),
+            face=analysed.faces[0],
+            vector=analysed.vectors[0],
+            profile=self._engine.scorer.profile(analysed.vectors),
+            orientation_correction=self._correction(analysed),
+            trace=Trace(notes, seconds, source_faces=analysed.found),
         )
 
-    def _target(self, image: Image, quality_filter: QualityFilter, crew: Crew) -> "_TargetFaces":
-        watch = Stopwatch()
-        described = analyse_and_describe(
-            self._engine,
-            image,
-            most=self.settings.max_faces,
-            search_rotations=self.settings.search_rotations,
-            quality_filter=quality_filter,
-            watch=watch,
-            crew=crew,
-            attributes=self.settings.face_attributes == "all",
-        )
-        analysis = described.analysis
-        if analysis.found == 0 and self.settings.target_without_faces == "error":
-            raise _no_face(analysis, quality_filter)
+    def _target(self, photo: Photo, quality_filter: QualityFilter, spread: Map) -> "_TargetFaces":
+        analysed, seconds = self._analysed(photo, "target photo", self._wanted_of_target(quality_filter), spread)
+        if analysed.found == 0 and self.settings.target_without_faces == "error":
+            raise _no_face(analysed, quality_filter)
         return _TargetFaces(
-            faces=described.faces.faces,
-            profile=described.faces.profile,
-            orientation_correction=self._correction(analysis),
-            trace=Trace(analysis.image.notes, watch.seconds, target_faces=analysis.found),
+            faces=analysed.faces,
+            profile=self._engine.scorer.profile(analysed.vectors) if analysed.faces else None,
+            orientation_correction=self._correction(analysed),
+            trace=Trace(analysed.image.notes, seconds, target_faces=analysed.found),
         )
 
-    def _correction(self, analysis: PhotoAnalysis) -> OrientationCorrection | None:
-        return analysis.orientation_correction if self.settings.orientation_correction == "estimate" else None
+    def _wanted_of_target(self, quality_filter: QualityFilter) -> Wanted:
+        attributes = self.settings.face_attributes == "all"
+        return Wanted(self.settings.max_faces, quality_filter, self.settings.search_rotations, attributes)
+
+    def _analysed(self, photo: Photo, name: str, wanted: Wanted, spread: Map) -> tuple[AnalysedPhoto, dict[str, float]]:
+        """A photo's faces, and the seconds that each stage took."""
+        with recording() as seconds:
+            analysed = analyse(self._engine, open_image(photo, name=name, limits=self.settings.limits), wanted, spread)
+        return analysed, seconds
+
+    def _correction(self, analysed: AnalysedPhoto) -> OrientationCorrection | None:
+        return analysed.orientation_correction if self.settings.orientation_correction == "estimate" else None
 
     def _judge(self, source: SourceFace, target: "_TargetFaces", similarity_threshold: float) -> Comparison:
         targets = target.profile
@@ -321,7 +262,17 @@ class Comparer:
         )
 
 
-_WARMING = Lock()
+_warming = Lock()
+
+
+def _after_fork() -> None:
+    """Nobody in the child will release what a thread of the parent held."""
+    global _warming
+    _warming = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @cache
@@ -331,7 +282,7 @@ def _one_comparer() -> Comparer:
 
 def warm_comparer() -> Comparer:
     """The comparer on the standard pack that `likeness.compare_faces` keeps for the whole process."""
-    with _WARMING:  # two first calls at once must not load the networks twice
+    with _warming:  # two first calls at once must not load the networks twice
         return _one_comparer()
 
 
@@ -339,10 +290,24 @@ def warm_comparer() -> Comparer:
 class _TargetFaces:
     """The faces of a target photo, largest first, as values and as the scorer sees them; None where there are none."""
 
-    faces: Sequence[Face]
+    faces: tuple[Face, ...]
     profile: Profile | None
     orientation_correction: OrientationCorrection | None
     trace: Trace
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    """What `work` returns, or the error that it raises for a photo."""
+    try:
+        return work()
+    except RequestError as error:
+        return error
+
+
+def _value(outcome: Any) -> Any:
+    if isinstance(outcome, RequestError):
+        raise outcome
+    return outcome
 
 
 def _check(similarity_threshold: float, quality_filter: str) -> None:
@@ -354,7 +319,7 @@ def _check(similarity_threshold: float, quality_filter: str) -> None:
         raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
 
 
-def _no_face(analysis: PhotoAnalysis, quality_filter: str) -> RequestError:
+def _no_face(analysis: AnalysedPhoto, quality_filter: str) -> RequestError:
     name = analysis.image.name
     if analysis.image.damaged and not analysis.found:
         return InvalidImageFormat(

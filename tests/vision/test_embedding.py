@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from likeness.vision.embedding import Embedder, mean_views, unit
+from likeness.vision.alignment import Aligner, View
+from likeness.vision.embedding import Embedder, unit
 from likeness.vision.network import Pictures
+from likeness.vision.pyramid import Pyramid
 
 GENERATOR = np.random.default_rng(3)
 FACES = [GENERATOR.integers(0, 255, (4, 8, 8, 3), np.uint8) for _ in range(5)]
+TEMPLATE = np.array([[2.0, 2.0], [6.0, 2.0], [4.0, 4.0], [2.5, 6.0], [5.5, 6.0]])
+ALIGNER = Aligner(8, TEMPLATE, (View(), View(mirror=True), View(zoom=0.8)))
 WEIGHTS = GENERATOR.standard_normal((3 * 8 * 8, 16)).astype(np.float32)
 
 
@@ -30,11 +34,11 @@ class LinearNetwork:
 
 
 def embed(embedder: Embedder, faces: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    return mean_views([embedder.views(np.concatenate(faces))], len(faces))
+    return embedder.vectors(faces)
 
 
 def test_a_vector_is_the_mean_of_its_views_at_length_one() -> None:
-    vectors = embed(Embedder(LinearNetwork(), mean=(10, 20, 30), scale=2.0), FACES)
+    vectors = embed(Embedder(LinearNetwork(), ALIGNER, normalised=((10, 20, 30), 2.0)), FACES)
     views = (FACES[2].astype(np.float32) - (10, 20, 30)).transpose(0, 3, 1, 2) / 2
     expected = unit(views.reshape(4, -1).astype(np.float32) @ WEIGHTS).mean(axis=0)
     assert vectors.dtype == np.float32
@@ -43,7 +47,7 @@ def test_a_vector_is_the_mean_of_its_views_at_length_one() -> None:
 
 
 def test_vectors_whose_lengths_say_something_are_averaged_as_they_are() -> None:
-    vectors = embed(Embedder(LinearNetwork(), lengths="certainty"), FACES)
+    vectors = embed(Embedder(LinearNetwork(), ALIGNER, lengths="certainty"), FACES)
     views = FACES[2].astype(np.float32).transpose(0, 3, 1, 2).reshape(4, -1)
     assert np.allclose(vectors[2], (views @ WEIGHTS).mean(axis=0), rtol=1e-4, atol=1e-2)
     assert np.linalg.norm(vectors[2]) > 10
@@ -61,16 +65,16 @@ class OfBytes(LinearNetwork):
 
 
 def test_a_network_that_takes_bytes_gets_the_chips_as_they_are() -> None:
-    assert np.array_equal(embed(Embedder(OfBytes()), FACES), embed(Embedder(LinearNetwork()), FACES))
+    assert np.array_equal(embed(Embedder(OfBytes(), ALIGNER), FACES), embed(Embedder(LinearNetwork(), ALIGNER), FACES))
 
 
 def test_a_network_that_takes_bytes_cannot_be_asked_to_shift_them() -> None:
     with pytest.raises(ValueError, match="takes bytes as they are"):
-        Embedder(OfBytes(), mean=(10, 20, 30))
+        Embedder(OfBytes(), ALIGNER, normalised=((10, 20, 30), 1.0))
 
 
 def test_a_vector_is_the_shorter_the_less_its_views_agree() -> None:
-    embedder = Embedder(LinearNetwork())
+    embedder = Embedder(LinearNetwork(), ALIGNER)
     same, alike, unlike = embed(
         embedder,
         [
@@ -84,29 +88,22 @@ def test_a_vector_is_the_shorter_the_less_its_views_agree() -> None:
 
 
 def test_a_vector_is_the_same_in_any_company() -> None:
-    embedder = Embedder(LinearNetwork())
+    embedder = Embedder(LinearNetwork(), ALIGNER)
     together = embed(embedder, FACES)
     for place, face in enumerate(FACES):
         assert np.array_equal(embed(embedder, [face])[0], together[place])
     assert np.array_equal(embed(embedder, FACES[::-1])[::-1], together)
 
 
-def test_runs_are_bounded_however_many_faces() -> None:
-    network = LinearNetwork()
-    embed(Embedder(network), FACES * 20)
-    assert max(network.runs) == 8
-    assert sum(network.runs) == 400
-
-
-def test_no_faces_give_no_vectors() -> None:
-    assert mean_views([], 0).shape == (0, 0)
-
-
 def test_a_vector_of_length_zero_stays_zero() -> None:
     assert np.array_equal(unit(np.zeros((2, 4))), np.zeros((2, 4)))
 
 
-def test_views_one_by_one_make_the_same_vector() -> None:
-    embedder = Embedder(LinearNetwork())
-    halves = [embedder.views(half) for half in np.array_split(FACES[1], 2)]
-    assert np.array_equal(mean_views(halves, 1), embed(embedder, [FACES[1]]))
+@pytest.mark.parametrize("reversed_colours", [False, True])
+def test_chips_are_cut_for_each_view_in_the_networks_colours(reversed_colours: bool) -> None:
+    photo = GENERATOR.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    embedder = Embedder(OfBytes(), ALIGNER, reversed_colours=reversed_colours)
+    chips = embedder.chips(Pyramid(photo), TEMPLATE, None)
+    assert chips.shape == (3, 8, 8, 3)
+    # The points lie where the template has them: the first view is the photo itself.
+    assert np.array_equal(chips[0], photo[..., ::-1] if reversed_colours else photo)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from likeness.engine import Engine
-from likeness.vision.detection import find_faces
+from likeness.image import ImageLimits, open_image
+from likeness.pipeline import DecodedPhoto, find
 from likeness.vision.expression import LABELS, ExpressionReader, expression
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Pictures
+from likeness.vision.pyramid import Pyramid
 
 PHOTO = np.full((240, 320, 3), (200, 100, 50), dtype=np.uint8)
 POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
@@ -41,7 +43,7 @@ def test_the_network_is_fed_a_grey_face_and_its_mirror_image() -> None:
     network = Recorder(FLAT)
     photo = PHOTO.copy()
     photo[:, :160] = 0
-    ExpressionReader(network).read(photo, POINTS)
+    ExpressionReader(network).read(Pyramid(photo), POINTS)
     (fed,) = network.fed
     assert fed.shape == (2, 1, 64, 64)
     assert fed.dtype == np.float32
@@ -61,7 +63,7 @@ def test_the_crop_follows_the_face_s_turn() -> None:
         mark = points[:2].mean(axis=0)
         cv2.circle(photo, (round(mark[0]), round(mark[1])), 4, (255, 255, 255), -1)
         network = Recorder(FLAT)
-        ExpressionReader(network).read(photo, points)
+        ExpressionReader(network).read(Pyramid(photo), points)
         bright = network.fed[0][0, 0] + 1
         places.append(np.array(np.nonzero(bright > 0.5)).mean(axis=1))
     assert np.ptp(places, axis=0) == pytest.approx([0, 0], abs=1.5)
@@ -95,15 +97,9 @@ def test_a_network_that_is_sure_is_believed(label: str) -> None:
 
 
 def test_a_certain_network_gives_finite_confidences() -> None:
-    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(PHOTO, POINTS)[0]
+    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid(PHOTO), POINTS)
     assert all(np.isfinite(emotion.confidence) for emotion in found.emotions)
     assert np.isfinite(found.happiness)
-
-
-def test_no_faces_no_expressions_and_many_are_the_same_as_one() -> None:
-    reader = ExpressionReader(Recorder([0.1, 0.05, 0.05, 0.5, 0.1, 0.1, 0.1]))
-    assert reader.read(PHOTO, np.zeros((0, 5, 2))) == []
-    assert reader.read(PHOTO, np.stack([POINTS] * 3)) == reader.read(PHOTO, POINTS) * 3
 
 
 @pytest.mark.engine
@@ -114,11 +110,11 @@ def test_no_faces_no_expressions_and_many_are_the_same_as_one() -> None:
 def test_laughing_faces_are_happy_and_sober_ones_are_not(
     standard_pack: None, portraits: dict[str, Path], name: str, happy: bool
 ) -> None:
-    engine = Engine("standard", threads=1)
+    engine = Engine("standard")
     pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
-    faces, _ = find_faces(engine.detector, pixels)
+    faces, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     assert engine.expressions is not None
-    emotions = engine.expressions.read(pixels, faces.points[0])[0].emotions
+    emotions = engine.expressions.read(Pyramid(pixels), faces.points[0]).emotions
     assert (emotions[0].type == "HAPPY") == happy
 
 
@@ -128,15 +124,15 @@ def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: N
     """Shipped tables were learned on this set, so this guards against a wrong crop or label order; it is no accuracy
     claim.
     """
-    engine = Engine("standard", threads=2)
+    engine = Engine("standard")
     assert engine.expressions is not None
     named = dict(zip(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"), LABELS, strict=True))
     hits: dict[str, list[bool]] = {}
     with (data_dir / "expressions-dev" / "labels.csv").open() as table:
         for row in csv.DictReader(table):
-            pixels = cv2.imread(str(data_dir / "expressions-dev" / row["image"]))
-            faces, _ = find_faces(engine.detector, np.ascontiguousarray(pixels[:, :, ::-1]))
+            pixels = np.ascontiguousarray(cv2.imread(str(data_dir / "expressions-dev" / row["image"]))[:, :, ::-1])
+            faces, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
             if row["expression"] in named and len(faces):
-                found = engine.expressions.read(np.ascontiguousarray(pixels[:, :, ::-1]), faces.points[0])[0]
+                found = engine.expressions.read(Pyramid(pixels), faces.points[0])
                 hits.setdefault(row["expression"], []).append(found.emotions[0].type == named[row["expression"]])
     assert np.mean([np.mean(each) for each in hits.values()]) >= 0.5

@@ -10,11 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from likeness.engine import Engine
-from likeness.vision.detection import find_faces
+from likeness.image import open_image
+from likeness.pipeline import DecodedPhoto, find
 from likeness.vision.mesh import CROP_SIZE_PX, CROP_TEMPLATE, FaceMesh, Mesh, detected_crop, five_landmarks, mesh_crop
-from likeness.vision.mesh_model import MEAN_RIGID, MIRROR, RIGID
+from likeness.vision.mesh_model import MEAN_RIGID, RIGID
 from likeness.vision.network import Pictures
 from likeness.vision.pose import poses_of_meshes
+from likeness.vision.pyramid import Pyramid
 
 #: The network's answer to every crop, in its px: all points in the middle but those that the five landmarks are made
 #: of.
@@ -26,20 +28,19 @@ ANSWER[[234, 454, 10, 152], :2] = (32, 96), (160, 96), (96, 69.7), (96, 122.3)
 
 
 class Recorder:
-    """A network that answers the same to every crop, mirrored to every second one, and remembers what it was fed."""
+    """A network that gives these answers in turn, the last again and again, and remembers what it was fed."""
 
     takes_bytes = True
 
-    def __init__(self, answer: NDArray[np.float64] = ANSWER, logit: float = 20.0) -> None:
+    def __init__(self, *answers: NDArray[np.float64], logit: float = 20.0) -> None:
         self.fed: list[Pictures] = []
-        turned = answer[MIRROR] * (-1, 1, 1) + (CROP_SIZE_PX, 0, 0)
-        self._points = [each.reshape(1, 1404).astype(np.float32) for each in (answer, turned)]
+        self._points = [each.reshape(1, 1404).astype(np.float32) for each in answers or (ANSWER,)]
         self._logit = np.array([[logit]], dtype=np.float32)
 
     def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
         (crop,) = inputs
         self.fed.append(crop)
-        return [self._points[(len(self.fed) - 1) % 2], self._logit]
+        return [self._points[min(len(self.fed), len(self._points)) - 1], self._logit]
 
 
 #: A face as a detector would give it, whose crop is 192 px of the photo turned by `ROLL`.
@@ -54,21 +55,22 @@ def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 POINTS = placed(CROP_TEMPLATE)
-HALF_BOX = SCALE * CROP_SIZE_PX / 1.386 / 2
+HALF_BOX = SCALE * CROP_SIZE_PX / 1.371 / 2
 BOX = np.array([SHIFT[0] - HALF_BOX, SHIFT[1] - HALF_BOX, SHIFT[0] + HALF_BOX, SHIFT[1] + HALF_BOX])
 PHOTO = np.full((400, 600, 3), (255, 128, 0), dtype=np.uint8)
 
 
-def measure(network: Recorder, photo: NDArray[np.uint8] = PHOTO) -> FaceMesh | None:
-    return Mesh(network).measure(photo, BOX, POINTS)[0]
+def fit(network: Recorder, photo: NDArray[np.uint8] = PHOTO) -> FaceMesh | None:
+    return Mesh(network).fit(Pyramid(photo), BOX, POINTS)
 
 
 def test_the_network_is_fed_bytes_one_crop_at_a_time() -> None:
     network = Recorder()
-    measure(network)
-    assert [crop.shape for crop in network.fed] == [(1, 192, 192, 3)] * 2
-    assert all(crop.dtype == np.uint8 for crop in network.fed)
-    assert network.fed[0][0, 96, 96].tolist() == [255, 128, 0]
+    fit(network)
+    (crop,) = network.fed
+    assert crop.shape == (1, 192, 192, 3)
+    assert crop.dtype == np.uint8
+    assert crop[0, 96, 96].tolist() == [255, 128, 0]
 
 
 def test_a_network_that_takes_numbers_is_refused() -> None:
@@ -79,18 +81,26 @@ def test_a_network_that_takes_numbers_is_refused() -> None:
         Mesh(OfNumbers())
 
 
-def test_the_second_look_is_mirrored() -> None:
-    """The mesh that the network answers asks for the crop that it lies in: both looks then see the same."""
-    photo = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    photo = np.asarray(cv2.resize(photo, (600, 400), interpolation=cv2.INTER_CUBIC), np.uint8)
-    network = Recorder()
-    measure(network, photo)
-    first, second = (fed[0].astype(float) for fed in network.fed)
-    assert np.abs(first - second[:, ::-1]).mean() < 0.1 * np.abs(first - second).mean()
+def test_a_mesh_that_asks_for_quite_another_crop_is_fitted_again_there() -> None:
+    aside = ANSWER + np.array([26.0, 0, 0])
+    network = Recorder(aside, ANSWER)
+    found = fit(network)
+    assert len(network.fed) == 2
+    assert found is not None
+    # The second crop lies 26 px of the first one to the right of it.
+    expected = placed(CROP_TEMPLATE + np.array([26.0, 0]))
+    assert found.landmarks == pytest.approx(expected, abs=0.8)
+
+
+def test_a_mesh_that_never_settles_has_three_looks() -> None:
+    aside = ANSWER + np.array([26.0, 0, 0])
+    network = Recorder(aside)
+    fit(network)
+    assert len(network.fed) == 3
 
 
 def test_landmarks_come_back_to_where_the_face_is() -> None:
-    found = measure(Recorder())
+    found = fit(Recorder())
     assert found is not None
     assert found.landmarks == pytest.approx(POINTS, abs=0.1)
     assert found.points.shape == (468, 3)
@@ -100,60 +110,33 @@ def test_landmarks_come_back_to_where_the_face_is() -> None:
 def test_depth_is_in_px_of_the_photo() -> None:
     answer = ANSWER.copy()
     answer[:, 2] = -10
-    found = measure(Recorder(answer))
+    found = fit(Recorder(answer))
     assert found is not None
     assert found.points[:, 2] == pytest.approx(-10 * SCALE, rel=0.01)
 
 
-def test_a_lopsided_network_has_no_preferred_side() -> None:
-    """What the network adds to the right in both looks cancels out."""
-
-    class Lopsided(Recorder):
-        def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
-            points, logit = super().__call__(*inputs)
-            moved = points.reshape(-1, 3) + np.array([1, 0, 0], np.float32)
-            return [moved.reshape(1, -1), logit]
-
-    found = measure(Lopsided())
-    assert found is not None
-    # One px of the crop is 1.5 of the photo. The second crop follows the first look, and its mirrored answer goes back.
-    assert found.landmarks == pytest.approx(POINTS, abs=0.8)
-
-
 @pytest.mark.parametrize("logit", [-30.0, -0.1])
 def test_no_presence_no_mesh(logit: float) -> None:
-    assert measure(Recorder(logit=logit)) is None
+    assert fit(Recorder(logit=logit)) is None
 
 
-def test_a_mesh_far_from_the_detector_s_points_is_not_believed() -> None:
-    elsewhere = ANSWER + np.array([0.0, 20.0, 0.0])
-    assert measure(Recorder(elsewhere)) is None
-
-
-def test_each_face_is_judged_by_itself() -> None:
-    mesh = Mesh(Recorder())
-    far = POINTS + np.array([0.0, 60.0])
-    found = mesh.measure(PHOTO, np.stack([BOX, BOX, BOX]), np.stack([POINTS, far, POINTS]))
-    assert [each is not None for each in found] == [True, False, True]
-
-
-def test_no_faces_no_meshes() -> None:
-    network = Recorder()
-    assert Mesh(network).measure(PHOTO, np.zeros((0, 4)), np.zeros((0, 5, 2))) == []
-    assert network.fed == []
+def test_a_mesh_that_has_gone_to_another_face_is_not_believed() -> None:
+    elsewhere = ANSWER + np.array([0.0, 35.0, 0.0])
+    assert fit(Recorder(elsewhere)) is None
 
 
 def test_a_face_outside_the_photo_and_one_without_extent_do_no_harm() -> None:
-    boxes = np.array([[-900.0, -900, -800, -800], [5, 5, 5, 5]])
-    points = np.stack([CROP_TEMPLATE - 900, np.full((5, 2), 5.0)])
-    assert len(Mesh(Recorder()).measure(PHOTO, boxes, points)) == 2
+    photo = Pyramid(PHOTO)
+    assert Mesh(Recorder(logit=-9.0)).fit(photo, [-900.0, -900, -800, -800], CROP_TEMPLATE - 900) is None
+    assert Mesh(Recorder(logit=-9.0)).fit(photo, [5, 5, 5, 5], np.full((5, 2), 5.0)) is None
 
 
-def test_the_mean_face_is_symmetric_and_partners_are_mutual() -> None:
-    assert np.array_equal(MIRROR[MIRROR], np.arange(468))
-    place = {int(index): at for at, index in enumerate(RIGID)}
-    partners = [place[int(MIRROR[index])] for index in RIGID]
-    assert np.array_equal(MEAN_RIGID[partners], MEAN_RIGID * (-1, 1, 1))
+def test_the_mean_face_is_symmetric() -> None:
+    midline = np.isclose(MEAN_RIGID[:, 0], 0)
+    sides = MEAN_RIGID[~midline]
+    left, right = sides[: len(sides) // 2], sides[len(sides) // 2 :]
+    assert np.array_equal(left, right * (-1, 1, 1))
+    assert len(set(RIGID.tolist())) == len(RIGID)
 
 
 def test_the_crop_of_a_mesh_is_level_and_one_and_a_half_times_its_size() -> None:
@@ -183,14 +166,14 @@ def test_landmarks_are_made_of_the_mesh_s_points() -> None:
 
 @pytest.fixture(scope="module")
 def engine(standard_pack: None) -> Engine:
-    return Engine("standard", threads=1)
+    return Engine("standard")
 
 
 def first_mesh(engine: Engine, pixels: NDArray[np.uint8]) -> FaceMesh:
-    faces, _ = find_faces(engine.detector, pixels)
-    largest = int(np.argmax(faces.boxes[:, 2] - faces.boxes[:, 0]))
+    faces, _ = find(engine, DecodedPhoto(open_image(pixels)))
+    largest = int(np.argmax(faces.sides_px))
     assert engine.mesh is not None
-    mesh = engine.mesh.measure(pixels, faces.boxes[largest], faces.points[largest])[0]
+    mesh = engine.mesh.fit(Pyramid(pixels), faces.boxes[largest], faces.points[largest])
     assert mesh is not None
     return mesh
 
@@ -236,18 +219,7 @@ def test_turned_photo_roll_turns_with_it(
 
 
 @pytest.mark.engine
-def test_a_face_has_the_same_mesh_in_every_company(engine: Engine, portraits: dict[str, Path]) -> None:
-    pixels = read(portraits["obama.jpg"])
-    faces, _ = find_faces(engine.detector, pixels)
-    assert engine.mesh is not None
-    alone = engine.mesh.measure(pixels, faces.boxes[:1], faces.points[:1])[0]
-    crowd = engine.mesh.measure(pixels, np.repeat(faces.boxes[:1], 5, axis=0), np.repeat(faces.points[:1], 5, axis=0))
-    assert alone is not None
-    assert all(each is not None and np.array_equal(each.points, alone.points) for each in crowd)
-
-
-@pytest.mark.engine
 def test_a_photo_without_a_face_has_no_mesh(engine: Engine) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     assert engine.mesh is not None
-    assert engine.mesh.measure(noise, [60, 60, 200, 220], placed(CROP_TEMPLATE) - (170, 60)) == [None]
+    assert engine.mesh.fit(Pyramid(noise), [60, 60, 200, 220], placed(CROP_TEMPLATE) - (170, 60)) is None

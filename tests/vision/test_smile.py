@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.vision.mesh import FaceMesh
-from likeness.vision.smile import read_smiles, smile_features
+from likeness.vision.smile import read_smile, smile_features
 
 from .faces_in_three import turned_mesh
 
@@ -26,14 +26,14 @@ def face(
 
 def test_features_are_what_they_say_however_the_head_is_turned() -> None:
     for roll_deg, yaw_deg, eyes_px in ((0, 0, 20), (40, 0, 300), (0, 30, 50), (-120, -25, 80)):
-        happiness, lift, width = smile_features([face(0.12, 0.9, roll_deg, yaw_deg, eyes_px)], [1.5])[0]
+        happiness, lift, width = smile_features(face(0.12, 0.9, roll_deg, yaw_deg, eyes_px), 1.5)
         assert happiness == 1.5
         assert lift == pytest.approx(0.12, abs=0.01)
         assert width == pytest.approx(0.9, abs=0.01)
 
 
 def test_a_broad_grin_is_a_smile_and_a_drooping_mouth_is_none() -> None:
-    grin, droop = read_smiles([face(0.15, 1.0), face(-0.12, 0.75)], [2.0, -5.0])
+    grin, droop = read_smile(face(0.15, 1.0), 2.0), read_smile(face(-0.12, 0.75), -5.0)
     assert grin.value
     assert grin.confidence > 90
     assert not droop.value
@@ -42,7 +42,7 @@ def test_a_broad_grin_is_a_smile_and_a_drooping_mouth_is_none() -> None:
 
 @given(happiness=st.floats(-20, 20), more=st.floats(0, 10))
 def test_more_happiness_is_never_less_of_a_smile(happiness: float, more: float) -> None:
-    before, after = read_smiles([None, None], [happiness, happiness + more])
+    before, after = read_smile(None, happiness), read_smile(None, happiness + more)
     assert after.value >= before.value
     signed = [each.confidence if each.value else 100 - each.confidence for each in (before, after)]
     assert signed[1] >= signed[0] - 1e-4
@@ -50,13 +50,9 @@ def test_more_happiness_is_never_less_of_a_smile(happiness: float, more: float) 
 
 @given(st.floats(-1e6, 1e6))
 def test_confidence_is_from_50_to_100(happiness: float) -> None:
-    smile = read_smiles([None], [happiness])[0]
+    smile = read_smile(None, happiness)
     assert 50 <= smile.confidence <= 100
 
 
 def test_without_a_mesh_happiness_decides() -> None:
-    assert [smile.value for smile in read_smiles([None, None], [4.0, -4.0])] == [True, False]
-
-
-def test_no_faces_no_smiles() -> None:
-    assert read_smiles([], []) == []
+    assert [read_smile(None, happiness).value for happiness in (4.0, -4.0)] == [True, False]

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from likeness.analysis import Preference
 from likeness.batch.described import AS_SOURCE, AS_TARGET, PHOTO, DescribedPhoto, Faces, Failure
 from likeness.comparer import Comparer, ComparerSettings
-from likeness.crew import NOBODY
 from likeness.errors import NoFaceFound, RequestError
 from likeness.faces import QualityFilter
-from likeness.image import Photo, open_image
+from likeness.image import Photo
+from likeness.pipeline import Preference
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +49,10 @@ def _as_source(comparer: Comparer, photo: Photo, options: BatchOptions) -> Faces
 
 
 def _as_target(comparer: Comparer, photo: Photo, options: BatchOptions) -> Faces | Failure:
-    from likeness.analysis import analyse
-    from likeness.description import describe as describe_faces
-    from likeness.description import embed
-    from likeness.stopwatch import Stopwatch
-
-    watch = Stopwatch()
     try:
-        image = open_image(photo, name=PHOTO, limits=options.settings.limits)
-        faces = analyse(
-            comparer._engine,
-            image,
-            most=options.settings.max_faces,
-            search_rotations=options.settings.search_rotations,
-            quality_filter=options.quality_filter,
-            watch=watch,
-        )
-        if faces.found == 0:
+        found = comparer.analyse(photo, quality_filter=options.quality_filter, name=PHOTO)
+        if found.found == 0:
             return Failure.of(NoFaceFound(f"{PHOTO}: no face found"))
-        all_attributes = options.settings.face_attributes == "all"
-        shown = describe_faces(comparer._engine, image, faces.faces, watch, NOBODY, attributes=all_attributes)
-        vectors = embed(comparer._engine, faces.faces, watch, NOBODY)
-        return Faces(tuple(shown.faces), np.asarray(vectors, "<f4").tobytes())
+        return Faces(found.faces, np.asarray(found.vectors, "<f4").tobytes())
     except RequestError as error:
         return Failure.of(error)

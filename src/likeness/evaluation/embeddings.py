@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.analysis import Preference
 from likeness.comparer import Comparer
 from likeness.errors import LikenessError, RequestError
 from likeness.faces import QualityFilter
+from likeness.pipeline import Preference
 
 #: Photos in work at a time per thread: enough to keep every thread busy, few enough to bound memory.
 _AHEAD = 2

@@ -20,7 +20,6 @@ from likeness.image import cost, foreign, inputs, jpeg, jpeg_header, png
 from likeness.image.inputs import Photo
 from likeness.image.jpeg_header import BrokenJpeg, JpegHeader, UnreasonableJpeg
 from likeness.image.scaling import shrink
-from likeness.pyramid import Pyramid
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -75,7 +74,6 @@ class Image:
         self.name = name
         self._source = source
         self._decoded: dict[int, NDArray[np.uint8]] = {}
-        self._pyramids: dict[int, Pyramid] = {}
         self._damage: str | None = None
         self._lock = Lock()
         self.format: Literal["JPEG", "PNG", "pixels"]
@@ -140,12 +138,6 @@ class Image:
                 pixels.setflags(write=False)
                 self._decoded[reduction] = pixels
             return self._decoded[reduction]
-
-    def pyramid(self, reduction: Reduction = 1) -> Pyramid:
-        """`pixels` and its halvings, the same pyramid each time; raises what `pixels` raises."""
-        pixels = self.pixels(reduction)
-        with self._lock:
-            return self._pyramids.setdefault(reduction, Pyramid(pixels))
 
     def full(self) -> NDArray[np.uint8]:
         """The upright picture at full size, RGB uint8 (height, width, 3), read-only."""

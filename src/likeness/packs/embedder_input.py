@@ -18,9 +18,8 @@ class EmbedderInput:
 
     `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
     `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
-    nose, left and right mouth corner; left is the picture's left) in px on the chip, `mesh_template` those of the mesh
-    that `likeness.vision.alignment` names, or None; `views` are the ways in which a face is looked at, to be averaged,
-    and `lengths` says what the length of their mean tells.
+    nose, left and right mouth corner; left is the picture's left) in px on the chip; `views` are the ways in which a
+    face is looked at, to be averaged, and `lengths` says what the length of their mean tells.
     """
 
     size_px: int
@@ -28,15 +27,13 @@ class EmbedderInput:
     scale: float
     colour: Colour
     template: tuple[tuple[float, float], ...]
-    mesh_template: tuple[tuple[float, float], ...] | None
     views: tuple[View, ...]
     lengths: Lengths
 
     @property
     def aligner(self) -> Aligner:
-        """Who cuts the chips, R, G, B."""
-        mesh_template = None if self.mesh_template is None else np.asarray(self.mesh_template)
-        return Aligner(self.size_px, np.asarray(self.template), mesh_template, self.views)
+        """Cuts the chips, R, G, B."""
+        return Aligner(self.size_px, np.asarray(self.template), self.views)
 
 
 def read_embedder_input(t: Table) -> EmbedderInput:
@@ -48,7 +45,7 @@ def read_embedder_input(t: Table) -> EmbedderInput:
     if lengths not in get_args(Lengths):
         raise t.wrong(f"lengths is {lengths!r}, not agreement or certainty")
     mean = t.numbers("mean", 3)
-    template, mesh_template = _five_points(t, "template"), _five_points(t, "mesh_template")
+    template = _five_points(t, "template")
     if template is None:
         raise t.wrong("needs 'template'")
     embedder = EmbedderInput(
@@ -57,12 +54,9 @@ def read_embedder_input(t: Table) -> EmbedderInput:
         scale=t.number("scale"),
         colour=cast(Colour, colour),
         template=template,
-        mesh_template=mesh_template,
         views=_views(t),
         lengths=cast(Lengths, lengths),
     )
-    if mesh_template is None and any(view.points == "mesh" for view in embedder.views):
-        raise t.wrong("has views by the mesh's points and needs 'mesh_template'")
     if not 16 <= embedder.size_px <= 1024 or embedder.scale <= 0:
         raise t.wrong("size_px must be 16 to 1024 and scale above 0")
     return embedder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.installation import ensure
-from likeness.packs.manifest import MANIFEST_NAME, SEARCHERS, Manifest, read_manifest
+from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
 from likeness.packs.store import check_file, is_installed, known, optimised_folder, remedy
 from likeness.threads import thread_budget
@@ -33,7 +33,7 @@ class LoadedPack:
         self._locks = {role: threading.Lock() for role in manifest.roles}
 
     def has(self, role: str) -> bool:
-        """Whether the pack plays `role` ("detector", "scout", "embedder", "mesh", "expression", "points")."""
+        """Whether the pack plays `role` ("detector", "embedder", "mesh", "expression", "points")."""
         return role in self.manifest.roles
 
     def network(self, role: str) -> "OnnxNetwork":
@@ -49,7 +49,7 @@ class LoadedPack:
                     threads=self.threads,
                     device=self.device,
                     optimised=optimised_folder(),
-                    one_size=role not in SEARCHERS,
+                    one_size=role != "detector",
                 )
                 self._networks[role] = runtime.open(path, file.sha256)
             return self._networks[role]

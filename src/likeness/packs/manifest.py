@@ -4,7 +4,7 @@
     [distributions.ID]        where files come from: a project on a package index, its version, exact file and SHA-256
     [files."NAME"]            a file of the pack: SHA-256, size, licence and terms
     [files."NAME".source]     what that file is made from, and by which converter
-    [roles.ROLE]              which file plays the detector, scout, embedder, mesh, expression, how it is fed
+    [roles.ROLE]              which file plays the detector, embedder, mesh, expression, how it is fed
     [scoring] [calibration]   from two vectors to a score, and from a score to Similarity
     [quality.BAR]             what LOW, MEDIUM, HIGH and AUTO ask of a face
     [[accuracy]]              measured figures, each with the command that prints it
@@ -28,11 +28,9 @@ from likeness.packs.tables import Table
 from likeness.vision.calibration import Calibration
 
 MANIFEST_NAME = "manifest.toml"
-#: The roles of those who look at photos of any size.
-SEARCHERS = ("detector", "scout")
-ROLES = (*SEARCHERS, "embedder", "mesh", "expression")
+ROLES = ("detector", "embedder", "mesh", "expression")
 REQUIRED_ROLES = ("detector", "embedder")
-DETECTOR_FAMILIES = ("centerface", "yunet", "scrfd")
+DETECTOR_FAMILIES = ("yunet", "scrfd")
 
 #: The package indexes that distributions come from.
 Index = Literal["python", "npm"]
@@ -289,7 +287,7 @@ def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
     )
     if role.file not in files:
         raise t.wrong(f"names the file {role.file!r}, which the pack does not have")
-    if key in SEARCHERS and role.family not in DETECTOR_FAMILIES:
+    if key == "detector" and role.family not in DETECTOR_FAMILIES:
         raise t.wrong(f"has the family {role.family!r}; the detectors known are {', '.join(DETECTOR_FAMILIES)}")
     return role
 

@@ -134,10 +134,6 @@ def converter(name: str) -> Callable[[bytes], bytes]:
     """The function that makes ONNX of an original; PackInvalid when there is none of that name."""
     # Imported here: each converter brings the `onnx` package, which only an installation needs.
     match name:
-        case "centerface":
-            from likeness.packs.convert.centerface import convert_centerface as convert
-        case "centerface-8bit":
-            from likeness.packs.convert.centerface_8bit import convert_centerface_8bit as convert
         case "yunet":
             from likeness.packs.convert.yunet import convert_yunet as convert
         case "mobilefacenet":

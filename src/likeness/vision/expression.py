@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from likeness.faces import Emotion, EmotionType
-from likeness.pyramid import Picture, pyramid
 from likeness.vision.alignment import similarity_transform, warp_chip
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Network
+from likeness.vision.pyramid import Pyramid
 
 #: The network's outputs, in order.
 LABELS: tuple[EmotionType, ...] = ("ANGRY", "DISGUSTED", "FEAR", "HAPPY", "SAD", "SURPRISED", "CALM")
@@ -67,26 +67,17 @@ class ExpressionReader:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def read(self, photo: Picture, points: ArrayLike) -> list[Expression]:
-        """The expression of each face. `photo` is (height, width, 3) uint8 RGB, `points` (N, 5, 2) px: eyes, nose,
-        mouth corners.
-        """
-        five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-        return [expression(log_probabilities) for log_probabilities in self.log_probabilities(photo, five)]
+    def read(self, photo: Pyramid, points: ArrayLike) -> Expression:
+        """The expression of the face with these `points` (5, 2), px of the photo: eyes, nose, mouth corners."""
+        return expression(self.log_probabilities(photo, points))
 
-    def log_probabilities(self, photo: Picture, points: ArrayLike) -> NDArray[np.float64]:
-        """What the network itself says, (N, 7), the mean over each face and its mirror image; arguments as for
-        `read`.
-        """
-        five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-        photo = pyramid(photo)
-        answers = np.empty((len(five), len(LABELS)))
-        for place, face in enumerate(five):
-            grey = warp_chip(photo, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
-            fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
-            probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
-            answers[place] = np.log(probabilities + _DOUBT).mean(axis=0)
-        return answers
+    def log_probabilities(self, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
+        """What the network itself says, (7,), the mean over the face and its mirror image; arguments as for `read`."""
+        face = np.asarray(points, dtype=np.float64)
+        grey = warp_chip(photo, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
+        fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
+        probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
+        return np.asarray(np.log(probabilities + _DOUBT).mean(axis=0))
 
 
 def expression(log_probabilities: NDArray[np.float64]) -> Expression:

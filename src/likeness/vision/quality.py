@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from likeness.faces import Pose, Quality, QualityFilter
-from likeness.pyramid import Picture, Pyramid, pyramid
+from likeness.vision.pyramid import Pyramid
 
 #: ITU-R BT.601 luma of R, G, B.
 _LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -91,24 +91,11 @@ DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
 }
 
 
-def bar_for(
-    quality_filter: QualityFilter, bars: Mapping[QualityFilter, QualityBar] = DEFAULT_BARS
-) -> QualityBar | None:
-    """The bar of a filter; None for NONE, which lets every face pass."""
-    return None if quality_filter == "NONE" else bars[quality_filter]
-
-
-def measure_quality(photo: Picture, boxes: ArrayLike) -> list[Quality]:
-    """The quality of each face. `photo` is (height, width, 3) uint8 RGB, `boxes` (N, 4) px x1, y1, x2, y2 as the
-    service draws them.
+def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
+    """The quality of one face with the `box` (4,) x1, y1, x2, y2, px of the photo, that the service draws.
 
     Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
     """
-    photo = pyramid(photo)
-    return [_measure(photo, box) for box in np.asarray(boxes, dtype=np.float64).reshape(-1, 4)]
-
-
-def _measure(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     # A rolled face's box is wider for its height; the area tells the face's size all the same.
     face_width_px = math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
     # Averaging by halves takes a tenth of the time of averaging to the very size.

@@ -1,6 +1,6 @@
 """Whether a face smiles: what the expression network says of happiness, and what the mesh says of the mouth."""
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +22,22 @@ _BIAS = -0.389
 _USUAL_MOUTH = (0.011, 0.823)
 
 
-def read_smiles(meshes: Sequence[FaceMesh | None], happinesses: Sequence[float]) -> list[Smile]:
-    """Whether each face smiles, with a confidence of 50 to 100.
+def read_smile(mesh: FaceMesh | None, happiness: float) -> Smile:
+    """Whether a face smiles, with a confidence of 50 to 100.
 
-    `meshes` are the faces' meshes, None where none fits; `happinesses` the log odds that the expression network gives
-    to happiness.
+    `mesh` is the face's mesh, None where none fits; `happiness` the log odds that the expression network gives to it.
     """
-    logits = smile_features(meshes, happinesses) @ _WEIGHTS + _BIAS
-    chances = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
-    return [
-        Smile(value=bool(chance >= 0.5), confidence=100.0 * max(chance, 1.0 - chance)) for chance in map(float, chances)
-    ]
+    logit = float(smile_features(mesh, happiness) @ _WEIGHTS) + _BIAS
+    chance = 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0)))
+    return Smile(value=chance >= 0.5, confidence=100.0 * max(chance, 1.0 - chance))
 
 
-def smile_features(meshes: Sequence[FaceMesh | None], happinesses: Sequence[float]) -> NDArray[np.float64]:
-    """What a smile shows by, (N, 3): log odds of happiness; how far the mouth's corners stand above the gap between
-    the lips, and how wide the mouth is, both on the face turned to the camera, in distances between the eyes.
+def smile_features(mesh: FaceMesh | None, happiness: float) -> NDArray[np.float64]:
+    """What a smile shows by, (3,): log odds of happiness; how far the mouth's corners stand above the gap between the
+    lips, and how wide the mouth is, both on the face turned to the camera, in distances between the eyes.
     """
-    features = np.empty((len(meshes), 3))
-    features[:, 0] = happinesses
-    features[:, 1:] = _USUAL_MOUTH
-    fitting = [place for place, mesh in enumerate(meshes) if mesh is not None]
-    if fitting:
-        shown = derotated(np.stack([mesh.points for mesh in meshes if mesh is not None]), _MOUTH)
-        left, right, upper, lower = shown.transpose(1, 0, 2)
-        features[fitting, 1] = (upper[:, 1] + lower[:, 1] - left[:, 1] - right[:, 1]) / 2
-        features[fitting, 2] = np.linalg.norm(right - left, axis=1)
-    return features
+    if mesh is None:
+        return np.array([happiness, *_USUAL_MOUTH])
+    left, right, upper, lower = derotated(mesh.points, _MOUTH)[0]
+    above = (upper[1] + lower[1] - left[1] - right[1]) / 2
+    return np.array([happiness, above, float(np.linalg.norm(right - left))])

@@ -1,27 +1,77 @@
-"""Photos turned by right angles, and faces found in them laid back onto the photo as stored."""
+"""Photos that do not stand upright, and faces found in them laid back onto the photo as stored."""
+
+import math
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.detector import Detections
+from likeness.vision.alignment import warp_chip
+from likeness.vision.detection import Detections, Detector
+from likeness.vision.pyramid import Pyramid, Size
+
+#: A face is shown with what is around it in a square of so many px, whose side is so many longer sides of its box.
+_SHOWN_PX, _SURROUNDINGS = 160, 2.5
+#: Another way up must be better than the photo's by this, in score.
+_PREFERENCE = 0.03
+_ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 def turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
-    """The photo turned clockwise by 1 to 3 quarter turns."""
-    codes = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
-    return np.asarray(cv2.rotate(pixels, codes[turns]), np.uint8)
+    """The photo turned clockwise by 0 to 3 quarter turns."""
+    return np.asarray(cv2.rotate(pixels, _ROTATIONS[turns]), np.uint8) if turns else pixels
 
 
-def turned_back(faces: Detections, turns: int, shape: tuple[int, ...]) -> Detections:
-    """Faces of the photo turned clockwise by `turns`, in the frame of the photo as stored, whose shape is given."""
-    height, width = shape[:2]
-    corners = _points_turned_back(faces.boxes.reshape(-1, 2, 2), turns, width, height)
+def turned_back(faces: Detections, turns: int, size: Size) -> Detections:
+    """Faces of the photo turned clockwise by `turns`, in the frame of the photo as stored, which has this size."""
+    corners = _points_turned_back(faces.boxes.reshape(-1, 2, 2), turns, size)
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Detections(boxes, faces.scores, _points_turned_back(faces.points, turns, width, height))
+    return Detections(boxes, faces.scores, _points_turned_back(faces.points, turns, size))
 
 
-def _points_turned_back(points: NDArray[np.float32], turns: int, width: int, height: int) -> NDArray[np.float32]:
+def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> tuple[Detections, float]:
+    """A face (one detection, px of the photo) with its points as they are seen best when its surroundings are turned by
+    multiples of 45 degrees; and how far it leans then, degrees from -180 to 180, clockwise.
+
+    Detectors find faces upside down and on their side too, with points that seem to stand upright, but are less sure of
+    them: on lfw-dev the median score is 0.94 upright, 0.86 upside down and 0.69 on the side.
+    """
+    best, best_score = face, 0.0
+    for step in range(8):
+        onto = _surroundings(face, 45.0 * step)
+        seen = _in_the_middle(detector.detect(warp_chip(photo, onto, _SHOWN_PX)))
+        score = float(seen.scores.max(initial=0)) + (0 if step else _PREFERENCE)
+        if len(seen) and score > best_score:
+            points = (seen.points - onto[:, 2]) @ np.linalg.inv(onto[:, :2]).T
+            scores = np.maximum(face.scores, seen.scores)
+            best_score = score
+            best = Detections(face.boxes, scores, points.astype(np.float32)) if step else face
+    return best, roll_deg(best.points[0])
+
+
+def roll_deg(points: NDArray[np.float32]) -> float:
+    """How far a face with these five points (5, 2) leans, degrees from -180 to 180, clockwise."""
+    across = points[1] - points[0] + points[4] - points[3]
+    return math.degrees(math.atan2(across[1], across[0]))
+
+
+def _surroundings(face: Detections, degrees: float) -> NDArray[np.float64]:
+    """The transform (2, 3) that shows a face and what is around it in a square, turned clockwise."""
+    middle = (face.boxes[0, :2] + face.boxes[0, 2:]) / 2
+    scale = _SHOWN_PX / (_SURROUNDINGS * max(float(face.sides_px[0]), 1.0))
+    across, down = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
+    turn = np.array([[across, -down], [down, across]])
+    return np.column_stack([turn, _SHOWN_PX / 2 - turn @ middle])
+
+
+def _in_the_middle(faces: Detections) -> Detections:
+    """The best of the faces whose box holds the middle of a square picture, if any."""
+    low, high = faces.boxes[:, :2].max(axis=1), faces.boxes[:, 2:].min(axis=1)
+    return faces[(low < _SHOWN_PX / 2) & (high > _SHOWN_PX / 2)][:1]
+
+
+def _points_turned_back(points: NDArray[np.float32], turns: int, size: Size) -> NDArray[np.float32]:
     x, y = points[..., 0], points[..., 1]
-    back = {1: (y, height - x), 2: (width - x, height - y), 3: (width - y, x)}[turns]
+    width, height = size
+    back = {0: (x, y), 1: (y, height - x), 2: (width - x, height - y), 3: (width - y, x)}[turns]
     return np.stack(back, axis=-1).astype(np.float32)

@@ -20,7 +20,7 @@ Run = Callable[..., list[NDArray[np.float32]]]
 
 @pytest.fixture(scope="session")
 def original(pytestconfig: pytest.Config) -> Callable[..., Path]:
-    """The path of the file from which a file of the standard pack (`centerface.onnx`, ...) is converted;
+    """The path of the file from which a file of the standard pack (`yunet.onnx`, ...) is converted;
     or of another file in the same distribution, `beside` it: its path there and its SHA-256."""
     pack, folder = known("standard"), Path(pytestconfig.cache.mkdir("likeness-originals"))
 

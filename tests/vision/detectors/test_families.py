@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from likeness.vision.detection import find_faces
-from likeness.vision.detector import Detector
+from likeness.vision.detection import Detector, find_faces
 from likeness.vision.detectors import make_detector
 from likeness.vision.network import Pictures
+from likeness.vision.pyramid import Pyramid
 
 BOX = np.array([200.0, 120.0, 264.0, 204.0])
 POINTS = np.array([[216, 152], [248, 153], [231, 170], [219, 184], [245, 183]], float)
@@ -27,27 +27,11 @@ class Answering:
 
     def __init__(self, family: Family, *, blank: bool = False) -> None:
         self._family, self._blank = family, blank
-        self.takes_bytes = family in (centerface, yunet_of_bytes)
+        self.takes_bytes = family is yunet_of_bytes
 
     def __call__(self, *inputs: Pictures) -> Outputs:
         outputs = self._family(inputs[0])
         return [np.zeros_like(output) for output in outputs] if self._blank else outputs
-
-
-def centerface(fed: Pictures) -> Outputs:
-    """Xu et al., section 3: centre heat map at stride 4, log sizes, offsets, points as fractions of the box."""
-    np.testing.assert_array_equal(fed[0, 0, 0], [10, 20, 30])
-    assert fed.dtype == np.uint8
-    rows, columns = fed.shape[1] // 4, fed.shape[2] // 4
-    heat, sizes, offsets = (np.zeros((1, n, rows, columns), np.float32) for n in (1, 2, 2))
-    points = np.zeros((1, 10, rows, columns), np.float32)
-    x, y = (BOX[:2] + BOX[2:]) / 2 / 4 - 0.5
-    cell = (0, slice(None), int(y), int(x))
-    heat[cell] = 0.9
-    sizes[cell] = np.log((BOX[2:] - BOX[:2])[::-1] / 4)
-    offsets[cell] = [y - int(y), x - int(x)]
-    points[cell] = ((POINTS - BOX[:2]) / (BOX[2:] - BOX[:2]))[:, ::-1].ravel()
-    return [heat, sizes, offsets, points]
 
 
 def scrfd(fed: Pictures) -> Outputs:
@@ -99,7 +83,7 @@ def _yunet(height: int, width: int) -> Outputs:
     return outputs
 
 
-FAMILIES = [(centerface, {}), (scrfd, {}), (yunet, {}), (yunet_of_bytes, {"side_px": 0})]
+FAMILIES = [(scrfd, {}), (yunet, {}), (yunet_of_bytes, {"side_px": 0})]
 
 
 def made(family: Family, parameters: dict[str, int], *, blank: bool = False) -> Detector:
@@ -123,10 +107,10 @@ def test_no_face_is_no_face(family: Family, parameters: dict[str, int]) -> None:
 
 
 def test_unknown_families_and_parameters_are_named() -> None:
-    with pytest.raises(ValueError, match=r"'mtcnn'.*centerface, scrfd, yunet"):
+    with pytest.raises(ValueError, match=r"'mtcnn'.*scrfd, yunet"):
         make_detector("mtcnn", Answering(yunet), {})
-    with pytest.raises(ValueError, match=r"centerface.*side"):
-        make_detector("centerface", Answering(centerface), {"side": 1})
+    with pytest.raises(ValueError, match=r"scrfd.*side"):
+        make_detector("scrfd", Answering(scrfd), {"side": 1})
 
 
 @pytest.mark.data
@@ -134,6 +118,6 @@ def test_the_published_yunet_finds_the_astronaut(data_dir: Path) -> None:
     path = data_dir.parent / "models" / "face_detection_yunet_2023mar.onnx"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     detector = make_detector("yunet", Answering(lambda fed: session.run(None, {session.get_inputs()[0].name: fed})), {})
-    found, turns = find_faces(detector, np.ascontiguousarray(data.astronaut()))
-    assert (len(found), turns) == (1, 0)
+    found = find_faces(detector, (512, 512), Pyramid(np.ascontiguousarray(data.astronaut())).resized)
+    assert len(found) == 1
     np.testing.assert_allclose(found.points[0, :2], [[202, 101], [246, 104]], atol=5)  # the pupils, marked by eye

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from likeness.vision.detector import Detector
-from likeness.vision.detectors.centerface import CenterFace
+from likeness.vision.detection import Detector
 from likeness.vision.detectors.scrfd import Scrfd
 from likeness.vision.detectors.yunet import YuNet
 from likeness.vision.network import Network
 
 FAMILIES: dict[str, Callable[..., Detector]] = {
-    "centerface": CenterFace,
     "scrfd": Scrfd,
     "yunet": YuNet,
 }

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.detector import Detections
+from likeness.vision.detection import Detections
 from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
 from likeness.vision.network import Network
 from likeness.vision.suppression import suppress
@@ -22,9 +22,6 @@ class Scrfd:
     top, right and bottom (anchors, 4), then to the five points (anchors, 10), in strides; two anchors a cell. A
     leading dimension of 1 is allowed. `side_px` for a network of fixed size.
     """
-
-    #: Not measured: as for YuNet.
-    seen_well_px = 64.0
 
     def __init__(self, network: Network, *, score_threshold: float = 0.4, side_px: int | None = None) -> None:
         self._network = network

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.detector import Detections
+from likeness.vision.detection import Detections
 from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
 from likeness.vision.network import Network, Pictures, fed
 from likeness.vision.suppression import suppress
@@ -20,9 +20,6 @@ class YuNet:
     files take BGR 0 to 255 (1, 3, side, side) of a fixed `side_px`, 640; 0 is for one that takes any multiple of 32.
     What Likeness converted takes RGB as it lies in memory.
     """
-
-    #: The pupils of the astronaut's face (scikit-image) are off by 0.15 eye distances at 29 px, by 0.12 at 46 px.
-    seen_well_px = 64.0
 
     def __init__(self, network: Network, *, score_threshold: float = 0.5, side_px: int = 640) -> None:
         self._network = network

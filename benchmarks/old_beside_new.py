@@ -1,0 +1,137 @@
+"""Another checkout of Likeness beside this one: processor time, time and memory of the same comparisons, by turns.
+
+    git worktree add ../old 355f669 && make -C ../old .venv/.installed
+    python benchmarks/old_beside_new.py ../old [--rounds 9]
+
+Each checkout runs in its own process with its own interpreter (.venv), its own packs (LIKENESS_HOME, `--old-home` for
+the other) and the same photos. Ratios are medians over rounds of new over old. `cold start` is a whole process that
+compares one pair; `one look a face` is how often each embeds a face, by its pack.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.speed.cases import CASES
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+_WORKER = """
+import resource, sys, time
+from likeness import Comparer
+comparer = Comparer()
+comparer.warm_up()
+print(len(comparer._engine.manifest.embedder_input("embedder").views if {old} else
+          comparer._engine.manifest.embedder_input().views), flush=True)
+for line in sys.stdin:
+    source, target, repeat = line.split("|")
+    source, target = (open(path, "rb").read() for path in (source, target))
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(int(repeat)):
+        comparer.compare(source, target, similarity_threshold=0)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(cpu / int(repeat), wall / int(repeat), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+"""
+_ONCE = "import likeness, sys; likeness.compare_faces(sys.argv[1], sys.argv[2], similarity_threshold=0)"
+
+
+class Checkout:
+    """A checkout and its process."""
+
+    def __init__(self, folder: Path, home: Path, *, old: bool) -> None:
+        self._python = str(folder / ".venv" / "bin" / "python")
+        self._environment = {**os.environ, "LIKENESS_HOME": str(home), "LIKENESS_OFFLINE": "1"}
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [self._python, "-c", _WORKER.format(old=old)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+            cwd=folder,
+        )
+        self.looks = int(self._answer()[0])
+
+    def compare(self, source: Path, target: Path, repeat: int) -> list[float]:
+        """Seconds of processor time and of time for one comparison, and the process's peak memory in kB."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{source}|{target}|{repeat}\n")
+        self._process.stdin.flush()
+        return [float(number) for number in self._answer()]
+
+    def cold_start(self, source: Path, target: Path) -> list[float]:
+        """Seconds of processor time and of time of a process that makes one comparison."""
+        before, started = os.times(), time.perf_counter()
+        command = [self._python, "-c", _ONCE, str(source), str(target)]
+        subprocess.run(command, check=True, env=self._environment, cwd=self._folder)
+        took, after = time.perf_counter() - started, os.times()
+        cpu = after.children_user - before.children_user + after.children_system - before.children_system
+        return [cpu, took]
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _answer(self) -> list[str]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().split()
+        if not line:
+            raise SystemExit(f"the process of {self._folder} ended")
+        return line
+
+
+def _print(name: str, old: list[list[float]], new: list[list[float]]) -> None:
+    """The medians of processor time and of time, and the medians over rounds of new over old."""
+    cells = []
+    for column in (0, 1):
+        olds, news = ([row[column] for row in rows] for rows in (old, new))
+        ratio = statistics.median(b / a for a, b in zip(olds, news, strict=True))
+        cells.append(f"{1000 * statistics.median(olds):9.1f} {1000 * statistics.median(news):9.1f} {ratio:6.2f}")
+    print(f"{name:28s} {cells[0]}   {cells[1]}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("old", type=Path, help="the other checkout, with its .venv")
+    parser.add_argument("--old-home", type=Path, help="its LIKENESS_HOME, by default this one's")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cases", nargs="*", help="names of some cases only")
+    options = parser.parse_args()
+    home = Path(os.environ.get("LIKENESS_HOME", Path.home() / ".cache" / "likeness"))
+    both = [
+        Checkout(options.old.resolve(), options.old_home or home, old=True),
+        Checkout(REPOSITORY, home, old=False),
+    ]
+    print(f"looks a face: old {both[0].looks}, new {both[1].looks}; Python {sys.version.split()[0]}")
+    print(f"{'':28s}  cpu ms: old, new, ratio            ms: old, new, ratio")
+    memory: list[list[float]] = [[], []]
+    for case in CASES:
+        if case.targets or (options.cases and case.name not in options.cases):
+            continue
+        pair = case.pair()
+        repeat = max(1, case.repeat["likeness"] // 4)
+        rows: list[list[list[float]]] = [[], []]
+        for round_ in range(options.rounds + 1):
+            for which in (0, 1) if round_ % 2 else (1, 0):
+                measured = both[which].compare(pair.source, pair.target, repeat)
+                if round_:  # the first one warms up
+                    rows[which].append(measured)
+        _print(case.title, *rows)
+        for kept, each in zip(memory, rows, strict=True):
+            kept.append(each[-1][2])
+    pair = CASES[1].pair()
+    cold = [[each.cold_start(pair.source, pair.target) for each in both] for _ in range(options.rounds)]
+    _print("cold start", [row[0] for row in cold], [row[1] for row in cold])
+    print(f"{'peak memory, MB':28s} {memory[0][-1] / 1024:9.0f} {memory[1][-1] / 1024:9.0f}")
+    for each in both:
+        each.close()
+
+
+if __name__ == "__main__":
+    main()

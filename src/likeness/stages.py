@@ -1,0 +1,41 @@
+"""How long each stage of an analysis takes, recorded around the stages and not passed through them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_RECORD: ContextVar[list[tuple[str, float]] | None] = ContextVar("record", default=None)
+#: The seconds of the stages inside the one that runs, which are not its own.
+_INSIDE: ContextVar[list[float] | None] = ContextVar("inside", default=None)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Adds the seconds of a block, or of a decorated function, less those of stages in it, to what is recorded."""
+    around, inside = _INSIDE.get(), [0.0]
+    token, started = _INSIDE.set(inside), time.perf_counter()
+    try:
+        yield
+    finally:
+        took = time.perf_counter() - started
+        _INSIDE.reset(token)
+        if around is not None:
+            around[0] += took
+        record = _RECORD.get()
+        if record is not None:
+            record.append((name, took - inside[0]))
+
+
+@contextmanager
+def recording() -> Iterator[dict[str, float]]:
+    """Records the stages of a block, in this thread and in those that share its work: seconds by name, at the end."""
+    record: list[tuple[str, float]] = []
+    seconds: dict[str, float] = {}
+    token = _RECORD.set(record)
+    try:
+        yield seconds
+    finally:
+        _RECORD.reset(token)
+        for name, took in record:
+            seconds[name] = seconds.get(name, 0.0) + took
