@@ -97,6 +97,7 @@ def test_a_policy_from_a_file_or_standard_input(
         (["create", "--name", "x", "--expires", "2001-01-01"], 252, "is over"),
         (["create", "--name", "x y"], 255, "not a user name"),
         (["create", "--name", "x", "--policy", "missing.json"], 255, "missing.json"),
+        (["create", "--name", "x", "--policy", "/dev/zero"], 255, "more than 1,048,576 characters"),
         (["session", "AKIAX"], 255, "there is no key"),
         (["session", "AKIAX", "--duration", "3 days"], 252, "3 days"),
         (["revoke", "AKIAX"], 255, "there is no key"),

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import forget_output
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
+
+_MAX_POLICY_CHARACTERS = 1024 * 1024
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,7 +154,13 @@ def _read_policy(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        policy = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text("utf-8"))
+        with nullcontext(sys.stdin) if path == "-" else open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_POLICY_CHARACTERS + 1)
+        if len(text) > _MAX_POLICY_CHARACTERS:
+            raise SettingsError(
+                f"{path}: this has more than {_MAX_POLICY_CHARACTERS:,} characters, which no policy has"
+            )
+        policy = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: this is not JSON: {error}") from error
     except OSError as error:

@@ -24,6 +24,7 @@ ENVIRONMENT_PREFIX = "LIKENESS_"
 #: Variables of that prefix that are no settings of the server.
 OTHER_VARIABLES = frozenset({"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_HOME", "LIKENESS_OFFLINE"})
 HIDDEN = "********"
+_MAX_FILE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,16 @@ def _assembled(values: Mapping[str, Any]) -> Settings:
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # a pipe of a shell too
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise SettingsError(f"the settings file {path} has more than {_MAX_FILE_BYTES:,} bytes")
+        document = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise SettingsError(f"the settings file {path} is nested too deeply") from error
+    except ValueError as error:  # also numbers of more digits than Python takes
         raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
     section = document.pop("s3", {})
     if not isinstance(section, dict):
