@@ -5,7 +5,7 @@
 
 Each checkout runs in its own process with its own interpreter (.venv), its own packs (LIKENESS_HOME, `--old-home` for
 the other) and the same photos. Ratios are medians over rounds of new over old. `cold start` is a whole process that
-compares one pair; `one look a face` is how often each embeds a face, by its pack.
+compares one pair, with all looks that its pack takes at a face.
 """
 
 import argparse
@@ -21,12 +21,15 @@ from benchmarks.speed.cases import CASES
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _WORKER = """
-import resource, sys, time
+import dataclasses, resource, sys, time
 from likeness import Comparer
 comparer = Comparer()
 comparer.warm_up()
-print(len(comparer._engine.manifest.embedder_input("embedder").views if {old} else
-          comparer._engine.manifest.embedder_input().views), flush=True)
+if {one_look}:
+    embedder = comparer._engine.embedder
+    embedder.aligner = dataclasses.replace(embedder.aligner, views=embedder.aligner.views[-1:])
+embedders = getattr(comparer._engine, "embedders", None) or [comparer._engine.embedder]
+print(sum(len(each.aligner.views) for each in embedders), flush=True)
 for line in sys.stdin:
     source, target, repeat = line.split("|")
     source, target = (open(path, "rb").read() for path in (source, target))
@@ -42,12 +45,12 @@ _ONCE = "import likeness, sys; likeness.compare_faces(sys.argv[1], sys.argv[2], 
 class Checkout:
     """A checkout and its process."""
 
-    def __init__(self, folder: Path, home: Path, *, old: bool) -> None:
+    def __init__(self, folder: Path, home: Path, *, one_look: bool = False) -> None:
         self._python = str(folder / ".venv" / "bin" / "python")
         self._environment = {**os.environ, "LIKENESS_HOME": str(home), "LIKENESS_OFFLINE": "1"}
         self._folder = folder
         self._process = subprocess.Popen(
-            [self._python, "-c", _WORKER.format(old=old)],
+            [self._python, "-c", _WORKER.format(one_look=one_look)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -102,11 +105,14 @@ def main() -> None:
     parser.add_argument("--old-home", type=Path, help="its LIKENESS_HOME, by default this one's")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--cases", nargs="*", help="names of some cases only")
+    parser.add_argument(
+        "--one-look", action="store_true", help="this one's embedder looks once at a face, as at 355f669"
+    )
     options = parser.parse_args()
     home = Path(os.environ.get("LIKENESS_HOME", Path.home() / ".cache" / "likeness"))
     both = [
-        Checkout(options.old.resolve(), options.old_home or home, old=True),
-        Checkout(REPOSITORY, home, old=False),
+        Checkout(options.old.resolve(), options.old_home or home),
+        Checkout(REPOSITORY, home, one_look=options.one_look),
     ]
     print(f"looks a face: old {both[0].looks}, new {both[1].looks}; Python {sys.version.split()[0]}")
     print(f"{'':28s}  cpu ms: old, new, ratio            ms: old, new, ratio")

@@ -2,7 +2,7 @@
 last.
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from itertools import pairwise
 
@@ -151,8 +151,9 @@ ORDER: tuple[QualityFilter, ...] = ("AUTO", "LOW", "MEDIUM", "HIGH")
 def test_each_bar_is_strictly_tighter_than_the_one_before_in_every_limit() -> None:
     assert tuple(DEFAULT_BARS) == ORDER
     for loose, tight in pairwise(ORDER):
-        assert DEFAULT_BARS[tight].tighter_than(DEFAULT_BARS[loose])
-        assert not DEFAULT_BARS[loose].tighter_than(DEFAULT_BARS[tight])
+        for limit in fields(QualityBar):
+            lower, higher = (getattr(DEFAULT_BARS[name], limit.name) for name in (loose, tight))
+            assert (higher < lower) if limit.name in ("yaw_deg", "pitch_deg") else (higher > lower)
 
 
 BAR = QualityBar(face_width_px=40, sharpness=10, brightness=20, yaw_deg=30, pitch_deg=25, confidence=90)

@@ -22,7 +22,7 @@ _SMALLEST_SPREAD_PX = 0.5
 
 #: A face this much larger than on the chip, or more, is halved before it is cut out.
 _HALVED_SCALE = 0.5
-#: OpenCV warps no picture with a longer side.
+#: OpenCV warps no picture with a longer side; a longer one is halved.
 _LONGEST_WARPED_PX = 32_000
 
 PointSource = Literal["detector", "mesh"]
@@ -120,16 +120,13 @@ def warp_chip(photo: Pyramid, transform: NDArray[np.float64], size_px: int) -> N
     to the chip's exact scale takes ten times as long.
     """
     scale, halvings = math.hypot(transform[0, 0], transform[1, 0]), 0
-    while scale * 2**halvings <= _HALVED_SCALE and min(photo.shape[:2]) >> halvings > 1:
+    longest, shortest = max(photo.shape[:2]), min(photo.shape[:2])
+    while (
+        scale * 2**halvings <= _HALVED_SCALE and shortest >> halvings > 1
+    ) or longest >> halvings > _LONGEST_WARPED_PX:
         halvings += 1
     pixels = photo.halved(halvings)
     (a, b, across), (c, d, down) = (transform * [[2.0**halvings, 2.0**halvings, 1.0]]).tolist()
-    if max(pixels.shape[:2]) > _LONGEST_WARPED_PX:
-        left, top, right, bottom = _region(np.array([[a, b, across], [c, d, down]]), size_px, *pixels.shape[1::-1])
-        if right <= left or bottom <= top:
-            return np.zeros((size_px, size_px, 3), dtype=np.uint8)
-        pixels = pixels[top:bottom, left:right]
-        across, down = across + a * left + b * top, down + c * left + d * top
     # OpenCV counts from the centres of pixels.
     centred = np.array([[a, b, across + (a + b - 1) / 2], [c, d, down + (c + d - 1) / 2]])
     chip = cv2.warpAffine(pixels, centred, (size_px, size_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -147,16 +144,3 @@ def _zoomed(transform: NDArray[np.float64], zoom: float, size_px: int) -> NDArra
     zoomed = transform * zoom
     zoomed[:, 2] += size_px / 2 * (1.0 - zoom)
     return zoomed
-
-
-def _region(transform: NDArray[np.float64], size_px: int, width_px: int, height_px: int) -> tuple[int, int, int, int]:
-    """The upright rectangle of the photo that the chip's square covers, a little wider, within the photo."""
-    turn = transform[:, :2]
-    scale = max(float(np.hypot(*turn[0])), 1e-6)
-    # The inverse of a turn times a scale is its transpose over the scale squared.
-    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], dtype=np.float64)
-    in_photo = (corners - transform[:, 2]) @ turn / scale**2
-    margin_px = 2 + int(1 / scale)
-    low = np.clip(np.floor(in_photo.min(axis=0)) - margin_px, 0, (width_px, height_px)).astype(int)
-    high = np.clip(np.ceil(in_photo.max(axis=0)) + margin_px, 0, (width_px, height_px)).astype(int)
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

@@ -16,9 +16,6 @@ from likeness.faces import Pose
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
 
 _STEADYING = 0.2
-#: Newton's iteration: the determinant, over the norm to the third, under which a matrix counts as singular (0.19 is
-#: that of a rotation); when it has arrived, and the steps that it may take, six being usual.
-_LEAST_VOLUME, _STILL, _MOST_STEPS = 1e-9, 1e-9, 30
 _RIGID_MIDDLE: NDArray[np.float64] = MEAN_RIGID.mean(axis=0)
 _MEAN_FACE: NDArray[np.float64] = MEAN_RIGID - _RIGID_MIDDLE
 _MEAN_SPREAD = float((_MEAN_FACE**2).sum())
@@ -76,51 +73,13 @@ def derotated(meshes: ArrayLike, places: Sequence[int]) -> NDArray[np.float64]:
 
 
 def _rotations(observed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotations (N, 3, 3) that bring the mean face nearest to `observed` (N, 55, 3)."""
-    # The mean face is centred, so where `observed` lies does not matter.
-    products = _MEAN_FACE.T @ observed
-    return np.array([_nearest_rotation(product) for product in products]).reshape(-1, 3, 3).transpose(0, 2, 1)
-
-
-def _nearest_rotation(matrix: NDArray[np.float64]) -> Sequence[Sequence[float]]:
-    """The rotation nearest to a matrix (3, 3): its orthogonal factor, unless it is flat or turns inside out.
-
-    By Newton's iteration, X -> (X + inverse of X transposed) / 2, scaled by the determinant (Higham, "Computing the
-    polar decomposition - with applications", SIAM 1986). As plain numbers, since a singular value decomposition of nine
-    numbers takes LAPACK ten times as long when other work has pushed it out of the caches.
+    """The rotations (N, 3, 3) that bring the mean face nearest to `observed` (N, 55, 3); where the product of the two
+    turns inside out, the least of its three axes goes the other way round.
     """
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
-    least = _LEAST_VOLUME * math.hypot(a, b, c, d, e, f, g, h, i) ** 3
-    for _ in range(_MOST_STEPS):
-        # Cofactors: the determinant times the inverse, transposed.
-        aa, bb, cc = e * i - f * h, f * g - d * i, d * h - e * g
-        volume = a * aa + b * bb + c * cc
-        if volume <= least:
-            break
-        dd, ee, ff = c * h - b * i, a * i - c * g, b * g - a * h
-        gg, hh, ii = b * f - c * e, c * d - a * f, a * e - b * d
-        scale = volume ** (-1 / 3)
-        half, other = 0.5 * scale, 0.5 / (scale * volume)
-        turned = (
-            (half * a + other * aa, half * b + other * bb, half * c + other * cc),
-            (half * d + other * dd, half * e + other * ee, half * f + other * ff),
-            (half * g + other * gg, half * h + other * hh, half * i + other * ii),
-        )
-        moved = abs(turned[0][0] - scale * a) + abs(turned[1][1] - scale * e) + abs(turned[2][2] - scale * i)
-        (a, b, c), (d, e, f), (g, h, i) = turned
-        if moved < _STILL and abs(scale - 1) < _STILL:
-            return turned
-        least = 0.0
-    return _by_decomposition(matrix)
-
-
-def _by_decomposition(matrix: NDArray[np.float64]) -> Sequence[Sequence[float]]:
-    """The same of any matrix: where it turns inside out, the least of the three axes goes the other way round."""
-    u, _, vt = np.linalg.svd(matrix)
-    if np.linalg.det(u @ vt) < 0:
-        u[:, 2] *= -1
-    found: list[list[float]] = (u @ vt).tolist()
-    return found
+    # The mean face is centred, so where `observed` lies does not matter.
+    u, _, vt = np.linalg.svd(_MEAN_FACE.T @ observed)
+    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, np.newaxis]
+    return np.asarray((u @ vt).transpose(0, 2, 1))
 
 
 def _pose(rotation: NDArray[np.float64]) -> Pose:

@@ -10,7 +10,7 @@ adds no detail.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -68,16 +68,6 @@ class QualityBar:
             and abs(pose.yaw) <= self.yaw_deg
             and abs(pose.pitch) <= self.pitch_deg
             and confidence >= self.confidence
-        )
-
-    def tighter_than(self, other: "QualityBar") -> bool:
-        """Whether every limit of this bar is strictly tighter than `other`'s."""
-        upper = ("yaw_deg", "pitch_deg")
-        return all(
-            getattr(self, limit.name) < getattr(other, limit.name)
-            if limit.name in upper
-            else getattr(self, limit.name) > getattr(other, limit.name)
-            for limit in fields(self)
         )
 
 
