@@ -31,8 +31,8 @@ def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mod
 
 
 def _make(path: Path, mode: int) -> None:
-    # A file that is there is left alone: who closes one gives up all that his process has locked of it (POSIX), and
-    # another thread may be inside.
+    # An existing file is not opened: closing any descriptor of it releases all POSIX locks that the process holds on
+    # it, and another thread may hold one.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
     if not os.access(path, os.R_OK | os.W_OK):

@@ -9,7 +9,7 @@ from likeness.aws.shapes import CompareFacesRequest, ImageReference, S3ObjectRef
 from likeness.aws.signature import Identity
 from likeness.errors import RequestError
 
-#: What CloudTrail writes for a caller who did not sign.
+#: CloudTrail's value for an unsigned request.
 _ANONYMOUS = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
 
 
@@ -26,7 +26,7 @@ def audit_record(
 ) -> dict[str, Any]:
     """One event, ready for JSON. `time` is aware.
 
-    `identity` None: nobody signed, or the signature was refused. `request` None: refused before it was understood.
+    `identity` None: unsigned, or the signature was refused. `request` None: refused before it was understood.
     `region` is where the server says it is, used when no credential scope says so.
     """
     return {

@@ -97,7 +97,7 @@ class _Contents(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def default_path() -> Path:
-    """Where keys are when nobody says: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder.
+    """The default key file: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder.
 
     A user without a home has the system's configuration folder, /etc.
     """
@@ -299,7 +299,7 @@ def _new_secret() -> str:
 @contextmanager
 def _editing(path: Path) -> Iterator[list[Record]]:
     """The entries of the file, to be changed; written back whole, one writer at a time."""
-    # Imported here, as only those who change keys need SQLite.
+    # Imported here, as only changes of keys need SQLite.
     from likeness.locking import one_at_a_time
 
     path = path.resolve()

@@ -47,7 +47,7 @@ _NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 class WireResponse:
     """A whole answer; send `headers` as they are. Date, Content-Length and the request id are among them.
 
-    `reason` is for the log: why a request was refused that no error stands for.
+    `reason` is for the log: why a request was refused, if no error says so.
     """
 
     status: int

@@ -6,9 +6,9 @@ from typing import TextIO
 
 
 def open_closed_streams() -> None:
-    """Opens those that whoever started us has closed, to nowhere: else a file or a socket would get their numbers.
+    """Opens closed standard streams to the null device, so that no file or socket gets their descriptors.
 
-    What is then printed, by Python or by a library, would be sent to a client.
+    Otherwise text printed by Python or a library could be sent to a client.
     """
     for number in (0, 1, 2):
         try:

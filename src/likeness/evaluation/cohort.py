@@ -17,7 +17,7 @@ NEAREST = 128
 _FACES_A_COMPONENT, _MOST_COMPONENTS = 60, 8
 _FEWEST = 500
 #: How far the components' covariances are drawn towards their mean: with their own alone the few faces of each would be
-#: remembered, and pairs of people who were learned from would get fewer false matches than others.
+#: remembered, and pairs of people in the training data would get fewer false matches than others.
 _POOLING = 0.5
 #: The variance of what is drawn as a share of the fitted one. Narrower, the nearest vectors are nearer to a face, and
 #: the more of what makes the face near to everybody is taken off.

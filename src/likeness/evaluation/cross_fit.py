@@ -34,8 +34,8 @@ def cross_fitted_scores(
     """Scores (P,) of `pairs`, two arrays (P,) that index the faces `vectors` (N, D) of `people` and `groups` (N,).
 
     People are dealt into parts, by `seed`. A pair of faces from two parts is scored with what was learned from the
-    other parts; a pair within a part likewise, without one part more. So what is measured is what people get who were
-    not learned from. `advance` is called after each of the `PARTS * (PARTS - 1) / 2` models.
+    other parts; a pair within a part likewise, without one part more. The scores are therefore those of people
+    held out from learning. `advance` is called after each of the `PARTS * (PARTS - 1) / 2` models.
     """
     first, second = pairs
     parts = parts_of(people, seed)

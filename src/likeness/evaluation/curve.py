@@ -78,7 +78,7 @@ def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
 def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
     """The tail beyond the score that `share` of the impostor pairs reach.
 
-    A shape below zero would say that beyond some score nobody else is ever found, which nobody can promise: it is then
+    A shape below zero would mean that no impostor ever exceeds some score, which the data cannot show: it is then
     taken as zero, an exponential tail. ValueError for fewer than 100 scores beyond.
     """
     beyond = int(np.searchsorted(ranked.rates, share, side="right"))

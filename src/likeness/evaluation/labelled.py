@@ -1,4 +1,4 @@
-"""The faces of a table of photos or of pairs, embedded, with all that is known of whom they show."""
+"""The faces of a table of photos or of pairs, embedded, with the attributes of the people shown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def label_faces(
     keep: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> LabelledFaces:
-    """The usable faces of the photos that lie beside the `table` at `path`, named after its folder.
+    """The usable faces of the photos beside the `table` at `path`, named after its folder.
 
     Their cells are those of the columns `within`, their groups those of the first of these; photos of a table of pairs
     are in no cell, unless `within` is empty. `keep` names a file that remembers vectors. Raises PhotoTableError.

@@ -35,8 +35,8 @@ class Learned:
 def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     """Writes what was learned into a pack and returns the files written.
 
-    `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files lie in the folder NAME
-    beside it. What else stands there stays as it is, comments in a description included. Raises PackInvalid where the
+    `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files are in the folder NAME
+    beside it. All other content is kept, comments in a description included. Raises PackInvalid where the
     description cannot be read, OSError where it cannot be written.
     """
     in_catalogue = target.suffix == ".toml"

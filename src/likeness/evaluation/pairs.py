@@ -1,4 +1,4 @@
-"""Labelled pairs of photos, and who is on them."""
+"""Labelled pairs of photos, and the people on them."""
 
 import csv
 from collections.abc import Iterator, Sequence

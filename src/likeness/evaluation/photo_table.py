@@ -1,4 +1,4 @@
-"""A table of photos: who is on each, and whatever else is known of them."""
+"""A table of photos: the person on each, and further attributes."""
 
 import csv
 from collections.abc import Mapping, Sequence

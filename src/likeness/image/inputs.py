@@ -80,7 +80,7 @@ def contents(photo: object, name: str, max_bytes: int) -> bytes:
 def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
     try:
         with open(path, "rb", buffering=0) as file:
-            # Whoever asks for more than there is gets room for all he asked, and what is over taken away again.
+            # read() allocates all that it is asked for, so no more than the file's size is asked for.
             size = os.fstat(file.fileno()).st_size
             return _read(file, min(size, max_bytes) + 1 if size else max_bytes + 1)
     except OSError as error:
@@ -142,7 +142,7 @@ def _read(file: BinaryFile, most: int) -> bytes:
 
 def is_pillow(photo: object) -> bool:
     """Whether `photo` is a picture of Pillow, which is not imported to find out."""
-    # Another thread may just be importing it; nobody can have a picture of it then.
+    # During an import in another thread the class is missing, and no picture can exist yet.
     picture = getattr(sys.modules.get("PIL.Image"), "Image", None)
     return picture is not None and isinstance(photo, picture)
 

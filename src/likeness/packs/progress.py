@@ -1,4 +1,4 @@
-"""The progress of an installation: an interface for those who show it, and its form in the log."""
+"""The progress of an installation: the interface of its displays, and its form in the log."""
 
 import logging
 from collections.abc import Callable

@@ -72,7 +72,7 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """Whether a request other than for health must be refused: nobody who is silent is left to yield."""
+        """Whether a request other than for health must be refused: no silent connection is left to displace."""
         return len(self._open) > self.limit
 
     def add(self, client: _Client) -> None:

@@ -1,6 +1,6 @@
-"""Who may start, and when (decision 19): a bounded queue before a fixed number of threads.
+"""Admission of requests (decision 19): a bounded queue before a fixed number of threads.
 
-Nothing waits past its deadline, nothing waits where it cannot be counted, and whoever goes away gives the place free.
+No request waits past its deadline or uncounted, and a client that disconnects frees its place.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class Admission:
                 done.set_exception(error)
 
         def tell(finished: Future[T]) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            with suppress(RuntimeError):  # the loop is closed, and with it every waiter
                 loop.call_soon_threadsafe(leave, finished)
 
         # Waking the loop costs the thread a turn with the interpreter: once, where `asyncio.wrap_future` does it again.

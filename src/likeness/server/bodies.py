@@ -1,7 +1,7 @@
 """Request bodies: read up to a limit, at no less than a rate, and within the memory of all bodies together.
 
-Octets are counted as they arrive, whatever was announced. Where there is no room, a body waits in the network; callers
-that hold little are served first, and bodies whose senders are slow yield.
+Octets are counted as they arrive, whatever was announced. When memory is used up, bodies wait in the network;
+callers that hold little are served first, and slow bodies yield.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SMALL_BYTES = 1024 * 1024
 
 
 class ClientLeft(Exception):
-    """The client closed the connection; nobody waits for an answer."""
+    """The client closed the connection before the answer."""
 
 
 class BodyTooSlow(Exception):
@@ -109,7 +109,7 @@ class BodyMemory:
             self._grant()
 
     async def grow(self, share: BodyShare, octets: int, deadline: float) -> None:
-        """Counts octets that have arrived; waits until there is room for them.
+        """Counts octets that have arrived; waits until there is memory for them.
 
         Raises Overloaded when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
         """
@@ -160,7 +160,7 @@ class BodyMemory:
         return held
 
     def _relieve(self, now: float) -> None:
-        """Makes a body yield where its sender is slow, or where otherwise nobody could go on; one at a time."""
+        """Makes one body at a time yield, if its sender is slow or if otherwise none could proceed."""
         if any(share.must_yield for share in self._shares):
             return
         slow = [share for share in self._shares if share.octets and share.is_slow(now)]

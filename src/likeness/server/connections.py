@@ -103,7 +103,7 @@ class HttpConnection(H11Protocol):
         return True
 
     def _probe_peer(self) -> None:
-        """asyncio reads no more after the end, so nobody else would notice that the peer has refused what was sent."""
+        """asyncio stops reading at the end of the stream, so only this notices that the peer reset the connection."""
         connection = self.transport.get_extra_info("socket")
         if self.transport.is_closing() or connection is None:
             return

@@ -7,7 +7,7 @@
 
 The page is asked for again by its ETag each time, and names the files by their version, so that browsers keep those for
 good: a cached page is drawn after one short answer, and a new version shows at once. The Content-Security-Policy lets
-the page load from its own origin alone, run no inline script and no inline style, and be framed by nobody.
+the page load from its own origin alone, run no inline script and no inline style, and refuse to be framed.
 """
 
 import hashlib
@@ -84,7 +84,7 @@ def _static(body: bytes, content_type: str, caching: tuple[tuple[bytes, bytes], 
 
 
 def _about(settings: Settings, loader: Loader, *, at_once: int) -> Mapping[str, Any]:
-    """What the page needs to know. Nothing of it is secret: whoever reaches the server learns the same by asking."""
+    """The settings that the page needs. None is secret: any client can find them out by requests."""
     return {
         "ready": loader.is_ready,
         "pack": settings.pack,

@@ -1,8 +1,8 @@
-"""Who is next: callers share by the time that their requests take, so that one who asks for much waits for himself.
+"""Fair queuing: callers share the capacity by the time that their requests take, so heavy ones delay only themselves.
 
 Start-time fair queuing (Goyal, Vin, Cheng 1996) in two levels: between callers, and for each caller between its cheap
-and its costly requests. A caller is charged what a request is expected to take when it starts, and what it took when it
-is done; the next request is that of the caller who has used least. Who was away starts where the others are.
+and its costly requests. A caller is charged the expected time when a request starts, and the actual time when it ends;
+the next request is that of the caller with the least use. A returning caller starts at the current virtual time.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-#: What a request is expected to take beside decoding its photos; what that takes is measured when it is done.
+#: Expected time of a request besides decoding; the actual time is known when it ends.
 _BASE_SECONDS = 0.05
-#: Requests whose photos take longer to decode wait in a line of their own, and leave one place to the others.
+#: Requests whose photos take longer to decode wait in a separate queue, and leave one place to the others.
 COSTLY_SECONDS = 0.5
 #: How much more a costly second counts: beside such requests, the others get three quarters of the time.
 _COSTLY_WEIGHT = 3.0
@@ -65,7 +65,7 @@ class _Caller:
     cheap: _Line = field(default_factory=_Line)
     costly: _Line = field(default_factory=_Line)
     used: float = 0.0
-    #: What the line had used whose request started last; who waits again after a pause starts there.
+    #: The use of the queue whose request started last; a queue that was empty resumes from there.
     start: float = 0.0
 
     @property
@@ -138,7 +138,7 @@ class FairQueue:
     def displace(self, newcomer: Ticket) -> bool:
         """Makes a waiting request yield to `newcomer`; False where none is of a caller, or kind, that has more waiting.
 
-        It is the newest of the costliest line of whoever has most.
+        It is the newest request in the costliest queue of the caller with most waiting.
         """
         own = self._callers.get(newcomer.caller, _Caller())
         heaviest = max(self._callers.values(), key=_backlog, default=own)
@@ -210,7 +210,7 @@ class FairQueue:
         self._admit()
 
     def _forget(self) -> None:
-        """Callers who are away and in no debt; when there are many, also who is in debt."""
+        """Drops idle callers without debt; when there are many, all idle ones."""
         for name, caller in list(self._callers.items()):
             if caller.is_idle and (caller.used <= self._start or len(self._callers) > _REMEMBERED_CALLERS):
                 del self._callers[name]

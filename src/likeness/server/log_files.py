@@ -39,7 +39,7 @@ class LogFile:
         self._next: int | None = None
 
     def append(self, lines: bytes) -> None:
-        """Writes whole lines; may take as long as whoever reads them. Raises OSError, and then none is there."""
+        """Writes whole lines; blocks while a reader does. Raises OSError, and then no line is written."""
         with self._lock:
             if self._next is not None:
                 os.close(self._descriptor)
@@ -50,7 +50,7 @@ class LogFile:
                 self._write(lines)
 
     def _append_to_file(self, lines: bytes) -> None:
-        # The lock is for what is taken back below; another worker's line must not lie behind it.
+        # The lock protects the truncation below: no other worker may append a line in between.
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
         try:
             size, position = os.fstat(self._descriptor).st_size, os.lseek(self._descriptor, 0, os.SEEK_CUR)

@@ -1,6 +1,6 @@
 """The program's own messages, as JSON lines on standard error.
 
-A message that comes again and again is written once a minute, and one that nobody reads does not stop the program.
+A repeated message is written once a minute, and an unread one does not block the program.
 """
 
 import json
@@ -54,7 +54,7 @@ def _place(record: logging.LogRecord) -> str | None:
 
 
 class JsonHandler(logging.Handler):
-    """Writes messages. What finds no room is dropped and counted."""
+    """Writes messages. When the queue is full, they are dropped and counted."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 #: Bodies up to this are parsed and checked in the event loop; larger ones, which take milliseconds, in a thread.
 _INLINE_BYTES = 64 * 1024
-#: The bucket of those who do not sign.
+#: The rate limit's bucket for unsigned requests.
 _ANONYMOUS = "anonymous"
 
 
@@ -56,7 +56,7 @@ class Operation:
     parser: ThreadPoolExecutor
 
     async def answer(self, context: RequestContext, receive: Receive) -> WireResponse:
-        """The answer to a request. Raises ClientLeft when there is nobody to answer."""
+        """The answer to a request. Raises ClientLeft when the client has disconnected."""
         try:
             response = await self._answer(context, receive)
         except (RequestError, WireError) as error:
@@ -86,7 +86,7 @@ class Operation:
             routed = self._route(context)
             if routed is not None:
                 return routed
-            # From here on the body belongs to whoever parses it, and is gone when that is done.
+            # The parser takes the body over and releases it when done.
             held = [body]
             del body
             comparison = await _unless_client_leaves(self._work(context, held, deadline), receive)

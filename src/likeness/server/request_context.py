@@ -31,7 +31,7 @@ class RequestContext:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     body_bytes: int = 0
     identity: Identity | None = None
-    #: What was asked, without the photos: those are held by nobody but the thread that compares them.
+    #: The request without its photos, which only the comparing thread holds.
     request: CompareFacesRequest | None = None
     #: Seconds and bytes that decoding its photos is expected to take.
     decoding: tuple[float, int] = (0.0, 0)
@@ -65,7 +65,7 @@ class RequestContext:
 
     @property
     def caller(self) -> str:
-        """With whom the capacity is shared: the key, or without keys the address."""
+        """The unit of fair sharing: the key, or without keys the address."""
         return self.identity.key.id if self.identity is not None else self.client or ""
 
     @property

@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
     """uvicorn's, with our signals: SIGTERM and SIGINT finish what runs and end with 0, SIGHUP reopens files."""
 
     def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
-        """`supervisor` is the process whose end is also this one's; None outlives whoever started it."""
+        """`supervisor` is the process whose end is also this one's; None: this process has no supervisor."""
         super().__init__(config)
         self._app = app
         self._supervisor = supervisor
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
         self._app.observe()
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._cutoff.begin()
-            self.should_exit = True  # nobody would start a new worker, nor stop this one
+            self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
         if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
             self._answered = self.server_state.total_requests
             memory.give_back()
@@ -178,7 +178,7 @@ class _Cutoff:
         self._begun.wait()
         time.sleep(self._seconds)
         message = "the server did not end within its grace period and is cut off"
-        # In a thread of its own: whoever reads the messages may be what hangs.
+        # In a separate thread, as the reader of the messages may be what hangs.
         threading.Thread(target=_log.error, args=(message,), daemon=True).start()
         time.sleep(_PATIENCE_SECONDS)
         os._exit(DONE)

@@ -45,8 +45,8 @@ class SharedState:
     def write(self, slot: int, snapshot: bytes) -> None:
         """Puts a snapshot in the place of the slot's last one; one that is too large is left out.
 
-        It goes to the half that is not in use, which is then declared the one in use: who is killed in between leaves
-        the last snapshot whole.
+        It goes to the inactive half, which then becomes the active one: a worker killed in between keeps the last
+        snapshot whole.
         """
         if len(snapshot) > _SNAPSHOT_BYTES:
             return

@@ -20,7 +20,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_access(settings: Settings) -> None:
-    """Decision 20: whoever listens for others without keys must say that this is meant."""
+    """Decision 20: listening beyond loopback without keys must be explicit."""
     if settings.signed and settings.has_keys:
         load_keys(settings.keys)
     if settings.auth == "sigv4" and not settings.has_keys:

@@ -1,7 +1,7 @@
-"""The server's own credentials for a store, found by botocore, and waited for no longer than a request may take.
+"""The server's own credentials for a store, found by botocore within the deadline of the request.
 
 botocore asks the environment, files, other programs (`credential_process`) and services on the network (the machine's
-role, STS), some of them without a time-out. So a thread of its own asks, one for all who wait.
+role, STS), some of them without a time-out. So one separate thread asks for all waiting requests.
 """
 
 import threading

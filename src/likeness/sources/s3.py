@@ -184,7 +184,7 @@ class S3Store:
     def _connect(self, credentials: Credentials) -> Any:
         settings = self._settings
         session = botocore.session.Session(profile=settings.profile)
-        # AWS_ENDPOINT_URL is not for us: in the shell of someone who tries Likeness it is this very server's address.
+        # AWS_ENDPOINT_URL is ignored: it is usually the address of this server.
         endpoint = settings.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or None
         style = settings.addressing if settings.addressing != "auto" else ("path" if endpoint else "auto")
         options: dict[str, Any] = {
