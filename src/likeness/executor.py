@@ -2,7 +2,7 @@
 
 A comparison that has the machine to itself spreads its two photos, and the faces of each, over the calling thread and
 the pool's. Where several comparisons run at once, each keeps to its own thread. Networks have no threads of their own.
-Whoever spreads work takes part in it and waits only for what has begun, so nobody waits for a thread that is not free,
+The caller takes part in the work it submits and waits only for started tasks, and so never for a thread that is busy,
 or can no longer be started because the interpreter ends.
 """
 

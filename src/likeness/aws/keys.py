@@ -148,7 +148,7 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The entries of the file as they stand. Raises SettingsError."""
+    """The entries of the file, unchanged. Raises SettingsError."""
     try:
         # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:

@@ -83,7 +83,7 @@ def _faces(comparer: Comparer, path: Path, within: Sequence[str], options: argpa
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The command as it stands in the pack: without the folders of the tables."""
+    """The command as recorded in the pack: without the folders of the tables."""
     words = [f"{path.resolve().parent.name}/{path.name}" for path in options.tables]
     words += ["--within", options.within] if options.within else []
     return " ".join(["likeness calibrate", *words, "--pack", options.pack])

@@ -15,7 +15,7 @@ from likeness.cli.options import OPTIONS, Option
 
 SHELLS = ("bash", "zsh", "fish")
 
-#: What may stand before the name of a file, by the kind of the option's value.
+#: What may precede the name of a file, by the kind of the option's value.
 _FILE_PREFIX = {"bytes": "fileb://", "image": "file://", "document": "file://", "file": ""}
 
 

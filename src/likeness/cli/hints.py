@@ -19,7 +19,7 @@ _LONGEST_PATH = 4096
 
 
 def photo_hint(value: str) -> str | None:
-    """What to write for a value that should have been shorthand or base64 and is neither; None where nobody knows."""
+    """What to write for a value that should have been shorthand or base64 and is neither; None where no hint fits."""
     inner = _MEMBER.match(value)
     meant = (inner[1] if inner else value).strip()
     if len(meant) > _LONGEST_PATH:

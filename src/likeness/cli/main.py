@@ -39,9 +39,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def run() -> None:
     """The process `likeness`: `main`, and its exit code.
 
-    A comparison that went well ends the process where it stands, once all is written: to take interpreter and networks
-    apart one by one takes a quarter of a second, a fifth of the command. After an error, the engine may still be being
-    made (`likeness.cli.early`), and is not cut off while it saves a network.
+    After a successful comparison the process exits at once, when all output is written: an orderly teardown of
+    interpreter and networks takes a quarter of a second, a fifth of the command. After an error, the engine may still
+    be loading (`likeness.cli.early`), and is not interrupted while it saves a network.
     """
     open_closed_streams()
     code = main()

@@ -59,7 +59,7 @@ def _serve(settings: Settings, load: Load) -> int:
         try:
             logs.set_up()
             leave_on_signals()
-            with suppress(OSError):  # nobody reads it, or a disk is full: no reason not to serve
+            with suppress(OSError):  # a closed pipe or a full disk is no reason not to serve
                 print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
             return run(settings, listener, load)
         finally:

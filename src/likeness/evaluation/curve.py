@@ -19,7 +19,7 @@ LEAST_BEYOND = 30
 #: The tail is fitted to the scores that this share of impostor pairs reaches, and to no fewer pairs than these.
 _TAIL_SHARE = 1e-3
 _LEAST_IN_TAIL = 100
-#: Similarity 50 stands at the equal error point, and must lie below 80, which stands for a rate of 0.001.
+#: Similarity 50 is the equal error point, and must be below 80, which is a rate of 0.001.
 _LEAST_EQUAL_ERROR_RATE = 0.002
 #: Where the curve has its knots: log10 of false match rates.
 _KNOTS = tuple(np.round(np.concatenate([[-0.05, -0.15, -0.3, -0.5, -0.75], np.arange(-1.0, -8.01, -0.25)]), 2))
@@ -101,7 +101,7 @@ def fit_calibration(genuine: Scores, impostor: Scores, weights: NDArray[np.float
     """The curve for a pack whose pairs of one person and of two score so; infinite scores do not count.
 
     `weights` (P,) say how much each impostor pair counts. ValueError where 100 genuine pairs are not there, impostor
-    pairs are too few for a tail, or the scores tell nobody apart.
+    pairs are too few for a tail, or the scores do not separate people.
     """
     genuine, finite = genuine[np.isfinite(genuine)], np.isfinite(impostor)
     if len(genuine) < 100:

@@ -92,7 +92,7 @@ def replaced(text: str, tables: Mapping[str, Any]) -> str:
 def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
     first = name.split(".", 1)[0].strip()
     if first == "files":
-        # A bare [files] holds nothing of its own, and may stand only once.
+        # A bare [files] has no content, and may occur only once.
         return name == "files" or any(name.startswith(f'files."{file}"') for file in tables.get("files", {}))
     return first in tables
 

@@ -13,7 +13,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE_COLOUR = 3
-#: The critical chunks of PNG in their order; of these only IDAT may stand several times, in a row.
+#: The critical chunks of PNG in their order; only IDAT may occur several times, in a row.
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 #: A bit of a chunk's first letter that is set where decoders may ignore the chunk (PNG specification, section 5.4).
 _ANCILLARY = 0x20

@@ -223,7 +223,7 @@ def _processor_key() -> str:
 def _processor_features() -> str:
     features = platform.machine()
     try:
-        # The first processor stands for all; the whole file takes long on large machines.
+        # The first processor represents all; the whole file takes long on large machines.
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             return features + file.read(8192).partition("flags")[2].partition("\n")[0]
     except OSError:

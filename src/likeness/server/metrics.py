@@ -1,6 +1,6 @@
 """What Prometheus reads from GET /metrics.
 
-The service's own CloudWatch names (specification section 7.4) stand in the label `metric`. With several workers each
+The service's own CloudWatch names (specification section 7.4) are in the label `metric`. With several workers each
 writes a snapshot of its series to the memory that they share, and whichever answers adds them up.
 """
 

@@ -1,4 +1,4 @@
-"""What may stand in a log of what a client sent: no photo, wherever it was put, and little of a long value."""
+"""Redaction of client input in logs: no photo, wherever it was put, and little of a long value."""
 
 import hashlib
 import re

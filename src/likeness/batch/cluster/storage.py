@@ -15,7 +15,7 @@ class Storage(Protocol):
         ...
 
     def write(self, name: str, content: bytes) -> None:
-        """Writes a blob; whoever reads it meanwhile sees the old one or none."""
+        """Writes a blob; concurrent readers see the old one or none."""
         ...
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:

@@ -1,6 +1,6 @@
 """What the nodes of a cluster do: describe the photos of a part, compare the pairs of a shard. Ray is not needed here.
 
-Each writes one blob with a settled name, so to do it twice changes nothing.
+Each writes one blob with a fixed name, so repeating it changes nothing.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,6 +1,6 @@
 """`--output text`: rows of tab-separated values for awk and cut.
 
-Keys are sorted. The scalars of a dictionary make one row, started by the upper-case key under which it stands; the rest
+Keys are sorted. The scalars of a dictionary make one row, preceded by its key in upper case; the rest
 follows. In a list of dictionaries every row has the scalar keys of all of them, empty where one lacks it.
 """
 

@@ -14,7 +14,7 @@ import yaml
 # libyaml where the wheel has it: the same output, faster.
 _Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-#: More values than any request has. Aliases of aliases can make a short document stand for billions.
+#: More values than any request has. Aliases of aliases can make a short document expand to billions.
 MOST_NODES = 100_000
 
 _RESOLVERS: tuple[tuple[str, str, str], ...] = (

@@ -7,7 +7,7 @@ be ours all the same.
 Source of the layout: the FlatBuffers internals page (https://flatbuffers.dev/internals/). A file begins with the
 offset of its root table and a four-letter identifier. A table begins with a signed 32-bit distance back to its vtable;
 the vtable holds its own size, the table's size, and for each field its 16-bit offset inside the table, 0 for a field
-at its default. Vectors, texts and tables are stored as 32-bit offsets forward from where the offset stands; a vector
+at its default. Vectors, texts and tables are stored as 32-bit offsets forward from the offset's own position; a vector
 begins with its length.
 """
 
@@ -74,7 +74,7 @@ class Table:
         return self.position - self.buffer.scalar("i", self.position, "a table")
 
     def _field(self, number: int, expected: str) -> int | None:
-        """Where a field stands, None when it has its default value."""
+        """The position of a field, None when it has its default value."""
         if 4 + 2 * number + 2 > self.buffer.scalar("H", self._vtable, f"the fields of {expected}"):
             return None
         offset = self.buffer.scalar("H", self._vtable + 4 + 2 * number, f"the fields of {expected}")
