@@ -208,3 +208,22 @@ def test_tables_that_cannot_be_read_are_told_so(content: str, said: str, tmp_pat
     assert done.returncode == 255
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_objects_of_a_bucket_are_photos_too(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "bucket").mkdir()
+    shutil.copytree(work / "photos", work / "bucket" / "photos")
+    monkeypatch.setenv("LIKENESS_S3_DIRECTORY", str(work / "bucket"))
+    rows = [
+        {
+            "source": "s3://any/photos/obama-300.jpg",
+            "target": {"S3Object": {"Bucket": "any", "Name": "photos/none.jpg"}},
+        },
+        {"source": "photos/obama-300.jpg", "target": '{"Bucket": "any", "Name": "photos/obama-300.jpg"}'},
+    ]
+    (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    likeness("batch", work / "pairs.jsonl", "--output", work / "out.jsonl")
+    first, second = records(work / "out.jsonl")
+    assert first["error"] == "InvalidS3ObjectException"
+    assert first["target"] == rows[0]["target"]
+    assert second["similarity"] == 100.0

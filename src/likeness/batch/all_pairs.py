@@ -5,6 +5,7 @@ them; each holds the candidates that may be among the most alike of one of their
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from likeness.batch.described import DescribedPhoto, Faces, Failure
 from likeness.batch.files import write_whole
 from likeness.batch.records import Record
 from likeness.comparer import Comparer
+from likeness.vision.scoring import Profile
 
 #: Photos in a shard, and those that they are compared with at a time.
 PHOTOS_A_SHARD, _AT_ONCE = 1024, 2048
@@ -41,13 +43,12 @@ class Alike:
 
     def most_alike(self, top: int) -> "Alike":
         """Those that are among the `top` most similar of one of their photos, in order of first, then similarity."""
+        sides, others = np.r_[self.first, self.second], np.r_[self.second, self.first]
+        order = np.lexsort((others, -np.r_[self.similarity, self.similarity], sides))
+        _, starts, counts = np.unique(sides[order], return_index=True, return_counts=True)
+        ranks = np.arange(len(order)) - np.repeat(starts, counts)
         kept = np.zeros(len(self.first), np.bool_)
-        for side, other in ((self.first, self.second), (self.second, self.first)):
-            order = np.lexsort((other, -self.similarity, side))
-            sides = side[order]
-            starts = np.flatnonzero(np.r_[True, sides[1:] != sides[:-1]]) if len(sides) else np.zeros(0, np.intp)
-            ranks = np.arange(len(sides)) - np.repeat(starts, np.diff(np.r_[starts, len(sides)]))
-            kept[order[ranks < top]] = True
+        kept[order[ranks < top] % max(len(kept), 1)] = True
         chosen = self[kept]
         return chosen[np.lexsort((chosen.second, -chosen.similarity, chosen.first))]
 
@@ -64,19 +65,23 @@ class AllPairs:
 
     def shard(self, number: int) -> Alike:
         """The candidates of the photos of one shard with those behind them."""
-        scorer, calibration = self.comparer.scorer, self.comparer.calibration
         start = number * PHOTOS_A_SHARD
-        rows = scorer.profile(self.vectors[start : start + PHOTOS_A_SHARD])
-        found: list[Alike] = []
-        for begin in range(start, len(self.vectors), _AT_ONCE):
-            columns = scorer.profile(self.vectors[begin : begin + _AT_ONCE])
-            values = calibration.similarity(scorer.compare(rows, columns)).astype(np.float32)
-            first, second = np.nonzero(values >= self.threshold)
-            ahead = begin + second > start + first
-            first, second = first[ahead], second[ahead]
-            block = Alike(self.places[start + first], self.places[begin + second], values[first, second])
-            found = [Alike.joined([*found, block]).most_alike(self.top)]
-        return Alike.joined(found)
+        rows = self.comparer.scorer.profile(self.vectors[start : start + PHOTOS_A_SHARD])
+        begins = range(start, len(self.vectors), _AT_ONCE)
+        with ThreadPoolExecutor(self.comparer.threads, thread_name_prefix="likeness-pairs") as pool:
+            found = Alike.joined([])
+            for block in pool.map(lambda begin: self._block(start, rows, begin), begins):
+                found = Alike.joined([found, block]).most_alike(self.top)
+        return found
+
+    def _block(self, start: int, rows: Profile, begin: int) -> Alike:
+        """The pairs of `rows`, which begin at `start`, with the photos from `begin` on that lie behind them."""
+        columns = self.comparer.scorer.profile(self.vectors[begin : begin + _AT_ONCE])
+        values = self.comparer.calibration.similarity(self.comparer.scorer.compare(rows, columns)).astype(np.float32)
+        first, second = np.nonzero(values >= self.threshold)
+        ahead = begin + second > start + first
+        first, second = first[ahead], second[ahead]
+        return Alike(self.places[start + first], self.places[begin + second], values[first, second])
 
     @property
     def shards(self) -> int:

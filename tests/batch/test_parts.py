@@ -1,0 +1,113 @@
+"""Progress, sizes, references, storage: what the batch is made of."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.batch.all_pairs import Alike
+from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
+from likeness.batch.cluster.storage import FolderStorage, Storage, open_storage
+from likeness.batch.described import DescribedPhoto, Faces
+from likeness.batch.memory import threads_within
+from likeness.batch.photos import reference_of
+from likeness.batch.progress import Count, PlainLines
+from likeness.threads import thread_budget
+
+
+def test_plain_lines_say_how_many_how_fast_how_long_and_how_many_errors() -> None:
+    lines = io.StringIO()
+    progress = PlainLines(lines, seconds_between=0.0)
+    progress.begin(Count(total=10, done=4, before=4), Count(total=2000))
+    progress.photo(failed=True)
+    progress.pairs(2000)
+    first, last = lines.getvalue().splitlines()
+    assert re.fullmatch(
+        r"likeness: 5 of 10 photos, 0 of 2,000 pairs, [\d,.]+ a second, [\d,]+ s left, 1 photos with errors", first
+    )
+    assert "2,000 of 2,000 pairs" in last
+
+
+@pytest.mark.parametrize(
+    ("given", "reference"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("s3://b/k.jpg", "s3://b/k.jpg"),
+        ({"S3Object": {"Bucket": "b", "Name": "k.jpg"}}, "s3://b/k.jpg"),
+        ('{"S3Object": {"Bucket": "b", "Name": "k.jpg", "Version": "7"}}', "s3://b/k.jpg?versionId=7"),
+        ({"Bucket": "b", "Name": "k.jpg"}, "s3://b/k.jpg"),
+    ],
+)
+def test_photos_are_named_in_several_ways(given: object, reference: str) -> None:
+    assert reference_of(given) == reference
+
+
+@pytest.mark.parametrize("given", ["", None, 7, "{}", "{", {"S3Object": {"Bucket": "b"}}])
+def test_what_names_no_photo_is_refused(given: object) -> None:
+    with pytest.raises(ValueError, match=r"photo|Expecting"):
+        reference_of(given)
+
+
+def test_memory_bounds_the_threads() -> None:
+    assert threads_within(None) == thread_budget()
+    assert threads_within(1) == 1
+    assert threads_within(1 << 40) == thread_budget()
+
+
+def test_the_most_alike_of_each_photo_are_kept_once() -> None:
+    import numpy as np
+
+    pairs = Alike(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2]), np.array([90.0, 99.0, 95.0, 91.0], dtype=np.float32))
+    kept = pairs.most_alike(1)
+    assert list(zip(kept.first.tolist(), kept.second.tolist(), strict=True)) == [(0, 2), (0, 3), (1, 2)]
+    assert len(Alike.joined([]).most_alike(3).first) == 0
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+    if request.param == "folder":
+        yield open_storage(str(tmp_path / "shared"))
+        return
+    pytest.importorskip("pyarrow.fs")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "k",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+        client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+        client.create_bucket(Bucket="faces")
+        client.close()
+        yield open_storage("s3://faces/run")
+    finally:
+        server.stop()
+
+
+def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:
+    assert storage.names("faces") == set()
+    storage.write("faces/a", b"0123456789")
+    storage.write("faces/a", b"9876543210")
+    assert storage.names("faces") == {"a"}
+    assert storage.read("faces/a") == b"9876543210"
+    assert storage.read("faces/a", 2, 3) == b"765"
+
+
+def test_one_photo_of_a_part_is_read_alone(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    photos = [DescribedPhoto(source=Faces((), bytes([n]) * n)) for n in range(PHOTOS_A_PART)]
+    storage.write(f"faces/{part_name(0)}", part_of(photos))
+    storage.write(f"faces/{part_name(1)}", part_of(photos[:3]))
+    stored = StoredPhotos(storage)
+    assert [stored.get(n + 1) for n in range(PHOTOS_A_PART)] == photos
+    assert stored.get(PHOTOS_A_PART + 3) == photos[2]

@@ -1,0 +1,59 @@
+"""The face store: bounded, by content and maker, for its owner alone."""
+
+import hashlib
+import stat
+from pathlib import Path
+
+import pytest
+
+from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Faces, Failure
+from likeness.batch.errors import BatchError
+from likeness.batch.store import FaceStore
+
+
+def key(number: int) -> bytes:
+    return hashlib.sha256(bytes([number])).digest()
+
+
+def photo(number: int) -> DescribedPhoto:
+    return DescribedPhoto(source=Faces((), bytes([number]) * 1000))
+
+
+def test_what_was_put_is_there_for_the_same_maker_and_roles_alone(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "faces.sqlite"
+    with FaceStore.open(path, "one") as store:
+        store.put([(key(1), photo(1))])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with FaceStore.open(path, "one") as store:
+        assert store.get(key(1), AS_SOURCE) == photo(1)
+        assert store.get(key(1), AS_SOURCE | AS_TARGET) is None
+        assert store.get(key(2), AS_SOURCE) is None
+    with FaceStore.open(path, "another") as store:
+        assert store.get(key(1), AS_SOURCE) is None
+
+
+def test_a_full_store_lets_the_oldest_go(tmp_path: Path) -> None:
+    with FaceStore.open(tmp_path / "faces.sqlite", "one", max_bytes=10_500) as store:
+        for number in range(30):
+            store.put([(key(number), photo(number))])
+    with FaceStore.open(tmp_path / "faces.sqlite", "one") as store:
+        there = [number for number in range(30) if store.get(key(number), AS_SOURCE)]
+    assert 5 <= len(there) <= 10
+    assert there == list(range(30 - len(there), 30))
+
+
+def test_failures_are_forgotten_when_asked(tmp_path: Path) -> None:
+    failed = DescribedPhoto(source=Failure("NoFaceFound", "InvalidParameterException", "none"))
+    with FaceStore.open(tmp_path / "faces.sqlite", "one") as store:
+        store.put([(key(1), failed), (key(2), photo(2))])
+        store.forget_failures()
+        assert store.get(key(1), AS_SOURCE) is None
+        assert store.get(key(2), AS_SOURCE) == photo(2)
+
+
+def test_a_file_that_is_no_store_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "faces.sqlite").write_text(
+        "something else, and long enough to be no header of a database" * 20, "utf-8"
+    )
+    with pytest.raises(BatchError, match="cannot keep faces"), FaceStore.open(tmp_path / "faces.sqlite", "one"):
+        pass
