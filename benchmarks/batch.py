@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import numpy as np
 from likeness import packs
 from likeness.batch.all_pairs import AllPairs
 from likeness.batch.describe import BatchOptions, describe
-from likeness.batch.described import AS_SOURCE, AS_TARGET
+from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto
 from likeness.comparer import Comparer
 
 RESULTS = Path(__file__).with_name("results") / "batch.json"
@@ -81,6 +83,39 @@ def photos(comparer: Comparer) -> dict[str, Any]:
             describe(comparer, (place / name).read_bytes(), AS_SOURCE | AS_TARGET, BatchOptions())
         once = {"cpu_s": time.process_time() - once_cpu, "wall_s": time.perf_counter() - wall}
     return {"photos": 2000, "pairs": 10_000, "batch": ran, "photos_once": once, "ratio": ran["cpu_s"] / once["cpu_s"]}
+
+
+def engines(comparer: Comparer) -> dict[str, Any]:
+    """Photos described by threads of one process and by processes of one thread, in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        encoded = [(place / name).read_bytes() for name in make_photos(place, 200)]
+    cores = comparer.threads
+    best = {"threads": float("inf"), "processes": float("inf")}
+    with (
+        ThreadPoolExecutor(cores) as threads,
+        ProcessPoolExecutor(cores, get_context("spawn"), initializer=_start) as processes,
+    ):
+        list(processes.map(_describe_there, encoded[: 4 * cores]))
+        for _ in range(3):
+            start = time.perf_counter()
+            list(threads.map(lambda photo: describe(comparer, photo, 3, BatchOptions()), encoded))
+            best["threads"] = min(best["threads"], time.perf_counter() - start)
+            start = time.perf_counter()
+            list(processes.map(_describe_there, encoded, chunksize=4))
+            best["processes"] = min(best["processes"], time.perf_counter() - start)
+    return {f"{name}_photos_a_second": len(encoded) / took for name, took in best.items()}
+
+
+_of_process: list[Comparer] = []
+
+
+def _start() -> None:
+    _of_process.append(Comparer(threads=1))
+
+
+def _describe_there(photo: bytes) -> DescribedPhoto:
+    return describe(_of_process[0], photo, 3, BatchOptions())
 
 
 def memory(_: Comparer) -> dict[str, Any]:
@@ -145,7 +180,13 @@ def ray(_: Comparer) -> dict[str, Any]:
             ran = command(place, "pairs.csv", f"{actors}.jsonl", "--engine", "ray", "--actors", str(actors))
             assert (place / f"{actors}.jsonl").read_bytes() == (place / "local.jsonl").read_bytes()
             rates[str(actors)] = {"wall_s": ran["wall_s"], "photos_a_second": len(names) / ran["wall_s"]}
-    return {"photos": 1280, "local_photos_a_second": 1280 / local["wall_s"], "actors": rates}
+        drivers = {}
+        for count in (10_000, 200_000):
+            chance = random.Random(count)
+            some = names[:64]
+            write_pairs(place / f"{count}.csv", ((chance.choice(some), chance.choice(some)) for _ in range(count)))
+            drivers[str(count)] = command(place, f"{count}.csv", f"{count}.jsonl", "--engine", "ray", "--actors", "1")
+    return {"driver": drivers, "photos": 1280, "local_photos_a_second": 1280 / local["wall_s"], "actors": rates}
 
 
 def sizing(results: dict[str, Any]) -> str:
@@ -156,7 +197,7 @@ def sizing(results: dict[str, Any]) -> str:
     row_cpu_s = (long - short) / 990_000
     row_bytes, stored_bytes, photo_bytes = 250, 2_000, 200_000
     lines = [
-        "| Photos | Pairs | Processor hours | on 2 cores | on 64 cores | Faces kept | Output | Photos read |",
+        "| Photos | Pairs | Processor hours | on 2 cores | on 64 cores | Disk: faces | Disk: output | Network |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for count, pairs in ((2_000, 10_000), (100_000, 1_000_000), (1_000_000, 100_000_000), (10_000_000, 1_000_000_000)):
@@ -213,6 +254,7 @@ PARTS: dict[str, Callable[[Comparer], dict[str, Any]]] = {
     "comparisons": comparisons,
     "all-pairs": all_pairs,
     "photos": photos,
+    "engines": engines,
     "memory": memory,
     "broken": broken,
     "kills": kills,
@@ -222,7 +264,9 @@ PARTS: dict[str, Callable[[Comparer], dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, "sizing", []], help="which (default: all but ray)")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, sizing (default: all but ray)"
+    )
     chosen = parser.parse_args().parts or [*(name for name in PARTS if name != "ray"), "sizing"]
     packs.install("samples")
     results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from numbers import Real
 from os import PathLike
@@ -188,13 +188,25 @@ class Comparer:
         with self._executor.running():
             return self._source(source, quality_filter, prefer)
 
-    def analyse(self, photo: Photo, *, quality_filter: QualityFilter = "NONE", name: str = "photo") -> AnalysedPhoto:
-        """The faces of a photo, at most as many as the settings allow, as `compare` sees those of a target, with their
-        vectors (see `similarities`); none where none is found. Raises what `compare` raises but NoFaceFound.
+    def analyse(
+        self,
+        photo: Photo,
+        *,
+        quality_filter: QualityFilter = "NONE",
+        name: str = "photo",
+        most: int | None = None,
+        prefer: Preference = "largest",
+    ) -> AnalysedPhoto:
+        """The faces of a photo, at most `most` or as many as the settings allow, as `compare` sees those of a target,
+        with their vectors (see `similarities`); none where none is found, see `no_face`. With `prefer` "central" the
+        face that `prepare` takes then is among them. Raises what `compare` raises but NoFaceFound.
         """
         _check(80.0, quality_filter)
+        wanted = replace(self._wanted_of_target(quality_filter), prefer=prefer)
+        if most is not None:
+            wanted = replace(wanted, most=most)
         with self._executor.running() as spread:
-            return self._analysed(photo, name, self._wanted_of_target(quality_filter), spread)[0]
+            return self._analysed(photo, name, wanted, spread)[0]
 
     def close(self) -> None:
         """Waits for running work and ends the threads; the comparer cannot be used afterwards."""
@@ -210,7 +222,7 @@ class Comparer:
         wanted = Wanted(1, quality_filter, self.settings.search_rotations, prefer=prefer)
         analysed, seconds = self._analysed(photo, "source photo", wanted, in_turn)
         if not analysed.faces:
-            raise _no_face(analysed, quality_filter)
+            raise no_face(analysed, quality_filter)
         notes = analysed.image.notes
         if analysed.found > 1:
             notes += (f"{analysed.image.name}: at least {analysed.found} faces; the {prefer} is compared.",)
@@ -225,7 +237,7 @@ class Comparer:
     def _target(self, photo: Photo, quality_filter: QualityFilter, spread: Map) -> "_TargetFaces":
         analysed, seconds = self._analysed(photo, "target photo", self._wanted_of_target(quality_filter), spread)
         if analysed.found == 0 and self.settings.target_without_faces == "error":
-            raise _no_face(analysed, quality_filter)
+            raise no_face(analysed, quality_filter)
         return _TargetFaces(
             faces=analysed.faces,
             profile=self._engine.scorer.profile(analysed.vectors) if analysed.faces else None,
@@ -319,7 +331,8 @@ def _check(similarity_threshold: float, quality_filter: str) -> None:
         raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
 
 
-def _no_face(analysis: AnalysedPhoto, quality_filter: str) -> RequestError:
+def no_face(analysis: AnalysedPhoto, quality_filter: str) -> RequestError:
+    """The error of a photo of which no face can be used."""
     name = analysis.image.name
     if analysis.image.damaged and not analysis.found:
         return InvalidImageFormat(

@@ -65,7 +65,9 @@ class AnalysedPhoto:
     """What is known of a photo: its `faces`, largest first, and their `vectors` (N, D) float32; how many were found
     before any filter; how it was turned.
 
-    `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to stand upright.
+    `main` is the place among `faces` of the one that the photo is about (Preference); None where the quality filter
+    rejects it. `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to
+    stand upright.
     """
 
     image: Image
@@ -73,6 +75,7 @@ class AnalysedPhoto:
     vectors: NDArray[np.float32]
     found: int
     quarter_turns: int
+    main: int | None = None
 
     @property
     def orientation_correction(self) -> OrientationCorrection | None:
@@ -89,17 +92,24 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     detections, quarter_turns = find(engine, photo, wanted.search_rotations)
     detections = detections[_order(detections, wanted.prefer, photo.size)]
     photo.show(detections.sides_px)
-    described: list[tuple[Face, NDArray[np.float32]]] = []
+    described: dict[int, tuple[Face, NDArray[np.float32]]] = {}
     for start in range(0, len(detections), wanted.most):
         block = range(start, min(start + wanted.most, len(detections)))
         seen = spread(lambda place: _described(engine, photo, detections[place : place + 1], wanted), block)
-        described += [each for each in seen if each is not None]
+        described |= {place: each for place, each in zip(block, seen, strict=True) if each is not None}
         if len(described) >= wanted.most or wanted.most == 1:
             break
-    faces = tuple(face for face, _ in described[: wanted.most])
-    vectors = [vector for _, vector in described[: wanted.most]]
-    together = np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
-    return AnalysedPhoto(image, faces, together, len(detections), quarter_turns)
+    sizes = areas(detections.boxes)
+    places = sorted(list(described)[: wanted.most], key=lambda place: -sizes[place])
+    vectors = [described[place][1] for place in places]
+    return AnalysedPhoto(
+        image,
+        tuple(described[place][0] for place in places),
+        np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32),
+        len(detections),
+        quarter_turns,
+        places.index(0) if 0 in places else None,
+    )
 
 
 def find(engine: Engine, photo: "DecodedPhoto", search_rotations: bool = True) -> tuple[Detections, int]:

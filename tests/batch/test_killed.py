@@ -25,7 +25,7 @@ def test_killed_at_any_moment_the_output_is_the_same(many: Path, kind: signal.Si
     killed = 0
     for _ in range(KILLS if kind == signal.SIGKILL else 3):
         process = subprocess.Popen([LIKENESS, *map(str, arguments), broken], stderr=subprocess.PIPE)
-        time.sleep(moments.uniform(0.1, 1.5))
+        time.sleep(moments.uniform(0.1, 1.0))
         process.send_signal(kind)
         _, said = process.communicate(timeout=30)
         killed += process.returncode != 0

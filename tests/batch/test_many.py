@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,3 +67,37 @@ def test_a_data_frame_is_read_by_its_columns(pairs: list[tuple[Path, Path]], com
 def test_what_is_no_pair_is_told_so(comparer: Comparer) -> None:
     with pytest.raises(InvalidParameter, match="pair 1 is str"):
         next(likeness.compare_many(["a.jpg"], comparer=comparer))
+
+
+def test_a_photo_that_is_source_and_target_is_analysed_once(
+    pairs: list[tuple[Path, Path]], comparer: Comparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analysed: list[object] = []
+    analyse = Comparer.analyse
+
+    def counted(self: Comparer, photo: Path, **options: Any) -> Any:
+        analysed.append(photo)
+        return analyse(self, photo, **options)
+
+    monkeypatch.setattr(Comparer, "analyse", counted)
+    list(likeness.compare_many(pairs + [(b, a) for a, b in pairs], comparer=comparer))
+    assert sorted(analysed) == sorted({photo for pair in pairs for photo in pair})  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("prefer", ["largest", "central"])
+@pytest.mark.parametrize("quality_filter", ["NONE", "AUTO", "HIGH"])
+def test_one_analysis_serves_both_roles_with_any_filter(
+    portraits: dict[str, Path], comparer: Comparer, prefer: Any, quality_filter: Any
+) -> None:
+    photos = [path for name, path in sorted(portraits.items()) if name.endswith(".jpg")]
+    options = likeness.BatchOptions(quality_filter=quality_filter, prefer=prefer)
+    for result in likeness.compare_many(
+        [(a, b) for a in photos[:4] for b in photos], comparer=comparer, options=options
+    ):
+        try:
+            source = comparer.prepare(result.source, quality_filter=quality_filter, prefer=prefer)
+            expected = comparer.compare(source, result.target, quality_filter=quality_filter)
+        except RequestError as error:
+            assert (type(result.error), str(result.error)) == (type(error), str(error))  # noqa: PT017
+            continue
+        assert result.comparison == expected

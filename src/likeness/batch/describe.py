@@ -1,17 +1,18 @@
 """Bytes of a photo → what the batch keeps of it, by the one Comparer."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likeness.batch.described import AS_SOURCE, AS_TARGET, PHOTO, DescribedPhoto, Faces, Failure
-from likeness.comparer import Comparer, ComparerSettings
-from likeness.errors import NoFaceFound, RequestError
-from likeness.faces import QualityFilter
+from likeness.comparer import Comparer, ComparerSettings, no_face
+from likeness.errors import RequestError
+from likeness.faces import OrientationCorrection, QualityFilter
 from likeness.image import Photo
-from likeness.pipeline import Preference
+from likeness.pipeline import AnalysedPhoto, Preference
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +34,41 @@ def identity(comparer: Comparer, options: BatchOptions) -> str:
 
 
 def describe(comparer: Comparer, photo: Photo, roles: int, options: BatchOptions) -> DescribedPhoto:
-    """What a photo is in `roles`; a photo that cannot be used is described by its failure."""
+    """What a photo is in `roles`, by one analysis; a photo that cannot be used is described by its failure."""
+    most = options.settings.max_faces if roles & AS_TARGET else 1
+    try:
+        seen = comparer.analyse(
+            photo, name=PHOTO, most=most, quality_filter=options.quality_filter, prefer=options.prefer
+        )
+    except RequestError as error:
+        failed = Failure.of(error)
+        return DescribedPhoto(failed if roles & AS_SOURCE else None, failed if roles & AS_TARGET else None)
     return DescribedPhoto(
-        source=_as_source(comparer, photo, options) if roles & AS_SOURCE else None,
-        target=_as_target(comparer, photo, options) if roles & AS_TARGET else None,
+        source=_as_source(seen, options) if roles & AS_SOURCE else None,
+        target=_as_target(seen, options) if roles & AS_TARGET else None,
     )
 
 
-def _as_source(comparer: Comparer, photo: Photo, options: BatchOptions) -> Faces | Failure:
-    try:
-        found = comparer.prepare(photo, quality_filter=options.quality_filter, prefer=options.prefer)
-    except RequestError as error:
-        return Failure.of(error, "source photo")
-    return Faces((found.face,), found.vector.astype("<f4").tobytes(), found.orientation_correction)
+def _as_source(seen: AnalysedPhoto, options: BatchOptions) -> Faces | Failure:
+    if seen.main is None:
+        return _no_face(seen, options)
+    face = replace(seen.faces[seen.main], emotions=None, smile=None)
+    return Faces((face,), _bytes(seen.vectors[seen.main]), _correction(seen, options))
 
 
-def _as_target(comparer: Comparer, photo: Photo, options: BatchOptions) -> Faces | Failure:
-    try:
-        found = comparer.analyse(photo, quality_filter=options.quality_filter, name=PHOTO)
-        if found.found == 0:
-            return Failure.of(NoFaceFound(f"{PHOTO}: no face found"))
-        return Faces(found.faces, np.asarray(found.vectors, "<f4").tobytes())
-    except RequestError as error:
-        return Failure.of(error)
+def _as_target(seen: AnalysedPhoto, options: BatchOptions) -> Faces | Failure:
+    if seen.found == 0 and options.settings.target_without_faces == "error":
+        return _no_face(seen, options)
+    return Faces(seen.faces, _bytes(seen.vectors), _correction(seen, options))
+
+
+def _no_face(seen: AnalysedPhoto, options: BatchOptions) -> Failure:
+    return Failure.of(no_face(seen, options.quality_filter))
+
+
+def _correction(seen: AnalysedPhoto, options: BatchOptions) -> OrientationCorrection | None:
+    return seen.orientation_correction if options.settings.orientation_correction == "estimate" else None
+
+
+def _bytes(vectors: NDArray[np.float32]) -> bytes:
+    return vectors.astype("<f4").tobytes()
