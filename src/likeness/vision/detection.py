@@ -29,11 +29,12 @@ CERTAIN_SCORE = 0.6
 _LARGE_SCORE, _LARGE_PX = 0.5, 48.0
 #: A doubtful finding that overlaps a certain face by more is a part of it.
 _APART_OVERLAP = 0.1
-#: What share of detections at a score are faces, as log odds: on wider-natural 50 % at 0.3, 73 % at 0.5, 94 % at 0.65,
-#: 98 % at 0.75 (overlap 0.3 with an annotated face). From 0.8 on there was no error; the curve goes on steeply there,
-#: so that what is clearly a face reaches 99.9. benchmarks/detection.py prints the shares.
-_CONFIDENCE_SCORES = (0.0, 0.3, 0.5, 0.65, 0.75, 0.85, 1.0)
-_CONFIDENCE_LOG_ODDS = (-3.0, 0.0, 1.0, 2.7, 3.9, 7.0, 12.0)
+#: What share of detections at a score are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
+#: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83 (overlap 0.3 with an annotated face). From 0.85 on there was no error
+#: in 417; the curve goes on steeply there, so that what is clearly a face reaches 99.9. benchmarks/detection.py prints
+#: the shares.
+_CONFIDENCE_SCORES = (0.0, 0.3, 0.45, 0.55, 0.65, 0.725, 0.775, 0.85, 0.93, 1.0)
+_CONFIDENCE_LOG_ODDS = (-4.0, -1.6, -0.8, 0.15, 0.8, 2.0, 3.4, 5.5, 8.0, 12.0)
 
 
 @dataclass(frozen=True, slots=True)
