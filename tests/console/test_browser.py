@@ -345,6 +345,7 @@ def test_a_folder_is_sorted_stopped_and_exported(
     told = page.locator("#many-grid .told").all_inner_texts()
     assert told[0].startswith("100 ✓ match")
     assert "✕ no match" in told[2]
+    assert "No face was found in the target photo (InvalidParameterException)" in told
     assert sum("InvalidParameterException" in each or "InvalidImageFormatException" in each for each in told) == 2
     with page.expect_download() as download:
         page.click("#many-csv")

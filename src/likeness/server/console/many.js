@@ -10,6 +10,7 @@ import { rarity } from "./promise.js";
 import { compare } from "./server.js";
 
 const HEADINGS = ["photo", "similarity", "false match rate", "faces", "matches", "threshold", "error", "in words", "request id"];
+const NO_FACE = "InvalidParameterException";
 
 /** The grid; `onOpen(item)` is told which {photo, source, result} is to be looked at. */
 export class Many {
@@ -34,11 +35,15 @@ export class Many {
 		byId("many-grid").replaceChildren();
 		byId("many").hidden = byId("many-stop").disabled = false;
 		const encoded = await base64(source);
+		let alone; // the source compared with itself tells which photo lacks a face
 		const one = async ({ file, path }) => {
 			const photo = await readPhoto(file, path);
 			const result = await this.#ask(encoded, photo, signal).catch(() => null);
+			if (result?.code === NO_FACE) alone ??= this.#ask(encoded, source, signal).catch(() => null);
+			const own = await alone;
 			if (signal.aborted) return;
-			this.#insert({ photo, source, result: result ?? { status: 0, code: "Unreachable" } });
+			const faceless = own?.answer ? "target" : own?.code === NO_FACE ? "source" : undefined;
+			this.#insert({ photo, source, faceless, result: result ?? { status: 0, code: "Unreachable" } });
 			this.#progress("", files);
 		};
 		this.#progress("", files);
@@ -69,9 +74,9 @@ export class Many {
 	}
 
 	#insert(item) {
-		const { photo, result } = item;
+		const { photo, result, faceless } = item;
 		item.similarity = result.answer ? (result.answer.FaceMatches[0]?.Similarity ?? -1) : -2;
-		item.problem = result.answer ? null : inWords(result, { photos: { target: photo }, limits: this.#state.about });
+		item.problem = result.answer ? null : inWords(result, { photos: { target: photo }, limits: this.#state.about, faceless });
 		item.told = make("span", { class: "told" });
 		const image = make("img", { src: photo.url, alt: "", loading: "lazy" });
 		item.card = make("li", {}, make("button", { click: () => this.#open(item) }, image, make("bdi", {}, photo.name), item.told));

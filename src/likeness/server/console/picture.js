@@ -73,12 +73,8 @@ export class Picture {
 
 	#arrange() {
 		const area = { width: this.#frame.clientWidth, height: this.#frame.clientHeight };
-		const shown = this.#faces.map(({ face: { BoundingBox: box } }) => ({
-			x: box.Left * area.width,
-			y: box.Top * area.height,
-			width: box.Width * area.width,
-			height: box.Height * area.height,
-		}));
+		const shown = this.#faces.map(({ face: { BoundingBox: { Left, Top, Width, Height } } }) =>
+			({ x: Left * area.width, y: Top * area.height, width: Width * area.width, height: Height * area.height }));
 		const sizes = this.#faces.map(({ label }) => ({ width: labelWidthPx(label), height: LABEL_HEIGHT_PX }));
 		placeLabels(shown, sizes, area).forEach((spot, index) => {
 			const { x, y } = spot ?? { x: Math.max(shown[index].x, 0), y: Math.max(shown[index].y - LABEL_HEIGHT_PX, 0) };
@@ -98,7 +94,6 @@ export class Picture {
 		const lines = this.#faces
 			.filter(({ face }, index) => face.Pose && (index === this.#chosen || face.BoundingBox.Width >= least))
 			.map(({ face }) => axesOf(face, width, height));
-		const path = (kind, d) => draw("path", { class: kind, d });
 		this.#marks.replaceChildren(
 			path("points casing", points),
 			path("points", points),
@@ -108,6 +103,7 @@ export class Picture {
 }
 
 const share = (ratio) => `${100 * ratio}%`;
+const path = (kind, d) => draw("path", { class: kind, d });
 
 /** The axes of a face's pose as SVG paths, from its nose. */
 function axesOf({ BoundingBox: box, Landmarks, Pose }, width, height) {
@@ -127,7 +123,6 @@ export function join(svg, from, to, chosen) {
 			: [from.right, from.top + from.height / 2, place.left, place.top + place.height / 2];
 		return `M${x1 - origin.left} ${y1 - origin.top}L${x2 - origin.left} ${y2 - origin.top}`;
 	};
-	const path = (kind, d) => draw("path", { class: kind, d });
 	const one = line(to[chosen]);
 	svg.replaceChildren(path("all", to.map(line).join("")), path("casing", one), path("chosen", one));
 }
