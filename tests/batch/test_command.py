@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -129,6 +130,23 @@ def test_failed_pairs_are_tried_again_when_asked(work: Path) -> None:
     assert [each for each in after if "broken" not in f"{each['source']}{each['target']}"] == [
         each for each in before if "broken" not in f"{each['source']}{each['target']}"
     ]
+
+
+def test_all_pairs_are_searched_again_with_a_photo_that_is_mended(work: Path) -> None:
+    out = work / "out.jsonl"
+    likeness("batch", "--all-pairs", work / "photos", "--output", out)
+    status = (work / "photos" / "broken.jpg").stat()
+    assert records(out)[0]["error"]
+    whole = (work / "photos" / "obama-300.jpg").read_bytes()
+    (work / "photos" / "broken.jpg").write_bytes(whole)
+    refused = likeness("batch", "--all-pairs", work / "photos", "--output", out, "--retry-errors", check=False)
+    assert "pairs was" in refused.stderr
+    # The folder's listing is part of the job; where a photo was unreadable for a while, it is the same.
+    (work / "photos" / "broken.jpg").write_bytes(b"this is no photo")
+    os.utime(work / "photos" / "broken.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))
+    before = out.read_bytes()
+    likeness("batch", "--all-pairs", work / "photos", "--output", out, "--retry-errors")
+    assert out.read_bytes() == before
 
 
 def test_fail_fast_ends_with_the_first_photo_that_cannot_be_used(work: Path) -> None:

@@ -101,6 +101,9 @@ def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:
     assert storage.names("faces") == {"a"}
     assert storage.read("faces/a") == b"9876543210"
     assert storage.read("faces/a", 2, 3) == b"765"
+    storage.remove("faces")
+    storage.remove("nothing")
+    assert storage.names("faces") == set()
 
 
 def test_one_photo_of_a_part_is_read_alone(tmp_path: Path) -> None:

@@ -34,3 +34,11 @@ def test_a_driver_a_worker_and_a_node_that_die_cost_time_and_nothing_else(many: 
     assert (told["nodes"], told["workers killed"], told["nodes killed"]) == (4, 1, 1)
     assert 0 < told["driver killed after parts"] < 5
     assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    assert not (tmp_path / "ray.jsonl.run" / "faces").exists()
+
+
+def test_what_is_for_one_machine_is_refused(many: Path, tmp_path: Path) -> None:
+    arguments = ("batch", many / "pairs.csv", "--output", tmp_path / "out.csv", "--engine", "ray", "--keep-store")
+    done = likeness(*arguments, check=False)
+    assert done.returncode == 255
+    assert "are for one machine" in done.stderr

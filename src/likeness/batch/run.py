@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: pairs, those that could not be compared, distinct photos; whether it was done before."""
+    """What a run came to: rows, those without a comparison, distinct photos; whether it was done before."""
 
     pairs: int
     failed: int
@@ -167,18 +167,19 @@ def finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome)
 
     paths = shards.all()
     write_output(job.output, paths)
-    failed = 0
+    rows = failed = 0
     for path in paths:
         with path.open("rb") as file:
-            failed += sum(record["error"] is not None for record in decode_lines(file))
+            for record in decode_lines(file):
+                rows += 1
+                failed += record["error"] is not None
     manifest.write(job.folder / "manifest.json", facts, finished=True)
     if not job.keep_store:
         remove_store((job.store or job.folder) / _FACES)
     if not failed:  # else they are needed to try those again
-        for made in ("shards", "faces", "photos", "pairs"):
-            shutil.rmtree(job.folder / made, ignore_errors=True)
+        shutil.rmtree(shards.folder, ignore_errors=True)
         remove_store(job.folder / _PLAN)
-    return Outcome(outcome.pairs, failed, outcome.photos)
+    return Outcome(rows, failed, outcome.photos)
 
 
 def remove_store(path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from likeness.batch.all_pairs import Alike, AllPairs, one_face, read_shards, records, write_shard
+from likeness.batch.all_pairs import PHOTOS_A_SHARD, Alike, AllPairs, one_face, read_shards, records, write_shard
 from likeness.batch.described import Failure
 from likeness.batch.errors import BatchError
 from likeness.batch.files import whole
@@ -57,7 +57,7 @@ def search(
     for number, path in enumerate(paths):
         if not path.exists():
             write_shard(path, work.shard(number))
-        progress.pairs(0)
+        progress.pairs(min(PHOTOS_A_SHARD, len(vectors) - number * PHOTOS_A_SHARD))
     chosen = Alike.joined([])
     for shard in read_shards(paths):
         chosen = Alike.joined([chosen, shard]).most_alike(wanted.top)

@@ -47,6 +47,8 @@ class Shards:
     def drop_failed(self) -> int:
         """Shards in which a pair could not be compared go; returns how many pairs that were."""
         failed = 0
+        for search in self.folder.glob("alike-*.json"):  # of the photos that could be used then
+            search.unlink()
         for path in self.all():
             with path.open("rb") as file:
                 errors = sum(record["error"] is not None for record in decode_lines(file))

@@ -30,8 +30,11 @@ class Place:
 def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster, progress: Progress) -> Outcome:
     """Runs a job on a cluster, or goes on with it. Raises BatchError."""
     check_format(job.output, full=job.full)
-    if isinstance(job.pairs, EveryTwo):
-        raise BatchError("--all-pairs runs on one machine; leave out --engine ray")
+    if isinstance(job.pairs, EveryTwo) or job.fail_fast or job.retry_errors or job.keep_store:
+        raise BatchError(
+            "--all-pairs, --fail-fast, --retry-errors and --keep-store are for one machine; leave out --engine ray, "
+            "which also goes on with what a cluster has begun"
+        )
     ray = connected(cluster)
     with folder_of(job) as folder:
         facts = facts_of(job, comparer)
@@ -56,7 +59,10 @@ def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster,
         written = storage.names("shards")
         missing = [number for number in range(shards) if f"{number:08}.jsonl" not in written]
         run_stage(ray, CompareShards, work, missing, actors, lambda done: progress.pairs(done["pairs"]))
-        return finish(job, facts, _shards_here(job, storage, shared, shards), Outcome(pairs, 0, photos))
+        outcome = finish(job, facts, _shards_here(job, storage, shared, shards), Outcome(pairs, 0, photos))
+        for made in ("faces", "photos", "pairs", *(["shards"] if shared.startswith("s3://") else [])):
+            storage.remove(made)
+        return outcome
 
 
 def _photos(progress: Progress, done: dict[str, int]) -> None:

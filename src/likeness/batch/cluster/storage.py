@@ -1,5 +1,6 @@
 """What all nodes share: named blobs in a folder or in S3, each there whole or not at all."""
 
+import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,10 @@ class Storage(Protocol):
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
         """A blob, or `size` bytes of it from `start` on."""
+        ...
+
+    def remove(self, folder: str) -> None:
+        """All blobs of a folder go."""
         ...
 
 
@@ -43,6 +48,9 @@ class FolderStorage:
             file.seek(start)
             return file.read(-1 if size is None else size)
 
+    def remove(self, folder: str) -> None:
+        shutil.rmtree(self._root / folder, ignore_errors=True)
+
 
 class ObjectStorage:
     """Objects of S3 below a prefix, by Arrow's filesystem: an object is there when it was sent to the end."""
@@ -65,6 +73,10 @@ class ObjectStorage:
         with self._files.open_input_file(f"{self._root}/{name}") as file:
             content: bytes = file.read_at(file.size() - start if size is None else size, start)
             return content
+
+    def remove(self, folder: str) -> None:
+        if self.names(folder):
+            self._files.delete_dir(f"{self._root}/{folder}")
 
 
 def open_storage(place: str) -> Storage:
