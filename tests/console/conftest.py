@@ -51,9 +51,12 @@ class Served:
         with response:
             return Reply(response.status, response.headers, response.read())
 
-    def log(self) -> list[dict[str, Any]]:
-        lines = (self.folder / "stdout").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+    def wait_for_log(self, request_id: str) -> None:
+        """Waits for the request's line in the log, which a thread writes after the answer has left."""
+        end = time.monotonic() + 60
+        while f'"request_id":"{request_id}"' not in (self.folder / "stdout").read_text():
+            assert time.monotonic() < end, f"no line of request {request_id} in the log"
+            time.sleep(0.05)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
