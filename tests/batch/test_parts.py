@@ -1,6 +1,5 @@
 """Progress, sizes, references, storage: what the batch is made of."""
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +18,12 @@ from likeness.threads import thread_budget
 
 
 def test_plain_lines_say_how_many_how_fast_how_long_and_how_many_errors() -> None:
-    lines = io.StringIO()
-    progress = PlainLines(lines, seconds_between=0.0)
+    lines: list[str] = []
+    progress = PlainLines(lines.append, seconds_between=0.0)
     progress.begin(Count(total=10, done=4, before=4), Count(total=2000))
     progress.photo(failed=True)
     progress.pairs(2000)
-    first, last = lines.getvalue().splitlines()
+    first, last = lines
     assert re.fullmatch(
         r"likeness: 5 of 10 photos, 0 of 2,000 pairs, [\d,.]+ a second, [\d,]+ s left, 1 photos with errors", first
     )

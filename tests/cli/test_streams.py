@@ -1,5 +1,7 @@
 """Standard streams that are closed, full or left by their reader: no traceback, and nothing that was good is lost."""
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from likeness.aws.keys import read_records
+from likeness.cli import main as front
 
 pytestmark = pytest.mark.engine
 
@@ -87,3 +90,82 @@ def test_a_key_whose_secret_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
     assert "No space left on device" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not keys.exists() or not read_records(keys)
+
+
+class FullDisk(io.StringIO):
+    """Takes no character: at once, or, as a buffered stream does, not before it is flushed."""
+
+    def __init__(self, *, buffered: bool) -> None:
+        super().__init__()
+        self._buffered = buffered
+
+    def write(self, text: str) -> int:
+        if self._buffered:
+            return super().write(text)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def flush(self) -> None:
+        if self.getvalue():
+            self.truncate(0)  # what is left goes to nowhere, see `forget_output`
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+#: Everything that prints without a photo: with its exit code where output can be written.
+PRINTING = [
+    "--help",
+    "--version",
+    "help",
+    "compare-faces --help",
+    "compare-faces help",
+    "compare-faces --version",
+    "compare-faces --generate-cli-skeleton input",
+    "compare-faces --generate-cli-skeleton yaml-input",
+    *(f"{name} --help" for name in ("serve", "packs", "keys", "batch", "evaluate", "calibrate", "completion")),
+    *(f"packs {name} --help" for name in ("list", "show", "install", "verify", "remove")),
+    *(f"keys {name} --help" for name in ("create", "list", "session", "revoke")),
+    "serve --check",
+    "packs",
+    "completion bash",
+]
+
+
+@pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("words", PRINTING)
+def test_what_cannot_be_printed_is_a_failure_of_every_command(words: str, buffered: bool, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "stdout", FullDisk(buffered=buffered))
+    assert front.main(words.split()) == 255
+    said = capsys.readouterr().err.strip()
+    assert "No space left on device" in said
+    assert "\n" not in said
+    monkeypatch.undo()
+    assert front.main(words.split()) == 0
+
+
+@pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("", 252),
+        ("nonsense", 252),
+        ("compare-faces --nonsense", 252),
+        ("serve --nonsense", 252),
+        ("serve --port many", 252),
+        ("packs nonsense", 252),
+        ("packs show nonsense", 255),
+        ("keys", 252),
+        ("keys list --keys /nowhere/keys.json", 255),
+        ("batch", 252),
+        ("batch --targets x --output y.csv", 252),
+        ("evaluate", 252),
+        ("evaluate /nowhere/pairs.csv", 255),
+        ("calibrate", 252),
+        ("completion nonsense", 252),
+    ],
+)
+def test_no_exit_code_depends_on_whether_its_reason_can_be_said(
+    words: str, code: int, buffered: bool, monkeypatch, capsys
+) -> None:
+    assert front.main(words.split()) == code
+    assert capsys.readouterr().err
+    monkeypatch.setattr(sys, "stderr", FullDisk(buffered=buffered))
+    assert front.main(words.split()) == code

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -46,10 +46,10 @@ class Silent:
 
 
 class PlainLines:
-    """A line now and then: how many, how fast, how long still, how many errors."""
+    """A line now and then, given to `say`: how many, how fast, how long still, how many errors."""
 
-    def __init__(self, stream: TextIO, seconds_between: float = _SECONDS_BETWEEN_LINES) -> None:
-        self._stream = stream
+    def __init__(self, say: Callable[[str], None], seconds_between: float = _SECONDS_BETWEEN_LINES) -> None:
+        self._write = say
         self._seconds_between = seconds_between
         self._failed = 0
         self.begin(Count(), Count())
@@ -75,11 +75,10 @@ class PlainLines:
         slowest = self._photos if self._photos.done < self._photos.total else self._pairs
         rate = (slowest.done - slowest.before) / max(now - self._start, 1e-3)
         left = f"{(slowest.total - slowest.done) / rate:,.0f} s left" if rate else "time left unknown"
-        self._stream.write(
+        self._write(
             f"likeness: {self._photos.done:,} of {self._photos.total:,} photos, {self._pairs.done:,} of "
-            f"{self._pairs.total:,} pairs, {rate:,.1f} a second, {left}, {self._failed:,} photos with errors\n"
+            f"{self._pairs.total:,} pairs, {rate:,.1f} a second, {left}, {self._failed:,} photos with errors"
         )
-        self._stream.flush()
 
 
 class Bars:
@@ -104,10 +103,10 @@ class Bars:
 
 
 @contextmanager
-def on_standard_error() -> Iterator[Progress]:
-    """Bars where standard error is a terminal, else plain lines."""
+def on_standard_error(say: Callable[[str], None]) -> Iterator[Progress]:
+    """Bars where standard error is a terminal, else plain lines by `say`."""
     if not sys.stderr.isatty():
-        yield PlainLines(sys.stderr)
+        yield PlainLines(say)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn

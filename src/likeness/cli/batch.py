@@ -2,12 +2,12 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from likeness.cli.main import USAGE_ERROR
+from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.faces import QUALITY_FILTERS
 
@@ -42,23 +42,22 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
     reader = PhotoReader(given.images or _folder_of(given), _objects(), job.options.settings.max_bytes)
     comparer = Comparer(given.pack, settings=job.options.settings, threads=_threads(given))
     with comparer:
-        with on_standard_error() as progress:
+        with on_standard_error(say) as progress:
             if given.engine == "ray":
                 outcome = _on_cluster(given, job, comparer, progress)
             else:
                 outcome = run(job, comparer, reader, progress)
         _after(given, job, comparer, reader)
     if outcome.was_finished:
-        print(f"{given.output} was finished before; remove it and {job.folder} to do it again", file=sys.stderr)
+        say(f"{given.output} was finished before; remove it and {job.folder} to do it again")
         return 0
-    print(
+    say(
         f"{given.output}: {outcome.pairs:,} pairs of {outcome.photos:,} photos, {outcome.failed:,} with errors"
-        + ("; --retry-errors tries those again" if outcome.failed else ""),
-        file=sys.stderr,
+        + ("; --retry-errors tries those again" if outcome.failed else "")
     )
     if given.keep_store:
         place = (job.store or job.folder) / "faces.sqlite"
-        print(f"{place} holds faces as vectors, which are biometric data; remove it when done", file=sys.stderr)
+        say(f"{place} holds faces as vectors, which are biometric data; remove it when done")
     return 0
 
 
@@ -76,7 +75,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
     if given.decisions:
         from likeness.batch.review.decisions import apply
 
-        print(f"{given.output}: {apply(given.decisions, given.output, columns):,} pairs decided", file=sys.stderr)
+        say(f"{given.output}: {apply(given.decisions, given.output, columns):,} pairs decided")
     if given.report:
         from likeness.batch.review.collect import closest, reviewed
         from likeness.batch.review.report import About, write_report
@@ -87,7 +86,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         title = f"Review of {given.output.name}"
         about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubted.pairs)
         pages = write_report(given.report, pairs, len(doubted.rows), about)
-        print(f"{pages[0]}: {len(doubted.rows):,} pairs on {len(pages)} pages; it holds faces", file=sys.stderr)
+        say(f"{pages[0]}: {len(doubted.rows):,} pairs on {len(pages)} pages; it holds faces")
 
 
 def _job(given: argparse.Namespace, pairs: "Rows") -> "Job":
@@ -127,7 +126,7 @@ def _pairs(given: argparse.Namespace) -> "Rows":
 
 
 def _refuse(message: str) -> NoReturn:
-    print(f"likeness batch: {message}; see `likeness batch --help`", file=sys.stderr)
+    say(f"likeness batch: {message}; see `likeness batch --help`")
     raise SystemExit(USAGE_ERROR)
 
 

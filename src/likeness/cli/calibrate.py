@@ -1,7 +1,6 @@
 """`likeness calibrate TABLE.csv ... --into PACK`: draws a pack's cohort and fits its Similarity."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from likeness.cli.evaluate import progress_over
 from likeness.cli.main import OTHER_ERROR
+from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             with progress_over(PARTS * (PARTS - 1) // 2, "models") as advance:
                 outcome = calibrate(sets, keep=comparer.scorer if options.keep_scoring else None, advance=advance)
         except ValueError as error:
-            print(f"likeness: {', '.join(map(str, options.tables))}: {error}", file=sys.stderr)
+            say(f"likeness: {', '.join(map(str, options.tables))}: {error}")
             return OTHER_ERROR
     command = _command(options)
     _print(sets, outcome)

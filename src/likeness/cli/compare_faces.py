@@ -82,10 +82,7 @@ def _set_logging(given: argparse.Namespace) -> None:
 def _print_skeleton(kind: str) -> None:
     from likeness.cli import skeleton
 
-    if kind == "input":
-        skeleton.print_json_skeleton()
-    else:
-        skeleton.print_yaml_skeleton()
+    output.write(skeleton.print_json_skeleton if kind == "input" else skeleton.print_yaml_skeleton)
 
 
 def _sample(session: Any, given: argparse.Namespace, url: str | None, request: dict[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@
 The scripts are made from the table of options and hold it whole, so a press of Tab starts no Python.
 """
 
-import sys
 from collections.abc import Sequence
 
 from likeness.cli.failures import SYNTAX_ERROR
 from likeness.cli.options import OPTIONS, Option
+from likeness.cli.streams import say
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"usage: likeness completion {'|'.join(SHELLS)}\n\n{__doc__}")
         return 0
     if len(argv) != 1 or argv[0] not in SHELLS:
-        print(f"likeness completion: name one shell of {', '.join(SHELLS)}", file=sys.stderr)
+        say(f"likeness completion: name one shell of {', '.join(SHELLS)}")
         return SYNTAX_ERROR
     print(script(argv[0]), end="")
     return 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.cli.main import OTHER_ERROR
+from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             figures = measure(comparer, options, images, described)
         except ValueError as error:
-            print(f"likeness: {options.table}: {error}", file=sys.stderr)
+            say(f"likeness: {options.table}: {error}")
             return OTHER_ERROR
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
@@ -158,7 +159,7 @@ def _plain_lines(count: int, what: str) -> Callable[[], None]:
         nonlocal done
         done += 1
         if done % 1000 == 0 or done == count:
-            print(f"likeness: {done} of {count} {what}", file=sys.stderr)
+            say(f"likeness: {done} of {count} {what}")
 
     return advance
 

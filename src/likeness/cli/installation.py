@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from likeness.cli.streams import say
 from likeness.packs.progress import ByteCount, Progress
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class _PlainProgress:
     """A line for each step, and one every ten seconds of a long download."""
 
     def say(self, text: str) -> None:
-        print(f"likeness: {text}", file=sys.stderr, flush=True)
+        say(f"likeness: {text}")
 
     def download(self, file: str, total_bytes: int) -> AbstractContextManager[ByteCount]:
         self.say(f"fetching {file} ({total_bytes / 1e6:.1f} MB)")

@@ -11,7 +11,7 @@ from typing import Any
 
 from likeness.aws import keys
 from likeness.cli.main import OTHER_ERROR
-from likeness.cli.streams import forget_output
+from likeness.cli.streams import forget_output, say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
 
@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except SettingsError as error:
-        print(f"likeness keys: {error}", file=sys.stderr)
+        say(f"likeness keys: {error}")
         return OTHER_ERROR
     except OSError as error:
-        print(f"likeness keys: {arguments.keys}: {error.strerror}", file=sys.stderr)
+        say(f"likeness keys: {arguments.keys}: {error.strerror}")
         return OTHER_ERROR
     return 0
 
@@ -87,7 +87,7 @@ def _create(arguments: argparse.Namespace) -> None:
     _print_credentials(arguments.keys, record)
     if policy is None:
         note = "It may compare photos inside requests. To read S3 objects it needs a --policy with s3:GetObject."
-        print(note, file=sys.stderr)
+        say(note)
 
 
 def _session(arguments: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def _print_credentials(path: Path, record: keys.Record) -> None:
         keys.revoke_key(path, record.id, delete=True)
         raise SettingsError(f"the key cannot be printed ({error.strerror}), and was not made") from error
     until = f", until {record.expires:%Y-%m-%d %H:%M} UTC" if record.expires else ""
-    print(f"For {record.user}{until}. The secret is shown this once.", file=sys.stderr)
+    say(f"For {record.user}{until}. The secret is shown this once.")
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -136,7 +136,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _revoke(arguments: argparse.Namespace) -> None:
     keys.revoke_key(arguments.keys, arguments.id, delete=arguments.delete)
-    print(f"{arguments.id} is {'deleted' if arguments.delete else 'revoked'}.", file=sys.stderr)
+    say(f"{arguments.id} is {'deleted' if arguments.delete else 'revoked'}.")
 
 
 def _state(key: keys.Key) -> str:

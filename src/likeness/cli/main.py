@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import TextIO
 
 from likeness.cli.streams import forget_output, open_closed_streams, say
 from likeness.errors import LikenessError
@@ -75,8 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     if not given or given[0] in ("-h", "--help", "help"):
-        _print_help(sys.stdout if given else sys.stderr)
-        return 0 if given else USAGE_ERROR
+        if not given:
+            say(_help())
+            return USAGE_ERROR
+        print(_help())
+        return 0
     if given[0] == "--version":
         from likeness.cli.version import version_line
 
@@ -109,11 +111,11 @@ def _unknown(name: str) -> str:
     return f"unknown command {name!r}; {hint}"
 
 
-def _print_help(file: TextIO) -> None:
+def _help() -> str:
     lines = ["usage: likeness COMMAND [options]", "       likeness --version", "", "commands:"]
     lines += [f"  {name:<15}{COMMANDS[name][1]}" for name in available()]
     lines += ["", "`likeness COMMAND --help` says more about one of them."]
-    print("\n".join(lines), file=file)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -26,15 +27,7 @@ class Output:
         """Print `answer`, the service's JSON with or without its ResponseMetadata. Raises PagerError, OutputError,
         ValueError, TypeError."""
         answer = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-        with output_stream(self.pager) as stream:
-            try:
-                self._write(answer, stream)
-                stream.flush()
-            except BrokenPipeError:
-                forget_output()  # The reader has gone: the interpreter's last flush goes nowhere.
-            except OSError as error:
-                forget_output()
-                raise OutputError(error) from error
+        write(lambda stream: self._write(answer, stream), self.pager)
 
     def _write(self, answer: Any, stream: TextIO) -> None:
         if self.format == "off":
@@ -64,6 +57,22 @@ class Output:
 
         colored = self.color == "on" or (self.color == "auto" and is_terminal(sys.stdout))
         table.write(value, stream, title=TITLE, style=Style(colored, resets=colored and stream is sys.stdout))
+
+
+def write(content: Callable[[TextIO], object], pager: str | None = None) -> None:
+    """Give `content` standard output, or the pager, to write to. Raises PagerError, and OutputError where that fails.
+
+    A reader who has gone is no failure.
+    """
+    with output_stream(pager) as stream:
+        try:
+            content(stream)
+            stream.flush()
+        except BrokenPipeError:
+            forget_output()  # The interpreter's last flush goes nowhere.
+        except OSError as error:
+            forget_output()
+            raise OutputError(error) from error
 
 
 def compile_query(expression: str | None) -> Any:

@@ -1,12 +1,12 @@
 """`likeness packs list | show | install | verify | remove`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.cli.installation import progress_for_people
 from likeness.cli.main import OTHER_ERROR
+from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackNotInstalled
@@ -152,7 +152,7 @@ def _verify(options: argparse.Namespace) -> int:
         damages = store.damages(folder)
         damaged = damaged or bool(damages)
         for damage in damages:
-            print(f"likeness: {damage}", file=sys.stderr)
+            say(f"likeness: {damage}")
         if not damages:
             print(f"whole: {folder}")
     return OTHER_ERROR if damaged else 0

@@ -5,7 +5,8 @@ import shutil
 import textwrap
 
 from likeness.cli.options import OPTIONS, Option
-from likeness.cli.pager import DEFAULT_PAGER, output_stream
+from likeness.cli.output import write
+from likeness.cli.pager import DEFAULT_PAGER
 
 NARROWEST, WIDEST = 60, 100
 
@@ -70,9 +71,8 @@ _EXIT_CODES = """
 def show() -> None:
     """Print the page, on a terminal through the pager."""
     pager = os.environ.get("AWS_PAGER", os.environ.get("PAGER", DEFAULT_PAGER))
-    with output_stream(pager if shutil.which(pager.split(" ")[0]) else None) as stream:
-        stream.write(text(shutil.get_terminal_size((80, 24)).columns))
-        stream.flush()
+    page = text(shutil.get_terminal_size((80, 24)).columns)
+    write(lambda stream: stream.write(page), pager if shutil.which(pager.split(" ")[0]) else None)
 
 
 def text(columns: int) -> str:

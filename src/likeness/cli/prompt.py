@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import SYNTAX_ERROR, ArgumentsError, classify, expected_errors
 from likeness.cli.options import BY_FLAG
+from likeness.cli.streams import say
 
 if TYPE_CHECKING:
     from prompt_toolkit.document import Document
@@ -86,7 +87,7 @@ def ask(words: Sequence[str]) -> list[str]:
         line = _prompt(text, output)
     except EOFError as error:
         raise KeyboardInterrupt from error
-    print(f"> {COMMAND} {line}", file=sys.stderr)
+    say(f"> {COMMAND} {line}")
     return shlex.split(line)
 
 

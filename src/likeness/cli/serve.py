@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from likeness.cli.streams import say
+from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
 from likeness.server import logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
@@ -34,14 +36,14 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
             return 0
         return _serve(configuration.settings.with_access_decided, load)
     except SettingsError as error:
-        print(f"likeness serve: {error}", file=sys.stderr)
+        say(f"likeness serve: {error}")
         return USAGE_ERROR
-    except SystemExit as leaving:  # argparse: 0 after --help, 2 for a flag without its value
+    except SystemExit as leaving:  # 0 after --help, 252 for a flag without its value
         return USAGE_ERROR if leaving.code else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         prog="likeness serve",
         usage="likeness serve [--config FILE] [--check] [--SETTING VALUE ...]",
         description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the "

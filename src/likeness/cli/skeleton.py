@@ -1,21 +1,20 @@
 """`--generate-cli-skeleton`: documents to fill in, and a sample answer, made from botocore's model of the operation."""
 
 import json
-import sys
-from typing import Any
+from typing import Any, TextIO
 
 OPERATION = "CompareFaces"
 
 
-def print_json_skeleton() -> None:
+def print_json_skeleton(stream: TextIO) -> None:
     """All parameters as JSON: null for bytes, the first value of an enumeration."""
-    json.dump(_input_skeleton(), sys.stdout, indent=4)
-    sys.stdout.write("\n")
+    json.dump(_input_skeleton(), stream, indent=4)
+    stream.write("\n")
 
 
-def print_yaml_skeleton() -> None:
+def print_yaml_skeleton(stream: TextIO) -> None:
     """All parameters as YAML, each with the first sentence of its description."""
-    sys.stdout.writelines(_yaml_lines(operation_model().input_shape, _input_skeleton(), indent=""))
+    stream.writelines(_yaml_lines(operation_model().input_shape, _input_skeleton(), indent=""))
 
 
 def sample_answer() -> dict[str, Any]:

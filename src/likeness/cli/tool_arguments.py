@@ -1,13 +1,29 @@
-"""Arguments of the commands that the service does not have: argparse with the exit code that the others use."""
+"""Arguments of the commands that the service does not have: argparse with the streams and exit code of the others."""
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
 from likeness.cli.main import USAGE_ERROR
+from likeness.cli.streams import say
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 class ToolParser(argparse.ArgumentParser):
-    """argparse with one line and the exit code 252 for wrong usage."""
+    """argparse with one line and the exit code 252 for wrong usage; a help that cannot be written raises OSError.
+
+    argparse's own writing drops every OSError, so that a full disk would look like success.
+    """
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        (file or sys.stdout).write(self.format_help())
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            say(message.rstrip("\n"))
+        sys.exit(status)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"{self.prog}: {message}; see `{self.prog} --help`\n")
