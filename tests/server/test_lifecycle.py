@@ -253,10 +253,10 @@ def test_refusals_at_the_start_name_the_setting(
         assert expected in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("workers", "code"), [("1", 252), pytest.param("2", 78, marks=needs_two_processors)])
-def test_a_log_that_cannot_be_written_ends_the_server(workers: str, code: int) -> None:
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])
+def test_a_log_that_cannot_be_written_ends_the_server(workers: str) -> None:
     ended, text = refused("--port", "0", "--access-log", "/nonexistent/log", "--workers", workers)
-    assert (ended, "log file /nonexistent/log cannot be written" in text) == (code, True)
+    assert (ended, "log file /nonexistent/log cannot be written" in text) == (252, True)
 
 
 def test_check_prints_what_is_in_force_and_hides_secrets(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
-from likeness.errors import SettingsError
+from likeness.errors import PackError, SettingsError
 from likeness.server import logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
 from likeness.server.listening import listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
-from likeness.server.workers import leave_on_signals, run
+from likeness.server.surroundings import check_surroundings
+from likeness.server.workers import CANNOT_START, leave_on_signals, run
 
 #: A setting that is unknown or impossible: as AWS CLI v2 ends on arguments that it does not understand.
 USAGE_ERROR = 252
@@ -31,15 +32,29 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         flags, unknown = parser.parse_known_args(list(arguments))
         refuse_unknown_flags(unknown, parser)
         configuration = configure(vars(flags), os.environ)
+        check_surroundings(configuration.settings)
         if flags.check:
+            _check_pack(configuration.settings)
             _print_in_force(configuration)
             return 0
         return _serve(configuration.settings.with_access_decided, load)
     except SettingsError as error:
         say(f"likeness serve: {error}")
         return USAGE_ERROR
+    except PackError as error:
+        say(f"likeness serve: the engine cannot be loaded: {error}")
+        return CANNOT_START
     except SystemExit as leaving:  # 0 after --help, 252 for a flag without its value
         return USAGE_ERROR if leaving.code else 0
+
+
+def _check_pack(settings: Settings) -> None:
+    """Raises PackError for a pack that is neither known nor there; one that is yet to be fetched is right."""
+    from likeness.packs import is_at_hand, store
+    from likeness.packs.manifest import read_manifest
+
+    if not is_at_hand(settings.pack) and settings.pack not in store.catalogue():
+        read_manifest(Path(settings.pack).expanduser())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,10 @@
 """The socket that a server listens on."""
 
+import errno
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from likeness.errors import SettingsError
@@ -15,10 +17,38 @@ def listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises SettingsError when the address cannot be had."""
     if settings.unix_socket is not None:
         return _listen_unix(settings.unix_socket, int(settings.unix_socket_mode, 8))
+    listener = _bound(settings)
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def check_address(settings: Settings) -> None:
+    """Raises SettingsError where `listen` would, but for an address that is in use.
+
+    The settings of a running server, which holds its address, can be checked beside it. Leaves nothing behind.
+    """
+    if settings.unix_socket is None:
+        with suppress(_AddressInUse):
+            _bound(settings).close()
+        return
+    path = settings.unix_socket
+    with suppress(_AddressInUse):
+        _is_stale(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise SettingsError(f"cannot listen on unix_socket {path}: {os.strerror(errno.EACCES)}")
+
+
+class _AddressInUse(SettingsError):
+    """Somebody listens there."""
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """A socket bound to host and port."""
     try:
         addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise SettingsError(f"host = {settings.host} is no address of this machine: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a label of a name is too long
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"host = {settings.host} is no address of this machine: {reason}") from error
     # A name such as localhost has several addresses; clients try the one of version 4 in any case.
     family, kind, protocol, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
     # With its protocol: asyncio turns Nagle's delays off (TCP_NODELAY) only for sockets that say they are TCP.
@@ -26,10 +56,10 @@ def listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise SettingsError(
+        kind_of_error = _AddressInUse if error.errno == errno.EADDRINUSE else SettingsError
+        raise kind_of_error(
             f"cannot listen on {settings.host}, port {settings.port}: {error.strerror}; choose another with --port"
         ) from error
     return listener
@@ -38,7 +68,8 @@ def listen(settings: Settings) -> socket.socket:
 def _listen_unix(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _remove_stale(path)
+        if _is_stale(path):
+            path.unlink()
         # The socket must never be open to more people than asked for, not even between bind and chmod.
         mask = os.umask(0o777 & ~mode)
         try:
@@ -52,20 +83,20 @@ def _listen_unix(path: Path, mode: int) -> socket.socket:
     return listener
 
 
-def _remove_stale(path: Path) -> None:
-    """Removes the socket of a server that is gone. Raises SettingsError when one is there, or it is another file."""
+def _is_stale(path: Path) -> bool:
+    """Whether there is the socket of a server that is gone. Raises SettingsError for one that listens, and for any
+    other file."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise SettingsError(f"unix_socket = {path} is there already and no socket; name another")
     except FileNotFoundError:
-        return
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
-            path.unlink()
-        else:
-            raise SettingsError(f"another server listens on unix_socket {path}")
+            return True
+        raise _AddressInUse(f"another server listens on unix_socket {path}")
 
 
 def url(settings: Settings, listener: socket.socket) -> str:

@@ -3,6 +3,7 @@
 A line is in the file whole or not at all, also when the disk fills in the middle of it or several workers write.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -87,10 +88,30 @@ class LogFile:
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise SettingsError(f"log file {self._path} cannot be written: {error.strerror}") from error
+            raise SettingsError(_cannot_be_written(self._path, error)) from error
         if _ends_torn(self._path):
             os.write(descriptor, b"\n")
         return descriptor
+
+
+def check_log_file(path: str) -> None:
+    """Raises SettingsError where `LogFile(path)` would; leaves no file behind and waits for no pipe's reader."""
+    if path == STANDARD_OUTPUT:
+        return
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        try:
+            os.close(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o640))
+            os.unlink(path)
+        except FileExistsError:
+            os.close(os.open(path, flags))
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # a pipe that nobody reads yet
+            raise SettingsError(_cannot_be_written(path, error)) from error
+
+
+def _cannot_be_written(path: str, error: OSError) -> str:
+    return f"log file {path} cannot be written: {error.strerror}"
 
 
 def _ends_torn(path: str) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 Count = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Rate = Annotated[float, Meta(ge=0, le=1_000_000)]
@@ -65,7 +66,7 @@ class Settings:
     """Everything in force. Numbers of decisions.md are the service's own."""
 
     # Behaviour
-    pack: str = _setting("standard", "model pack: a name, or a path")
+    pack: Name = _setting("standard", "model pack: a name, or a path")
     target_without_faces: Literal["error", "empty"] = _setting(
         "error", "a target without a face: InvalidParameterException, or an answer without faces"
     )
@@ -99,7 +100,7 @@ class Settings:
     rates: Mapping[str, Rate] = _setting(dict, "[rates]: rate_per_second of single keys, by key id", file_only=True)
 
     # Where it listens
-    host: str = _setting("127.0.0.1", "address or name to listen on")
+    host: Name = _setting("127.0.0.1", "address or name to listen on")
     port: Annotated[int, Meta(ge=0, le=65_535)] = _setting(8080, "0: any free port")
     unix_socket: Path | None = _setting(None, "listen on this socket file instead of host and port")
     unix_socket_mode: Annotated[str, Meta(pattern="^[0-7]{3,4}$")] = _setting("660", "its permissions, octal")

@@ -1,0 +1,16 @@
+"""What a server needs of the machine before it starts, looked at by `serve` and by `serve --check`."""
+
+from likeness.server.listening import check_address
+from likeness.server.log_files import check_log_file
+from likeness.server.settings import Settings
+
+
+def check_surroundings(settings: Settings) -> None:
+    """Raises SettingsError for logs that cannot be written and an address that cannot be had.
+
+    An address in use is none of them: `serve` itself finds that out when it listens.
+    """
+    for path in (settings.access_log, settings.audit_log):
+        if path is not None:
+            check_log_file(path)
+    check_address(settings)

@@ -1,0 +1,97 @@
+"""What a server cannot start with is said by `serve --check` in the words of `serve`."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from likeness.cli import serve
+from likeness.errors import SettingsError
+from likeness.server.settings import Settings
+from likeness.server.surroundings import check_surroundings
+
+
+def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    def load(*_: object) -> None:
+        raise AssertionError("a server started")
+
+    code = serve.main(arguments, load)  # type: ignore[arg-type]
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--access-log", "missing/access.log"], "log file missing/access.log cannot be written: No such file"),
+        (["--audit-log", "missing/audit.log"], "log file missing/audit.log cannot be written: No such file"),
+        (["--access-log", "."], "log file . cannot be written: Is a directory"),
+        (["--audit-log", ""], None),
+        (["--host", "fe80::1%nowhere", "--auth", "none"], "host = fe80::1%nowhere is no address of this machine"),
+        (["--host", "a" * 64 + ".example", "--auth", "none"], "is no address of this machine: "),
+        (["--host", "192.0.2.1", "--auth", "none"], "cannot listen on 192.0.2.1, port 0: "),
+        (["--host", ""], "setting host"),
+        (["--pack", ""], "setting pack"),
+        (["--unix-socket", "."], "unix_socket = . is there already and no socket"),
+        (["--unix-socket", "missing/socket"], "there is no folder missing"),
+        (["--tls-certificate", "missing.pem", "--tls-key", "missing.pem"], "there is no such file"),
+    ],
+)
+def test_check_refuses_what_serve_refuses(
+    arguments: list[str], words: str | None, capsys, monkeypatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["--port", "0", "--keys", "none.json", *arguments]
+    code, checked = said(["--check", *given], capsys)
+    if words is None:
+        assert (code, checked) == (0, "")
+        return
+    assert code == 252
+    assert words in checked
+    assert checked.count("\n") == 1
+    assert said(given, capsys) == (252, checked)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_leaves_nothing_behind_and_nothing_changed(capsys, tmp_path: Path) -> None:
+    (tmp_path / "access.log").write_text("torn")
+    arguments = ["--access-log", str(tmp_path / "access.log"), "--audit-log", str(tmp_path / "audit.log")]
+    arguments += ["--unix-socket", str(tmp_path / "socket"), "--keys", str(tmp_path / "none.json")]
+    assert said(["--check", *arguments], capsys)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["access.log"]
+    assert (tmp_path / "access.log").read_text() == "torn"
+
+
+def test_a_pipe_as_a_log_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log")
+    checking = threading.Thread(
+        target=check_surroundings, args=(Settings(port=0, access_log=str(tmp_path / "log")),), daemon=True
+    )
+    checking.start()
+    checking.join(60)
+    assert not checking.is_alive()
+
+
+def test_an_address_in_use_can_be_checked(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as running:
+        check_surroundings(Settings(port=running.getsockname()[1]))
+    with socket.socket(socket.AF_UNIX) as running:
+        running.bind(str(tmp_path / "socket"))
+        running.listen()
+        check_surroundings(Settings(unix_socket=tmp_path / "socket"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folders_that_may_not_be_written_are_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    for settings in (Settings(port=0, access_log=str(tmp_path / "log")), Settings(unix_socket=tmp_path / "socket")):
+        with pytest.raises(SettingsError, match="Permission denied"):
+            check_surroundings(settings)
+
+
+@pytest.mark.parametrize("pack", ["nonsense", "./nonsense"])
+def test_a_pack_that_is_nowhere_is_refused_by_check(pack: str, capsys, tmp_path: Path) -> None:
+    code, words = said(["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), "--pack", pack], capsys)
+    assert code == 78
+    assert words.startswith("likeness serve: the engine cannot be loaded: ")
