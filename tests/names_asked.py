@@ -2,12 +2,13 @@
 
     unshare --user --map-root-user --net --mount python names_asked.py SECONDS PROGRAM [ARGUMENT ...]
 
-A program that still runs after SECONDS is ended with SIGTERM. The last line of the output is a JSON object with `names`
-and `code`, the program's exit code.
+A server is ended with SIGTERM so many SECONDS after it is ready on port 8080; another program runs to its end. The last
+line of the output is a JSON object with `names` and `code`, the program's exit code.
 """
 
 import ctypes
 import fcntl
+import http.client
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 _SET_FLAGS = 0x8914  # SIOCSIFFLAGS of <linux/sockios.h>
 _UP_AND_RUNNING = 0x41
@@ -52,6 +54,17 @@ def _name(question: bytes) -> str:
     return ".".join(labels)
 
 
+def is_ready() -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
 def main(seconds: float, program: list[str]) -> None:
     loopback_up()
     resolve_here()
@@ -60,11 +73,12 @@ def main(seconds: float, program: list[str]) -> None:
         server.bind(("127.0.0.1", 53))
         threading.Thread(target=answer_unknown, args=(server, names), daemon=True).start()
         running = subprocess.Popen(program, stdout=sys.stderr)
-        try:
-            code = running.wait(seconds)
-        except subprocess.TimeoutExpired:
+        if "serve" in program:
+            while running.poll() is None and not is_ready():
+                time.sleep(0.1)
+            time.sleep(seconds)
             running.terminate()
-            code = running.wait()
+        code = running.wait()
         sys.stdout.write(json.dumps({"names": sorted(names), "code": code}) + "\n")
         sys.stdout.flush()
         os._exit(0)

@@ -66,7 +66,7 @@ def test_a_warm_comparer_works_in_a_forked_child(comparer: Comparer, portraits: 
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
-    process.join(30)
+    process.join(120)
     hangs = process.is_alive()
     if hangs:
         process.kill()

@@ -4,16 +4,15 @@ import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.listening import address_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -40,30 +39,17 @@ def photos(portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def server(standard_pack: None) -> Iterator[str]:
+def server(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`likeness serve` on a free port; the README's 8080 may be taken."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [BIN / "likeness", "serve", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    log = tmp_path_factory.mktemp("server") / "stderr"
+    with log.open("wb") as stream:
+        command = [BIN / "likeness", "serve", "--port", "0"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
     try:
-        wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield address_of(process, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 0
-
-
-def wait_for(port: int, process: "subprocess.Popen[bytes]", seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("likeness serve did not start to listen")
+        assert process.wait(timeout=60) == 0
 
 
 def run(command: list[str], folder: Path) -> str:

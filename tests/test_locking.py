@@ -84,7 +84,7 @@ def test_a_thread_that_waits_does_not_let_another_process_in(tmp_path: Path) -> 
     with one_at_a_time(path):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
         process = subprocess.Popen([sys.executable, "-c", HOLDER, path, "0"], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         held = threading.Thread(target=process.stdout.readline)
@@ -92,8 +92,8 @@ def test_a_thread_that_waits_does_not_let_another_process_in(tmp_path: Path) -> 
         held.join(2.0)
         assert held.is_alive()
         assert not done.is_set()
-    thread.join(10)
-    assert process.wait(10) == 0
+    thread.join(60)
+    assert process.wait(60) == 0
     held.join()
     process.stdout.close()
 

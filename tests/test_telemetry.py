@@ -1,6 +1,7 @@
 """ONNX Runtime's telemetry is off in every way of using Likeness: no file in the user's home, no name asked for.
 
-With its telemetry on, ONNX Runtime writes its files at once and asks for its host nine seconds after its import.
+With its telemetry on, ONNX Runtime writes its files at once and asks for its host nine seconds after its import: each
+program is watched for longer than that, from when it has loaded its engine.
 """
 
 import json
@@ -15,7 +16,7 @@ import pytest
 from likeness.threads import thread_budget
 
 NAMES_ASKED = Path(__file__).with_name("names_asked.py")
-_SECONDS = 11.5
+_SECONDS = 10.5
 _LIBRARY = """
 import sys, time, likeness
 with likeness.Comparer() as comparer:
@@ -60,7 +61,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def test_a_command_leaves_nothing_in_the_users_home(tmp_path: Path, portraits: dict[str, Path]) -> None:
-    subprocess.run(command_of("command", portraits), env=surroundings(tmp_path), check=True, timeout=60)
+    subprocess.run(command_of("command", portraits), env=surroundings(tmp_path), check=True, timeout=120)
     assert files_below(tmp_path) == []
 
 
@@ -76,9 +77,7 @@ def test_no_way_of_use_leaves_a_file_or_asks_for_a_host(tmp_path: Path, portrait
         (tmp_path / way).mkdir()
         watched = [*_NAMESPACE, sys.executable, str(NAMES_ASKED), str(_SECONDS), *command_of(way, portraits)]
         running[way] = subprocess.Popen(watched, env=surroundings(tmp_path / way), stdout=subprocess.PIPE)
-    told = {way: json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for way, process in running.items()}
-    # The library's program still sleeps when its time is up.
-    codes = {"library": -15, "command": 0, "server": 0, "workers": 0}
-    assert {way: each["code"] for way, each in told.items()} == {way: codes[way] for way in WAYS}
+    told = {way: json.loads(process.communicate(timeout=240)[0].splitlines()[-1]) for way, process in running.items()}
+    assert {way: each["code"] for way, each in told.items()} == dict.fromkeys(WAYS, 0)
     assert {way: each["names"] for way, each in told.items()} == {way: [] for way in WAYS}
     assert {way: files_below(tmp_path / way) for way in WAYS} == {way: [] for way in WAYS}

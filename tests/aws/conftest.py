@@ -1,13 +1,8 @@
 """A comparison as an engine would give it."""
 
 import pytest
-from hypothesis import settings
 
 from likeness.faces import BoundingBox, Comparison, Emotion, Face, FaceMatch, Landmark, Pose, Quality, Smile
-
-# Machines are shared: a slow moment is no finding.
-settings.register_profile("shared machine", deadline=None)
-settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")

@@ -296,11 +296,8 @@ class Terminal:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             ready, _, _ = select.select([self.side], [], [], 0.1)
-            if ready:
-                try:
-                    self.stream.feed(os.read(self.side, 65536))
-                except OSError:
-                    break
+            if ready and not self._read():
+                break
             if shown(self.text):
                 return self.text
         assert shown(self.text), self.text
@@ -310,8 +307,22 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display).strip()
 
+    def _read(self) -> bool:
+        """Takes in what the program has written; False when it has ended."""
+        try:
+            self.stream.feed(os.read(self.side, 65536))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
     def close(self) -> int:
-        code = self.process.wait(30)
+        """The exit code, when the program has ended and all that it wrote is on the screen."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until and (not select.select([self.side], [], [], 0.1)[0] or self._read()):
+            pass
+        code = self.process.wait(60)
         os.close(self.side)
         return code
 

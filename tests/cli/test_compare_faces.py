@@ -206,7 +206,7 @@ def test_pack(likeness: Likeness, monkeypatch: pytest.MonkeyPatch) -> None:
 def run_alone(*arguments: str, environment: dict[str, str], after: str = "pass") -> "subprocess.CompletedProcess[str]":
     program = f"import sys; {COMMAND}{after}; sys.exit(code)"
     command = [sys.executable, "-c", program, "compare-faces", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
 
 LIGHT = [

@@ -1,9 +1,9 @@
 """The front door: quick, lazy, and clear about what it does not know."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -31,11 +31,13 @@ def test_version_is_quick_and_imports_nothing_heavy() -> None:
 
 
 def test_version_takes_less_than_the_budget() -> None:
+    """Processor time, because other programs share the machine."""
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([sys.executable, "-m", "likeness.cli.main", "--version"], capture_output=True, check=True)
-        times.append(time.perf_counter() - start)
+        after = os.times()
+        times.append(sum(after[2:4]) - sum(before[2:4]))
     assert min(times) < 0.6
 
 

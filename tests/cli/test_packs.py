@@ -144,7 +144,7 @@ def on_a_terminal(*arguments: str, columns: int, **environment: str) -> str:
             break
         drawn += block
     os.close(main_end)
-    process.wait(timeout=60)
+    process.wait(timeout=120)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.decode())
 
 

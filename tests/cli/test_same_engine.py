@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.listening import address_of
 
 pytestmark = pytest.mark.engine
 
@@ -29,25 +29,24 @@ FORMATS = (
 def running(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `likeness serve` on loopback, without keys."""
     folder = tmp_path_factory.mktemp("running")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     log = folder / "log.txt"
     with log.open("wb") as stream:
-        command = [LIKENESS, "serve", "--port", str(port), "--auth", "none"]
+        command = [LIKENESS, "serve", "--port", "0", "--auth", "none"]
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=folder)
         try:
-            _wait_until_ready(port, process, log)
-            yield f"http://127.0.0.1:{port}"
+            url = address_of(process, log)
+            _wait_until_ready(url, process, log)
+            yield url
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
             connection.request("GET", "/readyz")
             if connection.getresponse().status == 200:
                 return

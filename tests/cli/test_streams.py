@@ -25,7 +25,7 @@ def compare(photos: str, redirections: str, folder: Path, *more: str) -> subproc
         env=dict(os.environ),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 

@@ -25,7 +25,7 @@ run()
 def without_home(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "LIKENESS_OFFLINE": "1"} | variables
     return subprocess.run(
-        [sys.executable, "-c", HOMELESS, *words], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", HOMELESS, *words], env=environment, capture_output=True, text=True, timeout=120
     )
 
 
@@ -92,7 +92,7 @@ def likeness(words: str, redirections: str, folder: Path) -> subprocess.Complete
     command = f'exec "$0" -m likeness.cli.main {words} {redirections}'
     environment = os.environ | {"XDG_CONFIG_HOME": str(folder)}
     return subprocess.run(
-        ["bash", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=60
+        ["bash", "-c", command, sys.executable], env=environment, capture_output=True, text=True, timeout=120
     )
 
 
@@ -119,7 +119,7 @@ def test_a_server_serves_whatever_its_streams_are(redirections: str, tmp_path: P
     with subprocess.Popen(["bash", "-c", likeness_serve, sys.executable], env=environment) as server:
         try:
             ready = f"until curl -sf --unix-socket {path} http://localhost/readyz; do sleep 0.1; done"
-            answered = subprocess.run(["bash", "-c", ready], capture_output=True, text=True, timeout=60)
+            answered = subprocess.run(["bash", "-c", ready], capture_output=True, text=True, timeout=120)
             assert re.search('"status":"ready"', answered.stdout)
             streams = [os.readlink(f"/proc/{server.pid}/fd/{number}") for number in range(3)]
             assert not any(stream.startswith("socket:") for stream in streams)

@@ -45,7 +45,7 @@ class Served:
         request = urllib.request.Request(self.url + path, headers=headers or {}, method=method)
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
         try:
-            response = opener.open(request, timeout=30)
+            response = opener.open(request, timeout=60)
         except urllib.error.HTTPError as error:
             response = error
         with response:
@@ -96,7 +96,7 @@ def serve(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield start
     for process in processes:
         process.terminate()
-    assert [process.wait(30) for process in processes] == [0] * len(processes)
+    assert [process.wait(60) for process in processes] == [0] * len(processes)
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +134,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def open_(url: str, **options: Any) -> Any:
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", tell)
@@ -148,7 +149,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     assert troubles == []
 
 
-def until(page: Any, condition: str, seconds: float = 30) -> None:
+def until(page: Any, condition: str, seconds: float = 60) -> None:
     """Waits for a JavaScript expression to become true; Playwright's own way to wait is refused by the policy."""
     end = time.monotonic() + seconds
     while not page.evaluate(condition):

@@ -140,12 +140,12 @@ def test_a_server_in_trouble_is_asked_again_and_then_given_up(ready, url, big, p
 def test_a_download_that_stalls_is_given_up_within_the_time_limit(
     ready, url, big, part: Path, heard, monkeypatch
 ) -> None:
-    monkeypatch.setattr(download, "_SILENCE_S", 1.0)
-    ready.block_bytes, ready.pause_s, ready.ranges = 1_000_000, 20.0, False
+    monkeypatch.setattr(download, "_SILENCE_S", 2.0)
+    ready.block_bytes, ready.pause_s, ready.ranges = 1_000_000, 30.0, False
     start = time.monotonic()
     with pytest.raises(PackDownloadFailed, match=r"timed out\), after 1.0 of 3.0 MB"):
         fetch(url, big, part.parent, DIRECT, heard)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 def test_a_trickle_is_not_waited_for(ready, url, big, part: Path, heard, monkeypatch) -> None:
@@ -154,7 +154,7 @@ def test_a_trickle_is_not_waited_for(ready, url, big, part: Path, heard, monkeyp
     start = time.monotonic()
     with pytest.raises(PackDownloadFailed, match="the server is too slow"):
         fetch(url, big, part.parent, DIRECT, heard)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
 
 
 def test_too_little_room_is_told_before_anything_is_fetched(ready, url, big, part: Path, heard, monkeypatch) -> None:

@@ -297,7 +297,7 @@ def stopped_before(function: str, call: int, how: str = KILL) -> str:
 )
 def test_killed_at_any_point_the_next_run_finishes(start_process, tiny, home: Path, before: str, on_bytes: str) -> None:
     process = start_process(before, on_bytes)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
     visible = [path for path in (home / "packs").glob("*") if not path.name.startswith(".")]
     assert all(store.damages(folder) == [] for folder in visible)
@@ -316,7 +316,7 @@ def test_killed_while_bytes_come_the_next_run_goes_on_where_it_stopped(
     while time.monotonic() < deadline and not any(part.stat().st_size > 500_000 for part in parts.glob("*.part")):
         time.sleep(0.01)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     (part,) = parts.glob("*.part")
     have = part.stat().st_size
     tiny_index.pause_s = 0.0
@@ -346,8 +346,8 @@ def test_who_waits_goes_on_when_the_other_is_killed(start_process, tiny_index, t
     second = start_process()
     assert second.stdout.readline().startswith("another process is at work on the pack tiny")
     first.kill()
-    first.communicate(timeout=60)
-    _, err = second.communicate(timeout=60)
+    first.communicate(timeout=120)
+    _, err = second.communicate(timeout=120)
     assert second.returncode == 0, err
     assert_whole(home, tiny)
 

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -63,7 +64,7 @@ class Running:
     port: int = 0
     connections: list[http.client.HTTPConnection] = field(default_factory=list)
 
-    def connect(self, timeout: float = 10) -> http.client.HTTPConnection:
+    def connect(self, timeout: float = 60) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         self.connections.append(connection)
         return connection
@@ -80,32 +81,45 @@ class Running:
     def get(self, path: str) -> Answer:
         return self.request(method="GET", path=path, headers={})
 
-    def wait_ready(self, seconds: float = 30) -> None:
-        wait_for(lambda: self.get("/readyz").status == 200, seconds)
+    def wait_ready(self) -> None:
+        wait_for(lambda: self.get("/readyz").status == 200)
+
+    def gauge(self, name: str) -> float:
+        """A number of `/metrics`."""
+        page = self.get("/metrics").body.decode()
+        return next(float(line.split()[-1]) for line in page.splitlines() if line.startswith(f"likeness_{name} "))
 
     def wait_running(self, requests: int = 1) -> None:
         """Waits until so many are being compared."""
-        wait_for(lambda: f"likeness_running {requests}.0\n".encode() in self.get("/metrics").body)
+        wait_for(lambda: self.gauge("running") == requests)
+
+    def create(self, name: str) -> None:
+        """Makes a file in the server's folder: what the stub waits for with `until NAME`."""
+        (self.folder / name).touch()
 
     def log(self) -> list[dict[str, Any]]:
         """The access log, when what was answered before is written."""
-        if self.process.poll() is None:
-            wait_for(self._log_is_written)
+        self.wait_written()
         return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
 
-    def _log_is_written(self) -> bool:
+    def wait_written(self) -> None:
+        """Waits until the logs hold what was answered before: they are written beside the answers."""
+        if self.process.poll() is None:
+            wait_for(self._logs_are_written)
+
+    def _logs_are_written(self) -> bool:
         if not self.port:  # a Unix socket, which `get` does not know
-            return bool((self.folder / "stdout").read_text())
-        page = self.get("/metrics").body.decode()
-        return 'likeness_log_queue_length{log="access log"} 0.0' in page
+            return (self.folder / "stdout").read_text().endswith("\n")
+        lengths = re.findall(r"^likeness_log_queue_length\{.* (\S+)$", self.get("/metrics").body.decode(), re.MULTILINE)
+        return bool(lengths) and not any(map(float, lengths))
 
     @property
     def errors(self) -> str:
         return (self.folder / "stderr").read_text()
 
-    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+    def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(seconds)
+        return self.process.wait(60)
 
 
 def read_answer(connection: http.client.HTTPConnection) -> Answer:
@@ -113,7 +127,7 @@ def read_answer(connection: http.client.HTTPConnection) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{condition} did not come true in {seconds} s"
@@ -126,6 +140,7 @@ Serve = Callable[..., Running]
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Starts servers with the flags given, and ends them all after the module's last test."""
+    processes: list[subprocess.Popen[bytes]] = []
     with contextlib.ExitStack() as stack:
 
         def start(
@@ -151,6 +166,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             out = stack.enter_context((folder / "stdout").open("wb"))
             err = stack.enter_context((folder / "stderr").open("wb"))
             process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder)
+            processes.append(process)
             stack.callback(_end, process)
             running = Running(process, folder)
             stack.callback(lambda: [each.close() for each in running.connections])
@@ -159,12 +175,14 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             return running
 
         yield start
+        for process in processes:  # they end side by side
+            process.terminate()
 
 
 def _await_address(running: Running) -> None:
     def found() -> bool:
         assert running.process.poll() is None, running.errors
-        match = re.search(r"listens on (\S+)", running.errors)
+        match = re.search(r"listens on (\S+) \(", running.errors)
         if match is None:
             return False
         running.url = match[1]
@@ -172,14 +190,14 @@ def _await_address(running: Running) -> None:
         running.port = int(port[1]) if port else 0
         return True
 
-    wait_for(found, 60)
+    wait_for(found)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -213,6 +231,11 @@ def keys_file(tmp_path: Path) -> Path:
     path = tmp_path / "keys.json"
     create_key(path, user="tester")
     return path
+
+
+def refuses_connections(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def free_port() -> int:

@@ -23,20 +23,28 @@ def later(seconds: float) -> float:
 
 def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
     async def scene() -> None:
-        release = threading.Event()
+        begun, release = threading.Event(), threading.Event()
+
+        def work_until_released() -> None:
+            begun.set()
+            release.wait(60)
+
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 0, pool)
-            await admission.enter(Ticket(), later(1))
-            work = asyncio.ensure_future(admission.run(Ticket(), lambda: release.wait(5)))
-            await asyncio.sleep(0.02)
+            await admission.enter(Ticket(), later(60))
+            work = asyncio.ensure_future(admission.run(Ticket(), work_until_released))
+            while not begun.is_set():
+                await asyncio.sleep(0.01)
             work.cancel()
-            await asyncio.sleep(0.02)
+            with pytest.raises(asyncio.CancelledError):
+                await work
             assert admission.running == 1
             with pytest.raises(Throttled, match="queue is full"):
-                await admission.enter(Ticket(), later(1))
+                await admission.enter(Ticket(), later(60))
             release.set()
-            await asyncio.sleep(0.05)
-            assert admission.running == 0
+            async with asyncio.timeout(60):
+                while admission.running:
+                    await asyncio.sleep(0.01)
 
     asyncio.run(scene())
 
@@ -49,11 +57,11 @@ def test_an_answer_is_gone_with_who_asked() -> None:
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 10, pool)
-            await admission.enter(Ticket(), later(5))
+            await admission.enter(Ticket(), later(60))
             answer = await admission.run(Ticket(), Answer)
             alive = weakref.ref(answer)
             # The thread lets go of its work when it gets the next.
-            await admission.enter(Ticket(), later(5))
+            await admission.enter(Ticket(), later(60))
             await admission.run(Ticket(), int)
             del answer
             assert alive() is None
@@ -69,7 +77,7 @@ def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:
     async def scene() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 0, pool)
-            await admission.enter(Ticket(), later(1))
+            await admission.enter(Ticket(), later(60))
             with pytest.raises(ZeroDivisionError):
                 await admission.run(Ticket(), lambda: 1 // 0)
             await asyncio.sleep(0)

@@ -23,8 +23,8 @@ def test_what_is_held_is_counted_and_given_back() -> None:
     async def scene() -> None:
         memory = BodyMemory(100)
         with memory.share("a") as share:
-            await memory.grow(share, 60, later(1))
-            await memory.grow(share, 40, later(1))
+            await memory.grow(share, 60, later(60))
+            await memory.grow(share, 40, later(60))
             assert memory.used == 100
         assert memory.used == 0
 
@@ -37,13 +37,13 @@ def test_who_holds_least_is_served_first() -> None:
         order: list[str] = []
 
         async def wants(share: BodyShare) -> None:
-            await memory.grow(share, 10, later(5))
+            await memory.grow(share, 10, later(60))
             order.append(str(share.caller))
 
         with memory.share("much") as large, memory.share("much") as another, memory.share("little") as small:
             with memory.share("little") as finished:
-                await memory.grow(finished, 40, later(1))
-                await memory.grow(large, 60, later(1))
+                await memory.grow(finished, 40, later(60))
+                await memory.grow(large, 60, later(60))
                 waiting = [asyncio.ensure_future(wants(share)) for share in (another, small)]
                 await asyncio.sleep(0.01)
                 assert order == []
@@ -66,13 +66,13 @@ def test_parts_that_wait_for_each_other_do_not_wait_for_ever(callers: str) -> No
             with memory.share(callers[number]) as share:
                 try:
                     for _ in range(24):
-                        await memory.grow(share, 1, later(10))
+                        await memory.grow(share, 1, later(60))
                         await asyncio.sleep(0)
                     outcomes[number] = True
                 except Overloaded:
                     outcomes[number] = False
 
-        await asyncio.wait_for(asyncio.gather(*(arrive(number) for number in range(8))), 8)
+        await asyncio.wait_for(asyncio.gather(*(arrive(number) for number in range(8))), 60)
         assert outcomes[0]
         assert 4 <= sum(outcomes.values()) < 8
         assert memory.used == 0
@@ -84,10 +84,10 @@ def test_a_small_body_waits_for_no_large_one() -> None:
     async def scene() -> None:
         memory = BodyMemory(100)
         with memory.share("a") as whole, memory.share("a") as waits, memory.share("a", 1000) as small:
-            await memory.grow(whole, 100, later(1))
-            waiting = asyncio.ensure_future(memory.grow(waits, 10, later(5)))
+            await memory.grow(whole, 100, later(60))
+            waiting = asyncio.ensure_future(memory.grow(waits, 10, later(60)))
             await asyncio.sleep(0.01)
-            await asyncio.wait_for(memory.grow(small, 20, later(1)), 0.5)
+            await asyncio.wait_for(memory.grow(small, 20, later(60)), 60)
             assert memory.used == 120
             with pytest.raises(Overloaded):
                 await memory.grow(small, 10, later(0.01))
@@ -100,17 +100,17 @@ def test_a_wait_ends_at_the_deadline_and_when_it_is_cancelled() -> None:
     async def scene() -> None:
         memory = BodyMemory(10)
         with memory.share("a") as full, memory.share("b") as late, memory.share("c") as gone:
-            await memory.grow(full, 10, later(1))
+            await memory.grow(full, 10, later(60))
             with pytest.raises(Overloaded):
                 await memory.grow(late, 5, later(0.05))
-            waiting = asyncio.ensure_future(memory.grow(gone, 5, later(5)))
+            waiting = asyncio.ensure_future(memory.grow(gone, 5, later(60)))
             await asyncio.sleep(0.01)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
         assert memory.used == 0
         with memory.share("d") as share:
-            await memory.grow(share, 10, later(0.1))
+            await memory.grow(share, 10, later(60))
 
     run(scene())
 

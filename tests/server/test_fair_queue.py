@@ -19,10 +19,10 @@ async def started(queue: FairQueue, tickets: Sequence[Ticket], seconds: dict[str
     """The order in which `tickets`, all waiting from the start, get the places when each takes its caller's time."""
     order: list[Ticket] = []
     blocker = Ticket("nobody")
-    assert await queue.take(blocker, later(5))
+    assert await queue.take(blocker, later(60))
 
     async def visit(ticket: Ticket) -> None:
-        if await queue.take(ticket, later(5)):
+        if await queue.take(ticket, later(60)):
             order.append(ticket)
             await asyncio.sleep(0)
             queue.give(ticket, seconds.get(ticket.caller, 0.05))
@@ -70,7 +70,7 @@ def test_cheap_requests_get_three_quarters_of_the_time_beside_costly_ones(attack
         order: list[Ticket] = []
 
         async def visit(ticket: Ticket) -> None:
-            assert await queue.take(ticket, later(5))
+            assert await queue.take(ticket, later(60))
             order.append(ticket)
             await asyncio.sleep(0)
             queue.give(ticket, ticket.seconds)
@@ -88,10 +88,10 @@ def test_costly_requests_leave_a_place_to_the_others() -> None:
     async def scene() -> None:
         queue = FairQueue(2)
         first, second = Ticket("a", 2 * COSTLY_SECONDS), Ticket("b", 2 * COSTLY_SECONDS)
-        assert await queue.take(first, later(1))
-        waiting = asyncio.ensure_future(queue.take(second, later(1)))
+        assert await queue.take(first, later(60))
+        waiting = asyncio.ensure_future(queue.take(second, later(60)))
         await asyncio.sleep(0)
-        assert await asyncio.wait_for(queue.take(Ticket("a"), later(1)), 0.5)
+        assert await asyncio.wait_for(queue.take(Ticket("a"), later(60)), 60)
         queue.give(first, 1.0)
         assert await waiting
 
@@ -102,13 +102,13 @@ def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -
     async def scene() -> None:
         queue = FairQueue(4, pixel_bytes=100)
         large, small = Ticket("a", 0, 150), Ticket("b", 0, 60)
-        assert await queue.take(large, later(1))
-        waits = asyncio.ensure_future(queue.take(small, later(1)))
+        assert await queue.take(large, later(60))
+        waits = asyncio.ensure_future(queue.take(small, later(60)))
         await asyncio.sleep(0.01)
         assert not waits.done()
         queue.give(large, 0.1)
         assert await waits
-        assert await queue.take(Ticket("c", 0, 40), later(1))
+        assert await queue.take(Ticket("c", 0, 40), later(60))
         assert await queue.take(Ticket("c", 0, 10), later(0.01)) is False
         assert await queue.take(Ticket("c", 0, 5), later(0.01)), "small photos wait for no large ones"
 
@@ -118,14 +118,14 @@ def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -
 def test_a_full_queue_makes_the_one_with_most_yield() -> None:
     async def scene() -> None:
         queue = FairQueue(1)
-        assert await queue.take(Ticket("much"), later(1))
-        waiting = [asyncio.ensure_future(queue.take(Ticket("much"), later(5))) for _ in range(4)]
+        assert await queue.take(Ticket("much"), later(60))
+        waiting = [asyncio.ensure_future(queue.take(Ticket("much"), later(60))) for _ in range(4)]
         await asyncio.sleep(0)
         assert not queue.displace(Ticket("much"))
         assert queue.displace(Ticket("little"))
         assert await waiting[-1] is None
         assert queue.waiting == 3
-        costly = asyncio.ensure_future(queue.take(Ticket("much", 2.0), later(5)))
+        costly = asyncio.ensure_future(queue.take(Ticket("much", 2.0), later(60)))
         await asyncio.sleep(0)
         assert queue.displace(Ticket("much"))
         assert await costly is None
@@ -140,7 +140,7 @@ def test_who_was_away_has_saved_nothing_up() -> None:
         queue = FairQueue(1)
         for _ in range(50):
             ticket = Ticket("busy")
-            assert await queue.take(ticket, later(1))
+            assert await queue.take(ticket, later(60))
             queue.give(ticket, 0.1)
         tickets = [Ticket(caller) for caller in ("new", "busy") for _ in range(20)]
         return [ticket.caller for ticket in await started(queue, tickets, {}, 20)]
@@ -153,7 +153,7 @@ def test_callers_that_are_gone_are_forgotten() -> None:
         queue = FairQueue(1)
         for number in range(1000):
             ticket = Ticket(f"caller {number}")
-            assert await queue.take(ticket, later(1))
+            assert await queue.take(ticket, later(60))
             queue.give(ticket, 1.0)
         return len(queue._callers)
 
@@ -164,13 +164,13 @@ def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
     async def scene() -> None:
         queue = FairQueue(1)
         first = Ticket("a")
-        assert await queue.take(first, later(1))
+        assert await queue.take(first, later(60))
         late = asyncio.ensure_future(queue.take(Ticket("b"), later(0.02)))
         await asyncio.sleep(0)
-        next_one = asyncio.ensure_future(queue.take(Ticket("c"), later(1)))
+        next_one = asyncio.ensure_future(queue.take(Ticket("c"), later(60)))
         assert await late is False
         queue.give(first, 0.1)
-        assert await asyncio.wait_for(next_one, 0.5)
+        assert await asyncio.wait_for(next_one, 60)
 
     asyncio.run(scene())
 
@@ -195,7 +195,7 @@ def test_nothing_is_lost_whatever_is_cancelled_when(
     async def visit(queue: FairQueue, ticket: Ticket, kind: str) -> None:
         if kind == "displace":
             queue.displace(ticket)
-        if await queue.take(ticket, later(0.001 if kind == "late" else 5)):
+        if await queue.take(ticket, later(0.001 if kind == "late" else 60)):
             try:
                 await asyncio.sleep(0)
             finally:

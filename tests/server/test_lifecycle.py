@@ -1,8 +1,8 @@
 """Start, end and everything between: signals, workers, sockets, TLS, and settings that are refused."""
 
-import errno
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,9 +10,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,17 @@ from likeness.server.listening import listen
 from likeness.server.settings import Settings
 from likeness.threads import thread_budget
 
-from .conftest import HEADERS, STUB, Running, Serve, body, make_certificate, read_answer, wait_for
+from .conftest import (
+    HEADERS,
+    STUB,
+    Running,
+    Serve,
+    body,
+    make_certificate,
+    read_answer,
+    refuses_connections,
+    wait_for,
+)
 
 needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
 
@@ -31,7 +39,7 @@ def refused(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     """Exit code and standard error of a server that does not start."""
     environment = os.environ | {"XDG_CONFIG_HOME": "/nonexistent"} | (env or {})
     done = subprocess.run(
-        [sys.executable, str(STUB), *flags], capture_output=True, text=True, env=environment, timeout=20
+        [sys.executable, str(STUB), *flags], capture_output=True, text=True, env=environment, timeout=60
     )
     return done.returncode, done.stderr
 
@@ -44,34 +52,29 @@ def test_sigterm_finishes_what_runs_refuses_what_is_new_and_exits_0(serve: Serve
     idle.request("GET", "/healthz")
     read_answer(idle)
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(server.request, body(b"sleep 2"))
+        running = pool.submit(server.request, body(b"until ending"))
         server.wait_running()
         server.process.send_signal(number)
         wait_for(lambda: refuses_connections(server.port))
         assert not running.done()
+        server.create("ending")
         assert running.result().status == 200
-    assert server.process.wait(30) == 0
-
-
-def refuses_connections(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+    assert server.process.wait(60) == 0
 
 
 def test_the_grace_period_ends(serve: Serve) -> None:
     server = serve("--grace-seconds", "0.3")
     server.wait_ready()
     connection = server.connect()
-    connection.request("POST", "/", body(b"sleep 60"), HEADERS)
+    connection.request("POST", "/", body(b"until never"), HEADERS)
     server.wait_running()
-    begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 15
-    assert "1 comparisons unfinished" in server.errors
+    # On a machine that is busy for two seconds, the second line of defence comes first.
+    assert re.search("1 comparisons unfinished|within its grace period and is cut off", server.errors)
 
 
 def test_whatever_hangs_the_server_ends_within_its_grace_period(serve: Serve) -> None:
-    """Here it is the event loop itself, which writes to a log that nobody reads."""
+    """Here it is the thread of a log that nobody reads."""
     folder = Path(tempfile.mkdtemp())
     os.mkfifo(folder / "log")
     reader = os.open(folder / "log", os.O_RDONLY | os.O_NONBLOCK)
@@ -79,30 +82,26 @@ def test_whatever_hangs_the_server_ends_within_its_grace_period(serve: Serve) ->
         server = serve("--access-log", str(folder / "log"), "--grace-seconds", "0.5")
         server.wait_ready()
         connection = server.connect()
-        with suppress(OSError):
-            for _ in range(300):
-                connection.request("POST", "/", body(), HEADERS | {"User-Agent": "x" * 400})
-                connection.sock.settimeout(0.5)
-                read_answer(connection)
-        begun = time.monotonic()
+        for _ in range(300):
+            connection.request("POST", "/", body(), HEADERS | {"User-Agent": "x" * 400})
+            read_answer(connection)
+        assert server.gauge('log_queue_length{log="access log"}') > 0
         assert server.stop() == 0
-        assert time.monotonic() - begun < 15  # and not never
     finally:
         os.close(reader)
         shutil.rmtree(folder)
 
 
 def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:
-    server = serve("--pack", "very slow")
-    begun = time.monotonic()
+    server = serve("--pack", "not yet")
+    assert server.get("/readyz").json["status"] == "loading"
     assert server.stop() == 0
-    assert time.monotonic() - begun < 15
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])
 def test_a_pack_that_is_missing_ends_the_server_and_says_so(serve: Serve, workers: str) -> None:
     server = serve("--pack", "missing", "--workers", workers, wait=False)
-    assert server.process.wait(10) == 78
+    assert server.process.wait(60) == 78
     assert "pack 'missing' is not installed" in server.errors
     assert "Traceback" not in server.errors
 
@@ -111,10 +110,12 @@ def test_sighup_opens_the_log_again(serve: Serve) -> None:
     server = serve("--access-log", "access.jsonl")
     log = server.folder / "access.jsonl"
     server.request(body())
+    wait_for(lambda: log.read_text().endswith("\n"))
     log.rename(server.folder / "rotated.jsonl")
     server.process.send_signal(signal.SIGHUP)
     wait_for(log.exists)
     server.request(body())
+    wait_for(lambda: log.read_text().endswith("\n"))
     assert [len(each.read_text().splitlines()) for each in (log, server.folder / "rotated.jsonl")] == [1, 1]
 
 
@@ -150,7 +151,7 @@ def test_a_server_that_still_finishes_leaves_its_successors_unix_socket(serve: S
     path = tmp_path / "likeness.sock"
 
     def request(data: bytes) -> int:
-        connection = http.client.HTTPConnection("localhost", timeout=10)
+        connection = http.client.HTTPConnection("localhost", timeout=60)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(str(path))
         connection.request("POST", "/", data, HEADERS)
@@ -161,22 +162,23 @@ def test_a_server_that_still_finishes_leaves_its_successors_unix_socket(serve: S
     first = serve("--unix-socket", str(path))
     assert request(body()) == 200
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(request, body(b"sleep 3"))
+        running = pool.submit(request, body(b"until succeeded"))
         wait_for(lambda: is_running(path))
         first.process.terminate()
         wait_for(lambda: not listens(path))
         second = serve("--unix-socket", str(path))
         assert request(body()) == 200
         assert first.process.poll() is None
+        first.create("succeeded")
         assert running.result() == 200
-    assert first.process.wait(10) == 0
+    assert first.process.wait(60) == 0
     assert request(body()) == 200
     assert second.stop() == 0
     assert not path.exists()
 
 
 def is_running(path: Path) -> bool:
-    connection = http.client.HTTPConnection("localhost", timeout=10)
+    connection = http.client.HTTPConnection("localhost", timeout=60)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
     connection.request("GET", "/metrics")
@@ -199,7 +201,7 @@ def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
     server = serve("--tls-certificate", str(cert), "--tls-key", str(key))
     assert server.url.startswith("https://")
     context = ssl.create_default_context(cafile=str(cert))
-    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=5)
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
     connection.request("POST", "/", body(b"x" * 1_000_000), HEADERS)
     assert read_answer(connection).status == 200
     connection.close()
@@ -267,7 +269,7 @@ def test_check_prints_what_is_in_force_and_hides_secrets(tmp_path: Path) -> None
         env=os.environ | {"LIKENESS_PORT": "9001", "LIKENESS_MAX_FACES": "30"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line}
     assert done.returncode == 0, done.stderr

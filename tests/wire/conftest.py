@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import botocore.session
 import numpy as np
 import pytest
 from PIL import Image
+from tests.listening import address_of
 
 from likeness.aws.keys import Record, create_key, create_session, revoke_key
 
@@ -261,10 +261,8 @@ def server(
     """`likeness serve`, ready, in a process of its own."""
     path, records = keys
     folder = tmp_path_factory.mktemp("server")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     (folder / "likeness.toml").write_text(f"""
-port = {port}
+port = 0
 auth = "sigv4"
 keys = "{path}"
 threads = 2
@@ -284,7 +282,7 @@ secret_access_key = "test"
             [LIKENESS, "serve", "--config", folder / "likeness.toml"], stdout=stderr, stderr=stderr, cwd=folder
         )
         try:
-            found = Server(f"http://127.0.0.1:{port}", records, folder)
+            found = Server(address_of(process, errors), records, folder)
             _wait_until_ready(found, process, errors)
             yield found
         finally:

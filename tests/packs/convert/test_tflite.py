@@ -181,7 +181,7 @@ def test_arbitrary_bytes_are_refused(junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", CONVERTERS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(0, 3000) | st.integers(-3000, -1) | st.floats(0, 1, exclude_max=True))
 def test_a_truncated_file_is_refused(data: dict[str, bytes], name: str, kept: float) -> None:
     """`kept` is a number of bytes, from the end when negative, or a part of the file."""
@@ -192,7 +192,7 @@ def test_a_truncated_file_is_refused(data: dict[str, bytes], name: str, kept: fl
 
 
 @pytest.mark.parametrize("name", CONVERTERS)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(-20_000, 20_000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_altered_bytes_give_a_network_or_a_clear_error(
     data: dict[str, bytes], name: str, changes: list[tuple[int, int]]

@@ -75,7 +75,7 @@ def test_arbitrary_bytes_are_refused(junk: bytes) -> None:
         convert_yunet(junk)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.floats(0, 0.98))
 def test_a_truncated_file_is_refused(data: bytes, kept: float) -> None:
     """The last hundredth holds other symbols only."""
@@ -83,7 +83,7 @@ def test_a_truncated_file_is_refused(data: bytes, kept: float) -> None:
         convert_yunet(data[: int(kept * len(data))])
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4))
 def test_altered_bytes_give_a_network_or_a_clear_error(data: bytes, changes: list[tuple[float, int]]) -> None:
     """In the file's header, its tables of sections and of symbols, and the names."""
