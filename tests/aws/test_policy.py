@@ -201,6 +201,6 @@ def test_a_policy_full_of_stars_takes_no_time() -> None:
     import time
 
     statement = {"Effect": "Allow", "Action": "x", "Resource": "*a" * 40 + "b"}
-    started = time.process_time()
+    started = time.thread_time()
     assert not allowed(statement, action="x", resource="a" * 1000)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1

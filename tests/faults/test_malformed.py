@@ -70,12 +70,12 @@ def test_photos_damaged_at_random(portraits: dict[str, Path], tmp_path: Path) ->
 def test_decoding_what_is_damaged_at_random() -> None:
     endings: Counter[str] = Counter()
     for name, photo in islice(photos(seed=11), 2000):
-        started = time.process_time()
+        started = time.thread_time()
         try:
             image = open_image(photo)
             assert image.pixels(2).shape[2] == 3
             endings["damaged" if image.damaged else "whole"] += 1
         except RequestError as error:
             endings[error.code] += 1
-        assert time.process_time() - started < 2, name
+        assert time.thread_time() - started < 2, name
     assert min(endings["damaged"], endings["whole"], endings["InvalidImageFormatException"]) > 100, endings

@@ -121,9 +121,9 @@ def test_an_unusual_sampling_costs_the_slow_decoder() -> None:
 def test_estimates_are_not_far_below_what_is_spent(photo: bytes) -> None:
     """Loosely, as machines differ: `python benchmarks/decoding.py` measures it."""
     image = open_image(photo)
-    started = time.process_time()
+    started = time.thread_time()
     image.pixels(8)
-    assert time.process_time() - started < 5 * image.decoding_seconds
+    assert time.thread_time() - started < 5 * image.decoding_seconds
 
 
 @pytest.mark.parametrize("stray", [b"\x00", b"\xff\x00", b"\xff\xd0"])

@@ -352,9 +352,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_cost_little(kind: str) -> None:
     photo = HOSTILE[kind]()
-    started = time.process_time()
+    started = time.thread_time()
     answer = outcome(photo)
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
     assert answer == "decoded" or (answer.startswith("source photo: ") and answer.endswith("."))
 
 
