@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from likeness.vision.embedding import unit
-from likeness.vision.scoring import Scorer
+from likeness.vision.scoring import SINGLE_PRECISION_ERROR, Scorer
 
 GENERATOR = np.random.default_rng(11)
 COHORT = GENERATOR.standard_normal((300, 16)).astype(np.float32)
@@ -54,6 +54,25 @@ def test_one_pair_many_targets_and_whole_matrices_agree(scorer: Scorer) -> None:
         scorer.score_pairs(FACES, first[mixed], second[mixed]), matrix[first[mixed], second[mixed]], atol=1e-9
     )
     assert scorer.score_pairs(FACES, first[:0], second[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_some_pairs_have_the_very_scores_of_the_matrix(scorer: Scorer) -> None:
+    a, b = scorer.profile(FACES), scorer.profile(FACES[::-1])
+    rows, columns = np.indices((len(FACES), len(FACES))).reshape(2, -1)
+    assert np.array_equal(scorer.score_some(a, b, rows, columns), scorer.compare(a, b).ravel())
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_single_precision_is_as_near_as_it_says(scorer: Scorer) -> None:
+    faces = np.concatenate([FACES, unit(FACES + np.float32(0.01) * FACES[::-1])])
+    profile = scorer.profile(faces)
+    exact = scorer.compare(profile, profile)
+    single = scorer.compare(profile.in_single_precision(), profile.in_single_precision())
+    assert single.dtype == np.float32
+    finite = np.isfinite(exact)
+    assert np.isposinf(single[~finite]).all()
+    assert np.abs(single[finite] - exact[finite]).max() < SINGLE_PRECISION_ERROR / 10
 
 
 def test_blocks_do_not_show() -> None:

@@ -5,7 +5,6 @@ them; each holds the candidates that may be among the most alike of one of their
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,14 @@ from likeness.batch.described import DescribedPhoto, Faces, Failure
 from likeness.batch.files import write_whole
 from likeness.batch.records import Record
 from likeness.comparer import Comparer
-from likeness.vision.scoring import Profile
+from likeness.vision.calibration import Calibration
+from likeness.vision.scoring import SINGLE_PRECISION_ERROR, Profile
 
-#: Photos in a shard, and those that they are compared with at a time.
-PHOTOS_A_SHARD, _AT_ONCE = 1024, 2048
+#: Photos in a shard, those that they are compared with at a time, and pairs that are scored again at a time.
+PHOTOS_A_SHARD, _AT_ONCE, _PAIRS_AT_ONCE = 2048, 2048, 8192
+
+#: No score of a calibration curve is further from 0.
+_MOST_SCORE = 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +56,21 @@ class Alike:
         return chosen[np.lexsort((chosen.second, -chosen.similarity, chosen.first))]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Profiles:
+    """Faces as they are scored exactly, and in single precision."""
+
+    exact: Profile
+    single: Profile
+
+
 @dataclass(frozen=True, slots=True)
 class AllPairs:
-    """The search of a folder in which photos of `vectors` (N, D) have places `places` (N,) in the list of photos."""
+    """The search of a folder in which photos of `vectors` (N, D) have places `places` (N,) in the list of photos.
+
+    All pairs are scored in single precision, by products that use all processors, and those that may reach the
+    threshold once more as any other comparison is.
+    """
 
     comparer: Comparer
     vectors: NDArray[np.float32]
@@ -66,27 +81,50 @@ class AllPairs:
     def shard(self, number: int) -> Alike:
         """The candidates of the photos of one shard with those behind them."""
         start = number * PHOTOS_A_SHARD
-        rows = self.comparer.scorer.profile(self.vectors[start : start + PHOTOS_A_SHARD])
-        begins = range(start, len(self.vectors), _AT_ONCE)
-        with ThreadPoolExecutor(self.comparer.threads, thread_name_prefix="likeness-pairs") as pool:
-            found = Alike.joined([])
-            for block in pool.map(lambda begin: self._block(start, rows, begin), begins):
-                found = Alike.joined([found, block]).most_alike(self.top)
+        rows = self._profiles(start, PHOTOS_A_SHARD)
+        lowest = lowest_score(self.comparer.calibration, self.threshold) - SINGLE_PRECISION_ERROR
+        found = Alike.joined([])
+        for begin in range(start, len(self.vectors), _AT_ONCE):
+            columns = self._profiles(begin, _AT_ONCE)
+            scores = self.comparer.scorer.compare(rows.single, columns.single)
+            first, second = np.nonzero(scores >= lowest)
+            ahead = begin + second > start + first
+            block = self._exactly(rows.exact, columns.exact, first[ahead], second[ahead])
+            block = Alike(self.places[start + block.first], self.places[begin + block.second], block.similarity)
+            found = Alike.joined([found, block]).most_alike(self.top)
         return found
 
-    def _block(self, start: int, rows: Profile, begin: int) -> Alike:
-        """The pairs of `rows`, which begin at `start`, with the photos from `begin` on that lie behind them."""
-        columns = self.comparer.scorer.profile(self.vectors[begin : begin + _AT_ONCE])
-        values = self.comparer.calibration.similarity(self.comparer.scorer.compare(rows, columns)).astype(np.float32)
-        first, second = np.nonzero(values >= self.threshold)
-        ahead = begin + second > start + first
-        first, second = first[ahead], second[ahead]
-        return Alike(self.places[start + first], self.places[begin + second], values[first, second])
+    def _profiles(self, begin: int, count: int) -> "_Profiles":
+        exact = self.comparer.scorer.profile(self.vectors[begin : begin + count])
+        return _Profiles(exact, exact.in_single_precision())
+
+    def _exactly(self, rows: Profile, columns: Profile, first: NDArray[np.intp], second: NDArray[np.intp]) -> Alike:
+        """Those of the pairs (P,) of rows and columns that reach the threshold."""
+        parts = []
+        for start in range(0, len(first), _PAIRS_AT_ONCE):
+            some = slice(start, start + _PAIRS_AT_ONCE)
+            scores = self.comparer.scorer.score_some(rows, columns, first[some], second[some])
+            values = self.comparer.calibration.similarity(scores).astype(np.float32)
+            part = Alike(first[some], second[some], values)
+            parts.append(part[values >= self.threshold])
+        return Alike.joined(parts)
 
     @property
     def shards(self) -> int:
         """How many shards there are."""
         return -(-len(self.vectors) // PHOTOS_A_SHARD)
+
+
+def lowest_score(calibration: Calibration, similarity: float) -> float:
+    """A score below which no Similarity is as high as `similarity`, by halving; -inf where there is none."""
+    low, high = -_MOST_SCORE, _MOST_SCORE
+    if float(calibration.similarity(low)) >= similarity:
+        return -np.inf
+    for _ in range(64):
+        middle = (low + high) / 2
+        reached = float(calibration.similarity(middle)) >= similarity
+        low, high = (low, middle) if reached else (middle, high)
+    return low
 
 
 def write_shard(path: Path, pairs: Alike) -> None:
