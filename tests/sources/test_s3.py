@@ -115,7 +115,8 @@ def test_no_try_begins_after_the_deadline(misbehaving: Misbehaving) -> None:
         time.sleep(60)
 
     url = misbehaving(hang)
-    with pytest.raises(InvalidS3Object, match="before the request's deadline"):
+    # The second try ends at the deadline, or there is no time left for one: a question of milliseconds.
+    with pytest.raises(InvalidS3Object, match=r"before the request's deadline|does not answer in time"):
         fetch(store(url, read_timeout_seconds=0.3, attempts=10), "x", seconds=0.5)
     assert len(seen) <= 3
 
