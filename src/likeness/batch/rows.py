@@ -14,6 +14,7 @@ import msgspec
 from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError
 from likeness.batch.photos import reference_of
+from likeness.bounded_file import check_regular
 
 #: Files of a folder that are photos.
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -74,6 +75,7 @@ class TableRows:
     def records(self, *, check: bool = False) -> Iterator[dict[str, Any]]:
         """All rows as they are; with `check` as input, which may not hold columns that the batch writes."""
         try:
+            check_regular(self.path)
             match self.path.suffix.lower():
                 case ".csv":
                     yield from self._csv(check)
@@ -209,6 +211,7 @@ def _row(source: Path, target: Path) -> Row:
 
 def _hash_of(path: Path) -> str:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

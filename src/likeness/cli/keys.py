@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from likeness.aws import keys
+from likeness.bounded_file import read_at_most
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import forget_output, say
 from likeness.cli.tool_arguments import ToolParser
@@ -154,8 +154,10 @@ def _read_policy(path: str | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        with nullcontext(sys.stdin) if path == "-" else open(path, encoding="utf-8") as file:
-            text = file.read(_MAX_POLICY_CHARACTERS + 1)
+        if path == "-":
+            text = sys.stdin.read(_MAX_POLICY_CHARACTERS + 1)
+        else:
+            text = read_at_most(path, _MAX_POLICY_CHARACTERS).decode("utf-8-sig")
         if len(text) > _MAX_POLICY_CHARACTERS:
             raise SettingsError(
                 f"{path}: this has more than {_MAX_POLICY_CHARACTERS:,} characters, which no policy has"

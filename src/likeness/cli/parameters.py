@@ -16,6 +16,7 @@ import os
 from collections import OrderedDict
 from typing import Any
 
+from likeness.bounded_file import read_at_most
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
 from likeness.cli.hints import base64_hint, photo_hint
 
@@ -77,8 +78,7 @@ def _content(option: str, value: Any) -> Any:
     prefix, _, name = value.partition("://")
     path = os.path.expandvars(os.path.expanduser(name))
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content = read_at_most(path, MAX_FILE_BYTES)
     except OSError as error:
         raise OptionError(option, f"Unable to load paramfile {value}: {error}") from error
     if len(content) > MAX_FILE_BYTES:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.bounded_file import check_regular
 from likeness.errors import LikenessError
 
 _REQUIRED = ("image_a", "image_b", "same")
@@ -46,6 +47,7 @@ def read_pairs(path: Path) -> PairSet:
     from the pairs marked as the same. Raises PairsError.
     """
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(_rows(csv.DictReader(file), path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

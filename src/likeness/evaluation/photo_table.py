@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.bounded_file import check_regular
 from likeness.errors import LikenessError
 from likeness.evaluation.pairs import PairSet, read_pairs
 
@@ -46,6 +47,7 @@ class PhotoTable:
 def is_photo_table(path: Path) -> bool:
     """Whether the CSV file at `path` lists photos, not pairs of photos, by its first line."""
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             names = next(csv.reader(file), [])
     except (OSError, UnicodeDecodeError, csv.Error):
@@ -56,6 +58,7 @@ def is_photo_table(path: Path) -> bool:
 def read_photo_table(path: Path) -> PhotoTable:
     """The table in a CSV file with the columns image, person and any others. Raises PhotoTableError."""
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             names = [name for name in reader.fieldnames or () if name]

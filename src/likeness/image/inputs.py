@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.bounded_file import read_at_most
 from likeness.errors import InvalidImageFormat, InvalidParameter
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ def contents(photo: object, name: str, max_bytes: int) -> bytes:
 
 def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:
-            # read() allocates all that it is asked for, so no more than the file's size is asked for.
-            size = os.fstat(file.fileno()).st_size
-            return _read(file, min(size, max_bytes) + 1 if size else max_bytes + 1)
+        return read_at_most(path, max_bytes)
     except OSError as error:
         raise InvalidParameter(
             f"{name}: the file cannot be read ({error.strerror or error}).{_path_hint(path)}"

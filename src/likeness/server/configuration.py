@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from likeness.bounded_file import read_at_most
 from likeness.errors import SettingsError
 from likeness.server.settings import S3Settings, Settings
 from likeness.server.validation import check
@@ -136,8 +137,7 @@ def _assembled(values: Mapping[str, Any]) -> Settings:
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
-        with path.open("rb") as file:  # a pipe of a shell too
-            content = file.read(_MAX_FILE_BYTES + 1)
+        content = read_at_most(path, _MAX_FILE_BYTES)  # a pipe of a shell too
         if len(content) > _MAX_FILE_BYTES:
             raise SettingsError(f"the settings file {path} has more than {_MAX_FILE_BYTES:,} bytes")
         document = tomllib.loads(content.decode("utf-8-sig"))

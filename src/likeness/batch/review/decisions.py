@@ -9,6 +9,7 @@ from likeness.batch.errors import BatchError
 from likeness.batch.outputs import write_records
 from likeness.batch.records import Record
 from likeness.batch.rows import TableRows
+from likeness.bounded_file import check_regular
 
 DECISIONS = ("accept", "reject", "defer")
 
@@ -25,6 +26,7 @@ def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
     """Decisions by source and target. Raises BatchError for a file that is none of a review."""
     found: dict[tuple[str, str], Decision] = {}
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = {"source", "target", "decision", "note"} - set(reader.fieldnames or ())
