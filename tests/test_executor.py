@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness import stages
+from likeness.errors import ComparerUnusable
 from likeness.executor import Executor, in_turn
 from likeness.stages import recording, stage
 
@@ -95,7 +96,7 @@ def test_a_closed_executor_says_what_to_do(executor: Executor) -> None:
     with executor.running() as spread:
         executor.close()
         assert spread(str, [1, 2]) == ["1", "2"]  # what runs already goes on
-    with pytest.raises(RuntimeError, match="closed; make a new one"), executor.running():
+    with pytest.raises(ComparerUnusable, match="closed; make a new one"), executor.running():
         pass
 
 

@@ -86,8 +86,8 @@ class Comparer:
     whole process, is set to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
 
     A process may fork with a Comparer in it, and both go on to use it, unless a comparison runs just then: the child's
-    copy then raises RuntimeError, as any does after `close`. Raises `likeness.errors.PackError` when the pack cannot be
-    used.
+    copy then raises `likeness.errors.ComparerUnusable`, as any does after `close`. Raises `likeness.errors.PackError`
+    when the pack cannot be used.
     """
 
     def __init__(

@@ -17,7 +17,8 @@
     │   ├── PackDownloadFailed          the index does not answer, or does not have the file
     │   ├── PackDamaged                 a file's hash or content is not what the manifest says
     │   └── PackInvalid                 a manifest that cannot be read or makes no sense
-    └── SettingsError                   a setting that is unknown or impossible
+    ├── SettingsError                   a setting that is unknown or impossible
+    └── ComparerUnusable                a Comparer after `close`, or in a child forked amid a comparison
 
 `str(error)` is for people: what was wrong, with which photo or file, and what to do about it. `service_message` is
 what the service says on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never holds the reason.
@@ -131,3 +132,7 @@ class PackInvalid(PackError):
 
 class SettingsError(LikenessError):
     """A setting is unknown, of the wrong type, or impossible together with another."""
+
+
+class ComparerUnusable(LikenessError, RuntimeError):
+    """A Comparer is used after `close`, or in a child that was forked while it was at work."""

@@ -16,6 +16,8 @@ from threading import Lock
 from typing import Protocol, TypeVar
 from weakref import WeakSet
 
+from likeness.errors import ComparerUnusable
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -34,7 +36,7 @@ def in_turn(work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Re
 class Executor:
     """Runs comparisons on at most `threads` threads. It may be used in a child that the process forks.
 
-    RuntimeError where it is used after `close`, and in a child that was forked while a comparison ran.
+    ComparerUnusable where it is used after `close`, and in a child that was forked while a comparison ran.
     """
 
     def __init__(self, threads: int) -> None:
@@ -48,7 +50,7 @@ class Executor:
         """How a comparison does its work, for as long as it runs."""
         with self._counting:
             if self._refused:
-                raise RuntimeError(self._refused)
+                raise ComparerUnusable(self._refused)
             self._running += 1
             alone = self._running == 1
         try:

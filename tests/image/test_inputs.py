@@ -195,6 +195,53 @@ def test_what_is_no_photo_is_told_in_words(told: str, photo: Any) -> None:
     assert len(str(refused.value)) < 500
 
 
+class BrokenPath:
+    def __fspath__(self) -> str:
+        raise KeyError("boom")
+
+
+class NoPath:
+    def __fspath__(self) -> int:
+        return 5
+
+
+class BrokenRead:
+    @property
+    def read(self) -> object:
+        raise KeyError("boom")
+
+
+class BrokenAround:
+    @property
+    def name(self) -> str:
+        raise KeyError("boom")
+
+    def tell(self) -> int:
+        raise KeyError("boom")
+
+    def read(self, size: int = -1) -> bytes:
+        raise KeyError("boom")
+
+
+@pytest.mark.parametrize(
+    "photo", [BrokenPath(), NoPath(), BrokenRead(), BrokenAround()], ids=lambda it: type(it).__name__
+)
+def test_a_broken_object_leaves_the_librarys_own_error_with_its_cause(photo: Any) -> None:
+    with pytest.raises(InvalidParameter) as told:
+        open_image(photo)
+    assert told.value.__cause__ is not None
+
+
+def test_every_mode_that_pillow_makes_is_opened_or_refused_truly() -> None:
+    for mode in {*Pillow.MODES, "La", "RGBa", "RGBX", "LAB", "HSV", "PA", "LA", "I;16", "I;16B", "I;16L", "I;16N"}:
+        blank = Pillow.new(mode, (120, 100))
+        if mode in ("F", "I"):
+            with pytest.raises(InvalidParameter, match="mode"):
+                open_image(blank)
+        else:
+            assert open_image(blank).full().shape == (100, 120, 3)
+
+
 def test_the_name_of_an_open_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     path.write_bytes(b"GIF89a")

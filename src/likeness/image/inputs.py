@@ -52,10 +52,13 @@ _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 def name_of(photo: object, name: str) -> str:
     """`name`, with the path of a photo that is a file's."""
-    path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
-    if not isinstance(path, (str, PathLike)) or not path:
+    try:
+        path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
+        if not isinstance(path, (str, PathLike)) or not path:
+            return name
+        text = str(os.fspath(path))
+    except Exception:  # noqa: BLE001 - a caller's class; reading it fails in the same way, and says so
         return name
-    text = str(os.fspath(path))
     return f"{name} ({text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'})"
 
 
@@ -72,10 +75,17 @@ def contents(photo: object, name: str, max_bytes: int) -> bytes:
         view = memoryview(cast(Any, photo))
         return bytes(view.cast("B")[: max_bytes + 1] if view.c_contiguous else view)
     except (TypeError, ValueError, BufferError) as error:
-        if hasattr(photo, "read"):
+        if _can_be_read(photo):
             return _of_file(cast(BinaryFile, photo), name, max_bytes)
         kind = "None" if photo is None else f"an object of type {type(photo).__name__}"
         raise InvalidParameter(f"{name}: {kind} is not a photo. {_ACCEPTED}.") from error
+
+
+def _can_be_read(photo: object) -> bool:
+    try:
+        return hasattr(photo, "read")
+    except Exception:  # noqa: BLE001 - a caller's class
+        return False
 
 
 def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
@@ -85,8 +95,9 @@ def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
         raise InvalidParameter(
             f"{name}: the file cannot be read ({error.strerror or error}).{_path_hint(path)}"
         ) from error
-    except (ValueError, TypeError) as error:  # a NUL in it
-        raise InvalidParameter(f"{name}: {error}, so it is not the name of a file. {_ACCEPTED}.") from error
+    except Exception as error:  # a NUL in it, or a caller's class whose __fspath__ fails
+        reason = str(error) if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {error}"
+        raise InvalidParameter(f"{name}: {reason}, so it is not the name of a file. {_ACCEPTED}.") from error
 
 
 def _path_hint(path: str | PathLike[str]) -> str:
@@ -123,7 +134,7 @@ def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
 def _position(file: BinaryFile) -> int:
     try:
         return int(cast(Any, file).tell())
-    except (OSError, AttributeError, ValueError):  # a pipe
+    except Exception:  # noqa: BLE001 - a pipe, or a caller's class
         return 0
 
 
@@ -154,7 +165,7 @@ def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
     if picture.mode not in _MODES_OF_COLOUR + _MODES_OF_16_BITS:
         raise InvalidParameter(f"{name}: a Pillow image of mode {picture.mode}. Convert it: image.convert('RGB').")
     try:
-        upright = ImageOps.exif_transpose(picture)
+        upright = ImageOps.exif_transpose(picture.convert("LA") if picture.mode == "La" else picture)
         return rgb(upright, upright.has_transparency_data, 1)
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:
         raise InvalidImageFormat(
