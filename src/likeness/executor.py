@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import copy_context
 from itertools import count
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -107,9 +106,9 @@ class Executor:
         return [results[place] for place in range(len(items))]
 
     def _helped(self, help_out: Callable[[], None], helpers: int) -> list["Future[None]"]:
-        """`help_out` submitted to so many threads, in this one's context; to none where the pool takes no more."""
+        """`help_out` submitted to so many threads; to none where the pool takes no more."""
         try:
-            return [self._pool.submit(copy_context().run, help_out) for _ in range(helpers)] if self._pool else []
+            return [self._pool.submit(help_out) for _ in range(helpers)] if self._pool else []
         except RuntimeError:  # closed meanwhile, or the main thread has ended
             return []
 

@@ -29,7 +29,7 @@ def stage(name: str) -> Iterator[None]:
 
 @contextmanager
 def recording() -> Iterator[dict[str, float]]:
-    """Records the stages of a block, in this thread and in those that share its work: seconds by name, at the end."""
+    """Records the stages of a block that this thread runs: seconds by name, at the end."""
     record: list[tuple[str, float]] = []
     seconds: dict[str, float] = {}
     token = _RECORD.set(record)
