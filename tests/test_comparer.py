@@ -16,7 +16,7 @@ from skimage import data as skimage_data
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter, NoFaceFound
 from likeness.faces import QUALITY_FILTERS, Comparison
-from likeness.vision.detectors.yunet import YuNet
+from likeness.vision.yunet import YuNet
 
 pytestmark = pytest.mark.engine
 

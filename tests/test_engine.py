@@ -1,9 +1,12 @@
 """The steps of a pack's pipeline: what the engine asks of its networks."""
 
+from dataclasses import replace
+
 import pytest
 
 from likeness.engine import Engine
 from likeness.errors import PackInvalid
+from likeness.packs.manifest import Manifest, Role
 from likeness.packs.runtime import OnnxNetwork
 
 pytestmark = pytest.mark.engine
@@ -22,3 +25,16 @@ def test_what_was_learned_of_another_networks_vectors_is_refused(
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", 1024]])
     with pytest.raises(PackInvalid, match=r"cohort of \[scoring\] has vectors of 192 numbers, .* gives 1024; take"):
         _ = Engine("standard").scorer
+
+
+def test_a_parameter_that_the_detector_does_not_have_is_named(
+    standard_pack: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role = Manifest.role
+
+    def with_side(manifest: Manifest, name: str) -> Role:
+        return replace(role(manifest, name), parameters={"side": 1})
+
+    monkeypatch.setattr(Manifest, "role", with_side)
+    with pytest.raises(PackInvalid, match=r"\[roles.detector\].*side"):
+        _ = Engine("standard").detector

@@ -17,12 +17,12 @@ from likeness.faces import QualityFilter
 from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Detections, Detector
-from likeness.vision.detectors import make_detector
 from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Profile, Scorer
+from likeness.vision.yunet import YuNet
 
 Step = TypeVar("Step")
 
@@ -105,7 +105,7 @@ class Engine:
     def _make_detector(self) -> Detector:
         role = self.manifest.role("detector")
         with self._named("detector"):
-            return _LargeInTurn(make_detector(role.family, self._pack.network("detector"), role.parameters))
+            return _LargeInTurn(YuNet(self._pack.network("detector"), **role.parameters))
 
     def _make_embedder(self) -> Embedder:
         fed = self.manifest.embedder_input()
@@ -127,7 +127,7 @@ class Engine:
         """Says of which pack and role it is that something does not fit."""
         try:
             yield
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise PackInvalid(f"{self.manifest.described_as}, [roles.{role}]: {error}") from error
 
     def _make_scorer(self) -> Scorer:

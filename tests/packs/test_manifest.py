@@ -71,7 +71,7 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ('name = "tiny"', 'name = "../up"', "name must be lower-case letters"),
         ('[files."a.onnx"]', '[files."../a.onnx"]', "is not a plain file name"),
         ('file = "a.onnx"', 'file = "c.onnx"', "names the file 'c.onnx', which the pack does not have"),
-        ('family = "yunet"', 'family = "viola"', "the detectors known are yunet, scrfd"),
+        ('family = "yunet"', 'family = "viola"', "the detectors known are yunet"),
         ("[roles.detector]", "[roles.detective]", "is not a role"),
         ("[roles.detector]", "[roles.mesh]", "has no role 'detector'"),
         ("size_px = 32", "size_px = 4", "size_px must be 16 to 1024"),

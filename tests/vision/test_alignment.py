@@ -111,24 +111,21 @@ def mean_face_at(template: NDArray[np.float64]) -> NDArray[np.float32]:
     return mesh
 
 
-def test_views_are_mirrored_zoomed_and_taken_from_the_mesh_where_it_fits() -> None:
+def test_views_are_mirrored_and_taken_from_the_mesh_where_it_fits() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     photo = cv2.GaussianBlur(photo, (0, 0), 3).astype(np.uint8)
     points, seen = turned(TEMPLATE, 3, 1.2, (40, 50)), mean_face_at(TEMPLATE)
     seen[:, :2] = turned(seen[:, :2].astype(float), -9, 1.3, (35, 45))
-    aligner = Aligner(SIZE_PX, TEMPLATE, (View(), View(mirror=True), View("mesh"), View("mesh", zoom=1.2)))
-    plain, mirrored, by_mesh, zoomed = aligner.cut(Pyramid(photo), points, seen)
+    aligner = Aligner(SIZE_PX, TEMPLATE, (View(), View(mirror=True), View("mesh")))
+    plain, mirrored, by_mesh = aligner.cut(Pyramid(photo), points, seen)
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
     # OpenCV rounds places to 1/32 px, from either side.
     assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
     # A mean face turned, enlarged and shifted so is set back onto the template.
     expected = cut_chip(photo, turned(TEMPLATE, -9, 1.3, (35, 45)), TEMPLATE, SIZE_PX)
     assert np.abs(by_mesh.astype(int) - expected).max() <= 3
-    enlarged = cv2.warpAffine(by_mesh, np.array([[1.2, 0, -14.9], [0, 1.2, -14.9]]), (SIZE_PX, SIZE_PX))
-    assert np.abs(zoomed.astype(int) - enlarged.astype(int)).mean() < 3
     without_mesh = aligner.cut(Pyramid(photo), points, None)
     assert np.array_equal(without_mesh[2], plain)
-    assert not np.array_equal(without_mesh[3], plain)
 
 
 def test_the_chip_does_not_depend_on_what_lies_elsewhere_in_the_photo() -> None:

@@ -12,7 +12,7 @@ from likeness.vision.pyramid import Pyramid
 GENERATOR = np.random.default_rng(3)
 FACES = [GENERATOR.integers(0, 255, (4, 8, 8, 3), np.uint8) for _ in range(5)]
 TEMPLATE = np.array([[2.0, 2.0], [6.0, 2.0], [4.0, 4.0], [2.5, 6.0], [5.5, 6.0]])
-ALIGNER = Aligner(8, TEMPLATE, (View(), View(mirror=True), View(zoom=0.8)))
+ALIGNER = Aligner(8, TEMPLATE, (View(), View(mirror=True), View("mesh")))
 WEIGHTS = GENERATOR.standard_normal((3 * 8 * 8, 16)).astype(np.float32)
 
 

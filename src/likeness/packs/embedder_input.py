@@ -77,14 +77,13 @@ def _views(t: Table) -> tuple[View, ...]:
         return (View(), View(mirror=True)) if t.flag("mirror", True) else (View(),)
     views = []
     for row in t.list_of_tables("views"):
-        row.only("points", "zoom", "mirror")
+        row.only("points", "mirror")
         view = View(
             points=cast(PointSource, row.text("points", "detector")),
-            zoom=row.number("zoom", 1.0),
             mirror=row.flag("mirror", False),
         )
-        if view.points not in get_args(PointSource) or not 0.5 <= view.zoom <= 2.0:
-            raise row.wrong("points must be detector or mesh, and zoom 0.5 to 2")
+        if view.points not in get_args(PointSource):
+            raise row.wrong("points must be detector or mesh")
         views.append(view)
     if not 1 <= len(views) <= 64:
         raise t.wrong("must have 1 to 64 views")

@@ -34,11 +34,10 @@ class View:
     """One way of looking at a face.
 
     `points` says whose points are brought to their template; where the mesh does not fit, the detector's stand in.
-    `zoom` enlarges about the middle of the chip, `mirror` swaps left and right.
+    `mirror` swaps left and right.
     """
 
     points: PointSource = "detector"
-    zoom: float = 1.0
     mirror: bool = False
 
 
@@ -59,12 +58,9 @@ class Aligner:
         `points` (5, 2) px of the photo are the detector's, `mesh_points` (468, 2 or 3) px the mesh's, or None where it
         does not fit.
         """
-        transforms: dict[PointSource, NDArray[np.float64]] = {}
         chips = []
         for view in self.views:
-            if view.points not in transforms:
-                transforms[view.points] = self._transform(view.points, points, mesh_points)
-            transform = _zoomed(transforms[view.points], view.zoom, self.size_px)
+            transform = self._transform(view.points, points, mesh_points)
             if view.mirror:
                 transform = mirrored(transform, self.size_px)
             chips.append(warp_chip(photo, transform, self.size_px))
@@ -134,10 +130,3 @@ def mirrored(transform: NDArray[np.float64], size_px: int) -> NDArray[np.float64
     """`transform` (2, 3) followed by the exchange of left and right on a chip of `size_px`."""
     (a, b, across), below = transform
     return np.array([[-a, -b, size_px - across], below])
-
-
-def _zoomed(transform: NDArray[np.float64], zoom: float, size_px: int) -> NDArray[np.float64]:
-    """`transform` followed by an enlargement about the middle of the chip."""
-    zoomed = transform * zoom
-    zoomed[:, 2] += size_px / 2 * (1.0 - zoom)
-    return zoomed

@@ -25,7 +25,7 @@ from likeness.packs.convert.graph import GraphWriter, Shape
 _FILE = "YuNet's weights (libfacedetection.so)"
 _STRIDES = (8, 16, 32)
 _WIDTH = 64
-#: Values a cell, in the order in which `likeness.vision.detectors.yunet` reads them.
+#: Values a cell, in the order in which `likeness.vision.yunet` reads them.
 _HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _CERTAINTIES = ("cls", "obj")
 _FIRST = (16, 32)

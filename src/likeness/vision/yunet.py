@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detection import Detections
-from likeness.vision.detectors.anchor_free import STRIDES, cells, fitted
 from likeness.vision.network import Network, Pictures, fed
 from likeness.vision.suppression import suppress
+
+_STRIDES = (8, 16, 32)
 
 
 class YuNet:
@@ -28,10 +29,10 @@ class YuNet:
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3), in pixels, best first."""
-        shown, scale = fitted(pixels, self._side_px or None)
+        shown, scale = _fitted(pixels, self._side_px)
         outputs = self._network(self._in_its_form(shown))
         faces, objects, boxes, points = (
-            np.concatenate(outputs[start : start + len(STRIDES)], axis=1)[0] for start in range(0, 12, len(STRIDES))
+            np.concatenate(outputs[start : start + len(_STRIDES)], axis=1)[0] for start in range(0, 12, len(_STRIDES))
         )
         certain = faces[:, 0] * objects[:, 0]
         likely = np.flatnonzero(certain > self._score_threshold**2)
@@ -49,11 +50,24 @@ class YuNet:
         return np.asarray(cv2.dnn.blobFromImage(pixels, swapRB=True), np.float32)
 
 
+def _fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
+    """The picture padded with black on the right and below to multiples of 32, or shrunk and padded to `side` where
+    that is not 0; and by how much it was scaled.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(side / max(height, width), 1.0) if side else 1.0
+    if scale < 1:
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    below, right = (side - height, side - width) if side else (-height % _STRIDES[-1], -width % _STRIDES[-1])
+    return np.pad(pixels, ((0, below), (0, right), (0, 0))) if below or right else pixels, scale
+
+
 @lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The strides (C, 1) of all cells of a picture, and their columns and rows (C, 2), stride by stride; 50 kB for
     544x384.
     """
-    origins = [cells(height // stride, width // stride) for stride in STRIDES]
-    strides = np.repeat(np.array(STRIDES, np.float32), [len(each) for each in origins])
-    return strides[:, np.newaxis], np.concatenate(origins)
+    across = [np.mgrid[: height // stride, : width // stride][::-1].reshape(2, -1).T for stride in _STRIDES]
+    strides = np.repeat(np.array(_STRIDES, np.float32), [len(each) for each in across])
+    return strides[:, np.newaxis], np.concatenate(across).astype(np.float32)

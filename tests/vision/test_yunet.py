@@ -1,4 +1,4 @@
-"""Each family is read by its public definition: a face written into outputs as that says must come out again."""
+"""YuNet is read by its public definition: a face written into outputs as that says must come out again."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,46 +9,29 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from likeness.vision.detection import Detector, find_faces
-from likeness.vision.detectors import make_detector
+from likeness.vision.detection import find_faces
 from likeness.vision.network import Pictures
 from likeness.vision.pyramid import Pyramid
+from likeness.vision.yunet import YuNet
 
 BOX = np.array([200.0, 120.0, 264.0, 204.0])
 POINTS = np.array([[216, 152], [248, 153], [231, 170], [219, 184], [245, 183]], float)
 PIXELS = np.dstack([np.full((250, 330), value, np.uint8) for value in (10, 20, 30)])
 
 Outputs = list[NDArray[np.float32]]
-Family = Callable[[Pictures], Outputs]
+Form = Callable[[Pictures], Outputs]
 
 
 class Answering:
-    """A network that answers as `family` does, or, `blank`, with zeros of the same shapes."""
+    """A network that answers as `form` does, or, `blank`, with zeros of the same shapes."""
 
-    def __init__(self, family: Family, *, blank: bool = False) -> None:
-        self._family, self._blank = family, blank
-        self.takes_bytes = family is yunet_of_bytes
+    def __init__(self, form: Form, *, blank: bool = False) -> None:
+        self._form, self._blank = form, blank
+        self.takes_bytes = form is yunet_of_bytes
 
     def __call__(self, *inputs: Pictures) -> Outputs:
-        outputs = self._family(inputs[0])
+        outputs = self._form(inputs[0])
         return [np.zeros_like(output) for output in outputs] if self._blank else outputs
-
-
-def scrfd(fed: Pictures) -> Outputs:
-    """Distances from the anchor in strides; the face on the second anchor of a cell of stride 16."""
-    np.testing.assert_allclose(fed[0, :, 0, 0], (np.array([10, 20, 30]) - 127.5) / 128, rtol=1e-5)
-    outputs: Outputs = []
-    for width in (1, 4, 10):
-        for stride in (8, 16, 32):
-            count = 2 * (fed.shape[2] // stride) * (fed.shape[3] // stride)
-            outputs.append(np.zeros((1, count, width), np.float32))
-    column, row, stride = 14, 10, 16
-    anchor = np.array([column, row]) * stride
-    index = 2 * (row * (fed.shape[3] // stride) + column) + 1
-    outputs[1][0, index] = 0.9
-    outputs[4][0, index] = np.concatenate([anchor - BOX[:2], BOX[2:] - anchor]) / stride
-    outputs[7][0, index] = (POINTS - anchor).ravel() / stride
-    return outputs
 
 
 def yunet(fed: Pictures) -> Outputs:
@@ -83,41 +66,29 @@ def _yunet(height: int, width: int) -> Outputs:
     return outputs
 
 
-FAMILIES = [(scrfd, {}), (yunet, {}), (yunet_of_bytes, {"side_px": 0})]
+FORMS = [(yunet, 640), (yunet_of_bytes, 0)]
 
 
-def made(family: Family, parameters: dict[str, int], *, blank: bool = False) -> Detector:
-    name = family.__name__.removesuffix("_of_bytes")
-    return make_detector(name, Answering(family, blank=blank), parameters)
-
-
-@pytest.mark.parametrize(("family", "parameters"), FAMILIES)
-def test_a_face_written_into_the_outputs_is_read(family: Family, parameters: dict[str, int]) -> None:
-    found = made(family, parameters).detect(PIXELS)
+@pytest.mark.parametrize(("form", "side_px"), FORMS)
+def test_a_face_written_into_the_outputs_is_read(form: Form, side_px: int) -> None:
+    found = YuNet(Answering(form), side_px=side_px).detect(PIXELS)
     assert found.scores.tolist() == pytest.approx([0.9])
     np.testing.assert_allclose(found.boxes, [BOX], atol=1e-3)
     np.testing.assert_allclose(found.points, [POINTS], atol=1e-3)
 
 
-@pytest.mark.parametrize(("family", "parameters"), FAMILIES)
-def test_no_face_is_no_face(family: Family, parameters: dict[str, int]) -> None:
-    found = made(family, parameters, blank=True).detect(PIXELS)
+@pytest.mark.parametrize(("form", "side_px"), FORMS)
+def test_no_face_is_no_face(form: Form, side_px: int) -> None:
+    found = YuNet(Answering(form, blank=True), side_px=side_px).detect(PIXELS)
     assert found.boxes.shape == (0, 4)
     assert found.points.shape == (0, 5, 2)
-
-
-def test_unknown_families_and_parameters_are_named() -> None:
-    with pytest.raises(ValueError, match=r"'mtcnn'.*scrfd, yunet"):
-        make_detector("mtcnn", Answering(yunet), {})
-    with pytest.raises(ValueError, match=r"scrfd.*side"):
-        make_detector("scrfd", Answering(scrfd), {"side": 1})
 
 
 @pytest.mark.data
 def test_the_published_yunet_finds_the_astronaut(data_dir: Path) -> None:
     path = data_dir.parent / "models" / "face_detection_yunet_2023mar.onnx"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    detector = make_detector("yunet", Answering(lambda fed: session.run(None, {session.get_inputs()[0].name: fed})), {})
+    detector = YuNet(Answering(lambda fed: session.run(None, {session.get_inputs()[0].name: fed})))
     found = find_faces(detector, (512, 512), Pyramid(np.ascontiguousarray(data.astronaut())).resized)
     assert len(found) == 1
     np.testing.assert_allclose(found.points[0, :2], [[202, 101], [246, 104]], atol=5)  # the pupils, marked by eye
