@@ -38,9 +38,9 @@ from likeness.image import ImageLimits, open_image
 from likeness.pipeline import DecodedPhoto, find
 from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, ExpressionReader
-from likeness.vision.geometry import service_boxes
+from likeness.vision.geometry import service_box
 from likeness.vision.mesh import FaceMesh
-from likeness.vision.pose import poses_of_meshes, poses_of_points
+from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import measure_quality
 from likeness.vision.smile import smile_features
@@ -76,10 +76,10 @@ def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     assert engine.mesh is not None
     mesh = engine.mesh.fit(Pyramid(pixels), found.boxes[largest], detected)
     points = detected if mesh is None else mesh.landmarks
-    pose = (poses_of_points(detected) if mesh is None else poses_of_meshes(mesh.points))[0]
-    box = service_boxes(points, [pose])
-    width_px = float(np.sqrt(np.prod(box[0, 2:] - box[0, :2]) / 1.385))
-    quality = measure_quality(Pyramid(pixels), box[0])
+    pose = pose_of_points(detected) if mesh is None else pose_of_mesh(mesh.points)
+    box = service_box(points, pose)
+    width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / 1.385))
+    quality = measure_quality(Pyramid(pixels), box)
     confidence = float(confidences(found.scores)[largest])
     return Seen(
         pixels, np.asarray(detected, float), np.asarray(points, float), mesh, pose, quality, width_px, confidence

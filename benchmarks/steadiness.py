@@ -21,7 +21,7 @@ from likeness.image import open_image
 from likeness.pipeline import DecodedPhoto, find
 from likeness.vision.detection import by_size
 from likeness.vision.mesh import Mesh, detected_crop, five_landmarks, mesh_crop
-from likeness.vision.pose import poses_of_meshes
+from likeness.vision.pose import pose_of_mesh
 from likeness.vision.pyramid import Pyramid
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -78,7 +78,7 @@ def main() -> None:
                 if mesh is None:
                     break
                 fives.append(five_landmarks(mesh) @ back[:, :2].T + back[:, 2])
-                pose = poses_of_meshes(mesh[np.newaxis])[0]
+                pose = pose_of_mesh(mesh)
                 turns.append((pose.yaw, pose.pitch))
             else:
                 eyes_px = np.linalg.norm(fives[0][0] - fives[0][1])

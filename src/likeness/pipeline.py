@@ -23,7 +23,7 @@ from likeness.vision.detection import CERTAIN_SCORE, Detections, by_size, confid
 from likeness.vision.embedding import Embedder
 from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import FaceMesh, Mesh
-from likeness.vision.pose import poses_of_meshes, poses_of_points
+from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid, Size
 from likeness.vision.quality import QualityBar, measure_quality
 from likeness.vision.smile import read_smile
@@ -231,8 +231,8 @@ def _measured(network: Mesh | None, pyramid: Pyramid, reduction: Reduction, dete
     detection = detection.scaled(1 / reduction, 1 / reduction)
     points = detection.points[0]
     mesh = network.fit(pyramid, detection.boxes[0], points) if network else None
-    (pose,) = poses_of_meshes(mesh.points) if mesh else poses_of_points(points)
-    (box,) = geometry.service_boxes(mesh.landmarks if mesh else points, [pose])
+    pose = pose_of_mesh(mesh.points) if mesh else pose_of_points(points)
+    box = geometry.service_box(mesh.landmarks if mesh else points, pose)
     confidence = float(confidences(detection.scores)[0])
     return _MeasuredFace(pyramid, reduction, points, mesh, pose, box, measure_quality(pyramid, box), confidence)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from likeness.faces import Pose
-from likeness.vision.geometry import bounding_box, landmarks, service_boxes
+from likeness.vision.geometry import bounding_box, landmarks, service_box
 
 from .faces_in_three import turned_points
 
@@ -17,7 +17,7 @@ def proportions(five: np.ndarray, pose: Pose) -> tuple[float, float, float, floa
     """Height / width, eyes / width, eye line / height, mouth line / height: what section 5.3 tells of the service's
     boxes.
     """
-    x1, y1, x2, y2 = service_boxes(five, [pose])[0]
+    x1, y1, x2, y2 = service_box(five, pose)
     width, height = x2 - x1, y2 - y1
     eyes = float(np.linalg.norm(five[1] - five[0]))
     return height / width, eyes / width, (five[:2, 1].mean() - y1) / height, (five[3:, 1].mean() - y1) / height
@@ -45,8 +45,8 @@ def test_the_mean_face_is_inside_every_range() -> None:
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_quarter_turn_turns_the_box(quarters: int) -> None:
-    upright = service_boxes(turned_points(eyes_px=80), [FRONTAL])[0]
-    turned = service_boxes(turned_points(90 * quarters, eyes_px=80), [Pose(roll=90 * quarters, yaw=0, pitch=0)])[0]
+    upright = service_box(turned_points(eyes_px=80), FRONTAL)
+    turned = service_box(turned_points(90 * quarters, eyes_px=80), Pose(roll=90 * quarters, yaw=0, pitch=0))
     corners = np.array([upright[:2], upright[2:]])
     for _ in range(quarters):
         corners = np.stack([-corners[:, 1], corners[:, 0]], axis=1)
@@ -56,7 +56,7 @@ def test_a_quarter_turn_turns_the_box(quarters: int) -> None:
 @given(roll=st.floats(-180, 180), yaw=st.floats(-80, 80), pitch=st.floats(-50, 50))
 def test_the_box_holds_the_landmarks_and_is_not_blown_up(roll: float, yaw: float, pitch: float) -> None:
     five = turned_points(roll, yaw, pitch, eyes_px=60)
-    x1, y1, x2, y2 = service_boxes(five, [Pose(roll=roll, yaw=yaw, pitch=pitch)])[0]
+    x1, y1, x2, y2 = service_box(five, Pose(roll=roll, yaw=yaw, pitch=pitch))
     assert (five[:, 0] > x1).all()
     assert (five[:, 0] < x2).all()
     assert (five[:, 1] > y1).all()
@@ -68,31 +68,22 @@ def test_the_box_holds_the_landmarks_and_is_not_blown_up(roll: float, yaw: float
 def test_the_middle_moves_off_the_nose_as_the_page_s_sample_shows() -> None:
     """At yaw -3.7 the page's box has its middle 0.024 of its width to the right of the middle of the eyes."""
     five = turned_points(yaw_deg=-3.735, eyes_px=100)
-    x1, _, x2, _ = service_boxes(five, [Pose(roll=0, yaw=-3.735, pitch=0)])[0]
+    x1, _, x2, _ = service_box(five, Pose(roll=0, yaw=-3.735, pitch=0))
     assert ((x1 + x2) / 2 - five[:2, 0].mean()) / (x2 - x1) == pytest.approx(0.024, abs=0.003)
 
 
 def test_mirrored_faces_have_mirrored_boxes() -> None:
     five = turned_points(10, 20, 5, eyes_px=60)
     mirrored = (five * (-1, 1))[[1, 0, 2, 4, 3]]
-    box = service_boxes(five, [Pose(roll=10, yaw=20, pitch=5)])[0]
-    other = service_boxes(mirrored, [Pose(roll=-10, yaw=-20, pitch=5)])[0]
+    box = service_box(five, Pose(roll=10, yaw=20, pitch=5))
+    other = service_box(mirrored, Pose(roll=-10, yaw=-20, pitch=5))
     assert other == pytest.approx([-box[2], box[1], -box[0], box[3]])
 
 
 def test_points_that_coincide_give_a_box_with_an_area() -> None:
-    x1, y1, x2, y2 = service_boxes(np.full((5, 2), 7.0), [FRONTAL])[0]
+    x1, y1, x2, y2 = service_box(np.full((5, 2), 7.0), FRONTAL)
     assert x2 > x1
     assert y2 > y1
-
-
-def test_many_faces_are_the_same_as_one_at_a_time() -> None:
-    faces = np.stack([turned_points(roll, 3, 2, eyes_px=30 + roll, at=(9 * roll, 50)) for roll in range(20)])
-    poses = [Pose(roll=roll, yaw=3, pitch=2) for roll in range(20)]
-    together = service_boxes(faces, poses)
-    assert together.shape == (20, 4)
-    assert np.array_equal(together, [service_boxes(face, [pose])[0] for face, pose in zip(faces, poses, strict=True)])
-    assert service_boxes(np.zeros((0, 5, 2)), []).shape == (0, 4)
 
 
 def test_ratios_may_leave_the_photo() -> None:

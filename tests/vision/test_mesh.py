@@ -15,7 +15,7 @@ from likeness.pipeline import DecodedPhoto, find
 from likeness.vision.mesh import CROP_SIZE_PX, CROP_TEMPLATE, FaceMesh, Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.mesh_model import MEAN_RIGID, RIGID
 from likeness.vision.network import Pictures
-from likeness.vision.pose import poses_of_meshes
+from likeness.vision.pose import pose_of_mesh
 from likeness.vision.pyramid import Pyramid
 
 #: The network's answer to every crop, in its px: all points in the middle but those that the five landmarks are made
@@ -193,8 +193,8 @@ def test_mirrored_photo_yaw_and_roll_change_sign_and_pitch_stays(
     engine: Engine, portraits: dict[str, Path], name: str
 ) -> None:
     pixels = read(portraits[name])
-    one = poses_of_meshes(first_mesh(engine, pixels).points)[0]
-    other = poses_of_meshes(first_mesh(engine, np.ascontiguousarray(pixels[:, ::-1])).points)[0]
+    one = pose_of_mesh(first_mesh(engine, pixels).points)
+    other = pose_of_mesh(first_mesh(engine, np.ascontiguousarray(pixels[:, ::-1])).points)
     assert other.yaw == pytest.approx(-one.yaw, abs=3)
     assert other.roll == pytest.approx(-one.roll, abs=3)
     assert other.pitch == pytest.approx(one.pitch, abs=3)
@@ -211,8 +211,8 @@ def test_turned_photo_roll_turns_with_it(
     matrix = cv2.getRotationMatrix2D((pixels.shape[1] / 2, pixels.shape[0] / 2), -angle_deg, 1.0)
     matrix[:, 2] += (side_px - pixels.shape[1]) / 2, (side_px - pixels.shape[0]) / 2
     turned = np.asarray(cv2.warpAffine(pixels, matrix, (side_px, side_px)), dtype=np.uint8)
-    one = poses_of_meshes(first_mesh(engine, pixels).points)[0]
-    other = poses_of_meshes(first_mesh(engine, turned).points)[0]
+    one = pose_of_mesh(first_mesh(engine, pixels).points)
+    other = pose_of_mesh(first_mesh(engine, turned).points)
     assert abs((other.roll - one.roll - angle_deg + 180) % 360 - 180) <= 3
     assert other.yaw == pytest.approx(one.yaw, abs=3)
     assert other.pitch == pytest.approx(one.pitch, abs=3)

@@ -7,7 +7,6 @@ whichever detector found the face.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,22 +38,16 @@ _MARGIN = 0.04
 _SMALLEST_FACE_PX = 1.0
 
 
-def service_boxes(points: ArrayLike, poses: Sequence[Pose]) -> NDArray[np.float64]:
-    """The boxes (N, 4), x1, y1, x2, y2 px, of faces known by their five points (N, 5, 2) px and poses; they may leave
-    the photo.
+def service_box(points: ArrayLike, pose: Pose) -> NDArray[np.float64]:
+    """The box (4,), x1, y1, x2, y2 px, of a face known by its five points (5, 2) px and pose; it may leave the photo.
 
     Sides are parallel to the photo's. A face turned in the picture's plane is taken as an ellipse, and its box is the
     one that just holds the ellipse: at a quarter turn width and height have changed places, and half-way the box is
     not blown up by corners without a face.
     """
-    five = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
-    boxes = [_service_box(face, pose) for face, pose in zip(five.tolist(), poses, strict=True)]
-    return np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-
-
-def _service_box(five: list[list[float]], pose: Pose) -> tuple[float, float, float, float]:
-    # As plain numbers: a photo has few faces, and arrays of five points take ten times as long.
+    # As plain numbers: arrays of five points take ten times as long.
     roll_rad, yaw_rad, pitch_rad = math.radians(pose.roll), math.radians(pose.yaw), math.radians(pose.pitch)
+    five: list[list[float]] = np.asarray(points, dtype=np.float64).tolist()
     cosine, sine = math.cos(roll_rad), math.sin(roll_rad)
     (x1, y1), (x2, y2), _, (x4, y4), (x5, y5) = five
     eyes_x, eyes_y = (x1 + x2) / 2, (y1 + y2) / 2
@@ -74,11 +67,13 @@ def _service_box(five: list[list[float]], pose: Pose) -> tuple[float, float, flo
     down_px = 0.5 * math.hypot(sine * width_px, cosine * height_px)
     margin_px = _MARGIN * width_px
     xs, ys = [point[0] for point in five], [point[1] for point in five]
-    return (
-        min(x - across_px, min(xs) - margin_px),
-        min(y - down_px, min(ys) - margin_px),
-        max(x + across_px, max(xs) + margin_px),
-        max(y + down_px, max(ys) + margin_px),
+    return np.array(
+        [
+            min(x - across_px, min(xs) - margin_px),
+            min(y - down_px, min(ys) - margin_px),
+            max(x + across_px, max(xs) + margin_px),
+            max(y + down_px, max(ys) + margin_px),
+        ]
     )
 
 

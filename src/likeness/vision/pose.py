@@ -21,24 +21,25 @@ _MEAN_FACE: NDArray[np.float64] = MEAN_RIGID - _RIGID_MIDDLE
 _MEAN_SPREAD = float((_MEAN_FACE**2).sum())
 
 
-def poses_of_meshes(meshes: ArrayLike) -> list[Pose]:
-    """The poses of meshes, (N, 468, 3) px, by turning the mean face onto each (Kabsch 1976): 55 points that no
-    expression moves.
+def pose_of_mesh(mesh: NDArray[np.floating]) -> Pose:
+    """The pose of a mesh, (468, 3) px, by turning the mean face onto it (Kabsch 1976): 55 points that no expression
+    moves.
     """
-    observed = np.asarray(meshes).reshape(-1, 468, 3)[:, RIGID].astype(np.float64)
-    return [_pose(rotation) for rotation in _rotations(observed)]
+    (right, _, _), (down, _, _), (away, below, ahead) = _rotation(mesh[RIGID].astype(np.float64)).tolist()
+    return Pose(
+        roll=math.degrees(math.atan2(down, right)),
+        yaw=math.degrees(math.asin(min(max(away, -1.0), 1.0))),
+        pitch=-math.degrees(math.atan2(below, ahead)),
+    )
 
 
-def poses_of_points(points: ArrayLike) -> list[Pose]:
-    """The poses of a detector's five points, (N, 5, 2) px: the coarser answer, for faces that no mesh fits.
+def pose_of_points(points: ArrayLike) -> Pose:
+    """The pose of a detector's five points, (5, 2) px: the coarser answer, for faces that no mesh fits.
 
     The mean face's five points, seen in parallel projection. Once the photo's turn is taken out, heights change with
     pitch alone, and yaw shows in how far the nose stands from the middle of the eyes.
     """
-    return [_pose_of_five(five) for five in np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)]
-
-
-def _pose_of_five(five: NDArray[np.float64]) -> Pose:
+    five = np.asarray(points, dtype=np.float64)
     # However the head is pitched and yawed, the lines between the eyes and between the mouth's corners stay level
     # with it. Seen from the side they are short; what leads from eyes to mouth, turned by a right angle, then
     # steadies them.
@@ -60,32 +61,21 @@ def _pose_of_five(five: NDArray[np.float64]) -> Pose:
     return Pose(roll=np.degrees(roll_rad), yaw=np.degrees(yaw_rad), pitch=np.degrees(pitch_rad))
 
 
-def derotated(meshes: ArrayLike, places: Sequence[int]) -> NDArray[np.float64]:
-    """Points `places` of meshes (N, 468, 3) px, turned to face the camera, in units of the distance between the eyes'
-    centres of the mean face: (N, places, 3).
+def derotated(mesh: NDArray[np.floating], places: Sequence[int]) -> NDArray[np.float64]:
+    """Points `places` of a mesh (468, 3) px, turned to face the camera, in units of the distance between the eyes'
+    centres of the mean face: (places, 3).
     """
-    observed = np.asarray(meshes).reshape(-1, 468, 3)
-    rigid = observed[:, RIGID].astype(np.float64)
-    middle = rigid.mean(axis=1, keepdims=True)
-    scales = np.sqrt(_MEAN_SPREAD / np.maximum(((rigid - middle) ** 2).sum(axis=(1, 2)), 1e-12))
-    upright = (observed[:, list(places)] - middle) @ _rotations(rigid)
-    return np.asarray(upright * scales[:, np.newaxis, np.newaxis] + _RIGID_MIDDLE)
+    rigid = mesh[RIGID].astype(np.float64)
+    middle = rigid.mean(axis=0)
+    scale = math.sqrt(_MEAN_SPREAD / max(float(((rigid - middle) ** 2).sum()), 1e-12))
+    return np.asarray((mesh[list(places)] - middle) @ _rotation(rigid) * scale + _RIGID_MIDDLE)
 
 
-def _rotations(observed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotations (N, 3, 3) that bring the mean face nearest to `observed` (N, 55, 3); where the product of the two
-    turns inside out, the least of its three axes goes the other way round.
+def _rotation(observed: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation (3, 3) that brings the mean face nearest to `observed` (55, 3); where the product of the two turns
+    inside out, the least of its three axes goes the other way round.
     """
     # The mean face is centred, so where `observed` lies does not matter.
     u, _, vt = np.linalg.svd(_MEAN_FACE.T @ observed)
-    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, np.newaxis]
-    return np.asarray((u @ vt).transpose(0, 2, 1))
-
-
-def _pose(rotation: NDArray[np.float64]) -> Pose:
-    (right, _, _), (down, _, _), (away, below, ahead) = rotation.tolist()
-    return Pose(
-        roll=math.degrees(math.atan2(down, right)),
-        yaw=math.degrees(math.asin(min(max(away, -1.0), 1.0))),
-        pitch=-math.degrees(math.atan2(below, ahead)),
-    )
+    u[:, 2] *= np.sign(np.linalg.det(u @ vt))
+    return np.asarray((u @ vt).T)

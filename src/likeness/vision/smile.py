@@ -38,6 +38,6 @@ def smile_features(mesh: FaceMesh | None, happiness: float) -> NDArray[np.float6
     """
     if mesh is None:
         return np.array([happiness, *_USUAL_MOUTH])
-    left, right, upper, lower = derotated(mesh.points, _MOUTH)[0]
+    left, right, upper, lower = derotated(mesh.points, _MOUTH)
     above = (upper[1] + lower[1] - left[1] - right[1]) / 2
     return np.array([happiness, above, float(np.linalg.norm(right - left))])
