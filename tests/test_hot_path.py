@@ -25,7 +25,7 @@ from likeness.packs.runtime import OnnxNetwork
 pytestmark = pytest.mark.engine
 
 #: Python functions that may be called for a pair of photos with one face each, and for each further face.
-CALLS_A_PAIR, CALLS_A_FACE = 1_200, 400
+CALLS_A_PAIR, CALLS_A_FACE = 1_200, 340
 #: Bytes that numpy and Python may hold beyond those of the encoded photos, at the peak, for a 1280x886 pair.
 PEAK_BYTES = 6_000_000
 

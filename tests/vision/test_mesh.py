@@ -121,7 +121,7 @@ def test_no_presence_no_mesh(logit: float) -> None:
 
 
 def test_a_mesh_that_has_gone_to_another_face_is_not_believed() -> None:
-    elsewhere = ANSWER + np.array([0.0, 35.0, 0.0])
+    elsewhere = ANSWER + np.array([0.0, 30.0, 0.0])
     assert fit(Recorder(elsewhere)) is None
 
 

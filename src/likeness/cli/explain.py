@@ -7,8 +7,8 @@ the same origin and sex, and what would make the photos better.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from likeness.claims import Claim
 from likeness.faces import Comparison, Face, FaceMatch
-from likeness.vision.calibration import Claim
 
 #: Similarity (0 to 100) → what may be said of the share of pairs of different people that reach it.
 Claims = Callable[[float], Claim]

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from likeness.claims import Claim
 
 #: The promise: a Similarity, and log10 of the share of pairs of different people that reach it.
 PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -5.0), (99.0, -6.0))
@@ -13,60 +14,11 @@ PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -
 #: Nothing is said of rates that lie more decades than this beyond what was measured.
 MOST_DECADES_EXTRAPOLATED = 2.0
 
-#: Whom a rate is about.
-DIFFERENT = "different people of the same origin and sex"
-
 #: Beyond the last promise each tenfold rarer score halves what is missing to 100.
 _HALVING_DECADES = 1.0
 #: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a
 #: single's rounding.
 _HIGHEST_UNLIKE = 99.9999
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What may be said of how many pairs of different people reach a Similarity: a `rate`, read off pairs ("measured"),
-    from the fitted tail ("extrapolated"), or that it is below `rate`, which is as far as the tail is believed
-    ("rarer").
-    """
-
-    rate: float
-    kind: Literal["measured", "extrapolated", "rarer"]
-
-    @property
-    def in_figures(self) -> str:
-        """For a table: 1.0e-04, 1.0e-06 (extrapolated), rarer than 4.0e-07."""
-        if self.kind == "rarer":
-            return f"rarer than {self.rate:.1e}"
-        return f"{self.rate:.1e} (extrapolated)" if self.kind == "extrapolated" else f"{self.rate:.1e}"
-
-    @property
-    def in_words(self) -> str:
-        """For a sentence: 1 in 10,000, 1 in 1,000,000 (extrapolated), rarer than 1 in 2,500,000."""
-        if self.kind == "rarer":
-            return f"rarer than {self.one_in}"
-        return f"{self.one_in} (extrapolated)" if self.kind == "extrapolated" else self.one_in
-
-    @property
-    def of_pairs(self) -> str:
-        """For a reader: reached by 1 in 10,000 pairs of whom, and whether that is extrapolated or only a bound."""
-        if self.rate >= 0.5:
-            return f"as most pairs of {DIFFERENT} have"
-        pairs = f"{self.one_in} pairs of {DIFFERENT}"
-        if self.kind == "rarer":
-            return f"rarer than {pairs}"
-        return f"reached by {pairs}{' (extrapolated)' if self.kind == 'extrapolated' else ''}"
-
-    @property
-    def one_in(self) -> str:
-        """The rate as people count, 1 in 10,000."""
-        return f"1 in {_round_figure(1 / self.rate)}"
-
-
-def _round_figure(value: float) -> str:
-    """`value` with two digits that count: 1,234 → 1,200."""
-    digits = max(len(f"{value:.0f}") - 2, 0)
-    return f"{round(value, -digits):,.0f}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,53 @@
+"""What may be said of how rare a Similarity is, in figures and in words."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Whom a rate is about.
+DIFFERENT = "different people of the same origin and sex"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What may be said of how many pairs of different people reach a Similarity: a `rate`, read off pairs ("measured"),
+    from the fitted tail ("extrapolated"), or that it is below `rate`, which is as far as the tail is believed
+    ("rarer").
+    """
+
+    rate: float
+    kind: Literal["measured", "extrapolated", "rarer"]
+
+    @property
+    def in_figures(self) -> str:
+        """For a table: 1.0e-04, 1.0e-06 (extrapolated), rarer than 4.0e-07."""
+        if self.kind == "rarer":
+            return f"rarer than {self.rate:.1e}"
+        return f"{self.rate:.1e} (extrapolated)" if self.kind == "extrapolated" else f"{self.rate:.1e}"
+
+    @property
+    def in_words(self) -> str:
+        """For a sentence: 1 in 10,000, 1 in 1,000,000 (extrapolated), rarer than 1 in 2,500,000."""
+        if self.kind == "rarer":
+            return f"rarer than {self.one_in}"
+        return f"{self.one_in} (extrapolated)" if self.kind == "extrapolated" else self.one_in
+
+    @property
+    def of_pairs(self) -> str:
+        """For a reader: reached by 1 in 10,000 pairs of whom, and whether that is extrapolated or only a bound."""
+        if self.rate >= 0.5:
+            return f"as most pairs of {DIFFERENT} have"
+        pairs = f"{self.one_in} pairs of {DIFFERENT}"
+        if self.kind == "rarer":
+            return f"rarer than {pairs}"
+        return f"reached by {pairs}{' (extrapolated)' if self.kind == 'extrapolated' else ''}"
+
+    @property
+    def one_in(self) -> str:
+        """The rate as people count, 1 in 10,000."""
+        return f"1 in {_round_figure(1 / self.rate)}"
+
+
+def _round_figure(value: float) -> str:
+    """`value` with two digits that count: 1,234 → 1,200."""
+    digits = max(len(f"{value:.0f}") - 2, 0)
+    return f"{round(value, -digits):,.0f}"
