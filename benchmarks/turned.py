@@ -1,0 +1,59 @@
+"""Whether people are known however their photo is turned: matches at Similarity 80 for every 15 degrees.
+
+    python benchmarks/turned.py [--people 60]
+
+Two photos each of so many people of lfw-dev (LIKENESS_DATA), drawn by a fixed seed; the second is turned about its
+middle, and what leaves the frame is cut off. Exits 1 where fewer than 55 of 60 match.
+"""
+
+import argparse
+import os
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness import Comparer
+
+FOLDER = (
+    Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "lfw-dev/images"
+)
+LEAST_SHARE = 55 / 60
+Pixels = NDArray[np.uint8]
+
+
+def pairs(people: int) -> list[tuple[Path, Path]]:
+    """The first two photos of so many people."""
+    photos = [sorted(each.iterdir()) for each in sorted(FOLDER.iterdir()) if each.is_dir()]
+    some = random.Random(5).sample([each for each in photos if len(each) > 1], people)
+    return [(first, second) for first, second, *_ in some]
+
+
+def turned(photo: Pixels, degrees: float) -> Pixels:
+    """The photo turned counterclockwise about its middle, in the same frame."""
+    height, width = photo.shape[:2]
+    onto = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    return np.asarray(cv2.warpAffine(photo, onto, (width, height)), np.uint8)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=60)
+    options = parser.parse_args()
+    with Comparer() as comparer:
+        sides = [
+            (comparer.prepare(first, prefer="central"), np.asarray(cv2.imread(str(second))[:, :, ::-1], np.uint8))
+            for first, second in pairs(options.people)
+        ]
+        least = options.people
+        for degrees in range(0, 360, 15):
+            found = sum(bool(comparer.compare(source, turned(photo, degrees)).matches) for source, photo in sides)
+            print(f"{degrees:4d} degrees: {found} of {options.people} match", flush=True)
+            least = min(least, found)
+    return int(least < LEAST_SHARE * options.people)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
