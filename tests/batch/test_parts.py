@@ -11,6 +11,7 @@ from likeness.batch.all_pairs import Alike
 from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
 from likeness.batch.cluster.storage import FolderStorage, Storage, open_storage
 from likeness.batch.described import DescribedPhoto, Faces
+from likeness.batch.errors import BatchError
 from likeness.batch.memory import threads_within
 from likeness.batch.photos import reference_of
 from likeness.batch.progress import Count, PlainLines
@@ -52,7 +53,9 @@ def test_what_names_no_photo_is_refused(given: object) -> None:
 
 def test_memory_bounds_the_threads() -> None:
     assert threads_within(None) == thread_budget()
-    assert threads_within(1) == 1
+    assert threads_within(500 << 20) == 1
+    with pytest.raises(BatchError, match="--memory 499M is too little; 500M are needed"):
+        threads_within(499 << 20)
     assert threads_within(1 << 40) == thread_budget()
 
 

@@ -59,6 +59,11 @@ class DescribedPhoto(msgspec.Struct, frozen=True):
         return AS_SOURCE * (self.source is not None) | AS_TARGET * (self.target is not None)
 
     @property
+    def faces(self) -> int:
+        """How many faces are held of it."""
+        return sum(len(side.faces) for side in (self.source, self.target) if isinstance(side, Faces))
+
+    @property
     def failed(self) -> bool:
         """Whether it cannot be used in a role that it was needed in."""
         return isinstance(self.source, Failure) or isinstance(self.target, Failure)

@@ -1,7 +1,12 @@
-"""The local engine: photos described by the threads of one warm Comparer, each photo once."""
+"""The local engine: photos described by the threads of one warm Comparer, each photo once.
+
+Threads rather than processes: on two cores they describe as many photos (`python benchmarks/batch.py engines`), share
+one engine's memory, and end with the process. Decoding and networks run without the interpreter's lock.
+"""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -12,6 +17,7 @@ from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failu
 from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Progress
+from likeness.batch.rows import Row
 from likeness.batch.store import FaceStore
 from likeness.comparer import Comparer
 from likeness.errors import RequestError
@@ -19,6 +25,9 @@ from likeness.errors import RequestError
 Content = bytes
 #: Descriptions are written to the store so many at a time.
 _KEPT_AT_ONCE = 64
+#: Photos, for each thread, that are in work or described and not asked for yet; and faces that are compared at a time.
+#: Both bound the memory.
+_IN_FLIGHT, _FACES_AT_ONCE = 64, 8192
 
 
 def read_and_describe(
@@ -44,45 +53,55 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
         self._plan, self._store, self._progress = plan, store, progress
         self._pool = ThreadPoolExecutor(comparer.threads, thread_name_prefix="likeness-batch")
         self._running: dict[str, Future[tuple[Content, DescribedPhoto]]] = {}
+        self._most_running = _IN_FLIGHT * comparer.threads
+        self._waiting: deque[str] = deque()
+        self._fresh: dict[str, tuple[Content, DescribedPhoto]] = {}
 
     def begin(self, references: Iterable[str]) -> None:
-        """Has photos described meanwhile, in this order, that are not known."""
-        for reference in references:
-            if reference not in self._running and self._known(reference) is None:
-                self._running[reference] = self._pool.submit(
-                    read_and_describe,
-                    self._comparer,
-                    self._read,
-                    reference,
-                    self._plan.roles(reference),
-                    self._options,
-                )
+        """Has photos that are not known described meanwhile, in this order, as far ahead as memory allows."""
+        self._waiting.extend(references)
+        self._start_waiting()
 
-    def get(self, references: Iterable[str]) -> Mapping[str, DescribedPhoto]:
-        """Descriptions of photos, by reference."""
-        wanted = list(dict.fromkeys(references))
-        self.begin(wanted)
-        found: dict[str, DescribedPhoto] = {}
-        fresh: list[tuple[str, Content, DescribedPhoto]] = []
-        for reference in wanted:
-            running = self._running.get(reference)
-            if running is None:
-                known = self._known(reference)
-                if known is None:  # the store was full and has let it go
-                    self.begin([reference])
-                    running = self._running[reference]
-                else:
-                    found[reference] = known
-                    continue
-            content, described = running.result()
-            found[reference] = described
-            fresh.append((reference, content, described))
-            self._progress.photo(failed=described.failed)
-            if len(fresh) >= _KEPT_AT_ONCE:
-                self._keep(fresh)
-                fresh = []
-        self._keep(fresh)
-        return found
+    def get(self, reference: str) -> DescribedPhoto:
+        """The description of a photo."""
+        if reference in self._fresh:
+            return self._fresh[reference][1]
+        if reference not in self._running:
+            known = self._known(reference)
+            if known is not None:
+                return known
+            self._start(reference)  # not begun yet, or the store was full and has let it go
+        content, described = self._running.pop(reference).result()
+        self._fresh[reference] = content, described
+        self._progress.photo(failed=described.failed)
+        if len(self._fresh) >= _KEPT_AT_ONCE:
+            self.keep()
+        self._start_waiting()
+        return described
+
+    def portions(self, rows: Sequence[Row]) -> Iterator[tuple[list[Row], Mapping[str, DescribedPhoto]]]:
+        """The rows in order, so many at a time as memory has room for their photos, with these."""
+        some: list[Row] = []
+        photos: dict[str, DescribedPhoto] = {}
+        faces = 0
+        for row in rows:
+            for reference in (row.source, row.target):
+                if reference not in photos:
+                    photos[reference] = self.get(reference)
+                    faces += photos[reference].faces
+            some.append(row)
+            if faces >= _FACES_AT_ONCE:
+                yield some, photos
+                some, photos, faces = [], {}, 0
+        if some:
+            yield some, photos
+
+    def keep(self) -> None:
+        """Writes what has been described to the store."""
+        # The store first: what the plan calls read must be in it.
+        self._store.put(self._fresh.values())
+        self._plan.set_contents((reference, content) for reference, (content, _) in self._fresh.items())
+        self._fresh.clear()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,11 +115,14 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
         content = self._plan.content(reference)
         return None if content is None else self._store.get(content, self._plan.roles(reference))
 
-    def _keep(self, fresh: list[tuple[str, Content, DescribedPhoto]]) -> None:
-        if not fresh:
-            return
-        # The store first: what the plan calls read must be in it.
-        self._store.put((content, described) for _, content, described in fresh)
-        self._plan.set_contents((reference, content) for reference, content, _ in fresh)
-        for reference, _, _ in fresh:
-            del self._running[reference]
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._running) < self._most_running:
+            reference = self._waiting.popleft()
+            if reference not in self._running and reference not in self._fresh and self._known(reference) is None:
+                self._start(reference)
+
+    def _start(self, reference: str) -> None:
+        roles = self._plan.roles(reference)
+        self._running[reference] = self._pool.submit(
+            read_and_describe, self._comparer, self._read, reference, roles, self._options
+        )

@@ -1,14 +1,23 @@
 """How many photos may be worked on at once within so much memory."""
 
+from likeness.batch.errors import BatchError
 from likeness.threads import thread_budget
 
-#: The interpreter with its networks, and a photo of 12 megapixels in work with what the networks need for it.
+#: The interpreter with its networks and what is known of photos, and a photo of 12 megapixels in work with what the
+#: networks need for it.
 _BASE_BYTES, _BYTES_A_THREAD = 350 << 20, 150 << 20
 
 
 def threads_within(max_bytes: int | None) -> int:
-    """Threads that may describe photos: all that the process may use, or as many as `max_bytes` have room for."""
+    """Threads that may describe photos: all that the process may use, or as many as `max_bytes` have room for.
+
+    Raises BatchError where there is room for none.
+    """
     threads = thread_budget()
     if max_bytes is None:
         return threads
-    return max(1, min(threads, (max_bytes - _BASE_BYTES) // _BYTES_A_THREAD))
+    if max_bytes < _BASE_BYTES + _BYTES_A_THREAD:
+        raise BatchError(
+            f"--memory {max_bytes >> 20}M is too little; {_BASE_BYTES + _BYTES_A_THREAD >> 20}M are needed"
+        )
+    return min(threads, (max_bytes - _BASE_BYTES) // _BYTES_A_THREAD)

@@ -2,14 +2,14 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from likeness.batch.database import open_database
 from likeness.batch.described import AS_SOURCE, AS_TARGET
 from likeness.batch.errors import BatchError
 from likeness.batch.rows import Row
-from likeness.batch.store import owned
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS photos (
@@ -32,11 +32,7 @@ class Plan:
     def open(cls, path: Path) -> Iterator["Plan"]:
         """Opens or makes the file. Raises BatchError."""
         try:
-            owned(path)
-            with closing(sqlite3.connect(path, isolation_level=None)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.executescript(_CREATE)
+            with open_database(path, _CREATE) as database:
                 yield cls(database)
         except (sqlite3.Error, OSError) as error:
             raise BatchError(f"{path} cannot keep the plan: {error}") from error

@@ -12,7 +12,7 @@ from likeness.batch.describe import BatchOptions, identity
 from likeness.batch.errors import BatchError
 from likeness.batch.files import remove_parts
 from likeness.batch.local import LocalPhotos
-from likeness.batch.outputs import check_format, write_output
+from likeness.batch.outputs import check_format, encode_lines, write_output
 from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
@@ -119,11 +119,13 @@ def facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
 def _write_shards(job: Job, comparer: Comparer, shards: Shards, described: LocalPhotos, progress: Progress) -> None:
     """Writes what is missing; while one shard is compared, the photos of the next are described."""
     for number, rows in _one_ahead(shards.missing(job.pairs), described):
-        photos = described.get(_references(rows))
-        records = records_of(comparer, rows, photos, threshold=job.options.similarity_threshold, full=job.full)
-        if job.fail_fast:
-            _check_none_failed(records)
-        shards.write(number, records)
+        with shards.writing(number) as file:
+            for some, photos in described.portions(rows):
+                records = records_of(comparer, some, photos, threshold=job.options.similarity_threshold, full=job.full)
+                if job.fail_fast:
+                    _check_none_failed(records)
+                file.write(encode_lines(records))
+        described.keep()
         progress.pairs(len(rows))
 
 
@@ -140,8 +142,9 @@ def _one_ahead(
     shards: Iterator[tuple[int, Sequence[Row]]], described: LocalPhotos
 ) -> Iterator[tuple[int, Sequence[Row]]]:
     current = next(shards, None)
-    while current is not None:
+    if current is not None:
         described.begin(_references(current[1]))
+    while current is not None:
         following = next(shards, None)
         if following is not None:
             described.begin(_references(following[1]))

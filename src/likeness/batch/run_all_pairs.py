@@ -37,10 +37,10 @@ def search(
     """Leaves the records in `folder`, a file that `Shards` knows, and beside it the shards of the search."""
     parts, usable = [], []
     failures: dict[int, Failure] = {}
+    described.begin(photos)
     for start in range(0, len(photos), _AT_ONCE):
-        some = photos[start : start + _AT_ONCE]
-        described.begin(photos[start : start + 2 * _AT_ONCE])
-        found = described.get(some)
+        found = {photo: described.get(photo) for photo in photos[start : start + _AT_ONCE]}
+        described.keep()
         vectors, good = one_face(found)
         parts.append(vectors)
         usable.append(good)

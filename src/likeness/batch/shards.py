@@ -1,13 +1,14 @@
 """Pieces of the output: each whole or absent, so a run goes on with the first that is missing."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
-from likeness.batch.files import write_whole
-from likeness.batch.outputs import decode_lines, encode_lines
-from likeness.batch.records import Record
+from likeness.batch.files import whole
+from likeness.batch.outputs import decode_lines
 from likeness.batch.rows import Row, Rows
 
 
@@ -36,9 +37,9 @@ class Shards:
             if self.path(number).exists()
         )
 
-    def write(self, number: int, records: Sequence[Record]) -> None:
-        """Writes a shard, whole or not at all."""
-        write_whole(self.path(number), encode_lines(records))
+    def writing(self, number: int) -> AbstractContextManager[IO[bytes]]:
+        """A file to write a shard to, which is there whole or not at all."""
+        return whole(self.path(number))
 
     def all(self) -> list[Path]:
         """The shards that are there, in order."""

@@ -4,13 +4,13 @@ It is created for its owner alone (mode 600), and no larger than it may be: the 
 go first.
 """
 
-import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+from likeness.batch.database import open_database
 from likeness.batch.described import DescribedPhoto, decode, encode
 from likeness.batch.errors import BatchError
 
@@ -21,8 +21,8 @@ CREATE TABLE IF NOT EXISTS faces (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON faces (used);
 """
-#: Descriptions held decoded; each is a few kilobytes, of a crowd a hundred.
-_HELD = 8192
+#: Faces held decoded at most, some 4 kB each.
+_FACES_HELD = 8192
 #: A full store gives up so much at a time.
 _KEPT_WHEN_FULL = 0.9
 
@@ -35,6 +35,7 @@ class FaceStore:
         self._maker = maker
         self._max_bytes = max_bytes
         self._held: OrderedDict[bytes, DescribedPhoto] = OrderedDict()
+        self._faces_held = 0
         (self._clock,) = database.execute("SELECT coalesce(max(used), 0) + 1 FROM faces").fetchone()
         (self._bytes,) = database.execute("SELECT coalesce(sum(length(payload)), 0) FROM faces").fetchone()
 
@@ -43,11 +44,7 @@ class FaceStore:
     def open(cls, path: Path, maker: str, max_bytes: int | None = None) -> Iterator["FaceStore"]:
         """Opens or makes the file; `max_bytes` bounds its descriptions. Raises BatchError."""
         try:
-            owned(path)
-            with closing(sqlite3.connect(path, isolation_level=None)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.executescript(_CREATE)
+            with open_database(path, _CREATE) as database:
                 yield cls(database, maker, max_bytes)
         except (sqlite3.Error, OSError) as error:
             raise BatchError(f"{path} cannot keep faces: {error}; name another folder with --store") from error
@@ -81,11 +78,16 @@ class FaceStore:
             failed = [(content, self._maker) for content, payload in rows if decode(payload).failed]
             self._database.executemany("DELETE FROM faces WHERE content = ? AND maker = ?", failed)
         self._held.clear()
+        self._faces_held = 0
 
     def _hold(self, content: bytes, photo: DescribedPhoto) -> DescribedPhoto:
+        # A photo without a face that can be used counts as well.
+        before = self._held.pop(content, None)
+        self._faces_held += max(photo.faces, 1) - (max(before.faces, 1) if before else 0)
         self._held[content] = photo
-        if len(self._held) > _HELD:
-            self._held.popitem(last=False)
+        while self._faces_held > _FACES_HELD and len(self._held) > 1:
+            _, gone = self._held.popitem(last=False)
+            self._faces_held -= max(gone.faces, 1)
         return photo
 
     def _shrink(self, max_bytes: int) -> None:
@@ -107,9 +109,3 @@ class FaceStore:
             self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
-
-
-def owned(path: Path) -> None:
-    """Makes a file that only its owner may read, if there is none. SQLite gives the files beside it the same mode."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from likeness.cli.main import USAGE_ERROR
+from likeness.cli.main import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.faces import QUALITY_FILTERS
@@ -29,7 +29,11 @@ def main(arguments: Sequence[str]) -> int:
         pairs = _pairs(given)
     except SystemExit as ended:
         return int(ended.code or 0)
-    return _run(given, pairs)
+    try:
+        return _run(given, pairs)
+    except KeyboardInterrupt:
+        say("likeness: interrupted; the same command resumes the batch")
+        return INTERRUPTED
 
 
 def _run(given: argparse.Namespace, pairs: "Rows") -> int:

@@ -1,0 +1,22 @@
+"""The SQLite files of a run: for their owner alone, whole after a kill or a power cut."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def open_database(path: Path, tables: str) -> Iterator[sqlite3.Connection]:
+    """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises sqlite3.Error and OSError.
+
+    SQLite gives the files beside it the same mode.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(tables)
+        yield database
