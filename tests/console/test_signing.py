@@ -38,7 +38,7 @@ def read_case(folder: Path) -> dict[str, Any]:
     kept = [pair for pair in headers if pair[0].lower() in signed]
     return {
         "name": folder.name,
-        "request": {"method": method, "path": path, "query": query, "headers": kept, "body": body},
+        "request": {"method": method, "url": f"https://example.com{path}?{query}", "headers": kept, "body": body},
         "canonical": text("creq"),
         "toSign": text("sts"),
         "header": text("authz"),

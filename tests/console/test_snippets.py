@@ -45,8 +45,7 @@ def call(request: pytest.FixtureRequest, serve: Callable[..., Served], tmp_path_
 @pytest.fixture(scope="module")
 def texts(call: Any, node: Callable[..., Any]) -> dict[str, str]:
     script = READ + 'import { snippets } from "console/snippets.js"; console.log(JSON.stringify(snippets(given)));'
-    shown = node(script, call[0] | {"source": NAMES[0], "target": NAMES[1]})
-    return {each["name"]: each["text"] for each in shown}
+    return dict(node(script, call[0] | {"source": NAMES[0], "target": NAMES[1]}))
 
 
 @pytest.fixture(scope="module")

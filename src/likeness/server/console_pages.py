@@ -1,7 +1,7 @@
 """The console: a page in the browser at GET /, in the files of `console/`, and what it is told of the server.
 
     /                          index.html
-    /console/VERSION/NAME      style sheets, ES modules, the icon; VERSION is a digest of all of them
+    /console/VERSION/NAME      style sheets and ES modules; VERSION is a digest of all of them
     /console/server.json       settings that the page needs, and what a Similarity promises
     /console/samples/NAME      the sample portraits, where they are installed
 
@@ -28,11 +28,11 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
 }
-#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere.
+#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere; `data:` for the empty
+#: icon, without which browsers ask for /favicon.ico.
 _CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _SECURITY = (

@@ -1,55 +1,53 @@
-// Request and answer as JSON, and the same call with other tools, each in a tab, ready to copy.
+// The call as JSON and for other tools, ready to copy.
 
 import { answerAt, requestBody } from "./answer.js";
-import { byId, make, moveByArrows } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { base64 } from "./photo.js";
 import { endpoint } from "./server.js";
 import { snippets } from "./snippets.js";
+import { state } from "./state.js";
 
-const [list, panel, copied] = [byId("code-tabs"), byId("code-panel"), byId("copied")];
+const [kinds, shown, copied] = [byId("code-kinds"), byId("code-text"), byId("copied")];
 const json = (value) => JSON.stringify(value, null, 2);
-let tabs = [];
-let chosen = 0;
+const request = (source, target) => json(requestBody(source, target, state.threshold, state.filter));
+let texts;
+let chosen = "Request";
 
-/** Shows the code of a comparison. A tab has {name, text()} and, where the copy is to have more, `whole()`. */
-export function showCode({ source, target, answer, threshold, filter, session: { region }, about: { signed } }) {
-	const request = (from, to) => json(requestBody({ source: from, target: to, threshold, filter }));
+export function showCode(answer) {
+	const { photos: { source, target }, threshold, filter, region, about: { signed } } = state;
 	const stand = ({ name, bytes }) => `(base64 of ${name}, ${bytes.toLocaleString("en")} bytes)`;
 	const call = { endpoint: endpoint.replace(/\/$/, ""), region, signed, threshold, filter, source: source.name, target: target.name };
-	const whole = async () => request(await base64(source), await base64(target));
-	tabs = [
-		{ name: "Request", text: () => request(stand(source), stand(target)), whole },
-		{ name: "Answer", text: () => json(answerAt(answer, threshold)) },
-		...snippets(call).map(({ name, text }) => ({ name, text: () => text })),
-	];
+	texts = {
+		Request: request(stand(source), stand(target)),
+		get Answer() { return json(answerAt(answer, threshold)); },
+		...snippets(call),
+	};
 	byId("code").hidden = false;
-	if (!list.children.length) {
-		const tab = ({ name }, index) =>
-			make("button", { role: "tab", id: `tab-${index}`, "aria-controls": panel.id, click: () => choose(index) }, name);
-		list.append(...tabs.map(tab));
+	if (!kinds.children.length) {
+		kinds.append(...Object.keys(texts).map((name) =>
+			make("label", { class: "button" }, make("input", { type: "radio", name: "code", value: name, checked: name === chosen }), name)));
 	}
-	choose(chosen);
+	show();
 }
 
-function choose(index) {
-	chosen = index;
-	[...list.children].forEach((tab, at) => {
-		tab.setAttribute("aria-selected", at === index);
-		tab.tabIndex = at === index ? 0 : -1;
-	});
-	panel.setAttribute("aria-labelledby", `tab-${index}`);
-	panel.firstChild.textContent = tabs[index].text();
+function show() {
+	shown.textContent = texts[chosen];
 	copied.textContent = "";
 }
 
-moveByArrows(list, () => [...list.children], choose);
+kinds.addEventListener("change", ({ target }) => {
+	chosen = target.value;
+	show();
+});
 byId("copy").addEventListener("click", async () => {
-	const { text, whole = text } = tabs[chosen];
+	const { source, target } = state.photos;
 	try {
-		await navigator.clipboard.writeText(await whole());
+		// The request is copied as it is sent, with the photos in it.
+		const whole = chosen === "Request" ? request(await base64(source), await base64(target)) : texts[chosen];
+		await navigator.clipboard.writeText(whole);
 		copied.textContent = "Copied";
 	} catch {
-		getSelection().selectAllChildren(panel);
+		getSelection().selectAllChildren(shown);
 		copied.textContent = "Selected: press Ctrl+C or ⌘C";
 	}
 });

@@ -1,4 +1,4 @@
-// A table as CSV (RFC 4180), safe to open in a spreadsheet: no cell of it is read as a formula.
+// CSV (RFC 4180) of which a spreadsheet reads no cell as a formula.
 
 export const toCsv = (rows) => rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 

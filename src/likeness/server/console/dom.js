@@ -1,12 +1,13 @@
-// Elements, made in one expression. Text is always text: nothing here reads HTML.
+// Makes elements. Text is always text: nothing here reads HTML.
 
 export const byId = (id) => document.getElementById(id);
 
-/** An element with attributes (functions are listeners, `style` is an object) and children. */
+// Attributes that are functions are listeners; `style` is an object.
 export const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 
-/** The same in SVG. */
 export const draw = (tag, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+
+export const path = (kind, d) => draw("path", { class: kind, d });
 
 function fill(element, attributes, children) {
 	for (const [name, value] of Object.entries(attributes)) {
@@ -16,18 +17,4 @@ function fill(element, attributes, children) {
 	}
 	element.append(...children);
 	return element;
-}
-
-/** Arrow keys move through `items()`, of which only the chosen one is in the tab order. */
-export function moveByArrows(container, items, choose) {
-	container.addEventListener("keydown", (event) => {
-		const all = items();
-		const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -all.length, End: all.length };
-		const at = all.indexOf(document.activeElement);
-		if (!(event.key in steps) || at < 0) return;
-		event.preventDefault();
-		const next = Math.min(Math.max(at + steps[event.key], 0), all.length - 1);
-		choose(next);
-		items()[next].focus();
-	});
 }

@@ -1,257 +1,186 @@
-// What a person does here, and what follows. A pair is asked once, at threshold 0; the threshold is applied here.
+// What a person does, and what follows. A pair is asked once, at threshold 0; thresholds are applied here.
 
 import { facesAt, ownFace } from "./answer.js";
 import { showCode } from "./code.js";
-import { byId, make, moveByArrows } from "./dom.js";
-import { fillTable, markTable, shown, sourceDetails, targetDetails, verdict } from "./findings.js";
-import { Many } from "./many.js";
-import { patiently } from "./patience.js";
-import { base64, readPhoto } from "./photo.js";
+import { byId } from "./dom.js";
+import { fillTable, kind, markTable, shown, tell, tellProblem, tellSource, tellTarget, verdict } from "./findings.js";
+import { compareMany, markMany } from "./many.js";
+import { readPhoto } from "./photo.js";
 import { join, Picture } from "./picture.js";
-import { inWords } from "./problems.js";
 import { rarity } from "./promise.js";
-import { Scale } from "./scale.js";
-import { compare, watchServer } from "./server.js";
+import { showPromise, showScale, similarityOnSlider } from "./scale.js";
+import { alone, compare, watchServer } from "./server.js";
 import { guard } from "./session.js";
-import { slot } from "./slot.js";
+import { offerSamples, watchSlot } from "./slot.js";
+import { state } from "./state.js";
 
 const SOURCE = -1;
-const SIDES = ["source", "target"];
-const state = {
-	about: null,
-	session: { keys: null },
-	threshold: 80,
-	filter: "NONE",
-	photos: {},
-	waiting: null,
-	result: null,
-	faces: [],
-	own: null,
-	chosen: 0,
-	asking: null,
-};
+const [sourceSlot, targetSlot] = document.querySelectorAll(".slot");
+const source = new Picture(sourceSlot, () => choose(SOURCE));
+const target = new Picture(targetSlot, choose);
+let waiting = null; // targets without a source photo
+let asking = new AbortController();
+let result = null;
+let faces = [];
+let own = null;
+let chosen = 0;
 
-const build = (side, title, choose) => {
-	const parts = slot(side, title, {
-		onFiles: (files) => take(side, files),
-		onSample: (name) => sample(side, name),
-		folders: side === "target",
-	});
-	byId("joins").before(parts.figure);
-	return { ...parts, picture: new Picture(parts.frame, choose) };
-};
-const slots = { source: build("source", "Source", () => choose(SOURCE)), target: build("target", "Target", choose) };
-const scale = new Scale(byId("scale"), setThreshold);
-const many = new Many(state, ({ photo, source, result }) => {
-	show("source", source);
-	show("target", photo);
-	state.asking?.abort();
-	state.asking = new AbortController();
-	clear();
-	settle(result);
-	byId("stage").scrollIntoView();
-});
-
-/** Files for one side: one photo, or many targets. */
+// Files for one side: one photo, or many targets.
 async function take(side, files) {
-	if (side === "target" && files.length > 1) {
-		state.waiting = files;
-		return runMany();
-	}
-	if (side === "target") state.waiting = null;
-	show(side, await readPhoto(files[0].file, files[0].path));
-	return askAgain();
-}
-
-async function sample(side, name) {
-	const response = await fetch(`console/samples/${name}`);
-	if (response.ok) await take(side, [{ file: await response.blob(), path: name }]);
+	if (!files.length) return;
+	if (side === "target") waiting = files.length > 1 ? files : null;
+	if (side === "source" || !waiting) show(side, await readPhoto(files[0]));
+	askAgain();
 }
 
 function show(side, photo) {
-	const { figure, name, size, picture } = slots[side];
 	state.photos[side] = photo;
-	picture.show(photo);
-	figure.classList.add("filled");
-	name.textContent = photo.name;
-	size.textContent = photo.width ? `${photo.width} × ${photo.height} px` : "";
-	byId("start").hidden = true;
+	(side === "source" ? source : target).show(photo);
 }
 
 function mayAsk() {
-	const { about, session } = state;
-	if (about?.signed && !session.keys) tell("Sign in first: this server answers signed requests only.");
-	return about && (!about.signed || session.keys);
+	const { about, keys } = state;
+	if (about?.signed && !keys) tell("Sign in first.");
+	return about && (!about.signed || keys);
 }
 
-const askAgain = () => (state.waiting ? runMany() : ask());
-
-function runMany() {
-	const { photos, waiting } = state;
-	if (!photos.source) return tell(`Now choose the source photo: ${waiting.length} target photos wait for it.`);
-	if (!mayAsk()) return undefined;
-	state.waiting = null;
-	tell("");
-	return many.run(photos.source, waiting);
-}
-
-/** Asks the server to compare the two photos. */
-async function ask() {
-	const { source, target } = state.photos;
-	state.asking?.abort();
-	clear();
-	if (!source || !target || !mayAsk()) return;
-	state.asking = new AbortController();
-	tell(state.about.ready ? "Comparing…" : "The server's engine is being loaded; the answer follows.");
-	const result = await request(source, target);
-	if (result) await settle(result);
-}
-
-/** What the server says of two photos; null when something else was asked meanwhile. */
-async function request(source, target) {
-	const { filter, session, about, asking } = state;
-	const signal = asking?.signal;
-	const [from, to] = await Promise.all([base64(source), base64(target)]);
-	const onPause = (ms) => tell(`The server is busy: trying again in ${(ms / 1000).toFixed(1)} s.`);
-	const once = () => compare({ source: from, target: to, filter, session, signal, about });
-	const result = await patiently(once, { signal, onPause, attempts: 3 }).catch(() => null);
-	return signal?.aborted ? null : result;
-}
-
-async function settle(result) {
-	const { photos: { source }, about } = state;
-	state.result = result;
-	if (!result.answer) return fail(result);
-	state.faces = facesAt(result.answer, state.threshold);
-	state.chosen = state.faces.length ? 0 : SOURCE;
-	slots.target.picture.faces(state.faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
-	fillTable(byId("faces"), state.faces, about.promise, choose);
-	describeSource(source.own ?? result.answer.SourceImageFace);
-	document.documentElement.dataset.drawnMs = await drawn(result.arrived);
-	if (source.own) return undefined;
-	// The answer has only the source face's box; the photo compared with itself tells the rest.
-	const alone = await request(source, source);
-	if (!alone?.answer || state.result !== result) return undefined;
-	source.own = ownFace(alone.answer);
-	return describeSource(source.own);
-}
-
-function describeSource(own) {
-	state.own = own;
-	slots.source.picture.faces([{ face: own, label: "source" }]);
-	refresh();
-}
-
-/** Milliseconds from an answer's arrival until it is painted. */
-const drawn = (arrived) =>
-	new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => resolve((performance.now() - arrived).toFixed(1)))));
-
-/** Says what went wrong; where it is a face that was not found, finds out in which photo. */
-async function fail(result) {
-	const { photos, about } = state;
-	const say = (faceless) => {
-		const { title, text, reason, side } = inWords(result, { photos, limits: about, faceless });
-		for (const each of SIDES) slots[each].figure.classList.toggle("at-fault", each === side);
-		const code = [result.code || `status ${result.status}`, result.text].filter(Boolean).join(": ");
-		byId("told").replaceChildren(make("div", { class: "problem" },
-			make("h2", {}, title), make("p", {}, text), make("p", {}, reason),
-			make("p", { class: "small" }, "Code of the service: ", make("code", {}, code))));
-		return side;
-	};
-	if (say() || result.code !== "InvalidParameterException") return;
-	const alone = await request(photos.source, photos.source);
-	if (alone && state.result === result) say(alone.answer ? "target" : "source");
-}
-
-function clear() {
-	Object.assign(state, { result: null, faces: [] });
-	byId("findings").hidden = byId("code").hidden = true;
-	tell("");
-	for (const { figure, picture } of Object.values(slots)) {
-		figure.classList.remove("at-fault");
-		picture.faces([]);
+function askAgain() {
+	if (!waiting) ask();
+	else if (!state.photos.source) tell(`Now choose the source photo: ${waiting.length} target photos wait for it.`);
+	else if (mayAsk()) {
+		tell();
+		compareMany(state.photos.source, waiting, open);
+		waiting = null;
 	}
+}
+
+function open(item) {
+	show("source", item.source);
+	show("target", item.photo);
+	clear();
+	settle(item.result);
+	byId("stage").scrollIntoView();
+}
+
+async function ask() {
+	const { photos } = state;
+	clear();
+	if (!photos.source || !photos.target || !mayAsk()) return;
+	tell("Comparing…");
+	const answered = await compare(photos.source, photos.target, { signal: asking.signal, onPause: tell });
+	if (answered) settle(answered);
+}
+
+async function settle(answered) {
+	const { photos, threshold } = state;
+	const { answer } = answered;
+	result = answered;
+	if (answer) {
+		measure();
+		faces = facesAt(answer, threshold);
+		chosen = faces.length ? 0 : SOURCE;
+		target.faces(faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
+		fillTable(faces);
+		describeSource(answer.SourceImageFace);
+		const same = await alone(photos.source);
+		if (same.answer && result === answered) describeSource(ownFace(same.answer) ?? own);
+	} else tellProblem(answered);
+}
+
+function describeSource(face) {
+	own = face;
+	source.faces([{ face, label: "source" }]);
 	refresh();
-	connect();
+}
+
+// Forgets the last answer, and waits for none any more.
+function clear() {
+	asking.abort();
+	asking = new AbortController();
+	[result, faces] = [null, []];
+	byId("findings").hidden = byId("code").hidden = true;
+	tell();
+	source.faces([]);
+	target.faces([]);
+	refresh();
 }
 
 function choose(index) {
-	state.chosen = index;
+	chosen = index;
 	refresh();
 }
 
 function setThreshold(threshold) {
-	state.threshold = threshold;
-	byId("threshold").value = threshold;
-	if (state.result?.answer) state.faces = facesAt(state.result.answer, threshold);
+	state.threshold = byId("threshold").value = threshold;
+	if (result?.answer) faces = facesAt(result.answer, threshold);
 	refresh();
-	many.refresh();
+	markMany();
 }
 
-/** Brings everything that hangs on threshold and choice up to date; asks nothing. */
+// Brings what hangs on threshold and choice up to date; asks nothing, and measures nothing.
 function refresh() {
-	const { about, faces, chosen, threshold, result, own, session, filter, photos } = state;
-	const promise = about?.promise;
+	const { promise, threshold } = state;
 	byId("threshold-rate").textContent = rarity(promise, threshold);
-	scale.show(threshold, faces, chosen);
+	showScale(faces, chosen);
+	connect();
 	if (!result?.answer) return;
-	slots.target.picture.mark(faces.map(({ similarity, matched }, index) => ({
-		kind: matched ? "match" : "other",
+	target.mark(faces.map(({ similarity, matched }, index) => ({
+		kind: kind(matched),
 		name: `Face ${index + 1}: ${verdict(matched)}, similarity ${shown(similarity)}, ${rarity(promise, similarity)}`,
 	})), chosen);
-	slots.source.picture.mark([{ kind: "source", name: "Source face" }], chosen === SOURCE ? 0 : -1);
-	// Measured before the table is there: laying out a page twice is what takes time.
-	connect();
+	source.mark([{ kind: "source", name: "Source face" }], chosen === SOURCE ? 0 : -1);
 	byId("findings").hidden = false;
-	markTable(byId("faces"), faces, chosen);
-	byId("face").replaceChildren(...(chosen === SOURCE ? sourceDetails(own) : targetDetails(faces[chosen], chosen + 1, promise, threshold)));
+	markTable(faces, chosen);
+	if (chosen === SOURCE) tellSource(own);
+	else tellTarget(faces[chosen], chosen + 1);
 	const matches = faces.filter(({ matched }) => matched).length;
-	tell(`${faces.length} ${faces.length === 1 ? "face" : "faces"} compared, ${matches} at or above the threshold.`);
-	showCode({ ...photos, answer: result.answer, threshold, filter, session, about });
+	tell(`Faces compared: ${faces.length}; matches: ${matches}.`);
+	showCode(result.answer);
 }
 
-/** The lines between the source face and its matches. */
 function connect() {
-	const { faces, chosen } = state;
-	const places = slots.target.picture.places();
-	join(byId("joins"), slots.source.picture.places()[0], faces.map(({ matched }, index) => matched && places[index]), chosen);
+	join(byId("joins"), source.places()[0], target.places().map((place, index) => faces[index]?.matched && place), chosen);
 }
 
-function tell(text) {
-	byId("told").replaceChildren(make("p", {}, text));
+// All that is read of the layout is read here, before anything is written.
+function measure() {
+	const { left, top } = byId("joins").getBoundingClientRect();
+	const measured = [source, target].map((picture) => [picture, picture.frame.getBoundingClientRect()]);
+	for (const [picture, { x, y, width, height }] of measured) picture.arrange({ x: x - left, y: y - top, width, height });
+	connect();
 }
 
 function learn(about) {
-	const first = !state.about;
-	state.about = about;
-	guard(about, state.session, askAgain);
-	scale.promise(about.promise);
-	for (const { samples } of Object.values(slots)) {
-		samples.hidden = !about.samples.length;
-		samples.replaceChildren(make("option", { value: "" }, "Sample…"), ...about.samples.map((name) => make("option", {}, name)));
-	}
-	byId("samples").hidden = !about.samples.length;
+	const isFirst = !state.about;
+	Object.assign(state, { about, promise: about.promise });
+	guard(askAgain);
+	showPromise();
+	offerSamples(about.samples);
 	refresh();
-	if (first) askAgain();
+	if (isFirst) askAgain();
 }
 
-byId("samples").addEventListener("click", async () => {
-	await sample("source", "obama.jpg");
-	await sample("target", "obama2.jpg");
+byId("slider").addEventListener("input", () => setThreshold(similarityOnSlider()));
+byId("threshold").addEventListener("input", ({ target: { validity, value, valueAsNumber } }) => {
+	if (validity.valid && value) setThreshold(valueAsNumber);
 });
-byId("threshold").addEventListener("input", ({ target }) => {
-	if (target.validity.valid && target.value) setThreshold(target.valueAsNumber);
-});
-byId("filter").addEventListener("change", ({ target }) => {
-	state.filter = target.value;
+byId("filter").addEventListener("change", ({ target: { value } }) => {
+	state.filter = value;
+	// The filter may drop the source face.
+	if (state.photos.source) state.photos.source.alone = null;
 	ask();
 });
-moveByArrows(byId("faces"), () => [...byId("faces").querySelectorAll("button")], choose);
-document.addEventListener("paste", ({ clipboardData }) => {
-	const files = [...clipboardData.files].map((file) => ({ file, path: file.name }));
-	const side = document.activeElement.closest(".slot")?.dataset.side ?? SIDES[Number(Boolean(state.photos.source))];
-	if (files.length) take(side, files);
+// A radio button that an arrow key reaches is clicked, too.
+byId("faces").addEventListener("click", (event) => {
+	const row = event.target.closest("tbody tr");
+	if (row) choose(row.sectionRowIndex);
 });
+document.addEventListener("paste", ({ clipboardData }) => {
+	const side = state.photos.source ? "target" : "source";
+	take(side, [...clipboardData.files]);
+});
+for (const slot of [sourceSlot, targetSlot]) watchSlot(slot, (files) => take(slot.dataset.side, files));
 for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
-new ResizeObserver(connect).observe(byId("stage"));
+const observer = new ResizeObserver(measure);
+for (const element of document.querySelectorAll("#stage, .frame")) observer.observe(element);
 watchServer(learn);

@@ -1,33 +1,28 @@
-// Many requests: never more at once than the server runs, repeated patiently where it is busy, stopped at once.
+// Requests in numbers: few at once, repeated where the server is busy, stopped at once.
 
-/** Whether the server asks to come back later. */
 export const isBusy = ({ status, code }) =>
 	/^(Throttling|ProvisionedThroughputExceeded)Exception$/.test(code) || status === 429 || status === 503;
 
-/** How long to wait after so many refusals: twice as long each time, half of it by chance. */
+// How long to wait after so many refusals: twice as long each time, half of it by chance.
 export const pauseMs = (refusals, random = Math.random()) => Math.min(500 * 2 ** (refusals - 1), 20_000) * (0.5 + random / 2);
 
-/** What `ask` returns, asked again while the server is busy; `onPause(ms)` is told of each pause. */
-export async function patiently(ask, { signal, onPause = () => {}, wait = sleep, attempts = 12 }) {
+// What `ask` returns, asked again while the server is busy; `onPause(text)` is told of each pause.
+export async function patiently(ask, { signal, onPause = () => {}, wait = sleep, attempts = 3 }) {
 	for (let refusals = 1; ; refusals += 1) {
 		const result = await ask();
 		if (!isBusy(result) || refusals >= attempts) return result;
 		const ms = pauseMs(refusals);
-		onPause(ms);
+		onPause(`The server is busy: trying again in ${(ms / 1000).toFixed(1)} s.`);
 		await wait(ms, signal);
 	}
 }
 
-/** Calls `work` for every item, at most `atOnce` at a time; takes up no more once `signal` is aborted. */
+// Calls `work` for every item, at most `atOnce` at a time; takes up no more once `signal` is aborted.
 export async function eachAtMost(atOnce, items, work, signal) {
 	const left = items.values();
-	const worker = async () => {
-		for (const item of left) {
-			if (signal?.aborted) return;
-			await work(item);
-		}
-	};
-	await Promise.all(Array.from({ length: atOnce }, worker));
+	await Promise.all(Array.from({ length: atOnce }, async () => {
+		for (const item of left) if (!signal?.aborted) await work(item);
+	}));
 }
 
 const sleep = (ms, signal) =>

@@ -1,59 +1,39 @@
 // A photo that a person chose; its bytes stay in its file.
 
-const SIGNATURES = [
-	["JPEG", /^\xff\xd8\xff/],
-	["PNG", /^\x89PNG/],
-	["a GIF", /^GIF8/],
-	["a WebP", /^RIFF....WEBP/s],
-	["an AVIF", /^....ftypavi/s],
-	["a HEIC", /^....ftyp(hei|hev|mif|msf)/s],
-	["a BMP", /^BM/],
-	["a TIFF", /^(II\*\0|MM\0\*)/],
-	["a PDF", /^%PDF/],
-];
-
-/** {name, file, bytes, format, url, width, height}; format and sizes are missing where they are not known. */
-export async function readPhoto(file, name = file.name) {
-	const head = new DataView(await file.slice(0, 24).arrayBuffer());
-	const start = String.fromCharCode(...new Uint8Array(head.buffer));
-	const format = SIGNATURES.find(([, pattern]) => pattern.test(start))?.[0];
-	const photo = { name, file, bytes: file.size, format, url: URL.createObjectURL(file) };
+// {name, file, bytes, url, isKnown (JPEG or PNG), isPng, width, height}; sizes only where the browser reads the photo.
+export async function readPhoto(file) {
+	const start = String(new Uint8Array(await file.slice(0, 4).arrayBuffer().catch(() => [])));
+	const isPng = start === "137,80,78,71";
+	const name = file.path || file.webkitRelativePath || file.name;
+	const photo = { name, file, bytes: file.size, url: URL.createObjectURL(file), isPng, isKnown: isPng || start.startsWith("255,216") };
 	// The server reads a PNG as it is stored, also where its EXIF says that it is turned; browsers turn it.
-	if (format === "PNG" && head.byteLength === 24) return { ...photo, width: head.getUint32(16), height: head.getUint32(20) };
-	const image = new Image();
-	image.src = photo.url;
-	await image.decode().catch(() => {});
-	return image.naturalWidth ? { ...photo, width: image.naturalWidth, height: image.naturalHeight } : photo;
+	const image = await createImageBitmap(file, { imageOrientation: isPng ? "none" : "from-image" }).catch(() => null);
+	const { width, height } = image ?? {};
+	image?.close();
+	return { ...photo, width, height };
 }
 
-/** The photo's bytes in base64. */
-export function base64({ file }) {
-	return new Promise((resolve, reject) => {
+export const base64 = ({ file }) =>
+	new Promise((resolve, reject) => {
 		const reader = new FileReader();
 		reader.onload = () => resolve(reader.result.split(",")[1] ?? "");
 		reader.onerror = () => reject(reader.error);
 		reader.readAsDataURL(file);
 	});
-}
 
-/** All files of a drop, those in folders too: {file, path}. */
+// All files of a drop; those in folders have a `path`.
 export async function droppedFiles({ items }) {
 	// What a drop holds can be asked for only before anything is awaited.
-	const dropped = [...items].map((item) => ({ file: item.getAsFile(), entry: item.webkitGetAsEntry?.() }));
-	const found = [];
-	for (const { file, entry } of dropped) {
-		if (entry?.isDirectory) await collect(entry, found);
-		else if (file) found.push({ file, path: file.name });
-	}
-	return found;
+	const dropped = [...items].map((item) => [item.getAsFile(), item.webkitGetAsEntry?.()]);
+	const found = dropped.map(([file, entry]) => (entry?.isDirectory ? filesIn(entry) : (file ?? [])));
+	return (await Promise.all(found)).flat();
 }
 
-async function collect(entry, found) {
+async function filesIn(entry) {
 	const ask = (name, from) => new Promise((resolve, reject) => from[name](resolve, reject));
-	if (entry.isFile) {
-		found.push({ file: await ask("file", entry), path: entry.fullPath.slice(1) });
-		return;
-	}
-	const reader = entry.createReader();
-	for (let some; (some = await ask("readEntries", reader)).length; ) for (const each of some) await collect(each, found);
+	if (entry.isFile) return [Object.assign(await ask("file", entry), { path: entry.fullPath.slice(1) })];
+	const [reader, found] = [entry.createReader(), []];
+	// A folder is told in parts, of which the last is empty.
+	for (let some; (some = await ask("readEntries", reader)).length; ) for (const each of some) found.push(...await filesIn(each));
+	return found;
 }

@@ -1,128 +1,118 @@
-// A photo with its faces: boxes that can be chosen, labels beside them, landmarks and the axes of each pose.
+// A photo with its faces: boxes, labels, landmarks and the axes of each pose.
 
-import { draw, make, moveByArrows } from "./dom.js";
+import { draw, make, path } from "./dom.js";
 import { placeLabels } from "./labels.js";
 import { axes } from "./pose.js";
 
 const LABEL_HEIGHT_PX = 18;
 const labelWidthPx = (text) => 25 + 7.5 * text.length;
-/** Narrower faces, as shown, get their axes only when they are chosen. */
-const AXES_FROM_PX = 40;
+// Narrower faces, as shown, have no landmarks, and axes only when chosen, which are no shorter than the second.
+const [MARKS_FROM_PX, CHOSEN_AXES_PX] = [40, 24];
 
-/** One photo in `frame`; `onChoose(index)` is told of a face chosen by mouse or keyboard. */
+// The photo in `figure`; `onChoose(index)` is told of a face that is chosen. Nothing here measures the page.
 export class Picture {
-	#frame;
-	#choose;
+	#figure;
+	#area = {};
+	#photo = {};
 	#faces = [];
 	#boxes = [];
 	#labels = [];
 	#marks = draw("svg", { class: "marks", "aria-hidden": true });
-	#size = {};
 	#chosen = -1;
 
-	constructor(frame, onChoose) {
-		this.#frame = frame;
-		this.#choose = onChoose;
-		moveByArrows(frame, () => this.#boxes, onChoose);
-		new ResizeObserver(() => this.#arrange()).observe(frame);
+	constructor(figure, onChoose) {
+		this.#figure = figure;
+		this.frame = figure.querySelector(".frame");
+		this.frame.addEventListener("change", ({ target }) => onChoose(this.#boxes.indexOf(target)));
 	}
 
-	/** Shows a photo without faces. */
-	show({ width = 4, height = 3, format, url, name }) {
-		this.faces([]);
-		this.#size = { width, height };
-		this.#frame.hidden = false;
-		this.#frame.style.setProperty("--ratio", width / height);
+	show({ width = 4, height = 3, isPng, url, name }) {
+		this.#photo = { width, height };
+		this.#figure.querySelector("bdi").textContent = name;
 		this.#marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
-		this.#frame.replaceChildren(make("img", { src: url, alt: `Photo ${name}`, class: format === "PNG" && "as-stored" }), this.#marks);
+		this.frame.replaceChildren(make("img", { src: url, alt: `Photo ${name}`, class: isPng && "as-stored" }), this.#marks);
+		this.frame.style.setProperty("--ratio", width / height);
+		this.frame.hidden = false;
+		this.faces([]);
 	}
 
-	/** Puts {face, label} on the photo, the most important first. */
+	// Puts {face, label} on the photo, the most important first.
 	faces(faces) {
-		for (const element of [...this.#boxes, ...this.#labels]) element.remove();
+		this.#boxes.concat(this.#labels).forEach((element) => element.remove());
 		this.#faces = faces;
-		this.#boxes = faces.map(({ face: { BoundingBox: box } }, index) => {
-			const style = { left: share(box.Left), top: share(box.Top), width: share(box.Width), height: share(box.Height) };
-			return make("button", { class: "face", style, click: () => this.#choose(index) });
+		this.#boxes = faces.map(({ face: { BoundingBox: { Left, Top, Width, Height } } }) => {
+			const style = { left: percent(Left), top: percent(Top), width: percent(Width), height: percent(Height) };
+			return make("input", { type: "radio", name: "face", class: "face", style });
 		});
-		this.#labels = faces.map(({ label }) =>
-			make("span", { class: "label", "aria-hidden": true, style: { width: `${labelWidthPx(label)}px` } }, label));
-		this.#frame.append(...this.#boxes, ...this.#labels);
+		this.#labels = faces.map(({ label }) => make("span", { class: "label", "aria-hidden": true }, label));
 		this.#chosen = -1;
-		this.#arrange();
+		this.arrange(this.#area);
+		// Each label follows its box, which tells the style sheet how it looks.
+		this.frame.append(...this.#boxes.flatMap((box, index) => [box, this.#labels[index]]));
 	}
 
-	/** Says of each face {kind: "match", "other" or "source", name: for screen readers}, and which is chosen (-1: none). */
+	// Says of each face {kind: "match", "other" or "source", name: for screen readers}, and which is chosen (-1: none).
 	mark(told, chosen) {
 		told.forEach(({ kind, name }, index) => {
-			const [box, label] = [this.#boxes[index], this.#labels[index]];
-			box.dataset.kind = label.dataset.kind = kind;
-			box.setAttribute("aria-label", name);
-			box.setAttribute("aria-pressed", index === chosen);
-			box.tabIndex = index === Math.max(chosen, 0) ? 0 : -1;
-			label.classList.toggle("chosen", index === chosen);
+			this.#boxes[index].dataset.kind = kind;
+			this.#boxes[index].ariaLabel = name;
 		});
+		if (chosen >= 0) this.#boxes[chosen].checked = true;
 		this.#chosen = chosen;
-		this.#drawMarks();
+		this.#draw();
 	}
 
-	/** The boxes as they stand on the screen. */
+	// Where the faces stand: {x, y, width, height}, as given to `arrange`.
 	places() {
-		return this.#boxes.map((box) => box.getBoundingClientRect());
+		const { x, y, width, height } = this.#area;
+		return this.#faces.map(({ face: { BoundingBox: box } }) =>
+			({ x: x + box.Left * width, y: y + box.Top * height, width: box.Width * width, height: box.Height * height }));
 	}
 
-	#arrange() {
-		const area = { width: this.#frame.clientWidth, height: this.#frame.clientHeight };
-		const shown = this.#faces.map(({ face: { BoundingBox: { Left, Top, Width, Height } } }) =>
-			({ x: Left * area.width, y: Top * area.height, width: Width * area.width, height: Height * area.height }));
+	// Takes over where the frame stands now: {x, y, width, height}.
+	arrange(area) {
+		this.#area = area;
+		const shown = this.places().map((box) => ({ ...box, x: box.x - area.x, y: box.y - area.y }));
 		const sizes = this.#faces.map(({ label }) => ({ width: labelWidthPx(label), height: LABEL_HEIGHT_PX }));
-		placeLabels(shown, sizes, area).forEach((spot, index) => {
-			const { x, y } = spot ?? { x: Math.max(shown[index].x, 0), y: Math.max(shown[index].y - LABEL_HEIGHT_PX, 0) };
-			this.#labels[index].classList.toggle("no-room", !spot);
-			this.#labels[index].style.left = `${x}px`;
-			this.#labels[index].style.top = `${y}px`;
-			this.#boxes[index].classList.toggle("tiny", shown[index].width < 20);
+		placeLabels(shown, sizes, area).forEach(({ x, y, width, isFree }, index) => {
+			const { classList, style } = this.#labels[index];
+			classList.toggle("no-room", !isFree);
+			Object.assign(style, { left: `${x}px`, top: `${y}px`, width: `${width}px` });
 		});
-		this.#drawMarks();
+		this.#draw();
 	}
 
-	#drawMarks() {
-		const { width, height } = this.#size;
-		const least = AXES_FROM_PX / this.#frame.clientWidth;
-		const dots = ({ face: { Landmarks = [] } }) => Landmarks.map(({ X, Y }) => `M${X * width} ${Y * height}h0`).join("");
-		const points = this.#faces.map(dots).join("");
-		const lines = this.#faces
-			.filter(({ face }, index) => face.Pose && (index === this.#chosen || face.BoundingBox.Width >= least))
-			.map(({ face }) => axesOf(face, width, height));
+	#draw() {
+		const { width, height } = this.#photo;
+		const px = width / this.#area.width;
+		let points = "";
+		const lines = ["", "", ""];
+		this.#faces.forEach(({ face: { BoundingBox: box, Landmarks, Pose } }, index) => {
+			const [wide, isChosen] = [box.Width * width, index === this.#chosen];
+			const isLarge = wide >= MARKS_FROM_PX * px;
+			if (!Pose || !(isLarge || isChosen)) return;
+			const at = ({ X, Y }) => `M${X * width} ${Y * height}`;
+			if (isLarge) points += Landmarks.map((each) => `${at(each)}h0`).join("");
+			const nose = at(Landmarks.find(({ Type }) => Type === "nose"));
+			const length = Math.max(0.4 * wide, isChosen && CHOSEN_AXES_PX * px);
+			axes(Pose).forEach(([x, y], axis) => { lines[axis] += `${nose}l${x * length} ${y * length}`; });
+		});
 		this.#marks.replaceChildren(
-			path("points casing", points),
+			path("casing", points + lines.join("")),
 			path("points", points),
-			path("casing", lines.map(Object.values).flat().join("")),
-			...["right", "up", "nose"].map((axis) => path(axis, lines.map((each) => each[axis]).join(""))));
+			...["right", "up", "nose"].map((axis, index) => path(axis, lines[index])));
 	}
 }
 
-const share = (ratio) => `${100 * ratio}%`;
-const path = (kind, d) => draw("path", { class: kind, d });
+const percent = (ratio) => `${100 * ratio}%`;
 
-/** The axes of a face's pose as SVG paths, from its nose. */
-function axesOf({ BoundingBox: box, Landmarks, Pose }, width, height) {
-	const { X, Y } = Landmarks.find(({ Type }) => Type === "nose") ?? { X: box.Left + box.Width / 2, Y: box.Top + box.Height / 2 };
-	const length = 0.4 * box.Width * width;
-	const line = ([axis, [x, y]]) => [axis, `M${X * width} ${Y * height}l${x * length} ${y * length}`];
-	return Object.fromEntries(Object.entries(axes(Pose)).map(line));
-}
-
-/** Draws lines in `svg` from the source's box to the boxes `to`, of which some may be missing. */
+// Draws lines in `svg` from the source's box to the boxes `to`, of which some may be missing.
 export function join(svg, from, to, chosen) {
-	const origin = svg.getBoundingClientRect();
-	const line = (place) => {
-		if (!from || !place) return "";
-		const [x1, y1, x2, y2] = from.bottom < place.top && from.right > place.left
-			? [from.left + from.width / 2, from.bottom, place.left + place.width / 2, place.top]
-			: [from.right, from.top + from.height / 2, place.left, place.top + place.height / 2];
-		return `M${x1 - origin.left} ${y1 - origin.top}L${x2 - origin.left} ${y2 - origin.top}`;
-	};
+	const between = (least, value, most) => Math.max(least, Math.min(value, most));
+	// The point of a box that is nearest to the middle of the other.
+	const edge = (box, { x, y, width, height }) =>
+		`${between(box.x, x + width / 2, box.x + box.width)} ${between(box.y, y + height / 2, box.y + box.height)}`;
+	const line = (place) => (from && place ? `M${edge(from, place)}L${edge(place, from)}` : "");
 	const one = line(to[chosen]);
 	svg.replaceChildren(path("all", to.map(line).join("")), path("casing", one), path("chosen", one));
 }

@@ -1,20 +1,16 @@
 // A head's pose as the projections of its three axes: pitched first, then yawed, then rolled in the picture.
 
-/** Unit axes in the picture (x right, y down): `right` and `up` of the head as seen, `nose` towards the viewer. */
+// Unit axes in the picture (x right, y down): right and up of the head as seen, and its nose, towards the viewer.
 export function axes({ Roll, Yaw, Pitch }) {
 	const [roll, yaw, pitch] = [Roll, Yaw, Pitch].map((degrees) => (degrees * Math.PI) / 180);
-	const turned = ([x, y]) => [
-		x * Math.cos(roll) - y * Math.sin(roll),
-		x * Math.sin(roll) + y * Math.cos(roll),
-	];
-	return {
-		right: turned([Math.cos(yaw), 0]),
-		up: turned([-Math.sin(pitch) * Math.sin(yaw), -Math.cos(pitch)]),
-		nose: turned([Math.cos(pitch) * Math.sin(yaw), -Math.sin(pitch)]),
-	};
+	return [
+		[Math.cos(yaw), 0],
+		[-Math.sin(pitch) * Math.sin(yaw), -Math.cos(pitch)],
+		[Math.cos(pitch) * Math.sin(yaw), -Math.sin(pitch)],
+	].map(([x, y]) => [x * Math.cos(roll) - y * Math.sin(roll), x * Math.sin(roll) + y * Math.cos(roll)]);
 }
 
-/** The pose in words; angles under 5 degrees are nothing that anyone sees. */
+// The pose in words; nobody sees angles under 5 degrees.
 export function poseInWords({ Roll, Yaw, Pitch }) {
 	const turns = [
 		[Yaw, "turned left", "turned right"],

@@ -1,32 +1,27 @@
 // What a similarity promises: how often photos of different people reach it. The figures are the server's.
 
-/** "1 in 2,300", or "rarer than 1 in 72,000" where the data carry no more; "" without a promise. */
+// "1 in 2,300", or "rarer than 1 in 72,000" where the data carry no more; "" without a promise.
 export function rarity(promise, similarity) {
 	if (!promise) return "";
 	const { levels, rates, measured } = promise;
 	const rarest = Math.max(rates.at(-1), measured);
 	const rate = interpolate(levels, rates, Math.min(similarity, levels.at(-1)));
-	const beyond = rate < rarest || similarity > levels.at(-1);
-	return `${beyond ? "rarer than " : ""}1 in ${roundFigure(10 ** -Math.max(rate, rarest))}`;
+	const isBeyond = rate < rarest || similarity > levels.at(-1);
+	const pairs = (10 ** -Math.max(rate, rarest)).toLocaleString("en", { maximumSignificantDigits: 2 });
+	return `${isBeyond ? "rarer than " : ""}1 in ${pairs}`;
 }
 
-/** The false match rate as a sentence. */
+// The false match rate as a sentence.
 export function raritySentence(promise, similarity) {
 	const words = rarity(promise, similarity);
 	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
 	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;
 }
 
-/** With two digits that count: 1,234 is 1,200. */
-function roundFigure(value) {
-	const unit = 10 ** Math.max(Math.floor(Math.log10(value)) - 1, 0);
-	return (Math.round(value / unit) * unit).toLocaleString("en");
-}
-
-/** Where a similarity stands on the scale, 0 to 1: decades are of one length, 99 to 100 is the last. */
+// Where a similarity stands on the scale, 0 to 1: decades are of one length, 99 to 100 is the last.
 export const position = (promise, similarity) => interpolate(...scale(promise), similarity);
 
-/** The similarity at a position, to a tenth (above 99 to a hundredth). */
+// The similarity at a position, to a tenth (above 99 to a hundredth).
 export function similarityAt(promise, place) {
 	const exact = interpolate(...scale(promise).reverse(), place);
 	const steps = exact > 99 ? 100 : 10;

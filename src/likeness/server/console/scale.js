@@ -1,40 +1,25 @@
-// The logarithmic scale of false match rates: a mark for each face, and the threshold that moves along it.
+// The logarithmic scale: a mark for each face, and the threshold that moves along it.
 
-import { draw, make } from "./dom.js";
+import { byId, make, path } from "./dom.js";
 import { position, rarity, similarityAt } from "./promise.js";
+import { state } from "./state.js";
 
-const STEPS = 700;
+const slider = byId("slider");
 
-/** The scale in `place`; `onMove(similarity)` is told when the threshold is moved along it. */
-export class Scale {
-	#promise = null;
-	#marks = draw("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": true });
-	#ticks = make("div", { class: "ticks", "aria-hidden": true });
-	#slider;
+export const similarityOnSlider = () => similarityAt(state.promise, slider.valueAsNumber / slider.max);
 
-	constructor(place, onMove) {
-		const input = () => onMove(similarityAt(this.#promise, this.#slider.valueAsNumber / STEPS));
-		this.#slider = make("input", { type: "range", max: STEPS, "aria-label": "Threshold on a logarithmic scale", input });
-		place.append(this.#marks, this.#slider, this.#ticks);
-	}
+export const showPromise = () =>
+	byId("ticks").replaceChildren(...(state.promise?.marked ?? []).map((level) =>
+		make("span", { style: { left: `${100 * position(state.promise, level)}%` } },
+			make("b", {}, level), make("small", {}, rarity(state.promise, level)))));
 
-	/** Takes over what the server promises. */
-	promise(promise) {
-		this.#promise = promise;
-		this.#ticks.replaceChildren(...(promise?.marked ?? []).map((level) =>
-			make("span", { style: { left: `${100 * position(promise, level)}%` } },
-				make("b", {}, level), make("small", {}, rarity(promise, level)))));
-	}
-
-	/** Shows the threshold and the faces. */
-	show(threshold, faces, chosen) {
-		this.#slider.value = Math.round(position(this.#promise, threshold) * STEPS);
-		this.#slider.setAttribute("aria-valuetext", `${threshold} ${rarity(this.#promise, threshold)}`);
-		const path = (kind, some) =>
-			draw("path", { class: kind, d: some.map(({ similarity }) => `M${100 * position(this.#promise, similarity)} 0V10`).join("") });
-		this.#marks.replaceChildren(
-			path("other", faces.filter(({ matched }) => !matched)),
-			path("match", faces.filter(({ matched }) => matched)),
-			path("chosen", faces.filter((_, index) => index === chosen)));
-	}
+export function showScale(faces, chosen) {
+	const { promise, threshold } = state;
+	slider.value = Math.round(position(promise, threshold) * slider.max);
+	slider.setAttribute("aria-valuetext", `${threshold} ${rarity(promise, threshold)}`);
+	const marks = (kind, some) => path(kind, some.map(({ similarity }) => `M${100 * position(promise, similarity)} 0V10`).join(""));
+	byId("scale-marks").replaceChildren(
+		marks("other", faces.filter(({ matched }) => !matched)),
+		marks("match", faces.filter(({ matched }) => matched)),
+		marks("chosen", faces.slice(chosen, chosen + 1)));
 }

@@ -1,14 +1,17 @@
-// The server: what it says about itself, and one comparison.
+// The server: what it says about itself, and comparisons.
 
 import { requestBody } from "./answer.js";
+import { patiently } from "./patience.js";
+import { base64 } from "./photo.js";
+import { NO_FACE } from "./problems.js";
 import { signedHeaders } from "./signing.js";
+import { state } from "./state.js";
 
 const HEADERS = { "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "RekognitionService.CompareFaces" };
 
-/** Where this page's server takes requests. */
 export const endpoint = new URL(".", location.href).href;
 
-/** Tells `onNews` limits, settings and the promise, again until the engine is loaded. */
+// Tells `onNews` what the server says about itself, again until the engine is loaded.
 export async function watchServer(onNews) {
 	for (let about; !about?.ready; ) {
 		about = await fetch("console/server.json").then((response) => response.json()).catch(() => null);
@@ -17,26 +20,43 @@ export async function watchServer(onNews) {
 	}
 }
 
-/**
- * One comparison at threshold 0: {status, answer} or {status, code, text, date}, with requestId and arrived (ms). Throws
- * only when `signal` is aborted. `session` is {keys, region}; without keys nothing is signed.
- */
-export async function compare({ source, target, filter, session: { keys, region }, signal, about }) {
-	const body = new TextEncoder().encode(JSON.stringify(requestBody({ source, target, threshold: 0, filter })));
-	// A body that the server refuses unread is not sent: browsers lose the answer to one that is cut off.
-	if (body.length > about.max_body_bytes) return { status: 413 };
+// Two photos compared at threshold 0: {status, answer} or {status, code, text, date, faceless}, with requestId; null
+// once `signal` is aborted. `faceless` is the side that has no face; `patience` is as in patience.js.
+export async function compare(source, target, { signal, ...patience } = {}) {
+	let result;
 	try {
-		const headers = keys ? await signedHeaders({ keys, url: endpoint, headers: HEADERS, body, region }) : HEADERS;
-		const response = await fetch(endpoint, { method: "POST", headers, body, signal });
-		return outcome(response, await response.text());
-	} catch (error) {
-		if (signal?.aborted) throw error;
+		const [from, to] = await Promise.all([source, target].map(base64));
+		const body = new TextEncoder().encode(JSON.stringify(requestBody(from, to, 0, state.filter)));
+		// A body that the server refuses unread is not sent: browsers lose the answer to one that is cut off.
+		if (body.length > state.about.max_body_bytes) return { status: 413 };
+		result = await patiently(() => send(body, signal), { signal, ...patience });
+		if (result.code === NO_FACE && source !== target) {
+			const { answer, code } = await alone(source);
+			result.faceless = answer ? "target" : code === NO_FACE ? "source" : undefined;
+		}
+	} catch {
+		result = { status: 0, code: "Unreadable" };
+	}
+	return signal?.aborted ? null : result;
+}
+
+async function send(body, signal) {
+	const { keys, region } = state;
+	try {
+		const signed = keys ? await signedHeaders({ keys, url: endpoint, headers: HEADERS, body, region }) : HEADERS;
+		const response = await fetch(endpoint, { method: "POST", headers: signed, body, signal });
+		const [{ ok, status, headers }, text] = [response, await response.text()];
+		const { __type: code, Message, message, ...answer } = JSON.parse(text.startsWith("{") ? text : "{}");
+		const requestId = headers.get("x-amzn-RequestId");
+		return ok ? { status, requestId, answer } : { status, requestId, code, text: Message ?? message, date: headers.get("date") };
+	} catch {
 		return { status: 0, code: "Unreachable" };
 	}
 }
 
-function outcome({ ok, status, headers }, text) {
-	const common = { status, requestId: headers.get("x-amzn-RequestId"), arrived: performance.now() };
-	const { __type: code, Message, message, ...answer } = text.startsWith("{") ? JSON.parse(text) : {};
-	return ok ? { ...common, answer } : { ...common, code, text: Message ?? message, date: headers.get("date") };
+// A photo compared with itself, asked once: only so does the server tell all of a source face, or that there is none.
+export async function alone(photo) {
+	const result = await (photo.alone ??= compare(photo, photo));
+	if (!result.answer && result.code !== NO_FACE) photo.alone = null;
+	return result;
 }

@@ -1,43 +1,38 @@
-// The place of one photo: dropped, picked, taken with the camera, or a sample portrait.
+// How a photo comes here: dropped, picked, taken with the camera, or a sample portrait.
 
 import { byId, make } from "./dom.js";
+import { tell } from "./findings.js";
 import { droppedFiles } from "./photo.js";
 
-/** A slot's elements; `onFiles([{file, path}])` is told what was chosen, `onSample(name)` which sample. */
-export function slot(side, title, { onFiles, onSample, folders }) {
-	const change = ({ target }) => {
-		const files = [...target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+// Tells `onFiles([file])` what is put in a side's place.
+export function watchSlot(figure, onFiles) {
+	for (const input of figure.querySelectorAll("[type=file]")) {
+		input.addEventListener("change", () => {
+			onFiles([...input.files]);
+			input.value = "";
+		});
+	}
+	figure.querySelector("button").addEventListener("click", () => takePhoto((file) => onFiles([file])));
+	figure.querySelector("select").addEventListener("change", async ({ target }) => {
+		const name = target.value;
 		target.value = "";
-		if (files.length) onFiles(files);
-	};
-	const chooser = (text, label, attributes) =>
-		make("label", { class: "button" }, text, make("input", { type: "file", "aria-label": label, change, ...attributes }));
-	const [name, size] = [make("bdi", { class: "name" }), make("span", { class: "small" })];
-	const frame = make("div", { class: "frame", hidden: true });
-	const samples = make("select", {
-		"aria-label": `Sample portrait as ${side}`,
-		change: () => { if (samples.value) onSample(samples.value); samples.value = ""; },
+		// Whether the server is away is told by the comparison.
+		const photo = await fetch(`console/samples/${name}`).then((response) => response.blob()).catch(() => "");
+		onFiles([new File([photo], name)]);
 	});
-	const figure = make("figure", { class: "slot", "data-side": side },
-		make("figcaption", {}, make("h2", {}, title), " ", name, " ", size),
-		make("div", { class: "row" },
-			chooser("Choose a photo", `Choose the ${side} photo`, { accept: ".jpg,.jpeg,.png", multiple: folders }),
-			folders ? chooser("Choose a folder", "Choose a folder of target photos", { webkitdirectory: true }) : "",
-			make("button", { click: () => takePhoto((file) => onFiles([{ file, path: file.name }])) }, "Camera"),
-			samples),
-		make("p", { class: "hint" }, folders ? "Drop photos or a folder here, or paste." : "Drop a photo here, or paste."),
-		frame);
-	figure.addEventListener("dragover", () => figure.classList.add("over"));
-	figure.addEventListener("dragleave", () => figure.classList.remove("over"));
-	figure.addEventListener("drop", async ({ dataTransfer }) => {
-		figure.classList.remove("over");
-		const files = await droppedFiles(dataTransfer);
-		if (files.length) onFiles(files);
-	});
-	return { figure, frame, name, size, samples };
+	for (const type of ["dragover", "dragleave", "drop"]) {
+		figure.addEventListener(type, () => figure.classList.toggle("over", type === "dragover"));
+	}
+	figure.addEventListener("drop", async ({ dataTransfer }) => onFiles(await droppedFiles(dataTransfer)));
 }
 
-/** A photo from the camera, as a JPEG file. */
+export function offerSamples(names) {
+	for (const select of document.querySelectorAll(".slot select")) {
+		select.hidden = !names.length;
+		select.replaceChildren(...["Sample", ...names].map((name, index) => make("option", { value: index ? name : "" }, name)));
+	}
+}
+
 async function takePhoto(onPhoto) {
 	const dialog = byId("camera");
 	const video = dialog.querySelector("video");
@@ -45,16 +40,17 @@ async function takePhoto(onPhoto) {
 		video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
 	} catch {
 		const why = globalThis.isSecureContext ? "there is none, or it may not be used" : "browsers allow it over https or localhost only";
-		byId("told").replaceChildren(make("p", { class: "problem" }, `The camera cannot be opened: ${why}.`));
+		tell(make("p", { class: "problem" }, `The camera cannot be opened: ${why}.`));
 		return;
 	}
-	dialog.showModal();
-	dialog.onclose = () => video.srcObject.getTracks().forEach((track) => track.stop());
-	byId("camera-close").onclick = () => dialog.close();
-	byId("shoot").onclick = () => {
-		const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
-		canvas.getContext("2d").drawImage(video, 0, 0);
-		canvas.toBlob((blob) => onPhoto(new File([blob], "camera.jpg")), "image/jpeg", 0.92);
-		dialog.close();
+	dialog.returnValue = "";
+	dialog.onclose = () => {
+		if (dialog.returnValue) {
+			const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
+			canvas.getContext("2d").drawImage(video, 0, 0);
+			canvas.toBlob((blob) => onPhoto(new File([blob], "camera.jpg")), "image/jpeg", 0.92);
+		}
+		video.srcObject.getTracks().forEach((track) => track.stop());
 	};
+	dialog.showModal();
 }

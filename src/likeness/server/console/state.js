@@ -1,0 +1,11 @@
+// What the page knows. All of it is gone when the page is closed.
+
+export const state = {
+	about: null, // what the server says about itself
+	promise: null, // and of similarities
+	keys: null, // who signed in
+	region: "",
+	threshold: 80,
+	filter: "NONE",
+	photos: {}, // by side
+};
