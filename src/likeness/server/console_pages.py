@@ -29,8 +29,8 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
 }
-#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere; `data:` for the empty
-#: icon, without which browsers ask for /favicon.ico.
+#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere; `data:` for the
+#: empty icon, without which browsers ask for /favicon.ico.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
