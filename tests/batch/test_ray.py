@@ -4,11 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.batch.conftest import likeness
+
+from likeness.batch.cluster.engine import run_stage
+from likeness.batch.cluster.work import DescribeParts, Work
+from likeness.batch.describe import BatchOptions
+from likeness.batch.errors import BatchError
 
 pytestmark = [
     pytest.mark.engine,
@@ -42,3 +48,39 @@ def test_what_is_for_one_machine_is_refused(many: Path, tmp_path: Path) -> None:
     done = likeness(*arguments, check=False)
     assert done.returncode == 255
     assert "are for one machine" in done.stderr
+
+
+class FailingRay:
+    """As much of Ray as a stage asks for; its dataset ends with Ray's own error."""
+
+    class exceptions:  # noqa: N801
+        class RayError(Exception):
+            pass
+
+    def __init__(self) -> None:
+        self.data = self
+        self.asked: list[int] = []
+
+    def from_items(self, items: list[dict[str, int]], **_: object) -> "FailingRay":
+        self.asked = [item["number"] for item in items]
+        return self
+
+    def map_batches(self, *_: object, **__: object) -> "FailingRay":
+        return self
+
+    def ActorPoolStrategy(self, **_: object) -> None:  # noqa: N802
+        return None
+
+    def iter_rows(self) -> Iterator[dict[str, int]]:
+        yield {"photos": 1}
+        raise self.exceptions.RayError("the node is marked dead\nand much more")
+
+
+def test_a_cluster_that_fails_is_said_in_words() -> None:
+    ray, done = FailingRay(), []
+    with pytest.raises(
+        BatchError, match=r"^the Ray cluster failed: the node is marked dead\. The same command continues"
+    ):
+        run_stage(ray, DescribeParts, Work("shared", "images", BatchOptions(), False), [0, 1], 1, done.append)
+    assert ray.asked == [0, 1]
+    assert done == [{"photos": 1}]

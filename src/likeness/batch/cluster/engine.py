@@ -7,7 +7,8 @@ store's do not grow with the pairs. What an actor, a worker or a node leaves und
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,10 @@ _ACTOR_BYTES = 600 << 20
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Which cluster, and how many actors; by default one for each processor it has."""
+    """Which cluster, and how many actors; by default one for each processor it has.
+
+    Without an address it is what RAY_ADDRESS says, and else one that is started on this machine for this run alone.
+    """
 
     address: str | None = None
     actors: int | None = None
@@ -35,16 +39,18 @@ def connected(cluster: Cluster) -> Any:
     except ImportError as error:
         raise BatchError("--engine ray needs Ray: pip install 'likeness[ray]'") from error
     if not ray.is_initialized():
+        address = cluster.address or os.environ.get("RAY_ADDRESS", "local")
         try:
             ray.init(
-                address=cluster.address,
-                include_dashboard=None if cluster.address else False,
+                address=address,
+                include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level=logging.WARNING,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise BatchError(f"no Ray cluster at {cluster.address or 'this machine'}: {error}") from error
-    _check_versions(ray)
+            raise BatchError(f"no Ray cluster at {address}: {error}") from error
+    with _failures_in_words(ray):
+        _check_versions(ray)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     return ray
@@ -74,8 +80,21 @@ def run_stage(
         )
         .iter_rows()
     )
-    for outcome in outcomes:
-        done(outcome)
+    with _failures_in_words(ray):
+        for outcome in outcomes:
+            done(outcome)
+
+
+@contextmanager
+def _failures_in_words(ray: Any) -> Iterator[None]:
+    """What Ray itself fails with, after its own retries, as a BatchError."""
+    try:
+        yield
+    except BatchError:
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BatchError(f"the Ray cluster failed: {reason}. The same command continues where it stopped") from error
 
 
 def actors_of(ray: Any, cluster: Cluster) -> int:
