@@ -77,7 +77,8 @@ class FailingRay:
 
 
 def test_a_cluster_that_fails_is_said_in_words() -> None:
-    ray, done = FailingRay(), []
+    ray = FailingRay()
+    done: list[dict[str, int]] = []
     with pytest.raises(
         BatchError, match=r"^the Ray cluster failed: the node is marked dead\. The same command continues"
     ):
