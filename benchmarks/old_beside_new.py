@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 _WORKER = """
 import dataclasses, resource, sys, time
+import numpy as np
 from likeness import Comparer
 comparer = Comparer()
 comparer.warm_up()
@@ -30,15 +31,23 @@ if {one_look}:
     embedder.aligner = dataclasses.replace(embedder.aligner, views=embedder.aligner.views[-1:])
 embedders = getattr(comparer._engine, "embedders", None) or [comparer._engine.embedder]
 print(sum(len(each.aligner.views) for each in embedders), flush=True)
+scorer = comparer._engine.scorer
+vectors = np.random.default_rng(0).standard_normal((2, 1, 192)).astype(np.float32)
 for line in sys.stdin:
     source, target, repeat = line.split("|")
-    source, target = (open(path, "rb").read() for path in (source, target))
+    if source:
+        photos = [open(path, "rb").read() for path in (source, target)]
+        work = lambda: comparer.compare(*photos, similarity_threshold=0)
+    else:
+        work = lambda: scorer.compare(*map(scorer.profile, vectors))
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(int(repeat)):
-        comparer.compare(source, target, similarity_threshold=0)
+        work()
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     print(cpu / int(repeat), wall / int(repeat), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
 """
+#: The name of the case without photos.
+SCORING = "scoring"
 _ONCE = "import likeness, sys; likeness.compare_faces(sys.argv[1], sys.argv[2], similarity_threshold=0)"
 
 
@@ -59,9 +68,12 @@ class Checkout:
         )
         self.looks = int(self._answer()[0])
 
-    def compare(self, source: Path, target: Path, repeat: int) -> list[float]:
-        """Seconds of processor time and of time for one comparison, and the process's peak memory in kB."""
+    def compare(self, pair: tuple[Path, Path] | None, repeat: int) -> list[float]:
+        """Seconds of processor time and of time for one comparison, and the process's peak memory in kB; without a pair
+        of photos, for scoring two vectors that were not scored before.
+        """
         assert self._process.stdin is not None
+        source, target = pair or ("", "")
         self._process.stdin.write(f"{source}|{target}|{repeat}\n")
         self._process.stdin.flush()
         return [float(number) for number in self._answer()]
@@ -95,8 +107,21 @@ def _print(name: str, old: list[list[float]], new: list[list[float]]) -> None:
     for column in (0, 1):
         olds, news = ([row[column] for row in rows] for rows in (old, new))
         ratio = statistics.median(b / a for a, b in zip(olds, news, strict=True))
-        cells.append(f"{1000 * statistics.median(olds):9.1f} {1000 * statistics.median(news):9.1f} {ratio:6.2f}")
+        cells.append(f"{1000 * statistics.median(olds):9.2f} {1000 * statistics.median(news):9.2f} {ratio:6.2f}")
     print(f"{name:28s} {cells[0]}   {cells[1]}", flush=True)
+
+
+def _by_turns(
+    both: list[Checkout], pair: tuple[Path, Path] | None, repeat: int, rounds: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """What each measured, by round; the first round warms up and does not count."""
+    rows: tuple[list[list[float]], list[list[float]]] = ([], [])
+    for round_ in range(rounds + 1):
+        for which in (0, 1) if round_ % 2 else (1, 0):
+            measured = both[which].compare(pair, repeat)
+            if round_:
+                rows[which].append(measured)
+    return rows
 
 
 def main() -> None:
@@ -104,7 +129,7 @@ def main() -> None:
     parser.add_argument("old", type=Path, help="the other checkout, with its .venv")
     parser.add_argument("--old-home", type=Path, help="its LIKENESS_HOME, by default this one's")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--cases", nargs="*", help="names of some cases only")
+    parser.add_argument("--cases", nargs="*", help="names of some cases only; scoring: two vectors")
     parser.add_argument(
         "--one-look", action="store_true", help="this one's embedder looks once at a face, as at 355f669"
     )
@@ -116,25 +141,23 @@ def main() -> None:
     ]
     print(f"looks a face: old {both[0].looks}, new {both[1].looks}; Python {sys.version.split()[0]}")
     print(f"{'':28s}  cpu ms: old, new, ratio            ms: old, new, ratio")
+    if not options.cases or SCORING in options.cases:
+        _print("scoring two faces", *_by_turns(both, None, 500, options.rounds))
     memory: list[list[float]] = [[], []]
     for case in CASES:
         if case.targets or (options.cases and case.name not in options.cases):
             continue
         pair = case.pair()
         repeat = max(1, case.repeat["likeness"] // 4)
-        rows: list[list[list[float]]] = [[], []]
-        for round_ in range(options.rounds + 1):
-            for which in (0, 1) if round_ % 2 else (1, 0):
-                measured = both[which].compare(pair.source, pair.target, repeat)
-                if round_:  # the first one warms up
-                    rows[which].append(measured)
+        rows = _by_turns(both, (pair.source, pair.target), repeat, options.rounds)
         _print(case.title, *rows)
         for kept, each in zip(memory, rows, strict=True):
             kept.append(each[-1][2])
-    pair = CASES[1].pair()
-    cold = [[each.cold_start(pair.source, pair.target) for each in both] for _ in range(options.rounds)]
-    _print("cold start", [row[0] for row in cold], [row[1] for row in cold])
-    print(f"{'peak memory, MB':28s} {memory[0][-1] / 1024:9.0f} {memory[1][-1] / 1024:9.0f}")
+    if memory[0]:
+        pair = CASES[1].pair()
+        cold = [[each.cold_start(pair.source, pair.target) for each in both] for _ in range(options.rounds)]
+        _print("cold start", [row[0] for row in cold], [row[1] for row in cold])
+        print(f"{'peak memory, MB':28s} {memory[0][-1] / 1024:9.0f} {memory[1][-1] / 1024:9.0f}")
     for each in both:
         each.close()
 

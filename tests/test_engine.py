@@ -1,11 +1,14 @@
 """The steps of a pack's pipeline: what the engine asks of its networks."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from likeness.engine import Engine
 from likeness.errors import PackInvalid
+from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import Manifest, Role
 from likeness.packs.runtime import OnnxNetwork
 
@@ -38,3 +41,12 @@ def test_a_parameter_that_the_detector_does_not_have_is_named(
     monkeypatch.setattr(Manifest, "role", with_side)
     with pytest.raises(PackInvalid, match=r"\[roles.detector\].*side"):
         _ = Engine("standard").detector
+
+
+def test_a_scoring_of_an_earlier_version_is_to_be_learned_anew(standard_pack: None, tmp_path: Path) -> None:
+    folder = shutil.copytree(pack_folder("standard"), tmp_path / "old")
+    manifest = folder / "manifest.toml"
+    text = manifest.read_text("utf-8")
+    manifest.write_text(text.replace('\ncohort = "cohort.npy"', '\nstrangers = "cohort.npy"'), "utf-8")
+    with pytest.raises(PackInvalid, match=r"manifest.toml: \[scoring\] .* learn it anew with `likeness calibrate`"):
+        _ = Engine(folder).scorer

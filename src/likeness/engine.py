@@ -137,7 +137,8 @@ class Engine:
         if scoring.method != "normalised" or "cohort" not in scoring.files:
             raise PackInvalid(
                 f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
-                "cohort"
+                "cohort; take the table out of a pack calibrated for an earlier version, and learn it anew with "
+                "`likeness calibrate`"
             )
         cohort = self._pack.array(scoring.files["cohort"])
         size = self._pack.network("embedder").output_shapes[0][-1]
