@@ -424,6 +424,23 @@ def test_a_dropped_folder_is_compared(server: Served, open_page: Open, photo_fil
     assert page.locator("#many-grid bdi").all_inner_texts() == ["album/inner/person.jpg", "album/again.jpg"]
 
 
+def test_a_target_whose_faces_the_filter_drops_has_no_similarity(
+    server: Served, open_page: Open, photo_files: Files
+) -> None:
+    box = {"Left": 0.25, "Top": 0.25, "Width": 0.5, "Height": 0.5}
+    answer = {"SourceImageFace": {"BoundingBox": box, "Confidence": 99.0}, "FaceMatches": [], "UnmatchedFaces": []}
+    page = open_page(server.url)
+    page.route(
+        "**/*", lambda route: route.fulfill(json=answer) if route.request.method == "POST" else route.continue_()
+    )
+    compare(page, photo_files["person"], photo_files["again"])
+    assert page.locator("#told").inner_text() == "Faces compared: 0; matches: 0."
+    assert page.locator("#face h2").inner_text() == "Source face"
+    put(page, "target", photo_files["again"], photo_files["other"])
+    page.locator("#many-told", has_text="Done: 2 of 2").wait_for()
+    assert page.locator("#many-grid .told").all_inner_texts() == ["no face passes the filter"] * 2
+
+
 def test_a_busy_server_is_asked_again_and_a_run_can_be_stopped(
     serve: Callable[..., Served], open_page: Open, photo_files: Files
 ) -> None:

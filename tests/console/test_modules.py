@@ -194,3 +194,50 @@ console.log(JSON.stringify((await droppedFiles({ items })).map(({ path, name }) 
 """
     )
     assert found == ["a/1.jpg", "a/b/2.jpg", "a/3.jpg", "4.jpg"]
+
+
+def test_failures_are_told_in_words(node: Node) -> None:
+    large = {"width": 8000, "height": 8000, "isKnown": True, "bytes": 3 * 2**20, "name": "a.jpg"}
+    failures = [
+        {"status": 0, "code": "Unreachable"},
+        {"status": 0, "code": "Unreadable"},
+        {"status": 503},
+        {"status": 400, "code": "ThrottlingException"},
+        {"status": 400, "code": "ImageTooLargeException", "requestId": "some-id"},
+        {"status": 500, "code": "InternalServerError"},
+        {"status": 400, "code": "ExpiredTokenException"},
+        {"status": 400, "code": "InvalidParameterException", "faceless": "target"},
+        {"status": 400, "code": "NewException", "text": "Something new"},
+        {"status": 400, "code": "InvalidImageFormatException",
+         "text": "Request has invalid image format: source photo: it ends early"},
+    ]  # fmt: skip
+    found = node(
+        READ
+        + """
+import { inWords } from "console/problems.js";
+import { state } from "console/state.js";
+state.about = given.about;
+console.log(JSON.stringify(given.failures.map((each) => inWords(each, given.photos))));
+""",
+        {
+            "about": {"min_side_px": 80, "max_pixels": 50e6, "max_image_bytes": 5 * 2**20},
+            "photos": {"source": large, "target": large},
+            "failures": failures,
+        },
+    )
+    assert [each["title"] for each in found] == [
+        "The server does not answer",
+        "A photo cannot be read any more",
+        "The server is busy",
+        "The server is busy",
+        "A photo has too many pixels",
+        "Something broke in the server",
+        "The session has expired",
+        "No face was found in the target photo",
+        "The server refused the request",
+        "The source photo cannot be read",
+    ]
+    assert "50 megapixels" in found[4]["text"]
+    assert "request id some-id" in found[4]["reason"]
+    assert found[8]["text"] == "Something new"
+    assert found[9]["reason"] == "The server says: source photo: it ends early"
