@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import RateExceeded, Throttled
-from likeness.server.admission import Admission, Overloaded
+from likeness.server.admission import Admission, Unavailable
 from likeness.server.fair_queue import Ticket
 from likeness.server.rates import Rates
 
@@ -86,8 +86,8 @@ def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:
     asyncio.run(scene())
 
 
-def test_overload_is_a_throttling_with_status_500() -> None:
-    assert (Overloaded.code, Overloaded.http_status, Overloaded.service_message) == (
+def test_a_server_that_can_take_none_is_a_throttling_with_status_500() -> None:
+    assert (Unavailable.code, Unavailable.http_status, Unavailable.service_message) == (
         "ThrottlingException",
         500,
         "Service Unavailable",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from likeness.errors import Throttled
 from likeness.server import bodies
-from likeness.server.admission import Overloaded
 from likeness.server.bodies import BodyMemory, BodyShare
 
 
@@ -69,7 +69,7 @@ def test_parts_that_wait_for_each_other_do_not_wait_for_ever(callers: str) -> No
                         await memory.grow(share, 1, later(60))
                         await asyncio.sleep(0)
                     outcomes[number] = True
-                except Overloaded:
+                except Throttled:
                     outcomes[number] = False
 
         await asyncio.wait_for(asyncio.gather(*(arrive(number) for number in range(8))), 60)
@@ -89,7 +89,7 @@ def test_a_small_body_waits_for_no_large_one() -> None:
             await asyncio.sleep(0.01)
             await asyncio.wait_for(memory.grow(small, 20, later(60)), 60)
             assert memory.used == 120
-            with pytest.raises(Overloaded):
+            with pytest.raises(Throttled):
                 await memory.grow(small, 10, later(0.01))
             waiting.cancel()
 
@@ -101,7 +101,7 @@ def test_a_wait_ends_at_the_deadline_and_when_it_is_cancelled() -> None:
         memory = BodyMemory(10)
         with memory.share("a") as full, memory.share("b") as late, memory.share("c") as gone:
             await memory.grow(full, 10, later(60))
-            with pytest.raises(Overloaded):
+            with pytest.raises(Throttled):
                 await memory.grow(late, 5, later(0.05))
             waiting = asyncio.ensure_future(memory.grow(gone, 5, later(60)))
             await asyncio.sleep(0.01)

@@ -303,7 +303,9 @@ def test_a_body_that_waits_for_memory_waits_for_the_slow_one_to_yield(serve: Ser
             assert server.request(body()).status == 200
             assert not readable(slow)
             assert server.request(body(b"x" * 4_000_000)).status == 200
-            assert b"Service Unavailable" in slow.recv(1000)
+            refusal = slow.recv(1000)
+        assert refusal.startswith(b"HTTP/1.1 400 ")
+        assert b'"ThrottlingException"' in refusal
 
 
 def test_announcements_take_no_memory(serve: Serve) -> None:
@@ -380,6 +382,51 @@ def test_a_half_closed_client_gets_its_answer(server: Running, tail: bytes) -> N
     assert received.startswith(b"HTTP/1.1 200 ")
     assert received.count(b"HTTP/1.1") == 1
     assert received.endswith(b"}")
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "closes"),
+    [
+        (CHUNKED + b"2\r\n{}\r\n0\n\n", True),
+        (CHUNKED + b"2\n{}\n0\n\n", True),
+        (CHUNKED + b"2\r\n{", True),
+        (CHUNKED, True),
+        (HEAD + b"Content-Length: 3\r\n\r\n{}", True),
+        (HEAD, True),
+        (HEAD.replace(b"\r\n", b"\n"), True),
+        (b"POST", True),
+        (CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n", False),
+        (CHUNKED + b"2\r\n{}0\r\n\r\n", False),
+        (HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\nzz\r\n", False),
+    ],
+)
+def test_part_of_a_request_is_refused_and_logged_once(server: Running, sent: bytes, closes: bool) -> None:
+    logged = len(server.log())
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(sent)
+        if closes:
+            connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+        assert connection.recv(1000) == b""
+    assert server.request(body(b"no face")).status == 400  # its line is written after those of the refused request
+    wait_for(lambda: len(server.log()) >= logged + 2)
+    lines = server.log()[logged:]
+    assert [line["status"] for line in lines] == [400, 400]
+    assert lines[0]["reason"]
+
+
+def test_a_half_closed_client_gets_all_of_its_answers(server: Running) -> None:
+    one = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(3 * one)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while piece := connection.recv(10_000):
+            received += piece
+    assert received.count(b"HTTP/1.1 400 ") == 3
 
 
 def test_answers_while_the_server_ends_say_that_the_connection_does(serve: Serve) -> None:

@@ -15,8 +15,8 @@ from likeness.server.fair_queue import FairQueue, Ticket
 T = TypeVar("T")
 
 
-class Overloaded(Throttled):
-    """The server itself cannot take the request now (specification section 7.1: HTTP 500, "Service Unavailable")."""
+class Unavailable(Throttled):
+    """The server can take no request now (specification section 7.1: HTTP 500, "Service Unavailable")."""
 
     service_message = "Service Unavailable"
     http_status = 500

@@ -15,8 +15,9 @@ from likeness.aws.protocol import Cors, WireResponse, failure
 from likeness.server import logs
 from likeness.server.accepting import Connections
 from likeness.server.access_log import access_record
-from likeness.server.admission import Admission, Overloaded
+from likeness.server.admission import Admission, Unavailable
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
+from likeness.server.connections import MALFORMED
 from likeness.server.console_pages import console_pages
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
@@ -132,8 +133,8 @@ class Application:
         try:
             response = self._refuse(scope, context) or await self.operation.answer(context, receive)
         except (ClientLeft, asyncio.CancelledError) as leaving:
-            context.reason = "the client left before its answer"
-            self._finish(context, CLIENT_LEFT)
+            status, context.reason = scope.get(MALFORMED, (CLIENT_LEFT, "the client left before its answer"))
+            self._finish(context, status)
             if isinstance(leaving, ClientLeft):
                 return
             raise
@@ -148,7 +149,7 @@ class Application:
         if refusal is not None:
             return refuse(refusal[0], context.request_id, refusal[1])
         if self._audit is not None and self._must_refuse_for(self._audit):
-            context.error = Overloaded("the audit log cannot be written, and audit_when_full = refuse")
+            context.error = Unavailable("the audit log cannot be written, and audit_when_full = refuse")
             return failure(context.error, context.request_id)
         return None
 

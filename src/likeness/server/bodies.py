@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from likeness.aws.errors import BodyTooLarge
-from likeness.server.admission import Overloaded
+from likeness.errors import Throttled
 from likeness.server.request_context import RequestContext
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -111,7 +111,7 @@ class BodyMemory:
     async def grow(self, share: BodyShare, octets: int, deadline: float) -> None:
         """Counts octets that have arrived; waits until there is memory for them.
 
-        Raises Overloaded when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
+        Raises Throttled when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
         """
         if (share.is_small or not self._waiters) and self._has_room(share, octets):
             self.used += octets
@@ -126,7 +126,7 @@ class BodyMemory:
                 now = loop.time()
                 self._relieve(now)
                 if now >= deadline or share.must_yield:
-                    raise Overloaded("no memory for the request's body; see body_memory_bytes")
+                    raise Throttled("no memory for the request's body; see body_memory_bytes")
                 await asyncio.wait([waiter.granted], timeout=min(_LOOK_SECONDS, deadline - now))
         finally:
             if waiter in self._waiters:
@@ -186,7 +186,7 @@ class BodyLimits:
 async def read_body(
     context: RequestContext, receive: Receive, *, limits: BodyLimits, memory: BodyMemory, share: BodyShare
 ) -> bytearray:
-    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientLeft, Overloaded."""
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientLeft, Throttled."""
     deadline = asyncio.get_running_loop().time() + limits.seconds
     lag = _Lag(limits.least_bytes_per_second)
     body = bytearray()
@@ -224,7 +224,7 @@ async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: floa
             return message
     except TimeoutError as error:
         if share.must_yield:
-            raise Overloaded("the body came slowly while others waited for memory; see body_memory_bytes") from error
+            raise Throttled("the body came slowly while others waited for memory; see body_memory_bytes") from error
         raise BodyTooSlow(
             f"the body was not there in time, or slower than {lag.bytes_per_second:g} bytes a second: "
             "see body_timeout_seconds and least_body_bytes_per_second"

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -25,6 +25,8 @@ _READ_BYTES = 64 * 1024
 #: How every answer begins. Sent ahead to a client whose sending side is closed, it tells whether anybody is there.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
 _PROBE_SECONDS = 0.05
+#: The key of an ASGI scope whose request was refused while its body arrived: the status and the reason.
+MALFORMED = "likeness.malformed"
 
 
 class HttpConnection(H11Protocol):
@@ -89,8 +91,15 @@ class HttpConnection(H11Protocol):
         self._watch()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keeps a connection open whose client has sent all of a request and now only reads."""
+        """Keeps a connection open whose client has sent all of a request and now only reads.
+
+        Part of a request is refused. Over TLS, asyncio closes the connection whatever is returned.
+        """
         whole = self.conn.their_state in (h11.DONE, h11.MUST_CLOSE)
+        part_of_head = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
+        part_of_body = self.conn.their_state is h11.SEND_BODY and not self._is_idle
+        if part_of_head or part_of_body:
+            super().data_received(b"")
         if self._is_idle or not whole or self.scheme == "https":
             return False
         self.cycle.keep_alive = False
@@ -116,7 +125,13 @@ class HttpConnection(H11Protocol):
         """h11 has refused what was sent. uvicorn calls this while it handles h11's error, which knows why."""
         error = sys.exc_info()[1]
         status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
-        type(self).on_malformed(self.client[0] if self.client else None, status, str(error or msg))
+        if not self._is_idle:
+            # The application tells of its request; what it would answer comes too late.
+            cast("dict[str, object]", self.cycle.scope)[MALFORMED] = (status, str(error or msg))
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        elif self.conn.our_state is h11.IDLE:  # else a body whose request is answered already
+            type(self).on_malformed(self.client[0] if self.client else None, status, str(error or msg))
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
             response = h11.Response(status_code=status, headers=headers, reason=b"")

@@ -7,8 +7,7 @@ from functools import partial
 
 from likeness.aws.policy import decide
 from likeness.aws.shapes import ImageReference, S3ObjectReference
-from likeness.errors import InvalidS3Object
-from likeness.server.admission import Overloaded
+from likeness.errors import InvalidS3Object, Throttled
 from likeness.server.fair_queue import FairQueue, Ticket
 from likeness.server.request_context import RequestContext
 from likeness.sources.store import Store
@@ -28,12 +27,12 @@ class ImageReader:
         self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="s3")
 
     async def enter(self, references: Sequence[ImageReference], caller: str, deadline: float) -> Ticket | None:
-        """A turn for these; give what it returns to `leave` when the bytes are no longer held. Raises Overloaded."""
+        """A turn for these; give what it returns to `leave` when the bytes are no longer held. Raises Throttled."""
         if not any(isinstance(each, S3ObjectReference) for each in references):
             return None
         ticket = Ticket(caller)
         if not await self._turns.take(ticket, deadline):
-            raise Overloaded("no turn to load from S3 before the request's deadline")
+            raise Throttled("no turn to load from S3 before the request's deadline")
         return ticket
 
     def leave(self, ticket: Ticket | None) -> None:

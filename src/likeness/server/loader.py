@@ -9,7 +9,7 @@ from typing import Protocol
 
 from likeness.errors import LikenessError, RequestError
 from likeness.faces import Comparison, QualityFilter
-from likeness.server.admission import Overloaded
+from likeness.server.admission import Unavailable
 from likeness.server.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class Loader:
         return self._loaded.result() if self.is_ready else None
 
     async def ready(self, deadline: float) -> Compares:
-        """The engine, waited for until `deadline` (`loop.time()`). Raises Overloaded when it is not loaded by then."""
+        """The engine, waited for until `deadline` (`loop.time()`). Raises Unavailable when it is not loaded by then."""
         if self.is_ready:
             return self._loaded.result()
         try:
             async with asyncio.timeout_at(deadline):
                 return await asyncio.shield(self._loaded)
         except TimeoutError as error:
-            raise Overloaded("the engine was still being loaded at the request's deadline") from error
+            raise Unavailable("the engine was still being loaded at the request's deadline") from error
 
     def close(self) -> None:
         """Frees the engine. Call when nothing runs any more."""
