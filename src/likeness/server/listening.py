@@ -1,16 +1,22 @@
 """The socket that a server listens on."""
 
 import errno
+import fcntl
 import os
 import socket
 import stat
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from likeness.errors import SettingsError
 from likeness.server.settings import Settings
 
 _BACKLOG = 1024
+#: How long a server waits for others that start or end with a socket in the same folder; each takes milliseconds.
+_PATIENCE_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -32,7 +38,7 @@ def check_address(settings: Settings) -> None:
             _bound(settings).close()
         return
     path = settings.unix_socket
-    with suppress(_AddressInUse):
+    with suppress(_AddressInUse), _in_words(path):
         _is_stale(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SettingsError(f"cannot listen on unix_socket {path}: {os.strerror(errno.EACCES)}")
@@ -68,19 +74,56 @@ def _bound(settings: Settings) -> socket.socket:
 def _listen_unix(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if _is_stale(path):
-            path.unlink()
-        # The socket must never be open to more people than asked for, not even between bind and chmod.
-        mask = os.umask(0o777 & ~mode)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(mask)
-        listener.listen(_BACKLOG)
-    except OSError as error:
+        with _in_words(path), alone_in(path.parent):
+            if _is_stale(path):
+                path.unlink()
+            # The socket must never be open to more people than asked for, not even between bind and chmod.
+            mask = os.umask(0o777 & ~mode)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(mask)
+            listener.listen(_BACKLOG)
+    except BaseException:
         listener.close()
-        raise SettingsError(f"cannot listen on unix_socket {path}: {error.strerror}") from error
+        raise
     return listener
+
+
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # the second for a path that holds a null character
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"cannot listen on unix_socket {path}: {reason}") from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """While a stale socket is replaced, or an own one removed, no other server does so in that folder.
+
+    Between a look at a socket and its removal another server could put its own there. The lock is on the folder, so
+    that no file stays behind. Raises OSError where the folder cannot be read, or is locked for seconds.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError("another process has locked the folder") from None
+        time.sleep(_LOOK_SECONDS)
 
 
 def _is_stale(path: Path) -> bool:
@@ -92,10 +135,13 @@ def _is_stale(path: Path) -> bool:
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # one that listens and does not accept would be waited for
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return True
+        except BlockingIOError:
+            pass
         raise _AddressInUse(f"another server listens on unix_socket {path}")
 
 

@@ -1,5 +1,6 @@
 """Settings that are each valid and together impossible, found at the start and not at the first request."""
 
+import os
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -47,10 +48,8 @@ def _check_listening(settings: Settings) -> None:
     if settings.tls_certificate is not None and settings.tls_key is not None:
         check_certificate(settings.tls_certificate, settings.tls_key)
     if settings.unix_socket is not None:
-        if len(str(settings.unix_socket)) > 100:
-            raise SettingsError(
-                f"unix_socket = {settings.unix_socket} is longer than the system allows (100 characters)"
-            )
+        if len(os.fsencode(settings.unix_socket)) > 100:
+            raise SettingsError(f"unix_socket = {settings.unix_socket} is longer than the system allows (100 bytes)")
         if not settings.unix_socket.parent.is_dir():
             raise SettingsError(
                 f"unix_socket = {settings.unix_socket}: there is no folder {settings.unix_socket.parent}"
