@@ -19,6 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from likeness.aws.keys import Key, create_key
+from likeness.server.accepting import MAX_HANDSHAKES
 
 from .conftest import HEADERS, Answer, Running, Serve, body, read_answer, refuses_connections, wait_for
 
@@ -290,6 +291,20 @@ def test_a_tls_handshake_must_be_done_in_time_and_yields(serve: Serve, certifica
     assert connection.getresponse().status == 200
     connection.close()
     for each in silent_ones:
+        each.close()
+
+
+def test_silent_tls_handshakes_are_bounded_and_lock_nobody_out(serve: Serve, certificate: tuple[Path, Path]) -> None:
+    tls = ["--tls-certificate", str(certificate[0]), "--tls-key", str(certificate[1])]
+    server = serve(*tls, "--header-timeout-seconds", "120", "--max-connections", "500")
+    silent = [connect(server) for _ in range(MAX_HANDSHAKES + 40)]
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    wait_for(lambda: len(readable(*silent)) >= 40)
+    for each in silent:
         each.close()
 
 

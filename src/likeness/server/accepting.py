@@ -11,6 +11,7 @@ import resource
 import socket
 import ssl
 import time
+from asyncio import sslproto
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +24,13 @@ RESERVED_DESCRIPTORS = 128
 #: Accepted in one turn of the event loop, so that a flood leaves turns for answers.
 _AT_ONCE = 32
 _PAUSE_SECONDS = 0.1
+#: TLS handshakes at once: each has buffers and key material, and a peer needs no more than a socket to begin one.
+MAX_HANDSHAKES = 256
+#: What a handshake has to be done before it may have to yield; meanwhile, new connections wait to be accepted.
+_LEAST_HANDSHAKE_SECONDS = 0.5
+#: What asyncio reads from a TLS connection at once, into a buffer that each has as long as it lives; with asyncio's own
+#: 256 KiB an idle connection takes 300 KB.
+_TLS_READ_BYTES = 64 * 1024
 #: What a connection has to send something before it may have to yield; meanwhile, new ones wait to be accepted.
 _LEAST_SILENCE_SECONDS = 0.05
 
@@ -106,6 +114,11 @@ class Connections:
         client = self._first_to_yield()
         return None if client is None else time.monotonic() - self._silent[client.address][client]
 
+    def patience(self, least_seconds: float) -> float:
+        """How long a new connection has to wait until one that is silent has had `least_seconds`; 0 with room left."""
+        silent = self.silent_seconds() if len(self._open) >= self.limit else None
+        return 0.0 if silent is None else max(0.0, least_seconds - silent)
+
     def make_room(self) -> bool:
         """Closes a silent connection; False where there is none."""
         client = self._first_to_yield()
@@ -138,6 +151,9 @@ class Acceptor:
         self._connections = connections
         self._ssl = context
         self._handshake_seconds = handshake_seconds
+        self._handshakes = Connections(MAX_HANDSHAKES)
+        if context is not None:
+            sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -155,11 +171,12 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
-            if len(self._connections) >= self._connections.limit:
-                silent = self._connections.silent_seconds()
-                if silent is not None and silent < _LEAST_SILENCE_SECONDS:
-                    self._pause(_LEAST_SILENCE_SECONDS - silent)
-                    return
+            patience = max(
+                self._connections.patience(_LEAST_SILENCE_SECONDS), self._handshakes.patience(_LEAST_HANDSHAKE_SECONDS)
+            )
+            if patience > 0:
+                self._pause(patience)
+                return
             try:
                 accepted, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -196,6 +213,13 @@ class Acceptor:
         self._connections.add(client)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._ssl is not None:
+            if len(self._handshakes) >= self._handshakes.limit:
+                _log.warning(
+                    "there are %d TLS handshakes, as many as can be; slow ones are ended", len(self._handshakes)
+                )
+                self._handshakes.make_room()
+            self._handshakes.add(client)
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:
         """Hands the socket to asyncio; with TLS, that takes until the handshake is done."""
@@ -208,3 +232,5 @@ class Acceptor:
             self._connections.remove(protocol)
         else:
             client.close = transport.abort
+        finally:
+            self._handshakes.remove(protocol)
