@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load fuzz accuracy screenshots clean
+.PHONY: help demo test lint serve bench load kills fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes
 load: $(VENV)/.installed ## 64 ordinary clients beside 64 attackers (2 minutes); ARGS="--apart" for attackers with an address of their own
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.load $(ARGS)
+
+kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, a batch here and one on a Ray cluster (10 minutes)
+	LIKENESS_RAY_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
 
 fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" for longer
 	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)

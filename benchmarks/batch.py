@@ -1,7 +1,7 @@
 """What batches cost: comparisons, photos, memory, kills, broken photos, and what that means for large ones.
 
     python benchmarks/batch.py                    everything but the cluster; 15 minutes on two cores
-    python benchmarks/batch.py comparisons all-pairs photos memory broken kills ray sizing
+    python benchmarks/batch.py comparisons all-pairs photos throughput engines memory broken kills ray sizing
 
 Photos are made of the sample portraits, each with content of its own. Figures go to benchmarks/results/batch.json, from
 which `sizing` computes the table of docs/batch.md.
@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,8 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
+from threading import get_native_id
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,13 @@ import numpy as np
 from likeness import packs
 from likeness.batch.all_pairs import AllPairs
 from likeness.batch.describe import BatchOptions, describe
-from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto
-from likeness.comparer import Comparer
+from likeness.batch.described import AS_SOURCE, AS_TARGET
+from likeness.batch.photos import PhotoReader
+from likeness.batch.progress import Silent
+from likeness.batch.rows import TableRows
+from likeness.batch.run import Job, run
+from likeness.comparer import Comparer, ComparerSettings
+from likeness.sources.stores import Stores
 
 RESULTS = Path(__file__).with_name("results") / "batch.json"
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -64,7 +70,7 @@ def all_pairs(comparer: Comparer) -> dict[str, Any]:
         "found": found,
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - cpu,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_of(os.getpid()) / 1024,
     }
 
 
@@ -85,26 +91,56 @@ def photos(comparer: Comparer) -> dict[str, Any]:
     return {"photos": 2000, "pairs": 10_000, "batch": ran, "photos_once": once, "ratio": ran["cpu_s"] / once["cpu_s"]}
 
 
+def throughput(_: Comparer) -> dict[str, Any]:
+    """The same pairs of photos compared one by one in process (as `make bench` does) and as a batch, in turns."""
+    settings = ComparerSettings(face_attributes="default")
+    taken: dict[str, list[float]] = {"in_process": [], "batch": []}
+    with tempfile.TemporaryDirectory() as folder, Comparer(settings=settings) as comparer:
+        place = Path(folder)
+        names = [str(place / name) for name in make_photos(place, 240)]
+        pairs = list(zip(names[::2], names[1::2], strict=True))
+        write_pairs(place / "pairs.csv", pairs)
+        reader = PhotoReader(place, Stores(()), settings.max_bytes)
+        with ThreadPoolExecutor(comparer.threads) as threads:
+            list(threads.map(lambda pair: comparer.compare(*pair), pairs[:8]))
+            for turn in range(5):
+                start = time.perf_counter()
+                list(threads.map(lambda pair: comparer.compare(*pair), pairs))
+                taken["in_process"].append(time.perf_counter() - start)
+                job = Job(TableRows(place / "pairs.csv"), place / f"{turn}.jsonl", BatchOptions(settings=settings))
+                start = time.perf_counter()
+                run(job, comparer, reader, Silent())
+                taken["batch"].append(time.perf_counter() - start)
+    ratios = [one / other for one, other in zip(taken["in_process"], taken["batch"], strict=True)]
+    rates = {f"{name}_photos_a_second": len(names) / min(times) for name, times in taken.items()}
+    return {**rates, "ratio_of_best": min(taken["in_process"]) / min(taken["batch"]), "ratio_median": median(ratios)}
+
+
 def engines(comparer: Comparer) -> dict[str, Any]:
-    """Photos described by threads of one process and by processes of one thread, in turns."""
+    """Photos described by two threads of a process and by two processes; and how much of its time each works.
+
+    What is left is waiting for each other: for the interpreter's lock, in threads. Waiting for a processor that another
+    program has is not counted, so the share holds on a busy machine too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        encoded = [(place / name).read_bytes() for name in make_photos(place, 200)]
-    cores = comparer.threads
-    best = {"threads": float("inf"), "processes": float("inf")}
+        photos = [(place / name).read_bytes() for name in make_photos(place, 40)]
+    found: dict[str, dict[str, list[float]]] = {}
     with (
-        ThreadPoolExecutor(cores) as threads,
-        ProcessPoolExecutor(cores, get_context("spawn"), initializer=_start) as processes,
+        ThreadPoolExecutor(2) as threads,
+        ProcessPoolExecutor(2, get_context("spawn"), initializer=_start) as processes,
     ):
-        list(processes.map(_describe_there, encoded[: 4 * cores]))
-        for _ in range(3):
-            start = time.perf_counter()
-            list(threads.map(lambda photo: describe(comparer, photo, 3, BatchOptions()), encoded))
-            best["threads"] = min(best["threads"], time.perf_counter() - start)
-            start = time.perf_counter()
-            list(processes.map(_describe_there, encoded, chunksize=4))
-            best["processes"] = min(best["processes"], time.perf_counter() - start)
-    return {f"{name}_photos_a_second": len(encoded) / took for name, took in best.items()}
+        pools = {"threads": (threads, comparer), "processes": (processes, None)}
+        for turn in range(6):
+            for name, (pool, engine) in pools.items():
+                start = time.perf_counter()
+                worked = [pool.submit(_describe_all, photos, engine) for _ in range(2)]
+                shares = [each.result() for each in worked]
+                if turn:
+                    kept = found.setdefault(name, {"photos_a_second": [], "share_of_time_working": []})
+                    kept["photos_a_second"].append(2 * len(photos) / (time.perf_counter() - start))
+                    kept["share_of_time_working"].append(sum(shares) / 2)
+    return {name: {what: median(values) for what, values in kept.items()} for name, kept in found.items()}
 
 
 _of_process: list[Comparer] = []
@@ -114,8 +150,20 @@ def _start() -> None:
     _of_process.append(Comparer(threads=1))
 
 
-def _describe_there(photo: bytes) -> DescribedPhoto:
-    return describe(_of_process[0], photo, 3, BatchOptions())
+def _describe_all(photos: list[bytes], comparer: Comparer | None) -> float:
+    """Describes photos; the share of the time in which this thread had work and was not waiting for a processor."""
+    engine = comparer or _of_process[0]
+    before, start = _scheduled_s(), time.perf_counter()
+    for photo in photos:
+        describe(engine, photo, AS_SOURCE | AS_TARGET, BatchOptions())
+    worked, delayed = (after - early for after, early in zip(_scheduled_s(), before, strict=True))
+    return worked / (time.perf_counter() - start - delayed)
+
+
+def _scheduled_s() -> tuple[float, float]:
+    """Seconds in which this thread has run, and in which it has waited for a processor (Linux, schedstat)."""
+    ran, waited, _ = Path(f"/proc/self/task/{get_native_id()}/schedstat").read_text().split()
+    return int(ran) / 1e9, int(waited) / 1e9
 
 
 def memory(_: Comparer) -> dict[str, Any]:
@@ -169,24 +217,30 @@ def kills(_: Comparer) -> dict[str, Any]:
 
 
 def ray(_: Comparer) -> dict[str, Any]:
-    """Photos a second on a Ray cluster on this machine, by the number of actors, one processor each."""
-    rates = {}
+    """Photos a second on a Ray cluster on this machine by its actors, one processor each; and the memory of the driver.
+
+    The start of the cluster and of its actors, which a run of two photos shows, is taken off.
+    """
+    actors_of, drivers = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        names = make_photos(place, 1280)
+        names = make_photos(place, 512)
+        write_pairs(place / "two.csv", [(names[0], names[1])])
         write_pairs(place / "pairs.csv", zip(names, names[1:] + names[:1], strict=True))
-        local = command(place, "pairs.csv", "local.jsonl")
-        for actors in range(1, (os.cpu_count() or 1) + 1):
-            ran = command(place, "pairs.csv", f"{actors}.jsonl", "--engine", "ray", "--actors", str(actors))
-            assert (place / f"{actors}.jsonl").read_bytes() == (place / "local.jsonl").read_bytes()
-            rates[str(actors)] = {"wall_s": ran["wall_s"], "photos_a_second": len(names) / ran["wall_s"]}
-        drivers = {}
+        command(place, "pairs.csv", "local.jsonl")
+        for actors in (1, 2):
+            on_ray = ("--engine", "ray", "--actors", str(actors))
+            start_s = command(place, "two.csv", f"two-{actors}.jsonl", *on_ray)["wall_s"]
+            ran_s = command(place, "pairs.csv", f"{actors}.jsonl", *on_ray)["wall_s"]
+            same = (place / f"{actors}.jsonl").read_bytes() == (place / "local.jsonl").read_bytes()
+            rate = (len(names) - 2) / (ran_s - start_s)
+            actors_of[str(actors)] = {"start_s": start_s, "photos_a_second": rate, "as_local": same}
         for count in (10_000, 200_000):
             chance = random.Random(count)
-            some = names[:64]
-            write_pairs(place / f"{count}.csv", ((chance.choice(some), chance.choice(some)) for _ in range(count)))
+            write_pairs(place / f"{count}.csv", (chance.choices(names[:64], k=2) for _ in range(count)))
             drivers[str(count)] = command(place, f"{count}.csv", f"{count}.jsonl", "--engine", "ray", "--actors", "1")
-    return {"driver": drivers, "photos": 1280, "local_photos_a_second": 1280 / local["wall_s"], "actors": rates}
+    ratio = drivers["200000"]["peak_mb"] / drivers["10000"]["peak_mb"]
+    return {"photos": len(names), "actors": actors_of, "driver": drivers, "driver_memory_ratio": ratio}
 
 
 def sizing(results: dict[str, Any]) -> str:
@@ -238,12 +292,22 @@ def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, floa
     """Runs the command; its time, and the largest memory that it had."""
     start = time.perf_counter()
     process = subprocess.Popen(words(pairs, output, *more), cwd=folder, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
+    peak_kb = 0
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        peak_kb = max(peak_kb, peak_of(process.pid))
+        time.sleep(0.02)
+    _, status, used = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"the batch ended with {process.returncode}")
     wall = time.perf_counter() - start
-    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}
+    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": peak_kb / 1024}
+
+
+def peak_of(process: int) -> int:
+    """The most memory, kB, that a process has had since it began its program; ru_maxrss counts what its parent had."""
+    lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def words(pairs: str, output: str, *more: str) -> list[str]:
@@ -254,6 +318,7 @@ PARTS: dict[str, Callable[[Comparer], dict[str, Any]]] = {
     "comparisons": comparisons,
     "all-pairs": all_pairs,
     "photos": photos,
+    "throughput": throughput,
     "engines": engines,
     "memory": memory,
     "broken": broken,

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -59,3 +61,25 @@ def many(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{a},{b}" for a, b in zip(names, names[7:] + names[:7], strict=True)]
     (place / "pairs.csv").write_text("\n".join(["source,target", *lines * 4]) + "\n", "utf-8")
     return place
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a bucket of an S3 that this process and its children find."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    try:
+        _, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+        client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+        client.create_bucket(Bucket="faces")
+        client.close()
+        yield "faces"
+    finally:
+        server.stop()

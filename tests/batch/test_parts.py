@@ -1,9 +1,7 @@
 """Progress, sizes, references, storage: what the batch is made of."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -69,31 +67,11 @@ def test_the_most_alike_of_each_photo_are_kept_once() -> None:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     if request.param == "folder":
-        yield open_storage(str(tmp_path / "shared"))
-        return
+        return open_storage(str(tmp_path / "shared"))
     pytest.importorskip("pyarrow.fs")
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "k",
-        "AWS_SECRET_ACCESS_KEY": "s",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-        client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.create_bucket(Bucket="faces")
-        client.close()
-        yield open_storage("s3://faces/run")
-    finally:
-        server.stop()
+    return open_storage(f"s3://{request.getfixturevalue('bucket')}/run")
 
 
 def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:

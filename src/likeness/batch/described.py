@@ -68,6 +68,13 @@ class DescribedPhoto(msgspec.Struct, frozen=True):
         """Whether it cannot be used in a role that it was needed in."""
         return isinstance(self.source, Failure) or isinstance(self.target, Failure)
 
+    def reason_for(self, name: str) -> str:
+        """Why it cannot be used, with the photo's name and the error's code; empty where it can."""
+        for role, side in (("source", self.source), ("target", self.target)):
+            if isinstance(side, Failure):
+                return f"{side.reason_for(f'{role} photo ({name})')} ({side.code})"
+        return ""
+
 
 def encode(photo: DescribedPhoto) -> bytes:
     """For the face store."""

@@ -21,7 +21,7 @@ class Shards:
 
     def path(self, number: int) -> Path:
         """Where a shard is."""
-        return self.folder / f"{number:08}.jsonl"
+        return self.folder / shard_name(number)
 
     def missing(self, pairs: Rows) -> Iterator[tuple[int, Sequence[Row]]]:
         """The shards that are not written yet, with their pairs."""
@@ -57,6 +57,11 @@ class Shards:
                 path.unlink()
                 failed += errors
         return failed
+
+
+def shard_name(number: int) -> str:
+    """The name of a shard's file."""
+    return f"{number:08}.jsonl"
 
 
 def in_batches(pairs: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")
     add("--memory", type=_size, metavar="SIZE", help="how much memory to stay within, such as 2G")
     add("--engine", choices=["local", "ray"], default="local", help="this machine (default), or a Ray cluster")
-    add("--address", metavar="HOST:PORT", help="with --engine ray: the cluster (default: RAY_ADDRESS, else a new one on this machine)")
+    add("--address", metavar="HOST:PORT", help="with --engine ray: the cluster (RAY_ADDRESS, else a new one here)")
     add("--actors", type=int, metavar="N", help="with --engine ray: how many describe photos (one a processor)")
     add("--shared", metavar="PLACE", help="with --engine ray: a folder or s3:// URL that all nodes see (OUT.run)")
     add("--fail-fast", action="store_true", help="end with the first photo that cannot be used")
