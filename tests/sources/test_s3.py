@@ -1,8 +1,11 @@
 """Objects from a real S3 server on loopback, and from servers that hang, break off or lie."""
 
+import base64
+import hashlib
 import json
 import socket
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +151,29 @@ def test_a_body_cut_short_is_never_taken_for_whole(misbehaving: Misbehaving) -> 
 
     with pytest.raises(InvalidS3Object, match="breaks the connection off"):
         fetch(store(misbehaving(cut_body), attempts=2), "x")
+
+
+@pytest.mark.parametrize("algorithm", ["crc32", "sha1", "sha256"])
+def test_a_body_whose_checksum_is_another_is_refused(misbehaving: Misbehaving, algorithm: str) -> None:
+    """A real S3 sends the checksum only when asked for it."""
+    digests = {
+        "crc32": zlib.crc32(b"photo").to_bytes(4, "big"),
+        "sha1": hashlib.sha1(b"photo").digest(),
+        "sha256": hashlib.sha256(b"photo").digest(),
+    }
+    data = b"photo"
+
+    def answer(connection: socket.socket, number: int) -> None:
+        request = read_request(connection)
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n"
+        if b"x-amz-checksum-mode: enabled" in request.lower():
+            head += f"x-amz-checksum-{algorithm}: ".encode() + base64.b64encode(digests[algorithm]) + b"\r\n"
+        connection.sendall(head + b"\r\n" + (data if request.startswith(b"GET") else b""))
+
+    assert fetch(store(misbehaving(answer)), "x") == b"photo"
+    data = b"phot0"
+    with pytest.raises(InvalidS3Object, match="do not have the checksum"):
+        fetch(store(misbehaving(answer), attempts=2), "x")
 
 
 def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -> None:

@@ -186,6 +186,7 @@ class Application:
         self.metrics.set_log("events", 0, logs.HANDLER.dropped)
         self.metrics.queue.set(self.admission.waiting)
         self.metrics.running.set(self.admission.running)
+        self.metrics.held_threads.set(self._images.abandoned)
         self.metrics.ready.set(int(self.loader.is_ready))
 
     def _share(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from likeness.aws.policy import decide
@@ -24,7 +24,15 @@ class ImageReader:
         self._store = store
         self._max_bytes = max_bytes
         self._turns = FairQueue(requests)
-        self._pool = ThreadPoolExecutor(2 * requests, thread_name_prefix="s3")
+        self._threads = 2 * requests
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="s3")
+        #: Reads that nobody waits for any more, and that hold their threads until they return, if they ever do.
+        self._abandoned: set[Future[bytes]] = set()
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads are held by reads that did not return in time: of a mount or a name server that hangs."""
+        return sum(not each.done() for each in list(self._abandoned))
 
     async def enter(self, references: Sequence[ImageReference], caller: str, deadline: float) -> Ticket | None:
         """A turn for these; give what it returns to `leave` when the bytes are no longer held. Raises Throttled."""
@@ -62,13 +70,20 @@ class ImageReader:
             max_bytes=self._max_bytes,
             deadline=deadline,
         )
+        place = f"s3://{reference.bucket}/{reference.name}"
+        if self.abandoned >= self._threads:
+            raise InvalidS3Object(f"{place}: all {self._threads} threads wait for stores that do not answer")
+        reading = self._pool.submit(fetch)
         try:
             # The store watches the deadline itself, between reads; this is for a read that does not return.
             async with asyncio.timeout_at(deadline):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, fetch)
+                return await asyncio.wrap_future(reading)
         except TimeoutError as error:
-            place = f"s3://{reference.bucket}/{reference.name}"
             raise InvalidS3Object(f"{place}: the store did not send it before the request's deadline") from error
+        finally:
+            if not reading.done() and not reading.cancel():
+                self._abandoned.add(reading)
+                reading.add_done_callback(self._abandoned.discard)
 
     def close(self) -> None:
         """Ends the threads that wait; running ones end with their time-outs."""

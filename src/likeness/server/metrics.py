@@ -72,6 +72,9 @@ class Metrics:
         self.body_bytes = self._counter("likeness_body_bytes", "Bytes of request bodies.")
         self.queue = self._gauge("likeness_queue_length", "Requests that wait.")
         self.running = self._gauge("likeness_running", "Requests being compared.")
+        self.held_threads = self._gauge(
+            "likeness_s3_held_threads", "Threads held by reads of S3 or a folder that did not return in time."
+        )
         self.stale_files = self._gauge(
             "likeness_stale_files", "Workers that could not read a changed file and use what it held before.", ("file",)
         )
