@@ -1,6 +1,7 @@
 """Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
 
     python benchmarks/accuracy.py            measure on people-dev and lfw-dev (ten minutes), record, write the tables
+    python benchmarks/accuracy.py frontier   pairs accepted against equality of the cells, by the cohort's spread
     python benchmarks/accuracy.py time       measure the times again (the machine was busy), write the tables
     python benchmarks/accuracy.py tables     write the tables again: from the record, and from the pack's own figures
 
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from likeness.comparer import Comparer
 from likeness.engine import Engine
 from likeness.evaluation.by_cell import evaluate_cells
+from likeness.evaluation.cohort import NEAREST, SPREAD, draw_cohort
 from likeness.evaluation.cross_fit import Learn, cross_fitted_scores, learn_shipped, parts_of
 from likeness.evaluation.curve import LEAST_BEYOND, Ranked, cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
@@ -48,6 +50,8 @@ RECORD = ROOT / "benchmarks" / "results" / "accuracy.json"
 CARD = ROOT / "docs" / "accuracy.md"
 WITHIN = ("group", "sex")
 RATES = (1e-3, 1e-4)
+#: Variances of the cohort as shares of the faces', and how often the people are dealt anew into parts for each.
+SPREADS, DEALS = (0.4, 0.6, 0.7, 0.8), 4
 APART_LEVELS = (80.0, 90.0)
 ROBUSTNESS_PAIRS = 300
 #: Views that a timed run of the embedder takes: as many as the engine gives it at once.
@@ -74,6 +78,7 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
                 judged("two looks, cosine", 2, both, learn_nothing),
                 judged("**two looks, relative to the cohort: `standard`**", 2, both, learn_shipped),
             ],
+            "frontier": frontier(both),
             "apart": apart(both[0]),
             "lfw": lfw,
             "robustness": robustness(data / "lfw-dev", read_pairs(data / "lfw-dev" / "pairs.csv")),
@@ -105,13 +110,32 @@ def learn_nothing(_vectors: Vectors, _people: NDArray[np.int64], _groups: NDArra
     return Scorer()
 
 
-def judged(name: str, looks: int, sets: tuple[LabelledFaces, LabelledFaces], learn: Learn) -> dict[str, Any]:
+def frontier(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]]:
+    """Rows of `judged` for cohorts of several spreads, each with the people dealt into several sets of parts."""
+    rows = []
+    for spread in SPREADS:
+        for deal in range(DEALS):
+            learn = partial(learn_spread, spread=spread, seed=deal)
+            rows.append({"spread": spread, **judged(f"{spread:g}", 2, sets, learn, seed=deal)})
+    return rows
+
+
+def learn_spread(
+    vectors: Vectors, people: NDArray[np.int64], groups: NDArray[np.str_], *, spread: float, seed: int
+) -> Scorer:
+    cohort = draw_cohort(vectors, people, groups, seed=seed, spread=spread)
+    return Scorer(cohort.vectors.astype(np.float32), nearest=NEAREST)
+
+
+def judged(
+    name: str, looks: int, sets: tuple[LabelledFaces, LabelledFaces], learn: Learn, seed: int = 0
+) -> dict[str, Any]:
     """A row of the table of parts: at the scores that the cells reach at each of `RATES` in their mean, how unequal
     the cells are, and how many pairs of one person of lfw-dev are accepted.
     """
     people, lfw = sets
     first, second, cells = within_cells(people)
-    ranked, by_cell = scored_cells(people, (first, second, cells), learn)
+    ranked, by_cell = scored_cells(people, (first, second, cells), learn, seed)
     a, b = np.triu_indices(len(lfw.people), k=1)
     same = lfw.people[a] == lfw.people[b]
     # Nothing is learned from lfw-dev, so nothing has to be left out for it.
@@ -142,11 +166,14 @@ def within_cells(faces: LabelledFaces) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def scored_cells(
-    faces: LabelledFaces, pairs: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]], learn: Learn
+    faces: LabelledFaces,
+    pairs: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]],
+    learn: Learn,
+    seed: int = 0,
 ) -> tuple[Ranked, dict[str, Scores]]:
     """Cross-fitted scores of pairs of different people, all cells weighing alike, and cell by cell."""
     first, second, cells = pairs
-    scores = cross_fitted_scores(faces.vectors, faces.people, faces.groups, (first, second), learn=learn)
+    scores = cross_fitted_scores(faces.vectors, faces.people, faces.groups, (first, second), learn=learn, seed=seed)
     _, numbers = np.unique(cells, return_inverse=True)
     by_cell = {str(cell): scores[cells == cell] for cell in np.unique(cells)}
     return Ranked.of(scores, cell_weights(numbers)), by_cell
@@ -282,6 +309,7 @@ def tables(record: dict[str, Any], manifest: Manifest) -> dict[str, str]:
         "apart": apart_table(record["apart"]),
         "lfw": lfw_table(record["lfw"]),
         "steps": steps_table(record),
+        "frontier": frontier_table(record["frontier"]),
         "robustness": robustness_table(record["robustness"]),
     }
 
@@ -375,6 +403,25 @@ def steps_table(record: Mapping[str, Any]) -> str:
     return markdown(head, rows)
 
 
+def frontier_table(measured: Sequence[Mapping[str, Any]]) -> str:
+    """What is accepted, and how unequal the cells are, by the spread of the cohort: means, lowest and highest."""
+    rows = []
+    for spread in sorted({each["spread"] for each in measured}):
+        at, at_rarer = ([each["at"][f"{rate:.0e}"] for each in measured if each["spread"] == spread] for rate in RATES)
+        over_mean = [each["max_over_geometric_mean"] for each in at]
+        over_least = [each["most"] / each["least"] for each in at]
+        shown = f"{spread:g}"
+        rows.append(
+            (
+                f"**{shown}: `standard`**" if spread == SPREAD else shown,
+                *(f"{np.mean([each['accepted'] for each in some]):.4f}" for some in (at, at_rarer)),
+                *(f"{np.mean(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})" for ratio in (over_mean, over_least)),
+            )
+        )
+    head = ("spread", "accepted at 1e-3", "at 1e-4", "highest over geometric mean", "highest over lowest")
+    return markdown(head, rows)
+
+
 def robustness_table(measured: dict[str, Any]) -> str:
     rows = [
         (name, f"{row['median']:.2f}", f"{row.get('p90', row.get('most')):.2f}")
@@ -402,13 +449,18 @@ def with_tables(card: str, generated: Mapping[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the standard pack for docs/accuracy.md.")
-    parser.add_argument("what", nargs="?", choices=("measure", "time", "tables"), default="measure")
+    parser.add_argument("what", nargs="?", choices=("measure", "frontier", "time", "tables"), default="measure")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--embeddings", type=Path, help="keep vectors in this file and go on from it")
     options = parser.parse_args()
     if options.what == "measure":
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(measure(options.data, options.embeddings), indent=2) + "\n", "utf-8")
+    if options.what == "frontier":
+        with Comparer("standard") as comparer:
+            rows = frontier(faces_of(comparer, options.data, options.embeddings))
+        record = {**json.loads(RECORD.read_text("utf-8")), "frontier": rows}
+        RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     if options.what == "time":
         record = with_times(json.loads(RECORD.read_text("utf-8")), Engine("standard"))
         RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")

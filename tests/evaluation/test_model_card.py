@@ -15,7 +15,7 @@ from likeness.vision.embedding import unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARD = (REPOSITORY / "docs" / "accuracy.md").read_text("utf-8")
-PARTS = {"cells", "promise", "apart", "lfw", "steps", "robustness"}
+PARTS = {"cells", "promise", "apart", "lfw", "steps", "frontier", "robustness"}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,7 @@ def test_the_tables_are_those_of_the_pack_and_of_the_record(accuracy: ModuleType
         ("apart", lambda record: record["apart"][0]["at"]["80"].update(mean=0.5)),
         ("lfw", lambda record: record["lfw"]["at_similarity"][1]["fmr"].update(value=0.5)),
         ("steps", lambda record: record["steps"][3]["at"]["1e-03"].update(accepted=0.5)),
+        ("frontier", lambda record: record["frontier"][0]["at"]["1e-03"].update(accepted=0.5)),
         ("robustness", lambda record: record["robustness"]["JPEG quality 60"].update(median=9.0)),
     ],
 )
@@ -79,6 +80,9 @@ def test_the_record_is_of_the_pack_that_ships(record: dict[str, Any]) -> None:
     for level in (80.0, 90.0):
         missed = measured[f"FNMR at {level:.0f}", "lfw-dev"]
         assert by_level[level]["fnmr"]["value"] == pytest.approx(missed, abs=0.01)
+    # People whom no cohort was drawn for: every pair of different people of lfw-dev.
+    assert by_level[80.0]["fmr"]["value"] <= 1e-3
+    assert by_level[90.0]["fmr"]["value"] <= 1e-4
     shipped = record["steps"][-1]
     assert "standard" in shipped["name"]
     assert shipped["at"]["1e-03"]["accepted"] == pytest.approx(1 - measured["FNMR at 80", "lfw-dev"], abs=0.01)

@@ -98,10 +98,14 @@ def test_none_of_the_cohort_is_near_a_real_face(some_faces: NDArray[np.float32])
 @pytest.mark.data
 @pytest.mark.engine
 def test_people_whom_no_cohort_was_drawn_for_are_safe(comparer: Comparer, some_faces: NDArray[np.float32]) -> None:
-    """The cohort is of people-dev; these are pairs of different people of lfw-dev, of any origin and sex."""
+    """The cohort is of people-dev; these are pairs of different people of lfw-dev, of any origin and sex.
+
+    Of 31,125 pairs 31 keep the promise to the letter, and with 250 other people it may be half as many or twice; the
+    figure of all 7 million pairs is held to it in test_model_card.py.
+    """
     first, second = np.triu_indices(len(some_faces), k=1)
     similarities = comparer.similarities(some_faces, first, second)
-    assert (similarities >= 80).mean() < 1e-3
+    assert (similarities >= 80).mean() < 2e-3
 
 
 @pytest.mark.data

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Found by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
-COUNT = 1600
-NEAREST = 128
+COUNT = 2000
+NEAREST = 160
 #: A component of a mixture needs so many faces, and there are no more than eight.
 _FACES_A_COMPONENT, _MOST_COMPONENTS = 60, 8
 _FEWEST = 500
@@ -21,7 +21,7 @@ _FEWEST = 500
 _POOLING = 0.5
 #: The variance of what is drawn as a share of the fitted one. Narrower, the nearest vectors are nearer to a face, and
 #: the more of what makes the face near to everybody is taken off.
-_SPREAD = 0.7
+SPREAD = 0.7
 #: No drawn vector is nearer to a real face of its group than this share of its pairs of different people are.
 _NEAR_SHARE = 1e-4
 _KMEANS_ROUNDS = 25
@@ -38,12 +38,17 @@ class Cohort:
 
 
 def draw_cohort(
-    vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_], *, seed: int = 0
+    vectors: NDArray[np.float32],
+    people: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    *,
+    seed: int = 0,
+    spread: float = SPREAD,
 ) -> Cohort:
     """A cohort with an equal share for each of `groups` (N,), drawn for the faces `vectors` (N, D) of `people` (N,).
 
-    A face whose group is "" is not learned from. Deterministic for a seed. ValueError for fewer than 500 faces, which
-    say too little of a mixture.
+    `spread` is the variance of what is drawn as a share of the faces'. A face whose group is "" is not learned from.
+    Deterministic for a seed. ValueError for fewer than 500 faces, which say too little of a mixture.
     """
     named = [str(name) for name in np.unique(groups) if name]
     faces_in_all = int(np.sum(groups != ""))
@@ -56,7 +61,7 @@ def draw_cohort(
         inside = groups == name
         faces = _unit(vectors[inside].astype(np.float64))
         limits.append(near_cosine(faces, people[inside]))
-        drawn.append(_drawn(faces, int(count), limits[-1], generator))
+        drawn.append(_drawn(faces, int(count), limits[-1], spread, generator))
     return Cohort(np.concatenate(drawn), max(limits))
 
 
@@ -68,9 +73,11 @@ def near_cosine(faces: NDArray[np.float64], people: NDArray[np.int64]) -> float:
     return float(np.quantile(cosines[np.triu(different, 1)], 1.0 - _NEAR_SHARE))
 
 
-def _drawn(faces: NDArray[np.float64], count: int, limit: float, generator: np.random.Generator) -> NDArray[np.int8]:
+def _drawn(
+    faces: NDArray[np.float64], count: int, limit: float, spread: float, generator: np.random.Generator
+) -> NDArray[np.int8]:
     """So many vectors from the mixture fitted to `faces`, none with a cosine of `limit` or more to one of them."""
-    weights, means, roots = _mixture(faces, generator)
+    weights, means, roots = _mixture(faces, spread, generator)
     kept: list[NDArray[np.int8]] = []
     while sum(map(len, kept)) < count:
         components = generator.choice(len(weights), size=count, p=weights)
@@ -83,7 +90,7 @@ def _drawn(faces: NDArray[np.float64], count: int, limit: float, generator: np.r
 
 
 def _mixture(
-    faces: NDArray[np.float64], generator: np.random.Generator
+    faces: NDArray[np.float64], spread: float, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Weights (G,), means (G, D) and roots of the covariances (G, D, D) of a mixture around k-means centres."""
     components = min(_MOST_COMPONENTS, max(1, len(faces) // _FACES_A_COMPONENT))
@@ -93,7 +100,7 @@ def _mixture(
     means = np.stack([members.mean(axis=0) for members in present])
     own = np.stack([np.cov(members, rowvar=False, bias=True) for members in present])
     pooled = np.einsum("g,gij->ij", weights, own)
-    covariances = _SPREAD * ((1.0 - _POOLING) * own + _POOLING * pooled)
+    covariances = spread * ((1.0 - _POOLING) * own + _POOLING * pooled)
     return weights, means, np.linalg.cholesky(covariances + 1e-6 * np.eye(len(pooled)))
 
 
