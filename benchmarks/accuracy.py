@@ -315,7 +315,7 @@ def tables(record: dict[str, Any], manifest: Manifest) -> dict[str, str]:
 
 
 def cells_table(manifest: Manifest) -> str:
-    """Who pays for the average: the false match rate of each cell at 80 and at 90."""
+    """The false match rate of each cell at 80 and at 90."""
     levels = ("80", "90")
     rows = []
     measured = {(row.measure, row.data): row for row in manifest.accuracy}

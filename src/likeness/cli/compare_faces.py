@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from likeness.cli import arguments, connection, early, failures, output, parameters
+from likeness.cli import arguments, connection, failures, output, parameters, preload
 
 if TYPE_CHECKING:
     from likeness.cli.review import Review
@@ -50,7 +50,7 @@ def _run(words: Sequence[str]) -> int:
     if given.generate_cli_skeleton in ("input", "yaml-input"):
         _print_skeleton(given.generate_cli_skeleton)
         return 0
-    engine = None if given.generate_cli_skeleton else early.begin(given)
+    engine = None if given.generate_cli_skeleton else preload.begin(given)
     session = connection.open_session(given)
     url = connection.endpoint(session, given)
     review = None
@@ -107,7 +107,7 @@ def _ask_server(session: Any, given: argparse.Namespace, url: str, request: dict
 
 
 def _ask_engine(
-    session: Any, given: argparse.Namespace, request: dict[str, Any], engine: early.EarlyComparer | None
+    session: Any, given: argparse.Namespace, request: dict[str, Any], engine: preload.PreloadedComparer | None
 ) -> tuple[dict[str, Any], "Review"]:
     from likeness.cli.review import Review
 

@@ -40,7 +40,7 @@ def run() -> None:
 
     After a successful comparison the process exits at once, when all output is written: an orderly teardown of
     interpreter and networks takes a quarter of a second, a fifth of the command. After an error, the engine may still
-    be loading (`likeness.cli.early`), and is not interrupted while it saves a network.
+    be loading (`likeness.cli.preload`), and is not interrupted while it saves a network.
     """
     open_closed_streams()
     code = main()

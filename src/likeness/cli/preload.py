@@ -1,7 +1,7 @@
-"""The engine made ready beside the command, which meanwhile imports botocore and reads the configuration.
+"""Loads the engine in a thread while the command imports botocore and reads its configuration.
 
-Either takes a third of a second. Networks are opened without the interpreter's lock, so with a second processor they
-are ready by the time that the photos are. `make bench` prints the cold start of `likeness compare-faces`.
+Each takes a third of a second. Networks load without the interpreter's lock, so with a second processor they are
+ready when the photos are. `make bench` prints the cold start of `likeness compare-faces`.
 """
 
 import argparse
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _STANDARD = "standard"
 
 
-class EarlyComparer:
-    """A `Comparer` on `pack` that a thread of its own has been making since this was made."""
+class PreloadedComparer:
+    """A `Comparer` on `pack` that a thread starts to load at construction."""
 
     def __init__(self, pack: str) -> None:
         self._pack = pack
         self._made: Compares | None = None
-        self._making = Thread(target=self._make, name="likeness-early")
+        self._making = Thread(target=self._make, name="likeness-preload")
         self._making.start()
 
     def compare(self, source: bytes, target: bytes, **how: Any) -> Any:
@@ -40,7 +40,7 @@ class EarlyComparer:
     def _make(self) -> None:
         from likeness import inprocess
 
-        # What is wrong with the pack comes again where the first comparison is asked for, and is said there.
+        # An error of the pack occurs again at the first comparison, which reports it.
         with suppress(LikenessError):
             made = inprocess.Comparer(self._pack)
             made.warm_up()
@@ -55,27 +55,27 @@ class EarlyComparer:
         return self._made
 
 
-def begin(given: argparse.Namespace) -> EarlyComparer | None:
-    """Has the engine made that the options ask for; None where they, or the configuration, may name a server, and where
-    its pack must be fetched first, which people shall see.
+def begin(given: argparse.Namespace) -> PreloadedComparer | None:
+    """Starts to load the engine that the options select. None where they or the configuration may name a server, and
+    where the pack must be downloaded first, which shows its progress.
     """
     addresses = (given.endpoint_url, os.environ.get("AWS_ENDPOINT_URL_REKOGNITION"), os.environ.get("AWS_ENDPOINT_URL"))
     if any(addresses) or _configuration_names_an_endpoint():
         return None
-    # numpy's own threads would only wait, spinning, for the processor that is needed here: no product is theirs
+    # numpy's own threads would only spin on the processor that is needed here: no product uses them
     # (likeness.vision.products).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Imported by one thread after the other: two that import at once wait for each other.
+    # Imported here, before the thread starts: two threads that import at once wait for each other.
     from likeness import inprocess, packs  # noqa: F401
 
     pack = given.pack or _STANDARD
     with suppress(LikenessError):
-        return EarlyComparer(pack) if packs.is_at_hand(pack) else None
+        return PreloadedComparer(pack) if packs.is_at_hand(pack) else None
     return None
 
 
 def _configuration_names_an_endpoint() -> bool:
-    """A look at the file that is quicker than botocore's; `connection.endpoint` decides."""
+    """A check of the file that is faster than botocore's; `connection.endpoint` decides."""
     try:
         file = Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
         return "endpoint_url" in file.read_text("utf-8", errors="replace")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from likeness import inprocess, packs
-from likeness.cli import early
+from likeness.cli import preload
 from likeness.errors import PackDamaged
 
 HOW = {"similarity_threshold": 80.0, "quality_filter": "NONE"}
@@ -33,7 +33,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_engine_is_made_and_warmed_beside() -> None:
-    comparer, *rest = early.EarlyComparer("mine").compare(b"s", b"t", **HOW)
+    comparer, *rest = preload.PreloadedComparer("mine").compare(b"s", b"t", **HOW)
     assert (comparer.pack, comparer.warm, rest) == ("mine", True, [b"s", b"t", HOW])
     assert comparer.thread is not threading.current_thread()
 
@@ -44,13 +44,13 @@ def test_what_is_wrong_is_said_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(inprocess, "Comparer", damaged)
     with pytest.raises(PackDamaged, match="mine is damaged"):
-        early.EarlyComparer("mine").compare(b"s", b"t", **HOW)
+        preload.PreloadedComparer("mine").compare(b"s", b"t", **HOW)
 
 
 def test_a_pack_that_is_not_there_is_not_made_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKENESS_HOME", str(tmp_path))
     for pack in (None, "no-such-name", str(tmp_path / "nothing")):
-        assert early.begin(argparse.Namespace(endpoint_url=None, pack=pack)) is None
+        assert preload.begin(argparse.Namespace(endpoint_url=None, pack=pack)) is None
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_nothing_is_made_where_a_server_may_be_asked(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setattr(packs, "is_at_hand", lambda _: True)
-    assert (early.begin(argparse.Namespace(endpoint_url=option, pack=None)) is not None) is begun
+    assert (preload.begin(argparse.Namespace(endpoint_url=option, pack=None)) is not None) is begun
