@@ -1,7 +1,9 @@
 """One at a time: among threads, among processes, and after a process that died."""
 
+import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from likeness import locking
 from likeness.locking import one_at_a_time
 
 HOLDER = """
@@ -115,3 +118,29 @@ def test_what_cannot_be_a_lock_is_an_os_error(tmp_path: Path) -> None:
     for path in (tmp_path / "missing" / "a.lock", tmp_path, tmp_path / "text.lock"):
         with pytest.raises(OSError, match=r"lock|directory"), one_at_a_time(path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("failure", "number"),
+    [
+        (sqlite3.SQLITE_FULL, errno.ENOSPC),
+        (sqlite3.SQLITE_READONLY, errno.EROFS),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, errno.EROFS),
+        (sqlite3.SQLITE_IOERR_WRITE, errno.EIO),
+    ],
+)
+def test_what_keeps_it_from_locking_has_the_systems_number(
+    failure: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Callers tell people of a full disk by it."""
+
+    class Failing(sqlite3.Connection):
+        def execute(self, *_: object) -> sqlite3.Cursor:
+            error = sqlite3.OperationalError("words of SQLite")
+            error.sqlite_errorcode = failure
+            raise error
+
+    monkeypatch.setattr(locking, "_connected", lambda path: sqlite3.connect(path, factory=Failing))
+    with pytest.raises(OSError, match="words of SQLite") as raised, one_at_a_time(tmp_path / "lock"):
+        pass
+    assert (raised.value.errno, raised.value.filename) == (number, str(tmp_path / "lock"))

@@ -12,6 +12,12 @@ from pathlib import Path
 
 #: A wait is cut into pieces, so that Ctrl-C is heard.
 _PIECE_SECONDS = 0.5
+_ERRNO = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}
 
 
 @contextmanager
@@ -43,7 +49,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
-        raise OSError(f"{path} cannot be locked: {error}") from error
+        raise _as_os_error(error, path) from error
 
 
 def _taken(lock: sqlite3.Connection, path: Path) -> bool:
@@ -52,5 +58,11 @@ def _taken(lock: sqlite3.Connection, path: Path) -> bool:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             return False
-        raise OSError(f"{path} cannot be locked: {error}") from error
+        raise _as_os_error(error, path) from error
     return True
+
+
+def _as_os_error(error: sqlite3.Error, path: Path) -> OSError:
+    """With the system's number of what failed, by which callers tell a full disk from a forbidden one."""
+    code = _ERRNO.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, errno.EIO)
+    return OSError(code, f"cannot be locked: {error}", str(path))
