@@ -1,4 +1,4 @@
-"""Files that users name, read without waiting for ever and without end: they may be pipes, devices or folders."""
+"""Bounded reading of files that users name, which may be pipes, devices or folders."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import stat
 from os import PathLike
 from pathlib import Path
 
-#: How long a pipe may be silent before nobody is thought to write to it.
+#: How long a pipe may be silent before its writer counts as gone.
 _SILENCE_SECONDS = 60.0
 _PIECE_BYTES = 1024 * 1024
 
@@ -38,7 +38,7 @@ def read_at_most(path: str | PathLike[str], max_bytes: int, *, silence_seconds: 
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Opens a pipe also while nobody writes to it."""
+    """Opens a pipe even if it has no writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 

@@ -1,4 +1,4 @@
-"""What may be said of how rare a Similarity is, in figures and in words."""
+"""The false match rate that may be claimed for a Similarity, in figures and in words."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,9 +9,8 @@ DIFFERENT = "different people of the same origin and sex"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What may be said of how many pairs of different people reach a Similarity: a `rate`, read off pairs ("measured"),
-    from the fitted tail ("extrapolated"), or that it is below `rate`, which is as far as the tail is believed
-    ("rarer").
+    """The claim about pairs of different people that reach a Similarity: their `rate`, counted from pairs ("measured")
+    or from the fitted tail ("extrapolated"), or that it is below `rate`, the limit of the tail ("rarer").
     """
 
     rate: float

@@ -27,7 +27,7 @@ from likeness.sources.stores import Stores
 
 __all__ = ["Comparer", "Compares", "Observation", "Observer", "client"]
 
-#: Where requests are addressed to; a name that never resolves (RFC 6761), so nothing can leave by accident.
+#: Where requests are addressed to; a name that never resolves (RFC 6761), so nothing leaves the process.
 ENDPOINT = "https://likeness.invalid"
 
 #: The answer's header with the reason of an error, percent-encoded, where there is more to say than the service's text.
@@ -98,7 +98,7 @@ def client(
 
 
 def _client_without_network(session: Any) -> Any:
-    """botocore's client, made so that nothing of the network's settings matters to it."""
+    """botocore's client, independent of all network settings."""
     from botocore import UNSIGNED
     from botocore.config import Config
 
@@ -113,13 +113,13 @@ def _client_without_network(session: Any) -> Any:
             retries={"mode": "standard", "total_max_attempts": 1},
         ),
     )
-    # There is no network whose failures may pass: an error is final, and its text does not speak of retries.
+    # Without a network no failure is transient: an error is final, and its text does not mention retries.
     made.meta.events.unregister("needs-retry.rekognition", unique_id="retry-config-rekognition")
     return made
 
 
 class _Engine:
-    """The far side of the wire: takes botocore's request, returns botocore's response."""
+    """Acts as the server: takes botocore's request, returns botocore's response."""
 
     def __init__(self, open_comparer: Callable[[], Compares], stores: Store, observer: Observer | None) -> None:
         self._open_comparer = open_comparer

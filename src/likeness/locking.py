@@ -1,4 +1,4 @@
-"""One at a time among processes: an operating system's lock on a file, gone with its process however that ends.
+"""A lock between processes: the operating system's lock on a file, released however its process ends.
 
 SQLite, which Python brings, takes that lock on every system that it runs on; nothing is ever written to the file.
 """
@@ -24,7 +24,7 @@ _ERRNO = {
 def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mode: int = 0o666) -> Iterator[None]:
     """Holds the lock file `path`, made with `mode` where it is missing; `waiting` is called once if another has it.
 
-    OSError where the file cannot be had. A thread is told from another as a process is; the lock is not reentrant.
+    OSError where the file is not usable. The lock also excludes other threads and is not reentrant.
     """
     _make(path, mode)
     with closing(_connected(path)) as lock:

@@ -1,9 +1,9 @@
 """The annotated picture of a comparison: both photos side by side, with boxes, landmarks and similarities.
 
-A face that matches has a solid box and a tick, one that does not a dashed box and a cross, so that no one needs
-colours to tell them apart. Every line has a dark edge around a bright core, and text stands on its own ground, so
-that both are seen on light and on dark photos. Photos are scaled to one height, up or down, so that the writing is as
-legible beside a photo of 200 px as beside one of 12 megapixels.
+A face that matches has a solid box and a tick, one that does not a dashed box and a cross, so that they
+differ without colours. Every line has a dark edge around a bright core, and text has a background, so
+that both are visible on light and on dark photos. Photos are scaled to one height, up or down, so that labels are as
+legible for a photo of 200 px as for one of 12 megapixels.
 """
 
 import errno
@@ -31,8 +31,7 @@ Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 
-#: Okabe and Ito's colours, told apart by the colour-blind too; the same in print as shades of grey with the dashes'
-#: help.
+#: Okabe and Ito's colours, distinct for colour-blind readers, and in grey print with the help of the dashes.
 _COLOURS: dict[Kind, Colour] = {"source": (240, 228, 66), "match": (86, 200, 255), "no match": (255, 159, 28)}
 _EDGE: Colour = (12, 14, 18)
 _GROUND: Colour = (24, 27, 33)
@@ -202,7 +201,7 @@ def _draw_label(
     taken: Sequence[Rectangle],
     layer: Image.Image,
 ) -> Rectangle:
-    """Draws the similarity with its tick or cross near the face's box; returns the ground it stands on."""
+    """Draws the similarity with its tick or cross near the face's box; returns its background's rectangle."""
     text = _percent(mark.similarity or 0.0)
     largest_px = max(15.0, layer.height / _FINER / 34) * _FINER
     size_px = float(np.clip(0.24 * (box[2] - box[0]), 12.0 * _FINER, largest_px))

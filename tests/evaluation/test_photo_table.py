@@ -29,7 +29,7 @@ def test_people_and_cells(tmp_path: Path) -> None:
     [
         ("image,sex\na.jpg,f\n", "person is missing"),
         ("image,person\na.jpg,\n", "line 2: needs an image and a person"),
-        ("image,person\na.jpg,1\na.jpg,1\n", "line 3: a.jpg stands in line 2 already"),
+        ("image,person\na.jpg,1\na.jpg,1\n", "line 3: a.jpg is already in line 2"),
         ("image,person\n", "lists no photos"),
     ],
 )

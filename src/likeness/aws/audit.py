@@ -27,7 +27,7 @@ def audit_record(
     """One event, ready for JSON. `time` is aware.
 
     `identity` None: unsigned, or the signature was refused. `request` None: refused before it was understood.
-    `region` is where the server says it is, used when no credential scope says so.
+    `region` is the configured one, used when there is no credential scope.
     """
     return {
         "eventVersion": "1.08",

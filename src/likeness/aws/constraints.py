@@ -11,7 +11,7 @@ from likeness.errors import InvalidParameter
 from likeness.faces import QUALITY_FILTERS, single
 
 _BUCKET_PATTERN = r"[0-9A-Za-z\.\-_]*"
-#: The digits that always tell two IEEE singles apart.
+#: Digits that distinguish any two IEEE singles.
 _SINGLE_DIGITS = 9
 
 
@@ -41,7 +41,7 @@ def _broken(members: RequestMembers, threshold: float, max_inline_bytes: int) ->
             yield f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
         else:
             yield from _broken_in_image(path, image, max_inline_bytes)
-    # NaN keeps neither bound, and an unordered comparison says so only in the negative.
+    # NaN violates both bounds, which only a negated comparison detects.
     if not threshold <= 100:
         yield _sentence(java_float(threshold), "similarityThreshold", "have value less than or equal to 100")
     if not threshold >= 0:
@@ -96,7 +96,7 @@ def _reference(member: str, image: ImageMembers | None) -> ImageReference:
 
 
 def _to_single(value: float) -> float:
-    """`value` as the service holds it; what a single cannot hold is infinite."""
+    """`value` as the service holds it; out-of-range values become infinite."""
     try:
         return single(value)
     except OverflowError:

@@ -1,9 +1,9 @@
 """A request's body as members, each with the type that the model asks for (specification sections 2.1 and 4.2).
 
 The body is scanned once and cut into `msgspec.Raw` views of its members, without copies; base64 goes straight to bytes
-in C (500 KB in 0.05 ms by pybase64, in 0.9 ms by msgspec). Only where C refuses a member is it read again, slowly, to
-say exactly what is wrong with it. Unknown members are skipped unread, so what a body can make us hold is bounded by its
-own size. Of repeated keys the last wins. Type errors are reported in the model's order, source first, whatever order
+in C (500 KB in 0.05 ms by pybase64, in 0.9 ms by msgspec). Only a member that C refuses is parsed again, slowly, to
+report exactly what is wrong. Unknown members are skipped, so the memory for a body is bounded by the body's
+size. Of repeated keys the last wins. Type errors are reported in the model's order, source first, whatever order
 the body has.
 """
 
@@ -27,7 +27,7 @@ _UTF8_PIECE = 1 << 16
 #: Base64 digits whose lowest four (before `==`) or two (before `=`) bits are zero.
 _ENDS_BEFORE_TWO_PADS = frozenset(b"AQgw")
 _ENDS_BEFORE_ONE_PAD = frozenset(b"AEIMQUYcgkosw048")
-#: What comes instead of JSON, by its first bytes.
+#: Common content that is not JSON, by its first bytes.
 _LOOKS = {
     b"\x1f\x8b": "compressed with gzip, which the service does not take",
     b"\xef\xbb\xbf": "preceded by a byte order mark",
@@ -134,7 +134,7 @@ def parse_body(body: bytes | bytearray | memoryview) -> Document:
 
 
 def _not_json(body: bytes | bytearray | memoryview, error: Exception) -> SerializationError:
-    """The service says nothing of a body that is no JSON; the log says what it looks like."""
+    """The service gives no text for a body that is not JSON; the log says what it looks like."""
     begins = bytes(memoryview(body)[:4])
     looks_like = next((text for magic, text in _LOOKS.items() if begins.startswith(magic)), None)
     if not begins:
@@ -288,7 +288,7 @@ def _not_a_blob(text: str, reason: str) -> SerializationError:
 
 
 def _evidence(text: str) -> str:
-    """What a text that is no base64 seems to be, for the log; the caller reads the service's own text."""
+    """What a text that is not base64 seems to be, for the log; the caller gets the service's own text."""
     if text[:5].lower() == "data:":
         return " (it is a data URL: send what stands after the comma)"
     if re.search(r"\s", text):

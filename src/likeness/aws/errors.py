@@ -69,7 +69,7 @@ class ValidationError(WireError):
 
 
 class SignatureError(WireError):
-    """The request is not, or not rightly, signed (table 3.2)."""
+    """The request's signature is missing or invalid (table 3.2)."""
 
     def __init__(self, code: str, text: str) -> None:
         self.code = code

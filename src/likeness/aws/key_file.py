@@ -1,4 +1,4 @@
-"""A key file in use by a server: read again when it has changed, and tried again until that succeeds."""
+"""A key file in use by a server: reloaded when it changes, and retried until that succeeds."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 from likeness.aws.keys import Key, load_keys
 from likeness.errors import SettingsError
 
-#: How long a file that could not be used is left alone, unless it changes again.
+#: Seconds between tries to load a file that failed, unless it changes again.
 _RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class KeyFile:
     """The keys of a file. While a change cannot be loaded, the keys loaded before stay in force. Thread-safe.
 
     A change counts as seen only once it has been loaded: a key that is revoked while the file cannot be read (no free
-    descriptor, a mount that is away) is refused as soon as it can.
+    descriptor, a missing mount) is refused as soon as it can be read.
     """
 
     def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,7 +71,7 @@ class KeyFile:
                 self._failure = str(error)
                 _log.error("key file not used, the keys read before stay in force: %s", error)
         else:
-            # The stamp from before the reading: a change during it is seen as another.
+            # The stamp is from before the read, so that a change during it is detected.
             self._loaded = stamp
             self._failing_since, self._failure = None, ""
             _log.info("key file read again: %d keys", len(self._keys))

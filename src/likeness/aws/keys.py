@@ -1,8 +1,8 @@
 """Access keys and temporary credentials in one file.
 
-The file is JSON, mode 600, because a server that checks signatures must know the secrets. It is only ever replaced
-whole, so that readers never see half of it. Temporary credentials are entries too: what is written down can be revoked,
-which a token that carries everything inside itself cannot.
+The file is JSON, mode 600, because a server that checks signatures must know the secrets. It is replaced
+atomically, so readers never see a partial file. Temporary credentials are entries too, so that they can be revoked,
+unlike self-contained tokens.
 """
 
 import base64
@@ -32,10 +32,10 @@ DEFAULT_POLICY = {
     "Statement": [{"Effect": "Allow", "Action": ACTION, "Resource": "*"}],
 }
 DEFAULT_ACCOUNT = "000000000000"
-#: How long temporary credentials live unless told, and at most (the service's figures for roles and sessions).
+#: Default and maximum lifetime of temporary credentials (the service's figures for roles and sessions).
 SESSION_DURATION = timedelta(hours=1)
 MAX_SESSION_DURATION = timedelta(hours=36)
-#: Expired temporary credentials are still known for so long, to be answered ExpiredTokenException.
+#: Expired temporary credentials are kept this long, so that they get ExpiredTokenException.
 _KEEP_EXPIRED = timedelta(days=7)
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 _BASE32 = string.ascii_uppercase + "234567"
@@ -215,7 +215,7 @@ def create_key(
     policy: dict[str, Any] | None = None,
     expires: datetime | None = None,
 ) -> Record:
-    """A new key, written to the file, which is made when it is not there. Raises SettingsError."""
+    """A new key, written to the file, which is created if missing. Raises SettingsError."""
     policy = DEFAULT_POLICY if policy is None else policy
     Policy.load(policy)
     with _editing(path) as records:
@@ -266,7 +266,7 @@ def create_session(
 
 
 def revoke_key(path: Path, key_id: str, *, delete: bool = False) -> None:
-    """Ends a key, and its sessions with it; `delete` also forgets that they were.
+    """Ends a key, and its sessions with it; `delete` also removes their entries.
 
     Raises SettingsError for an unknown id.
     """

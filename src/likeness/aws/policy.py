@@ -2,7 +2,7 @@
 
 A document is the JSON that IAM takes, cut down to what this server can check: Effect, Action or NotAction, Resource or
 NotResource, and Conditions on the caller's address, the time and TLS. What is not understood is refused when the
-document is loaded, because a condition that is skipped in silence opens a door.
+document is loaded, because a condition that is silently skipped grants access.
 """
 
 import ipaddress
@@ -55,7 +55,7 @@ class Statement:
     conditions: tuple[Test, ...]
 
     def applies(self, action: str, resource: str, context: Context) -> bool:
-        """Whether this statement has a say in a request."""
+        """Whether this statement applies to a request."""
         return (
             self.actions.match(action)
             and self.resources.match(resource)
@@ -71,7 +71,7 @@ class Policy:
 
     @classmethod
     def load(cls, document: Any) -> "Policy":
-        """From parsed JSON. Raises SettingsError that names what is not understood; nothing is ignored in silence."""
+        """From parsed JSON. Raises SettingsError that names what is not understood; nothing is silently ignored."""
         members = _object(document, "the policy")
         _refuse_unknown(members, {"Version", "Id", "Statement"}, "the policy")
         if members.get("Version", _VERSIONS[0]) not in _VERSIONS:
@@ -158,7 +158,7 @@ def _patterns(members: Mapping[str, Any], name: str, where: str, flags: re.Regex
 
 
 def _wildcards(pattern: str) -> str:
-    """A regular expression for `*` and `?` that never tries a text twice: each piece is taken where it first fits."""
+    """A regular expression for `*` and `?` without backtracking: each piece matches at its first occurrence."""
     first, *pieces = (re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern))
     if not pieces:
         return first

@@ -7,7 +7,7 @@
     validate(document)                rows 11 and 12             → CompareFacesRequest
     success(...) or failure(...)                                 → WireResponse
 
-The first row, 413, is the reader's: it raises BodyTooLarge as soon as it has seen too much, and `failure` answers.
+Row 1, 413, is up to the reader: it raises BodyTooLarge once the limit is exceeded, and `failure` answers.
 """
 
 import json
@@ -93,10 +93,10 @@ class Cors:
 
 
 def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()) -> WireResponse | None:
-    """The answer to a request that is none of CompareFaces, or None for one to go on with (table 2.4, rows 2 to 6).
+    """The answer to a request that is not CompareFaces, or None to continue (table 2.4, rows 2 to 6).
 
-    Row 5, `application/json`, is answered as row 4: the service's own answer is a relic that no client of this protocol
-    reads. A preflight of an origin that may not call gets row 3.
+    Row 5, `application/json`, is answered as row 4: no client of this protocol reads the service's own
+    answer. A preflight of an origin that may not call gets row 3.
     """
     joined = join_headers(headers)
     if method == "OPTIONS" and cors.allows(joined.get("origin")):
@@ -153,7 +153,7 @@ def failure(error: RequestError | WireError, request_id: str, *, verbose: bool =
     if isinstance(error, BodyTooLarge):
         return _response(error.http_status, b"", request_id)
     members = _wire_members(error) if isinstance(error, WireError) else _modelled_members(error, verbose)
-    # A text may quote a header that is no text at all; it is shown with question marks then.
+    # A text may quote a header with invalid characters, which become question marks.
     body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     return _response(error.http_status, body, request_id, content_type=CONTENT_TYPE)
 

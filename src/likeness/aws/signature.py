@@ -1,4 +1,4 @@
-"""Signature Version 4, verified (specification section 3).
+"""Verification of Signature Version 4 (specification section 3).
 
 Written from the signer's specification and not with botocore's signer, which drops headers that other clients sign
 (`user-agent`, `expect`, ...): exactly the headers that the client names in SignedHeaders are hashed, in the form
@@ -28,7 +28,7 @@ _MAX_EXPIRES_SECONDS = 604_800
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _UNRESERVED = "-_.~"
 
-#: Of a presigned query, beside those that must be there.
+#: Optional parameters of a presigned query.
 _OPTIONAL_PARAMETERS = ("X-Amz-Algorithm", "X-Amz-Expires", "X-Amz-Security-Token")
 
 _INCOMPLETE = "IncompleteSignatureException"
@@ -59,7 +59,7 @@ class Request:
 
     @cached_property
     def values(self) -> dict[str, list[str]]:
-        """The values of each header by its lower-case name. Made once: clients choose how many there are to look up."""
+        """The values of each header by its lower-case name. Cached, as clients choose how many are looked up."""
         values: dict[str, list[str]] = {}
         for name, value in self.headers:
             values.setdefault(name.lower(), []).append(value)
@@ -71,7 +71,7 @@ class Request:
         return ",".join(values) if values else None
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The query's names and values, decoded; what is not UTF-8 stays apart by surrogates."""
+        """The query's names and values, decoded; invalid UTF-8 is kept as surrogates."""
         pairs = (each.partition("=") for each in self.query.split("&") if each)
         return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
 
@@ -119,7 +119,7 @@ def verify(
     key_id, region = _check_scope(claim.credential, stamp, claim.date, regions, service)
     key = _find_key(key_id, claim, lookup_key, now)
     if len(set(claim.signed_headers)) < len(claim.signed_headers):
-        # No signer names a header twice, and each time would cost the header's length again.
+        # No signer names a header twice, and each repetition would cost the header's length.
         raise SignatureError(_INVALID, _MISMATCH)
     payload = _payload_hash(request, allow_unsigned_payload)
     scope = claim.credential.split("/", 1)[1]
@@ -151,7 +151,7 @@ def _read_header_claim(authorization: str, request: Request) -> _Claim:
     parts: dict[str, str] = {}
     for part in filter(None, (each.strip() for each in rest.split(","))):
         name, equals, value = part.partition("=")
-        # A second Authorization header begins, after the comma that joins them, with an algorithm and a blank: no key.
+        # Repeated Authorization headers are joined by commas; the second begins with an algorithm and a blank.
         if not equals or " " in name.strip() or name.strip() in parts:
             text = (
                 f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{authorization}'."
@@ -178,7 +178,7 @@ def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
     if algorithm != ALGORITHM:
         raise SignatureError(_INCOMPLETE, f"Unsupported AWS 'algorithm': '{algorithm}'.")
     names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
-    # What is there twice is not there once: which of them is meant would depend on who reads it.
+    # A repeated parameter counts as missing: parsers differ in which of the two they use.
     counts = Counter(name for name, _ in pairs)
     missing = [
         f"AWS query-string parameters must include '{name}'."
@@ -189,7 +189,7 @@ def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
         raise SignatureError(_INCOMPLETE, " ".join([*missing, "Re-examine the query-string parameters."]))
     credential, signature, signed, date = (parameters[name] for name in names)
     expires = parameters.get("X-Amz-Expires")
-    # Seven digits hold a week; more are cut by the limit anyway and cost time to read.
+    # A week has six digits; longer numbers exceed the limit and cost time to parse.
     if expires is not None and not re.fullmatch("[0-9]{1,7}", expires):
         raise SignatureError(_INCOMPLETE, "X-Amz-Expires should be a number")
     seconds = None if expires is None else min(int(expires), _MAX_EXPIRES_SECONDS)
@@ -272,7 +272,7 @@ def _find_key(key_id: str, claim: _Claim, lookup_key: Callable[[str], Key | None
 
 
 def _same(ours: str | None, theirs: str | None) -> bool:
-    """Equal, told in constant time; None is equal to None only."""
+    """Whether both are equal, in constant time; None equals only None."""
     if ours is None or theirs is None:
         return ours is theirs
     return hmac.compare_digest(ours.encode(), theirs.encode("utf-8", "surrogateescape"))

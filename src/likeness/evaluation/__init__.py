@@ -1,1 +1,1 @@
-"""How right the answers are: labelled pairs, error rates with their uncertainty, and the report."""
+"""Accuracy: labelled pairs, error rates with their uncertainty, and the report."""

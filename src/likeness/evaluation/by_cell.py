@@ -20,7 +20,7 @@ from likeness.vision.scoring import Profile, Scorer
 _BLOCK = 1000
 #: How many of the worst pairs of either kind are kept.
 _WORST = 24
-#: A cell of fewer people, or genuine pairs, says nothing of a rate.
+#: A cell of fewer people, or genuine pairs, gets no rate.
 LEAST_PEOPLE, LEAST_GENUINE = 20, 30
 
 
@@ -56,7 +56,7 @@ class CellEvaluation:
 
 @dataclass(slots=True)
 class _Worst:
-    """The pairs that are furthest out, the nearest to be given up first."""
+    """The most extreme pairs; the least extreme is dropped first."""
 
     kept: list[tuple[float, int, int]] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What is told of an evaluation by cell: rows for a terminal, and one page that needs nothing beside itself.
+"""The report of an evaluation by cell: rows for a terminal, and one self-contained page.
 
 The page holds pictures of the pairs that were judged worst, so it is as private as they are; it is written only where
 the user asked for it.

@@ -1,6 +1,6 @@
 """Scores of labelled pairs → the calibration curve that keeps the promise of a Similarity.
 
-The rate is the mean over cells, each of which counts alike: a pair weighs as much as there are few in its cell. Rates
+The rate is the mean over cells, equally weighted: a pair's weight is inverse to the number of pairs in its cell. Rates
 that the impostor pairs can show are read off their scores; rarer ones come from a generalised Pareto tail fitted to the
 highest scores (Pickands 1975; fitted by probability-weighted moments, Hosking and Wallis, Technometrics 1987), and the
 calibration says from which rate on.
@@ -53,7 +53,7 @@ class Ranked:
 
     @staticmethod
     def of(scores: Scores, weights: NDArray[np.float64] | None = None) -> "Ranked":
-        """`scores` (P,) by their `weights` (P,), which need not add up to one; without them all count alike."""
+        """`scores` (P,) by their `weights` (P,), which need not add up to one; without them all weigh the same."""
         order = np.argsort(-scores, kind="stable")
         shares = np.ones(len(scores)) if weights is None else weights[order]
         return Ranked(scores[order], np.cumsum(shares) / shares.sum())
@@ -70,7 +70,7 @@ class Ranked:
 
 
 def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weight (P,) of a pair of each of `cells` (P,), so that all cells weigh alike."""
+    """The weight (P,) of a pair of each of `cells` (P,), so that all cells weigh the same."""
     _, places, counts = np.unique(cells, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / counts[places])
 

@@ -1,4 +1,4 @@
-"""How unequal the errors of cells are, by the measures in use.
+"""Differences between the errors of cells, by the usual measures.
 
 ISO/IEC 19795-10:2024 asks for differentials with their uncertainty at stated thresholds. FMR differs by factors, so the
 first two are ratios (Grother, "Demographic differentials in face recognition algorithms", NIST IR 8429); FDR is that of
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: How much false matches count beside misses in FDR and GARBE; half is what their authors begin with.
+#: The weight of false matches against misses in FDR and GARBE; their authors start from one half.
 _ALPHA = 0.5
 
 

@@ -1,4 +1,4 @@
-"""Each photo of an evaluation embedded once, over all processors, and resumed where a run was broken off."""
+"""Each photo of an evaluation embedded once, over all processors, resuming an interrupted run."""
 
 import hashlib
 import sqlite3
@@ -17,7 +17,7 @@ from likeness.errors import LikenessError, RequestError
 from likeness.faces import QualityFilter
 from likeness.pipeline import Preference
 
-#: Photos in work at a time per thread: enough to keep every thread busy, few enough to bound memory.
+#: Photos in progress per thread: enough to keep every thread busy, few enough to bound memory.
 _AHEAD = 2
 
 
@@ -86,7 +86,7 @@ def _first(
 def _in_order(
     work: Callable[[Path], NDArray[np.float32] | str], photos: Sequence[Path], threads: int
 ) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
-    """The outcome for every photo in order, with a bounded number in work."""
+    """The outcome for every photo in order, with a bounded number in progress."""
     with ThreadPoolExecutor(threads, thread_name_prefix="likeness-evaluate") as pool:
         waiting = iter(photos)
         pending = [pool.submit(work, path) for path in islice(waiting, threads * _AHEAD)]
@@ -135,7 +135,7 @@ class _Kept:
         return row[1] if row[0] is None else np.frombuffer(row[0], dtype=np.float32)
 
     def remember(self, photo: Path, outcome: NDArray[np.float32] | str) -> None:
-        """Keeps what came of a photo; what is known already is not written again."""
+        """Stores the outcome of a photo; known ones are not written again."""
         key = _content(photo) if self._database else None
         if self._database is None or key is None:
             return

@@ -1,8 +1,8 @@
 """Errors counted as pairs are scored, in memory that does not grow with the pairs: rates, intervals, curves.
 
-Pairs that share a person err together, so intervals come from drawing people anew, not pairs (bootstrap). For that the
-people are dealt into blocks, and pairs are counted by the two blocks of their people: drawing blocks is drawing people
-where there are no more of them than blocks, and a few at a time where there are.
+Errors of pairs that share a person are correlated, so the bootstrap resamples people, not pairs. The
+people are divided into blocks, and pairs are counted by the two blocks of their people: with no more people than
+blocks, each block is one person; otherwise a few.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from likeness.evaluation.rates import Rate, Scores, interval
 
-#: Blocks that people are dealt into, and how often these are drawn anew.
+#: Blocks that people are divided into, and how often these are resampled.
 _MOST_BLOCKS = 200
 _ROUNDS = 500
 #: Edges of the histograms of Similarity: finer where rates fall quickly, up to the highest below 100.

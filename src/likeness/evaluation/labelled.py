@@ -38,7 +38,7 @@ def label_faces(
     keep: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> LabelledFaces:
-    """The usable faces of the photos beside the `table` at `path`, named after its folder.
+    """The usable faces of the photos in the folder of the `table` at `path`, which names them.
 
     Their cells are those of the columns `within`, their groups those of the first of these; photos of a table of pairs
     are in no cell, unless `within` is empty. `keep` names a file that remembers vectors. Raises PhotoTableError.

@@ -1,4 +1,4 @@
-"""Labelled photos → what a pack learns from them, and how well it does on people it did not learn from."""
+"""Labelled photos → a pack's cohort and curve, and its errors on people that it did not learn from."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

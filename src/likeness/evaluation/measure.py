@@ -1,4 +1,4 @@
-"""Pairs and embeddings → everything that is known of the errors."""
+"""Pairs and embeddings → all error rates."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
 SIMILARITIES = (50.0, 80.0, 90.0, 95.0, 99.0)
 FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _WORST = 10
-#: A group with fewer pairs of either kind gets no rates: they would say nothing.
+#: A group with fewer pairs of either kind gets no rates.
 _LEAST_GROUP = 30
 
 
@@ -39,7 +39,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What came of an evaluation; `trial` holds the scores behind it, `similarities` (P,) those of `pairs`."""
+    """The result of an evaluation; `trial` holds the scores behind it, `similarities` (P,) those of `pairs`."""
 
     pairs: PairSet
     trial: Trial

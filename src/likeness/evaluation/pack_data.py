@@ -36,7 +36,7 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     """Writes what was learned into a pack and returns the files written.
 
     `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files are in the folder NAME
-    beside it. All other content is kept, comments in a description included. Raises PackInvalid where the
+    next to it. All other content is kept, comments in a description included. Raises PackInvalid where the
     description cannot be read, OSError where it cannot be written.
     """
     in_catalogue = target.suffix == ".toml"
@@ -74,7 +74,7 @@ def cohort_file(cohort: Cohort) -> bytes:
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
-    """The TOML `text` with these top-level tables in place of those that it has, at its end.
+    """The TOML `text` with these top-level tables replaced, at its end.
 
     Of `files`, only the files named in `tables` are replaced.
     """

@@ -32,7 +32,7 @@ class PhotoTable:
     def cells(self, within: Sequence[str]) -> NDArray[np.str_]:
         """The cell (N,) of each photo, its labels in the columns `within` joined by ", "; "" where one is not known.
 
-        Without columns everybody is in one cell, "all". PhotoTableError for a column that the table does not have.
+        Without columns all photos are in one cell, "all". PhotoTableError for a column that the table does not have.
         """
         for name in within:
             if name not in self.columns:
@@ -73,7 +73,7 @@ def read_photo_table(path: Path) -> PhotoTable:
         if not all((row[name] or "").strip() for name in _REQUIRED):
             raise PhotoTableError(f"{path}, line {line}: needs an image and a person")
         if row["image"] in seen:
-            raise PhotoTableError(f"{path}, line {line}: {row['image']} stands in line {seen[row['image']]} already")
+            raise PhotoTableError(f"{path}, line {line}: {row['image']} is already in line {seen[row['image']]}")
         seen[row["image"]] = line
     if not rows:
         raise PhotoTableError(f"{path} lists no photos")

@@ -1,4 +1,4 @@
-"""Error rates of scores: how often different people are taken for one (FMR), and one person for two (FNMR).
+"""Error rates of scores: how often different people match (FMR), and one person does not (FNMR).
 
 Terms are those of ISO/IEC 19795-1: a genuine pair shows one person, an impostor pair two; FMR at a threshold is the
 share of impostor pairs that score at or above it, FNMR the share of genuine pairs that score below, TAR is 1 - FNMR.
@@ -84,8 +84,8 @@ class Trial:
     def intervals(self, thresholds: Scores, rounds: int = 500, seed: int = 0) -> tuple[list[Rate], list[Rate]]:
         """FMR and FNMR at each threshold with 95 % intervals by bootstrap over people, not pairs.
 
-        Pairs that share a person err together, so persons are drawn with replacement, and a pair counts as often as the
-        product of how often its two persons were drawn (once, for a genuine pair).
+        Errors of pairs that share a person are correlated, so persons are drawn with replacement,
+        and the weight of a pair is the product of the counts of its two persons (of its one, for a genuine pair).
         """
         generator = np.random.default_rng(seed)
         weights = generator.multinomial(self._count, np.full(self._count, 1 / self._count), size=rounds).astype(float)
@@ -97,7 +97,7 @@ class Trial:
         )
 
     def _resampled_fmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Pairs are counted by who is on them, so that a round costs one product, not a pass over millions of pairs.
+        # Pairs are counted by their persons, so that a round costs one product, not a pass over millions of pairs.
         codes = self._impostor_people[:, 0] * self._count + self._impostor_people[:, 1]
         kinds, counts = np.unique(codes, return_counts=True)
         rows, columns = np.divmod(kinds, self._count)
@@ -156,7 +156,7 @@ def _sorted(scores: Scores) -> Scores:
 def interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
     """The middle 95 % of `resampled`.
 
-    Where nothing went wrong in all `pairs`, drawing people again cannot say how often it may. The bound is then
+    Without an error in all `pairs`, resampling gives no bound. The bound is then
     3 / `pairs`, the rule of three (Hanley and Lippman-Hand, JAMA 1983), as if pairs were independent.
     """
     if not pairs:

@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page that needs nothing beside itself.
+"""The report of an evaluation: one self-contained page.
 
 It holds pictures of the photos that were judged worst, so it is as private as they are; it is written only where the
 user asked for it.

@@ -25,9 +25,9 @@ from likeness.packs.progress import ByteCount, Progress
 
 _BLOCK_BYTES = 1 << 18
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
-#: A server is given up when it has been silent for so long, ...
+#: A server fails when it is silent for this long, ...
 _SILENCE_S = 15.0
-#: ... when so many tries in a row have brought nothing, and when it is slower than this from a minute on.
+#: ... after this many consecutive tries without new bytes, and when it is slower than this after a minute.
 _TRIES, _LEAST_BYTES_A_SECOND = 4, 1024
 _MINUTE_S = 60.0
 
@@ -53,7 +53,7 @@ def read_page(url: str, access: Access) -> str:
 
 
 def fetch(url: str, distribution: Distribution, folder: Path, access: Access, progress: Progress) -> Path:
-    """The verified file of `distribution` from `url`, in `folder`; goes on where an earlier run stopped.
+    """The verified file of `distribution` from `url`, in `folder`; resumes an earlier run.
 
     PackDownloadFailed where the server does not give it, PackDamaged where it gives something else.
     """
@@ -81,7 +81,7 @@ class _Download:
     access: Access
 
     def complete(self, count: ByteCount) -> None:
-        """Asks for what is missing until all is there, or until tries in a row have brought nothing."""
+        """Requests the missing bytes until the file is complete or consecutive tries bring none."""
         free, missing = shutil.disk_usage(self.part.parent).free, self.distribution.size - self._size()
         if free < missing:
             raise OSError(errno.ENOSPC, f"{missing / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free", str(self.part))
@@ -90,7 +90,7 @@ class _Download:
             try:
                 self._continue(start if start < self.distribution.size else 0, count)
             except (OSError, HTTPException, ValueError) as error:
-                # Bytes that were there before do not count, or a server with a short file would be tried for ever.
+                # Bytes of earlier runs do not count, or a server with a short file would be retried for ever.
                 failures = 1 if self._size() > furthest else failures + 1
                 furthest = max(furthest, self._size())
                 if failures >= _TRIES or not _may_pass(error):

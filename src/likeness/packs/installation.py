@@ -136,7 +136,7 @@ class Installation:
         return target
 
     def _remove_leftovers(self, folder: Path) -> None:
-        """What killed installations of this pack left behind; none is running, since the lock is ours."""
+        """Removes leftovers of killed installations of this pack; none is running, as the lock is held."""
         for leftover in folder.glob(f".{self.entry.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -176,7 +176,7 @@ class Installation:
     def _put_in_place(self, temporary: Path, target: Path) -> None:
         damaged = temporary.with_name(f"{temporary.name}.old")
         if target.exists():
-            # Only a damaged pack is replaced. Whoever has one of its files open keeps it.
+            # Only a damaged pack is replaced. A process that has one of its files open keeps it.
             os.replace(target, damaged)
         os.replace(temporary, target)
         _sync_folder(target.parent)

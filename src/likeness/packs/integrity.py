@@ -1,4 +1,4 @@
-"""Files that must be what they are said to be, and disks that do not take them."""
+"""Verification of files by hash, and errors of full or read-only disks."""
 
 import errno
 import hashlib
@@ -39,8 +39,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in _FULL:
             detail = f" ({error.strerror})" if error.strerror and "MB" in error.strerror else ""
             raise PackDownloadFailed(
-                f"the disk is full: {file} cannot be written{detail}; make room, or set LIKENESS_HOME to a folder on "
-                "another disk, and run again"
+                f"the disk is full: {file} cannot be written{detail}; free some space, or set LIKENESS_HOME to a "
+                "folder on another disk, and run again"
             ) from error
         if error.errno in _NOT_WRITABLE:
             raise PackDownloadFailed(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LoadedPack:
-    """A pack's manifest and networks. Networks are opened on first use, once, whichever thread asks; their files are
+    """A pack's manifest and networks. Networks are opened on first use, once for all threads; their files are
     checked then.
     """
 

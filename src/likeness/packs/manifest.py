@@ -60,8 +60,8 @@ class Distribution:
 class Source:
     """What a file of a pack is made from.
 
-    Exactly one of `distribution` (the id of one; `path` is inside it), `file` (handed over by the user in a folder) and
-    `bundled` (a file that comes with Likeness, beside the catalogue) is set. `sha256` is that of the original;
+    Exactly one of `distribution` (the id of one; `path` is inside it), `file` (provided by the user in a folder) and
+    `bundled` (a file that comes with Likeness, next to the catalogue) is set. `sha256` is that of the original;
     `converter` says how it becomes ONNX, empty when it is kept as it is.
     """
 

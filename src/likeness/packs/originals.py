@@ -1,4 +1,4 @@
-"""The original files that a pack is made of: fetched or handed over, verified, converted."""
+"""The original files that a pack is made of: downloaded or provided, verified, converted."""
 
 import hashlib
 import shutil
@@ -31,7 +31,7 @@ class Originals:
             raise PackDownloadFailed(f"{self.source_dir} is not a folder; --from takes the folder that holds the files")
 
     def check_obtainable(self, files: list[PackFile]) -> None:
-        """PackNotInstalled that names everything out of reach at once, before any work is done."""
+        """Raises one PackNotInstalled that names everything unreachable, before any work is done."""
         sources = [(file, _source(file)) for file in files]
         own = {source.file: file for file, source in sources if source.file}
         if self.source_dir is None:
@@ -120,7 +120,7 @@ def _source(file: PackFile) -> Source:
 
 
 def _forbidden(entry: Manifest) -> str:
-    """What to say when something must be fetched and may not be."""
+    """The message when something must be downloaded but may not be."""
     state = "damaged" if store.folder_of(entry).exists() else "not installed"
     files = ", ".join(distribution.file for distribution in entry.distributions.values())
     return (

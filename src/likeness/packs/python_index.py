@@ -1,7 +1,7 @@
 """Wheels by `pip download`, and where pip looks for what it cannot download without running it.
 
 pip reads its own configuration: indexes, folders, credentials of netrc and keyring, proxies, certificates, time limits.
-Source distributions it would build to read their metadata, which runs their code; their address is looked up here, in
+It would build source distributions to read their metadata, which runs their code; their address is looked up here, in
 the page of the project on the indexes of pip's configuration, and `likeness.packs.download` fetches it.
 """
 
@@ -31,7 +31,7 @@ _SECTIONS = ("global", "download", ":env:")
 
 @contextmanager
 def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[None]:
-    """Fetches the wheels into `folder` with pip, in a process beside the body; on leaving they are there, verified.
+    """Fetches the wheels into `folder` with pip, in a process parallel to the body; verified on exit.
 
     Nothing of them is executed. PackDownloadFailed, PackDamaged.
     """

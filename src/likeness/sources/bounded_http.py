@@ -1,8 +1,8 @@
-"""HTTP answers to botocore that end in time and in size, whatever the peer sends.
+"""HTTP answers for botocore, bounded in time and size.
 
-botocore's time-outs are for each read: a peer that sends a byte now and then is read for ever; and the body of an error
-is read whole. Here each read from the socket waits no longer than until one deadline for all, and the body of an error
-has a limit. An answer that is cut off raises, upon which urllib3 closes the connection.
+botocore's time-outs apply per read, so a peer that sends single bytes is never cut off, and it reads error bodies
+whole. Here all reads from the socket share one deadline, and the body of an error has a limit. A truncated answer
+raises, and urllib3 closes the connection.
 """
 
 import http.client
@@ -39,7 +39,7 @@ def answers_until(deadline: float) -> Iterator[None]:
 
 
 def bounded(client: Any) -> Any:
-    """The same botocore client, which from now on reads bounded answers."""
+    """Makes a botocore client read bounded answers, and returns it."""
     # The table of its connection pools is the only seam that botocore's HTTP session has.
     client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
     return client

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from likeness.errors import InvalidS3Object, SettingsError
 
-#: A question that has had no answer for so long is asked again, and given up if so many have none.
+#: Seconds until an unanswered question is asked again, and how many may be unanswered before giving up.
 _ASK_AGAIN_SECONDS = 60.0
 _MOST_UNANSWERED = 5
 
@@ -67,7 +67,7 @@ class CredentialsFinder:
             raise InvalidS3Object("the source of the server's credentials does not answer in time") from None
 
     def forget(self) -> None:
-        """Reads all sources anew the next time: what was found is not accepted any more."""
+        """Reads all sources again the next time, as the credentials found are no longer accepted."""
         with self._lock, suppress(SettingsError):
             self._session = self._new_session()
 
@@ -86,7 +86,7 @@ class CredentialsFinder:
         try:
             found = session.get_credentials()
             answer = Credentials(*found.get_frozen_credentials()[:3]) if found is not None else None
-        except Exception as error:  # noqa: BLE001 - botocore raises what the sources' parsers raise; it is told below
+        except Exception as error:  # noqa: BLE001 - botocore raises what the sources' parsers raise; it is reported below
             failure = error if isinstance(error, BotoCoreError) else InvalidS3Object(f"{type(error).__name__}: {error}")
         with self._lock:
             self._unanswered -= 1

@@ -1,7 +1,7 @@
 """A folder as a bucket: an object's name is the path below the folder, and no name leads out of it.
 
 Each part of a name is opened relative to the folder opened before it, without following links (openat, O_NOFOLLOW).
-There is no path that is checked first and opened later, so nothing can be swapped in between.
+No path is checked first and opened later, so nothing can be swapped in between.
 """
 
 import errno
@@ -15,7 +15,7 @@ from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, 
 _CHUNK_BYTES = 1 << 20
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-# Without O_NONBLOCK, opening a fifo would wait for a writer for ever.
+# Without O_NONBLOCK, opening a fifo blocks until there is a writer.
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _CAUSES = {

@@ -1,7 +1,7 @@
 """Objects from any S3, by botocore: HEAD first, then GET of exactly what HEAD saw, never more bytes than allowed.
 
-The service answers one text whatever went wrong (specification section 4.4). The reason in the exception tells the
-causes apart; it goes to the log. One deadline holds for everything: credentials, connections, headers and bodies.
+The service has one text for all failures (specification section 4.4). The reason in the exception names the cause
+for the log. One deadline covers everything: credentials, connections, headers and bodies.
 """
 
 import os
@@ -35,7 +35,7 @@ _CONNECTIONS = 32
 _FIRST_PAUSE_SECONDS = 0.05
 _DEFAULT_REGION = "us-east-1"
 
-#: Failures that may pass: connections, and answers that ask to come again. 412: changed between HEAD and GET.
+#: Transient failures: connections, and answers that ask for a retry. 412: changed between HEAD and GET.
 _PASSING_ERRORS = (
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -103,7 +103,7 @@ class S3Store:
                 time.sleep(wait)
                 pause *= 2
             except Exception as error:
-                # botocore raises whatever its parsers stumble over in the answer.
+                # botocore raises whatever its parsers raise for the answer.
                 _check_time(deadline, place)
                 raise InvalidS3Object(
                     f"{place}: the store's answer cannot be understood ({type(error).__name__}: {error})"
@@ -111,7 +111,7 @@ class S3Store:
         raise AssertionError("unreachable: attempts is at least 1")
 
     def _fetch_once(self, target: Mapping[str, str], place: str, max_bytes: int, deadline: float) -> bytes:
-        """One HEAD and one GET. Raises what botocore raises, and what the object itself is reason for."""
+        """One HEAD and one GET. Raises botocore's errors, and those of the object itself."""
         client = self._connected(place, deadline)
         try:
             head = client.head_object(**target)
@@ -166,7 +166,7 @@ class S3Store:
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
     def _connected(self, place: str, deadline: float) -> Any:
-        """The botocore client; shared, as clients are thread-safe, and made anew for other credentials."""
+        """The botocore client; shared, as clients are thread-safe, and recreated for other credentials."""
         credentials = self._credentials(place, deadline)
         with self._lock:
             if self._client is None or self._client_credentials != credentials:

@@ -19,7 +19,7 @@ class S3RateExceeded(RateExceeded):
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """How one kind of bucket is reached. Credentials are the server's own, never the caller's."""
+    """How to reach the buckets of one pattern. Credentials are the server's own, never the caller's."""
 
     pattern: str = field(default="*", metadata={"help": "buckets this is for; * and ? stand for anything"})
     directory: Path | None = field(default=None, metadata={"help": "a folder whose files are the bucket's objects"})
@@ -54,7 +54,7 @@ class Store(Protocol):
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """The object's bytes.
 
-        `deadline` is a `time.monotonic()` value. Raises InvalidS3Object (the reason says what really happened),
+        `deadline` is a `time.monotonic()` value. Raises InvalidS3Object (its reason has the cause),
         ImageTooLarge over `max_bytes`, InvalidImageFormat for an object without bytes, S3RateExceeded.
         """
         ...

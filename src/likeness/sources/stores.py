@@ -1,4 +1,4 @@
-"""Where the objects of a bucket are: one store per bucket pattern, the first that fits decides (decision 12)."""
+"""Where the objects of a bucket are: one store per bucket pattern, the first match decides (decision 12)."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -26,7 +26,7 @@ class Stores:
         raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
 
     def _store(self, settings: StoreSettings) -> Store:
-        # Not under a lock: a store that opens slowly, a folder on a mount that hangs, must not hold up the others.
+        # Not under a lock: a store that opens slowly, such as a hanging mount, must not block the others.
         store = self._open.get(settings)
         return self._open.setdefault(settings, open_store(settings)) if store is None else store
 

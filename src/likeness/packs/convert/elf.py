@@ -1,8 +1,8 @@
 """A reader of the data that a 64-bit little-endian ELF library exports, such as weights compiled into it.
 
 Nothing of the library is loaded or run: its table of dynamic symbols says at which address and in how many bytes each
-exported object lies, its section headers where those bytes are in the file. Thirty lines here, instead of `pyelftools`
-with all that it knows besides.
+exported object is, its section headers where those bytes are in the file. Thirty lines replace a dependency on
+`pyelftools`.
 
 Source of the layout: System V Application Binary Interface, chapters 4 and 5, and its ELF-64 object file format.
 """

@@ -59,9 +59,8 @@ class GraphWriter:
         self._nodes.append(helper.make_node("Split", inputs, list(outputs), name=f"{value}_split", axis=axis))
 
     def pictures(self, name: str) -> str:
-        """Adds an input `name` of pictures as they lie in memory, bytes N×H×W×C, and returns the same values as numbers
-        N×C×H×W. Whoever feeds the network has nothing to convert, and what works in eight bits takes the bytes as they
-        are.
+        """Adds an input `name` of pictures in memory order, bytes N×H×W×C, and returns the same values as numbers
+        N×C×H×W. The caller converts nothing, and 8-bit operators take the bytes directly.
         """
         self._byte_inputs.add(name)
         self.node("Transpose", [name], f"{name}_by_channel", perm=[0, 3, 1, 2])

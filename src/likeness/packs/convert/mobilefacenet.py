@@ -4,7 +4,7 @@ Chen et al., "MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verific
 arXiv:1804.07573; trained on a cleaned MS-Celeb-1M by the project MobileFaceNet_TF, here with 192 outputs.
 
 The file holds its tensors one after the other, little end first, as float32; their order and shapes, which the graph's
-description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow from the network:
+description (`mobilefacenet.json`, `weightsManifest`) lists, follow from the network:
 
     slopes    of the PReLUs, halved and with the sign turned, from the last blocks to the first (`_slopes`)
     an int32 and a float32, axis and least square of the length to which vectors are brought, which is left out here
@@ -12,10 +12,10 @@ description beside it (`mobilefacenet.json`, `weightsManifest`) lists, follow fr
               one tensor behind the filters of each layer that `_AMONG` names
 
 The description is no guide to the PReLUs. It computes ReLU(x) + slope/2 · (x - |x|) with the slopes as they lie in the
-file, and cuts what is negative off before the PReLU behind every convolution by channel: as it stands, the network
-tells no two people apart. With the slopes' sign turned and without the cut it is the network that was trained: by
-cosine, once and by hand on 800 photos of lfw-dev, 97 % of the genuine pairs were accepted at a false match rate of
-1e-3, before none.
+file, and applies a ReLU before the PReLU after every depthwise convolution, with which the network
+distinguishes no two people. With the slopes' sign inverted and without the ReLU it is the trained network: by
+cosine, on 800 photos of lfw-dev, 97 % of the genuine pairs are accepted at a false match rate of 1e-3, instead of
+none.
 """
 
 from collections.abc import Iterator

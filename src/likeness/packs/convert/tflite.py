@@ -25,7 +25,7 @@ _ACTIVATIONS = {0: None, 1: "Relu"}
 
 
 _PACKED_MESH = slice(2_495_952, 3_737_848)
-"""Where `face_landmark.tflite` lies in `face_mesh_solution_packed_assets.data`, as the loader beside it says."""
+"""Where `face_landmark.tflite` is in `face_mesh_solution_packed_assets.data`, according to its loader."""
 
 
 def convert_packed_face_mesh(data: bytes) -> bytes:
@@ -207,7 +207,7 @@ class _Converter:
         """x where it is positive, s·x where it is not, as s·x + (1 − s)·max(x, 0), each product a convolution of 1×1.
 
         ONNX Runtime's PRelu took most of the mesh's time: 3.5 ms a face with it, 1.0 ms so (one thread). Where no s is
-        above 1, (1 − s)·max(x, 0) is max((1 − s)·x, 0): what the runtime does to a convolution's result in passing.
+        above 1, (1 − s)·max(x, 0) is max((1 − s)·x, 0): what the runtime does to a convolution's result for free.
         """
         slopes, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
         if slopes.size != channels:
