@@ -31,7 +31,7 @@ __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace", "warm_comparer
 #: the mesh and chips aligned by its 55 rigid points.
 _VECTOR_FORM = 5
 
-#: A search of so many pixels, 48 MB of the networks' memory, needs more than any photo and what runs beside it.
+#: A search of so many pixels, 48 MB of the networks' memory, needs more than any photo and what runs at the same time.
 _RESERVING = (1024, 1024, 3)
 
 
@@ -85,7 +85,7 @@ class Comparer:
     processors one comparison may use, by default all that the process may; see `likeness.executor`. OpenCV, in the
     whole process, is set to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
 
-    A process may fork with a Comparer in it, and both go on to use it, unless a comparison runs just then: the child's
+    After a fork both processes may use a Comparer, unless a comparison ran during the fork: the child's
     copy then raises `likeness.errors.ComparerUnusable`, as any does after `close`. Raises `likeness.errors.PackError`
     when the pack cannot be used.
     """
@@ -142,10 +142,10 @@ class Comparer:
             self._engine.warm_up()
 
     def reserve_memory(self) -> None:
-        """Has the networks' memory in use from now on, as it will be after some thousand photos.
+        """Makes the networks allocate now the memory that they need after some thousand photos.
 
-        What several threads need at once is largest by chance, so that without this a server's memory grows by a few
-        megabytes for hours. Takes 20 ms.
+        The peak of several threads occurs by chance, so without this a server's memory grows by a few megabytes for
+        hours. Takes 20 ms.
         """
         if self.threads > 1:
             self._engine.detector.detect(np.zeros(_RESERVING, np.uint8))
@@ -278,7 +278,7 @@ _warming = Lock()
 
 
 def _after_fork() -> None:
-    """Nobody in the child will release what a thread of the parent held."""
+    """No thread in the child releases a lock that a thread of the parent held."""
     global _warming
     _warming = Lock()
 

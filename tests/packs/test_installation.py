@@ -189,7 +189,7 @@ def test_a_disk_that_fills_up_while_converting(tiny_index, home: Path, monkeypat
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(installation, "_write_synced", full)
-    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*a.onnx cannot be written; make room"):
+    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*a.onnx cannot be written; free some space"):
         installation.install("tiny")
     assert list((home / "packs").iterdir()) == []
 
@@ -210,7 +210,7 @@ def test_a_disk_that_is_really_full(tiny_index, small_disk: Path, monkeypatch) -
     monkeypatch.setenv("LIKENESS_HOME", str(small_disk))
     # The check beforehand is passed by, as when another process takes the room meanwhile.
     monkeypatch.setattr("likeness.packs.download.shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
-    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*small/.* make room"):
+    with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*small/.* free some space"):
         installation.install("tiny")
     assert list((small_disk / "packs").iterdir()) == []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 def open_database(path: Path, tables: str) -> Iterator[sqlite3.Connection]:
     """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises sqlite3.Error and OSError.
 
-    SQLite gives the files beside it the same mode.
+    SQLite gives its journal files the same mode.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from likeness.errors import RequestError
 from likeness.faces import Face, OrientationCorrection
 
-#: Stands in reasons where the name of the photo belongs: one description may serve photos of several names.
+#: Placeholder in reasons for the name of the photo: one description may serve photos of several names.
 PHOTO = "\x00photo\x00"
 
 #: What a photo is needed as; both may be asked at once.

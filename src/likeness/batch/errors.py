@@ -4,4 +4,4 @@ from likeness.errors import LikenessError
 
 
 class BatchError(LikenessError):
-    """A batch cannot be started, or cannot go on; the message says what to change."""
+    """A batch cannot be started, or cannot continue; the message says what to change."""

@@ -1,4 +1,4 @@
-"""What a run is of: it is refused where another stands in the same output, and says what differs."""
+"""What a run is of: a different run with the same output is refused, with the differences."""
 
 import json
 from collections.abc import Mapping

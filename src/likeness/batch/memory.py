@@ -9,9 +9,9 @@ _BASE_BYTES, _BYTES_A_THREAD = 350 << 20, 150 << 20
 
 
 def threads_within(max_bytes: int | None) -> int:
-    """Threads that may describe photos: all that the process may use, or as many as `max_bytes` have room for.
+    """Threads that may describe photos: all that the process may use, or as many as fit into `max_bytes`.
 
-    Raises BatchError where there is room for none.
+    Raises BatchError where none fits.
     """
     threads = thread_budget()
     if max_bytes is None:

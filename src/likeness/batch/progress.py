@@ -20,10 +20,10 @@ class Count:
 
 
 class Progress(Protocol):
-    """What a run tells of itself."""
+    """What a run reports."""
 
     def begin(self, photos: Count, pairs: Count) -> None:
-        """The run begins, or goes on, with so many done."""
+        """The run starts or resumes, with this many done."""
         ...
 
     def photo(self, *, failed: bool) -> None:

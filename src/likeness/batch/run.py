@@ -1,4 +1,4 @@
-"""A batch from its pairs to its output, on this machine: planned, described, compared, written; or gone on with."""
+"""A batch from its pairs to its output, on this machine: planned, described, compared, written; or resumed."""
 
 import hashlib
 import shutil
@@ -51,7 +51,7 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The folder of the run, beside the output."""
+        """The folder of the run, next to the output."""
         return self.output.with_name(f"{self.output.name}.run")
 
 
@@ -66,7 +66,7 @@ class Outcome:
 
 
 def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcome:
-    """Runs a job, or goes on with it where it was broken off. Raises BatchError."""
+    """Runs a job, or resumes an interrupted one. Raises BatchError."""
     check_format(job.output, full=job.full)
     with folder_of(job) as folder:
         facts = facts_of(job, comparer)
@@ -186,7 +186,7 @@ def finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome)
 
 
 def remove_store(path: Path) -> None:
-    """A database of SQLite goes, with the files beside it."""
+    """Removes a SQLite database with its journal files."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""`--all-pairs` from a folder to its output: described, compared in shards, the most alike written; or gone on with."""
+"""`--all-pairs` from a folder to its output: described, compared in shards, the most similar written; or resumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ def search(
     wanted: Wanted,
     progress: Progress,
 ) -> None:
-    """Leaves the records in `folder`, a file that `Shards` knows, and beside it the shards of the search."""
+    """Leaves the records in `folder`, a file that `Shards` knows, and next to it the shards of the search."""
     parts, usable = [], []
     failures: dict[int, Failure] = {}
     described.begin(photos)

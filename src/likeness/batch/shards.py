@@ -1,4 +1,4 @@
-"""Pieces of the output: each whole or absent, so a run goes on with the first that is missing."""
+"""Pieces of the output: each whole or absent, so a run resumes at the first missing one."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager

@@ -162,13 +162,13 @@ def _objects() -> "Stores":
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness batch",
-        description="Compares many pairs of photos: each photo is looked at once. Killed, the same command goes on.",
+        description="Compares many pairs of photos, each photo analysed once. The same command resumes a killed run.",
     )
     add = parser.add_argument
     add("pairs", type=Path, nargs="?", metavar="PAIRS", help="a .csv, .jsonl or .parquet with source and target")
     add("--output", type=Path, required=True, metavar="OUT", help="a .jsonl, .csv or .parquet to write")
     add("--columns", type=_two, default=("source", "target"), metavar="A,B", help="names of the columns of photos")
-    add("--images", type=Path, metavar="DIR", help="where the paths of PAIRS start (default: beside it)")
+    add("--images", type=Path, metavar="DIR", help="where the paths of PAIRS start (default: its folder)")
     add("--sources", type=Path, metavar="DIR", help="a folder of source photos")
     add("--source", type=Path, metavar="PHOTO", help="one source photo")
     add("--targets", type=Path, metavar="DIR", help="a folder of target photos")

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="TABLE.csv",
         help="photos (image, person, any other columns) or pairs (image_a, image_b, same; fold if any); photos lie "
-        "beside their table",
+        "in the folder of their table",
     )
     parser.add_argument(
         "--within",

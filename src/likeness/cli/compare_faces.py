@@ -64,7 +64,7 @@ def _run(words: Sequence[str]) -> int:
     try:
         output.Output(format_name, query, given.color, connection.pager(session, given)).show(answer)
     finally:
-        # What was asked for beside the answer is not lost with it.
+        # Other requested output is not lost with the answer.
         if review is not None:
             review.finish()
     return 0

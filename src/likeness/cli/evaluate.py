@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMNS",
         help="of a table of photos, compare people within cells, such as group,sex (default: all in one cell)",
     )
-    parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: beside the table)")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: the table's folder)")
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
     parser.add_argument(
         "--all-pairs", action="store_true", help="of a table of pairs, compare every photo with every other"

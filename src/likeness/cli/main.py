@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough.
+        # The reader of the output has closed it.
         forget_output()
         return _PIPE_CLOSED
     except LikenessError as error:

@@ -65,7 +65,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "cli-input-json",
         "document",
-        "All arguments as JSON, or file://arguments.json; options given beside it win.",
+        "All arguments as JSON, or file://arguments.json; other options override it.",
         "operation",
     ),
     Option("cli-input-yaml", "document", "The same as YAML; not together with --cli-input-json.", "operation"),

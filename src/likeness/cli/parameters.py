@@ -2,7 +2,7 @@
 
 file:// and fileb://   read, for every option that takes a value of the operation
 --source-image         shorthand or JSON
---source-image-bytes   sets Bytes of the same image, beside what --source-image said
+--source-image-bytes   sets Bytes of the same image, in addition to --source-image
 --cli-input-json/yaml  fills in the parameters that no option gave; nothing is merged below the top
 Bytes                  base64 as text, unless --cli-binary-format says raw; fileb:// always is raw
 """

@@ -1,4 +1,4 @@
-"""Which connections are let in: no more than there are descriptors for, and those that say nothing yield to new ones.
+"""Which connections are accepted: no more than the descriptors allow; silent ones yield to new ones.
 
 asyncio's own server accepts without a bound, does not count connections that are still in their TLS handshake, and logs
 an error for each attempt when descriptors run out.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 _log = logging.getLogger(__name__)
 
-#: Beyond `limit`, so that a probe of health gets in and others can be told 503.
+#: Beyond `limit`, for health probes and answers of 503.
 SPARE_CONNECTIONS = 32
 #: Descriptors that are not connections: the engine's, logs, keys, S3.
 RESERVED_DESCRIPTORS = 128
@@ -84,7 +84,7 @@ class Connections:
         return len(self._open) > self.limit
 
     def add(self, client: _Client) -> None:
-        """Takes note of an accepted connection, which has said nothing yet."""
+        """Adds an accepted connection, which is silent so far."""
         self._open[client.key] = client
         self._note(client, True)
 

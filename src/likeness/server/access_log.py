@@ -47,7 +47,7 @@ def access_record(context: RequestContext) -> dict[str, Any]:
 def _reason(error: RequestError | WireError) -> str:
     text = str(error)
     if isinstance(error, SerializationError):
-        # The caller is told which value was no base64. That value is a photo.
+        # The caller's text quotes the value that is not base64. That value is a photo.
         text = _ECHO.sub("a value", text)
     return redact(text)
 

@@ -25,7 +25,7 @@ class Unavailable(Throttled):
 class Admission:
     """A queue of `max_queue` requests, in all workers together, before `threads` threads.
 
-    `count_waiting` is told how many wait here, and returns how many wait in all workers.
+    `count_waiting` takes how many wait here, and returns how many wait in all workers.
     """
 
     def __init__(

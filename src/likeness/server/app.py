@@ -1,4 +1,4 @@
-"""The ASGI application: pages for GET, the operation for everything else, and what is told of both.
+"""The ASGI application: pages for GET, the operation for everything else, and the logs and metrics of both.
 
 Plain ASGI: one POST route and a few GETs need no framework, and the wire's routing is its own (specification 2.4).
 """
@@ -110,7 +110,7 @@ class Application:
         return "stale" if self.stale_files else "ready"
 
     def _readiness(self) -> dict[str, Any]:
-        """What `/readyz` tells beside the state."""
+        """What `/readyz` reports besides the state."""
         stale = self.stale_files
         return {"pack": self.settings.pack} | ({"files": stale} if stale else {})
 

@@ -242,5 +242,5 @@ def declared_bytes(context: RequestContext) -> int | None:
 
 
 def _waits_for_leave(context: RequestContext) -> bool:
-    """Whether the client sends nothing before it is told to go on: it can be refused without a byte being sent."""
+    """Whether the client waits for 100 Continue: it can be refused before it sends a byte."""
     return (context.header("expect") or "").lower() == "100-continue"

@@ -22,7 +22,7 @@ _CHUNKED_PIECE_BYTES = 16 * 1024
 MAX_HEAD_BYTES = 16 * 1024
 #: What is read from a socket at once, and so what a connection may hold before its body is asked for.
 _READ_BYTES = 64 * 1024
-#: How every answer begins. Sent ahead to a client whose sending side is closed, it tells whether anybody is there.
+#: How every answer begins. Sent ahead to a client whose sending side is closed, it shows whether the client remains.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
 _PROBE_SECONDS = 0.05
 #: The key of an ASGI scope whose request was refused while its body arrived: the status and the reason.

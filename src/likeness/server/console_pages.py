@@ -1,4 +1,4 @@
-"""The console: a page in the browser at GET /, in the files of `console/`, and what it is told of the server.
+"""The console: a page in the browser at GET /, in the files of `console/`, and the settings that it needs.
 
     /                          index.html
     /console/VERSION/NAME      style sheets and ES modules; VERSION is a digest of all of them
@@ -106,7 +106,7 @@ def _promise(loader: Loader) -> Mapping[str, Any] | None:
 
     `measured` is the lowest rate that the pack's data carry: below it, no more than "rarer than" may be said.
     """
-    # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
+    # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.vision.calibration import PROMISE
 
     calibration = getattr(loader.engine, "calibration", None)

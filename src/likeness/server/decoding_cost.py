@@ -16,7 +16,7 @@ def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
 
     Reads megabytes of headers in some files: for large ones, not in the event loop.
     """
-    # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
+    # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.image import ImageLimits, open_image
 
     # What is over the server's limits is refused by the engine, and costs what it costs until then.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 _BASE_SECONDS = 0.05
 #: Requests whose photos take longer to decode wait in a separate queue, and leave one place to the others.
 COSTLY_SECONDS = 0.5
-#: How much more a costly second counts: beside such requests, the others get three quarters of the time.
+#: The weight of a costly second: the other requests get three quarters of the time.
 _COSTLY_WEIGHT = 3.0
 _REMEMBERED_CALLERS = 256
 #: Photos under this part of the bytes for all are small.

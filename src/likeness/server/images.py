@@ -26,7 +26,7 @@ class ImageReader:
         self._turns = FairQueue(requests)
         self._threads = 2 * requests
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="s3")
-        #: Reads that nobody waits for any more, and that hold their threads until they return, if they ever do.
+        #: Reads that no request waits for any more; they hold their threads until they return, if ever.
         self._abandoned: set[Future[bytes]] = set()
 
     @property
@@ -91,7 +91,7 @@ class ImageReader:
 
 
 def _check_allowed(reference: S3ObjectReference, context: RequestContext) -> None:
-    """Decision 12: the caller's policy must allow the object too. Who does not sign has none, and may."""
+    """Decision 12: the caller's policy must allow the object too. Unsigned callers have no policy, and may."""
     if context.identity is None:
         return
     decision = decide(context.identity.key.policies, reference.action, reference.arn, context.policy_context)

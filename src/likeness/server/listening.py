@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.02
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises SettingsError when the address cannot be had."""
+    """The listening socket. Raises SettingsError when the address is not available."""
     if settings.unix_socket is not None:
         return _listen_unix(settings.unix_socket, int(settings.unix_socket_mode, 8))
     listener = _bound(settings)
@@ -31,7 +31,7 @@ def listen(settings: Settings) -> socket.socket:
 def check_address(settings: Settings) -> None:
     """Raises SettingsError where `listen` would, but for an address that is in use.
 
-    The settings of a running server, which holds its address, can be checked beside it. Leaves nothing behind.
+    The settings of a running server, which holds its address, can be checked while it runs. Leaves nothing behind.
     """
     if settings.unix_socket is None:
         with suppress(_AddressInUse):
@@ -45,7 +45,7 @@ def check_address(settings: Settings) -> None:
 
 
 class _AddressInUse(SettingsError):
-    """Somebody listens there."""
+    """Another server listens there."""
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -38,8 +38,8 @@ Load = Callable[[Settings, int], Compares]
 
 
 def load_comparer(settings: Settings, threads: int) -> Compares:
-    """The real thing. Raises PackError."""
-    # Not imported before a worker is one of its own: numpy starts threads, which do not survive a fork.
+    """The Comparer of the configured pack. Raises PackError."""
+    # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.comparer import Comparer
 
     comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
@@ -48,7 +48,7 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
 
 
 class Loader:
-    """Loads in a thread of its own; `ready` waits for it. For one event loop."""
+    """Loads in a separate thread; `ready` waits for it. For one event loop."""
 
     def __init__(self, load: Callable[[], Compares]) -> None:
         self._load = load
@@ -113,7 +113,7 @@ class Loader:
 
 
 def _ask_once(comparer: Compares) -> None:
-    """A first question with a picture of no face, which goes through the decoder and the detector.
+    """A first comparison with a picture without a face, which goes through the decoder and the detector.
 
     The picture is searched at the largest size there is, so that the memory for it is there, or missed, from the start.
     """

@@ -106,7 +106,7 @@ def check_log_file(path: str) -> None:
         except FileExistsError:
             os.close(os.open(path, flags))
     except OSError as error:
-        if error.errno != errno.ENXIO:  # a pipe that nobody reads yet
+        if error.errno != errno.ENXIO:  # a pipe without a reader
             raise SettingsError(_cannot_be_written(path, error)) from error
 
 

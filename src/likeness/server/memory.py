@@ -1,4 +1,4 @@
-"""What the C library's allocator must be told so that a server's memory stays flat."""
+"""Settings of the C library's allocator that keep a server's memory flat."""
 
 import ctypes
 import sys

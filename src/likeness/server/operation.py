@@ -199,7 +199,7 @@ def _without_photo(image: ImageReference) -> ImageReference:
 
 
 async def _unless_client_leaves(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """What `work` returns or raises. Raises ClientLeft, and cancels the work, when the client hangs up before."""
+    """What `work` returns or raises. Raises ClientLeft, and cancels the work, when the client disconnects first."""
     working = asyncio.current_task()
     if working is None:
         raise RuntimeError("needs a task that can be cancelled")

@@ -20,7 +20,7 @@ def refuse(status: int, request_id: str, reason: str) -> WireResponse:
 
 
 def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
-    """The status and the reason of the refusal of a request by its line and headers (an ASGI scope); None: go on."""
+    """The status and the reason of the refusal of a request by its line and headers (an ASGI scope), or None."""
     headers = scope["headers"]
     if len(headers) > MAX_HEADERS:
         return 431, f"{len(headers)} headers, more than {MAX_HEADERS}"

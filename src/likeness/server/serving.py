@@ -162,7 +162,7 @@ def _hanging_threads() -> list[str]:
 
 
 class _Cutoff:
-    """Ends the process some seconds after `begin`, whatever hangs in it, the event loop included."""
+    """Ends the process some seconds after `begin`, even if the event loop hangs."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -178,7 +178,7 @@ class _Cutoff:
         self._begun.wait()
         time.sleep(self._seconds)
         message = "the server did not end within its grace period and is cut off"
-        # In a separate thread, as the reader of the messages may be what hangs.
+        # In a separate thread, as the reader of the messages may hang.
         threading.Thread(target=_log.error, args=(message,), daemon=True).start()
         time.sleep(_PATIENCE_SECONDS)
         os._exit(DONE)

@@ -3,7 +3,7 @@
 Values only. `configuration` reads them from the file, the environment and the flags, and checks them.
 """
 
-# ruff: noqa: RUF009 - _setting is dataclasses.field with the text beside it
+# ruff: noqa: RUF009 - _setting is dataclasses.field with the text next to it
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

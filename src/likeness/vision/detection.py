@@ -76,7 +76,7 @@ class Detector(Protocol):
 
 
 def find_faces(detector: Detector, size: Size, picture: Callable[[Size], NDArray[np.uint8]]) -> Detections:
-    """The faces of a photo of `size`, as it stands, in px of the photo.
+    """The faces of a photo of `size`, not rotated, in px of the photo.
 
     `picture` gives its RGB pixels (height, width, 3) at a size; it is asked once or twice.
     """

@@ -1,4 +1,4 @@
-"""The 468-point face mesh: where every part of a face lies, in three dimensions.
+"""The 468-point face mesh: the position of every part of a face, in three dimensions.
 
 The network is MediaPipe's face landmark model (Kartynnik et al., "Real-time Facial Surface Geometry from Monocular
 Video on Mobile GPUs", 2019). It sees a square crop, 1.5 times the face, turned so that the eyes are level. A face is

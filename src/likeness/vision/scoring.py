@@ -2,7 +2,7 @@
 
 The cosine of two faces depends on more than whether they are one person: a blurred face, a child's, a face of a group
 that the network saw little of is near to many people. So a cosine is made relative to the cosines that each of the two
-faces has to a *cohort*, vectors that are nobody's: adaptive symmetric score normalisation (Matějka et al., "Analysis of
+faces has to a *cohort*, vectors of no real person: adaptive symmetric score normalisation (Matějka et al., "Analysis of
 Score Normalization in Multilingual Speaker Recognition", Interspeech 2017, its second form). The cohort holds as many
 vectors for each group of people that it was drawn for, and the few that are nearest to a face judge it, so a face is
 measured against its like without anybody saying which those are.

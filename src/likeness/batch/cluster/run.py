@@ -1,4 +1,4 @@
-"""A batch on a cluster from its pairs to its output; or gone on with, by what is in the storage."""
+"""A batch on a cluster from its pairs to its output; or resumed from what is in the storage."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class Place:
 
 
 def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster, progress: Progress) -> Outcome:
-    """Runs a job on a cluster, or goes on with it. Raises BatchError."""
+    """Runs a job on a cluster, or resumes it. Raises BatchError."""
     check_format(job.output, full=job.full)
     if isinstance(job.pairs, EveryTwo) or job.keep_store:
         raise BatchError("--all-pairs and --keep-store are for one machine; leave out --engine ray")

@@ -81,7 +81,7 @@ def load(text: str | bytes) -> Any:
     """The value of a YAML 1.2 document. Raises yaml.YAMLError, also for one that its aliases make huge."""
     value = yaml.load(text, Loader=_Loader)
     if _size(value, {}) > MOST_NODES:
-        raise yaml.YAMLError(f"the document stands for more than {MOST_NODES} values")
+        raise yaml.YAMLError(f"the document expands to more than {MOST_NODES} values")
     return value
 
 
