@@ -19,7 +19,7 @@ import pytest
 
 from likeness.aws.errors import SignatureError
 from likeness.aws.keys import Key
-from likeness.aws.signature import Request, canonical_request, sign, signing_key, string_to_sign, verify
+from likeness.aws.signature import Request, Rules, canonical_request, sign, signing_key, string_to_sign, verify
 
 SCOPE = "20150830/us-east-1/service/aws4_request"
 STAMP = "20150830T123600Z"
@@ -152,16 +152,8 @@ def test_the_whole_request_is_accepted_and_a_changed_one_is_not(case: Case) -> N
 
     def attempt(body: bytes) -> str:
         headers = [*request.headers, ("Authorization", case.authorization)]
-        found = verify(
-            request.method,
-            request.path,
-            request.query,
-            headers,
-            body,
-            lookup_key={key.id: key}.get,
-            now=NOW,
-            service="service",
-        )
+        signed = Request(request.method, request.path, request.query, headers, body)
+        found = verify(signed, Rules(service="service"), lookup_key={key.id: key}.get, now=NOW)
         return found.region
 
     assert attempt(bytes(request.body)) == "us-east-1"

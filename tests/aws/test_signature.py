@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from likeness.aws.errors import SignatureError
 from likeness.aws.keys import Key
-from likeness.aws.signature import Identity, canonical_path, verify
+from likeness.aws.signature import Identity, Request, Rules, canonical_path, verify
 
 NOW = datetime(2018, 7, 10, 7, 17, 14, tzinfo=UTC)
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -105,7 +105,9 @@ class Signed:
 def check(
     headers: list[tuple[str, str]], body: bytes = BODY, *, path: str = "/", query: str = "", **more: Any
 ) -> Identity:
-    return verify("POST", path, query, headers, body, **({"lookup_key": KEYS.get, "now": NOW} | more))
+    asked = {name: more.pop(name) for name in ("lookup_key", "now") if name in more}
+    request = Request("POST", path, query, headers, body)
+    return verify(request, Rules(**more), **({"lookup_key": KEYS.get, "now": NOW} | asked))
 
 
 def refused(headers: list[tuple[str, str]], **options: Any) -> tuple[str, str | None]:
@@ -199,7 +201,7 @@ def test_row_5q_a_parameter_twice_is_none(name: str) -> None:
     pairs = [*values.items(), (name, values[name])]
     query = "&".join(f"X-Amz-{key}={value}" for key, value in pairs)
     with pytest.raises(SignatureError, match=f"must include 'X-Amz-{name}'") as caught:
-        verify("POST", "/", query, [("Host", "x")], BODY, lookup_key=KEYS.get, now=NOW)
+        check([("Host", "x")], query=query)
     assert caught.value.code == "IncompleteSignatureException"
 
 
@@ -213,9 +215,9 @@ def test_dates_at_the_ends_of_time_are_refused_like_others(date: str, expires: s
     query += f"&X-Amz-Date={quote(date)}&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
     query += f"&X-Amz-Expires={expires}" if expires else ""
     with pytest.raises(SignatureError):
-        verify("POST", "/", query, [("Host", "x")], BODY, lookup_key=KEYS.get, now=NOW)
+        check([("Host", "x")], query=query)
     with pytest.raises(SignatureError):
-        verify("POST", "/", "", changed("X-Amz-Date", lambda _: date), BODY, lookup_key=KEYS.get, now=NOW)
+        check(changed("X-Amz-Date", lambda _: date))
 
 
 def test_the_work_grows_with_the_head_and_not_with_its_square() -> None:

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 
 from likeness.aws.errors import SignatureError
 from likeness.aws.keys import Key
-from likeness.aws.signature import Identity, verify
+from likeness.aws.signature import Identity, Request, Rules, verify
 
 KEY = Key("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "kiosk", "111122223333", ())
 TEMPORARY = replace(KEY, id="ASIAEXAMPLE", session_token="token/with+signs==")
@@ -22,7 +22,9 @@ HOST = [("Host", "localhost:8080")]
 
 
 def check(headers: list[tuple[str, str]], body: bytes, **options: Any) -> Identity:
-    return verify("POST", options.pop("path", "/"), options.pop("query"), headers, body, **options)
+    request = Request("POST", options.pop("path", "/"), options.pop("query"), headers, body)
+    asked = {name: options.pop(name) for name in ("lookup_key", "now")}
+    return verify(request, Rules(**options), **asked)
 
 
 def refused(headers: list[tuple[str, str]], body: bytes, **options: Any) -> tuple[str, str]:

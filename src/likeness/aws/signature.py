@@ -49,7 +49,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Request:
-    """What is signed. `path` and `query` as on the request line; `headers` (name, value) in the order received."""
+    """What is signed.
+
+    `path` and `query` are as on the request line (still percent-encoded, no '?'), `headers` (name, value) in the order
+    received, repeated ones repeated; all are the octets received, decoded as UTF-8 with `surrogateescape`.
+    """
 
     method: str
     path: str
@@ -89,39 +93,36 @@ class _Claim:
     presigned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a server accepts: the clock skew, the regions (None: any) and service of the scope, unsigned payloads."""
+
+    skew: timedelta = DEFAULT_SKEW
+    regions: Collection[str] | None = None
+    service: str = "rekognition"
+    allow_unsigned_payload: bool = False
+
+
 def verify(
-    method: str,
-    path: str,
-    query: str,
-    headers: Sequence[tuple[str, str]],
-    body: bytes | bytearray | memoryview,
-    *,
-    lookup_key: Callable[[str], Key | None],
-    now: datetime,
-    skew: timedelta = DEFAULT_SKEW,
-    regions: Collection[str] | None = None,
-    service: str = "rekognition",
-    allow_unsigned_payload: bool = False,
+    request: Request, rules: Rules | None = None, *, lookup_key: Callable[[str], Key | None], now: datetime
 ) -> Identity:
     """Who signed the request. Raises SignatureError, by the first row of table 3.2 that applies.
 
-    `path` and `query` are as on the request line (still percent-encoded, no '?'), `headers` in the order received,
-    repeated ones repeated; all are the octets received, decoded as UTF-8 with `surrogateescape`. `regions` None accepts
-    any. `now` is aware. The body is hashed once, and only for a key that is known.
+    `now` is aware. The body is hashed once, and only for a key that is known.
     """
-    request = Request(method, path, query, headers, body)
+    rules = rules or Rules()
     claim = _read_claim(request)
     if "host" not in claim.signed_headers and ":authority" not in claim.signed_headers:
         raise SignatureError(_INVALID, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     time = _read_time(claim.date)
     stamp = time.strftime(_TIME_FORMAT)
-    _check_time(time, claim, now, skew)
-    key_id, region = _check_scope(claim.credential, stamp, claim.date, regions, service)
+    _check_time(time, claim, now, rules.skew)
+    key_id, region = _check_scope(claim.credential, stamp, claim.date, rules.regions, rules.service)
     key = _find_key(key_id, claim, lookup_key, now)
     if len(set(claim.signed_headers)) < len(claim.signed_headers):
         # No signer names a header twice, and each repetition would cost the header's length.
         raise SignatureError(_INVALID, _MISMATCH)
-    payload = _payload_hash(request, allow_unsigned_payload)
+    payload = _payload_hash(request, rules.allow_unsigned_payload)
     scope = claim.credential.split("/", 1)[1]
     canonical = canonical_request(request, claim.signed_headers, payload, presigned=claim.presigned)
     expected = sign(string_to_sign(canonical, stamp, scope), signing_key(key.secret, scope))

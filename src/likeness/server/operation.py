@@ -17,7 +17,7 @@ from likeness.aws.key_file import KeyFile
 from likeness.aws.policy import authorize
 from likeness.aws.protocol import Cors, WireResponse
 from likeness.aws.shapes import ACTION, CompareFacesRequest, ImageReference
-from likeness.aws.signature import verify
+from likeness.aws.signature import Request, Rules, verify
 from likeness.errors import InternalFailure, RequestError
 from likeness.faces import Comparison
 from likeness.server.admission import Admission
@@ -134,17 +134,10 @@ class Operation:
         body = held.pop()
         document = protocol.parse_body(body)
         if self.keys is not None:
-            context.identity = verify(
-                context.method,
-                context.path,
-                context.query,
-                context.headers,
-                body,
-                lookup_key=self.keys.lookup,
-                now=context.time,
-                skew=timedelta(seconds=self.settings.clock_skew_seconds),
-                regions=self.settings.regions or None,
-            )
+            signed = Request(context.method, context.path, context.query, context.headers, body)
+            skew = timedelta(seconds=self.settings.clock_skew_seconds)
+            rules = Rules(skew, self.settings.regions or None)
+            context.identity = verify(signed, rules, lookup_key=self.keys.lookup, now=context.time)
             authorize(context.identity.key.policies, context.identity.key.arn, ACTION, "*", context.policy_context)
         request = protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
         context.decoding = decoding_cost((request.source, request.target))
