@@ -11,7 +11,7 @@ import pytest
 from likeness import packs
 from likeness.cli.main import main
 from likeness.evaluation import labelled
-from likeness.evaluation.cohort import NEAREST
+from likeness.evaluation.cohort import COUNT, NEAREST
 from likeness.evaluation.embeddings import Embeddings
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
@@ -73,7 +73,7 @@ def test_a_pack_learns_and_still_loads(
     assert measured["FMR at 80, worst cell"].low is not None
     assert measured["FNMR at 80"].low is not None
     assert "accuracy over folds" in measured
-    assert packs.load(pack).array("cohort.npy").shape == (1600, SIZE)
+    assert packs.load(pack).array("cohort.npy").shape == (COUNT, SIZE)
     assert after.scoring.parameters["nearest"] == NEAREST
     assert set(after.roles) == set(before.roles)
 
