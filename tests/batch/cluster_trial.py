@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-SECONDS = 150
+SECONDS = 280
 
 
 class Trial:

@@ -15,7 +15,7 @@ LIKENESS = Path(sys.executable).parent / "likeness"
 
 def likeness(*arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
     """Runs the command."""
-    done = subprocess.run([LIKENESS, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([LIKENESS, *map(str, arguments)], capture_output=True, text=True, timeout=280)
     assert not check or done.returncode == 0, done.stderr
     return done
 

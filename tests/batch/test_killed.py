@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.batch.conftest import LIKENESS, likeness
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = 20
 
@@ -24,7 +24,9 @@ def test_killed_at_any_moment_the_output_is_the_same(many: Path, kind: signal.Si
     moments = random.Random(int(kind))
     killed = 0
     for _ in range(KILLS if kind == signal.SIGKILL else 3):
-        process = subprocess.Popen([LIKENESS, *map(str, arguments), broken], stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [LIKENESS, *map(str, arguments), broken], stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+        )
         if kind == signal.SIGINT:  # Python's own start answers Ctrl-C with a traceback
             wait_for_the_engine(process)
             time.sleep(moments.uniform(0.0, 0.3))
@@ -49,6 +51,11 @@ def test_killed_at_any_moment_the_output_is_the_same(many: Path, kind: signal.Si
 def begin_anew(output: Path) -> None:
     shutil.rmtree(output.with_name(f"{output.name}.run"))
     output.unlink()
+
+
+def heed_interrupts() -> None:
+    """A shell starts what it runs in the background with Ctrl-C ignored, and so these tests and their processes."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_the_engine(process: "subprocess.Popen[bytes]") -> None:

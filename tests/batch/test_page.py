@@ -37,7 +37,7 @@ def test_the_commands_of_the_page_run(portraits: dict[str, Path], tmp_path: Path
             if "--engine ray" in command and find_spec("ray") is None:
                 continue
             words = ["bash", "-c", command] if language == "sh" else [sys.executable, "-c", command]
-            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+            done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
             assert done.returncode == 0, (command, done.stderr)
             ran.append(command)
     assert len(ran) >= 10

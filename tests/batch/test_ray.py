@@ -17,15 +17,15 @@ from likeness.batch.cluster.work import DescribeParts, Work
 from likeness.batch.describe import BatchOptions
 from likeness.batch.errors import BatchError
 
+#: `make kills` asks for more.
+KILLS = int(os.environ.get("LIKENESS_RAY_KILLS", "3"))
+
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.slow,
+    pytest.mark.timeout(900 + 60 * KILLS),
     pytest.mark.skipif(find_spec("ray") is None, reason="no Ray (pip install 'likeness[ray]')"),
 ]
-
-
-#: `make kills` asks for more.
-KILLS = int(os.environ.get("LIKENESS_RAY_KILLS", "3"))
 
 
 def test_a_driver_a_worker_and_a_node_that_die_cost_time_and_nothing_else(many: Path, tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_driver_a_worker_and_a_node_that_die_cost_time_and_nothing_else(many: 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300 + 60 * KILLS,
+        timeout=600 + 60 * KILLS,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
