@@ -533,7 +533,7 @@ def test_a_hundred_faces_are_drawn_in_few_layouts(
     page.route("**/*", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
     put(page, "source", photo_files["person"])
     put(page, "target", picture)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not held:
         assert time.monotonic() < end
         page.wait_for_timeout(20)
