@@ -1,7 +1,7 @@
 """The local engine: photos described by the threads of one warm Comparer, each photo once.
 
-Threads rather than processes: on two cores they describe as many photos (`python benchmarks/batch.py engines`), share
-one engine's memory, and end with the process. Decoding and networks run without the interpreter's lock.
+Threads rather than processes: on two cores they describe nine tenths of what processes do and more
+(`python benchmarks/batch.py engines`), share one engine's memory, and end with the process.
 """
 
 import hashlib
