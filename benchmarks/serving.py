@@ -1,0 +1,117 @@
+"""Another checkout's server beside this one's: processor time of the server for one ordinary request, by turns.
+
+    git worktree add ../old 355f669 && make -C ../old .venv/.installed
+    python benchmarks/serving.py ../old [--rounds 9] [--engine]
+
+One client sends the same pair of 640x480 portraits over a kept connection. Without `--engine` the servers answer
+without looking at the photos (`tests/server/stub_server.py`), so that what is measured is HTTP, JSON and admission
+alone; with it, they compare. Prints the medians over rounds and the median of new less old. Linux only.
+"""
+
+import argparse
+import http.client
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.load import ordinary_request
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_START_SECONDS = 60.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_STUB = ["tests/server/stub_server.py"]
+_LIKENESS = ["-m", "likeness.cli.main", "serve"]
+HEADERS = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "application/x-amz-json-1.1"}
+
+
+class Server:
+    """A checkout's server."""
+
+    def __init__(self, folder: Path, home: Path, *, engine: bool, scratch: Path) -> None:
+        command = [str(folder / ".venv" / "bin" / "python"), *(_LIKENESS if engine else _STUB)]
+        command += ["--port", "0", "--access-log", str(scratch / "access.log"), "--keys", str(scratch / "none.json")]
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, "LIKENESS_HOME": str(home), "LIKENESS_OFFLINE": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if found := re.search(r"listens on http://[^:]+:(\d+)", line):
+                break
+        else:
+            raise SystemExit(f"the server of {folder} ended")
+        self._connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=_START_SECONDS)
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end:
+            self._connection.request("GET", "/readyz")
+            answer = self._connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                return
+            time.sleep(0.1)
+        raise SystemExit("the server was not ready in time")
+
+    def cpu_of(self, data: bytes, repeat: int) -> float:
+        """Seconds of processor time of the server for one request."""
+        before = self._cpu_seconds()
+        for _ in range(repeat):
+            self._connection.request("POST", "/", data, HEADERS)
+            answer = self._connection.getresponse()
+            answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"a request was answered {answer.status}")
+        return (self._cpu_seconds() - before) / repeat
+
+    def _cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._connection.close()
+        self._process.terminate()
+        self._process.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("old", type=Path, help="the other checkout, with its .venv")
+    parser.add_argument("--old-home", type=Path, help="its LIKENESS_HOME, by default this one's")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--repeat", type=int, help="requests a round; 300, or 50 with --engine")
+    parser.add_argument("--engine", action="store_true", help="compare the photos")
+    options = parser.parse_args()
+    home = Path(os.environ.get("LIKENESS_HOME", Path.home() / ".cache" / "likeness"))
+    repeat = options.repeat or (50 if options.engine else 300)
+    data = ordinary_request().partition(b"\r\n\r\n")[2]
+    with tempfile.TemporaryDirectory() as name:
+        servers = [
+            Server(folder, its_home, engine=options.engine, scratch=Path(name))
+            for folder, its_home in ((options.old.resolve(), options.old_home or home), (REPOSITORY, home))
+        ]
+        rounds: list[list[float]] = []
+        for number in range(options.rounds + 1):  # the first warms up
+            took = [0.0, 0.0]
+            for which in (0, 1) if number % 2 else (1, 0):
+                took[which] = 1000 * servers[which].cpu_of(data, repeat)
+            rounds.append(took)
+        for server in servers:
+            server.close()
+    old, new = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
+    less = statistics.median(new - old for old, new in rounds[1:])
+    print(f"{len(data)} bytes: {old:.2f} ms old, {new:.2f} ms new, {less:+.2f} ms (medians of {options.rounds} rounds)")
+
+
+if __name__ == "__main__":
+    main()
