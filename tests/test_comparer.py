@@ -3,6 +3,7 @@
 import io
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,16 @@ import pytest
 from PIL import Image, ImageOps
 from skimage import data as skimage_data
 
+import likeness
 from likeness.comparer import Comparer, ComparerSettings
-from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter, NoFaceFound
+from likeness.errors import (
+    ComparerUnusable,
+    ImageTooLarge,
+    ImageTooSmall,
+    InvalidImageFormat,
+    InvalidParameter,
+    NoFaceFound,
+)
 from likeness.faces import QUALITY_FILTERS, Comparison
 from likeness.vision.yunet import YuNet
 
@@ -48,12 +57,25 @@ def group(portraits: dict[str, Path]) -> bytes:
     return encoded(joined, quality=92)
 
 
-def test_a_closed_comparer_says_what_to_do(standard_pack: None, portraits: dict[str, Path]) -> None:
-    for threads in (1, 2):
-        comparer = Comparer(threads=threads)
-        comparer.close()
-        with pytest.raises(RuntimeError, match="closed; make a new one"):
-            comparer.compare(portraits["obama.jpg"], portraits["obama2.jpg"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_comparer_says_what_to_do(standard_pack: None, portraits: dict[str, Path], threads: int) -> None:
+    photo = portraits["obama.jpg"]
+    content = photo.read_bytes()
+    comparer = Comparer(threads=threads)
+    client = likeness.client(comparer=comparer)
+    comparer.close()
+    uses: list[Callable[[], object]] = [
+        lambda: comparer.compare(photo, photo),
+        lambda: comparer.prepare(photo),
+        lambda: comparer.analyse(photo),
+        comparer.warm_up,
+        comparer.reserve_memory,
+        lambda: list(likeness.compare_many([(photo, photo)], comparer=comparer)),
+        lambda: client.compare_faces(SourceImage={"Bytes": content}, TargetImage={"Bytes": content}),
+    ]
+    for use in uses:
+        with pytest.raises(ComparerUnusable, match="closed; make a new one"):
+            use()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

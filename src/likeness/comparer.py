@@ -147,8 +147,9 @@ class Comparer:
         The peak of several threads occurs by chance, so without this a server's memory grows by a few megabytes for
         hours. Takes 20 ms.
         """
-        if self.threads > 1:
-            self._engine.detector.detect(np.zeros(_RESERVING, np.uint8))
+        with self._executor.running():
+            if self.threads > 1:
+                self._engine.detector.detect(np.zeros(_RESERVING, np.uint8))
 
     def compare(
         self,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from likeness.cli.failures import LONGEST_MESSAGE, shortened
 from likeness.cli.hints import base64_hint, photo_hint
 from likeness.cli.options import OPTIONS
+from likeness.cli.streams import LONGEST_MESSAGE, shortened
 from likeness.errors import InvalidImageFormat
 
 from .conftest import ERRORS

@@ -1,6 +1,9 @@
 """The command as a client: addresses, signatures, TLS, timeouts, retries, profiles, and what happens without them."""
 
+import base64
 import json
+import logging
+import random
 import shutil
 import socket
 import ssl
@@ -12,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from likeness.cli.debug_log import PhotoFilter
 
 Likeness = Callable[..., Any]
 Oracle = Callable[..., Any]
@@ -249,6 +254,17 @@ def test_debug_log_holds_no_photo(likeness: Likeness, endpoint: Any, tmp_path: P
         for secret in ("AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", "c21hbGw=", "\\x01\\x02\\x03\\x04"):
             assert secret not in ran.err
     assert likeness([*arguments, "--query", "SourceImageFace.Confidence"]).err == ""
+
+
+@pytest.mark.parametrize("write", [lambda data: base64.b64encode(data).decode(), bytes.hex, repr])
+@pytest.mark.parametrize("length", [60, 150, 5000])
+def test_debug_log_holds_no_photo_in_another_place(write: Callable[[bytes], str], length: int) -> None:
+    photo = b"\xff\xd8\xff\xe0" + random.Random(1).randbytes(length)
+    text = write(photo)
+    record = logging.makeLogRecord({"msg": "Arguments: %s, %s", "args": ({"Bytes": photo}, text)})
+    assert PhotoFilter().filter(record)
+    assert text[12:60] not in record.getMessage()
+    assert repr(photo)[30:60] not in record.getMessage()
 
 
 def test_our_own_options_need_the_engine_here(likeness: Likeness, endpoint: Any) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat, InvalidParameter, RequestError
 from likeness.image import ImageLimits, Reduction, open_image
@@ -31,6 +31,41 @@ def saved(image: Pillow.Image, kind: str, **options: object) -> bytes:
 
 def jpeg(pixels: NDArray[np.uint8] = PICTURE, **options: object) -> bytes:
     return saved(Pillow.fromarray(pixels), "JPEG", **{"quality": 95, **options})
+
+
+SECRET = "Ada Lovelace, 12 St James's Square"
+
+
+def with_texts(photo: bytes) -> bytes:
+    """A JPEG or PNG with a person's name in its comments, its EXIF, XMP and colour profile, each of them broken."""
+    said = SECRET.encode()
+    if photo.startswith(b"\xff\xd8"):
+        kinds = {0xFE: b"", 0xE1: b"Exif\0\0II*\0\x08\0\0\0\xff\xff", 0xE2: b"ICC_PROFILE\0", 0xED: b"Photoshop 3.0\0"}
+        for code, start in kinds.items():
+            photo = with_segment(photo, code, start + said)
+        return photo
+    kinds_of_chunks = {b"tEXt": b"Author\0", b"iTXt": b"Author\0\1\0\0\0", b"zTXt": b"Author\0\0", b"eXIf": b"II*\0"}
+    kinds_of_chunks |= {b"iCCP": b"x\0\0", b"pHYs": b"", b"gAMA": b"", b"tRNS": b""}
+    return photo[:33] + b"".join(chunk(kind, start + said) for kind, start in kinds_of_chunks.items()) + photo[33:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("given", [bytes, Pillow.open])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_a_photo_says_in_words_is_in_no_message(kind: str, given: Callable[..., object]) -> None:
+    whole = with_texts(jpeg() if kind == "JPEG" else saved(Pillow.fromarray(PICTURE), "PNG"))
+    at = whole.rindex(b"IDAT") + 20 if kind == "PNG" else whole.rindex(b"\xff\xda")
+    damaged = [whole, whole[:at], whole[:at] + b"\xff" + whole[at + 1 :], whole[:at] + SECRET.encode() + whole[at:]]
+    damaged += [whole[:start] + SECRET.encode() + whole[start + 40 :] for start in range(2, 600, 23)]
+    for data in damaged:
+        said = ""
+        try:
+            image = open_image(given(io.BytesIO(data)) if given is not bytes else data)  # type: ignore[arg-type]
+            image.full()
+            said = " ".join(image.notes)
+        except (RequestError, UnidentifiedImageError, SyntaxError, OSError, ValueError) as error:
+            said = str(error) if isinstance(error, RequestError) else ""  # else Pillow did not even open it
+        assert not any(word in said for word in SECRET.split() if len(word) > 3), said
 
 
 def difference(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:

@@ -60,6 +60,12 @@ def test_unknown_critical_chunks_of_a_png() -> None:
         open_image(PNG_SIGNATURE + IHDR + chunk(b"ABCD", b"") + FIRST + SECOND + END)
 
 
+@pytest.mark.parametrize("kind", [b"\x1b[2J", b"A\r\nB", b"A\x00BC", b"\xc3\x84AB"])
+def test_the_name_of_a_chunk_is_no_way_to_the_terminal(kind: bytes) -> None:
+    with pytest.raises(InvalidImageFormat, match=r"it has a chunk [0-9a-f ]{11} that PNG"):
+        open_image(PNG_SIGNATURE + IHDR + chunk(kind, b"") + FIRST + SECOND + END)
+
+
 def test_a_png_without_the_palette_that_it_asks_for() -> None:
     with pytest.raises(InvalidImageFormat, match="it has no palette"):
         open_image(png(160, 120, 8, 3, bytes(120 * 161)))

@@ -156,6 +156,10 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ('keys = "a\\u0000b"', r"setting keys .*NUL"),
+        ('access_log = "a\\u0000b"', r"setting access_log .*NUL"),
+        ('[[s3.buckets]]\npattern = "x"\ndirectory = "a\\u0000b"', r"directory of \[\[s3\.buckets\]\]"),
+        ("nonsense = 1", r"unknown setting nonsense in \S+\.toml$"),
         ("prot = 1", r"unknown setting prot in .*likeness\.toml; did you mean port\?"),
         ("[s3]\nendpoint = 'x'", r"unknown setting s3\.endpoint .*did you mean s3\.endpoint_url\?"),
         ("port = 70000", r"setting port 70000 .*<= 65535"),
@@ -216,6 +220,12 @@ def test_every_variable_that_the_program_reads_is_known() -> None:
     }
     # A prefix of known ones (LIKENESS_S3_) is one too.
     assert {name for name in read if not any(each == name or each.startswith(name + "_") for each in known)} == set()
+
+
+def test_a_prefix_that_all_names_have_is_no_likeness() -> None:
+    for name in ("LIKENESS_NONSENSE", "LIKENESS_NONE", "LIKENESS_HOSE_X"):
+        with pytest.raises(SettingsError, match=rf"unknown setting {name} in the environment$"):
+            configure({}, {name: "1"})
 
 
 def test_unknown_flags_are_refused_with_a_suggestion() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from likeness.server.redaction import redact
+from likeness.server.redaction import redact, redact_all
 
 from .conftest import HEADERS, Running, Serve, wait_for
 
@@ -44,10 +44,35 @@ def test_data_is_named_and_not_shown(text: str) -> None:
     assert all(text[start : start + 50] not in shown for start in range(len(text) - 50))
 
 
+#: Octets without regularity, as those of a compressed picture are.
+PIECES = [base64.b64encode(random.Random(seed).randbytes(100)).decode() for seed in range(200)]
+
+
+@pytest.mark.parametrize("length", [40, 60, 99])
+def test_pieces_of_data_are_not_shown_either(length: int) -> None:
+    """A piece without its beginning looks like data or like a name: nearly always like data."""
+    shown = [piece[:length] in redact(f"s3://bucket: {piece[:length]} is no name") for piece in PIECES]
+    assert sum(shown) < len(PIECES) // 10
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00"])
+def test_the_beginning_of_a_photo_is_not_shown_however_short(start: bytes) -> None:
+    for text in (base64.b64encode(start).decode(), base64.urlsafe_b64encode(start).decode(), start.hex()):
+        for quoted in (text, f"'{text}'", f"s3://bucket/{text}"):
+            shown = redact(f"a name like {quoted} is refused")
+            assert text[:10] not in shown
+            assert shown.startswith("a name like ")
+            assert shown.endswith(" is refused")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "a" * 40,
+        "photos/550e8400-e29b-41d4-a716-446655440000/IMG_20240512_101112.JPG",
+        "s3://my-bucket/users/AbcDef/2024/05/12/PXL_20240512_101112345.PORTRAIT.jpg",
+        "getCustomerPhotoFromTheArchiveOfTheYear2023ForComparison",
+        "arn:aws:rekognition:us-east-1:000000000000:collection/CustomerPortraits2024",
         "customers/2024/05/12/portraits/large/of_somebody_with_a_long_name/and_more/2024-05-12T10.jpg",
         "0123456789abcdef" * 8,
         "Boto3/1.40.1 md/Botocore#1.40.1 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11.7 cfg/retry-mode#legacy",
@@ -59,6 +84,14 @@ def test_data_is_named_and_not_shown(text: str) -> None:
 )
 def test_names_are_shown(text: str) -> None:
     assert redact(text) == text
+
+
+def test_records_are_redacted_in_all_their_parts() -> None:
+    record = {"a": [ENCODED, {"b": (ENCODED, 3, None)}], "c": "name"}
+    redacted = redact_all(record)
+    assert ENCODED[:20] not in str(redacted)
+    assert redacted["c"] == "name"
+    assert redacted["a"][1]["b"][1:] == [3, None]
 
 
 @pytest.mark.parametrize("piece", ["a", "a ", "1,", "A" * 31 + " ", "A" * 40 + "\t", "%41", "'", "\u00e4", "12 "])
@@ -90,7 +123,7 @@ def in_header(name: str) -> Callable[[Running], None]:
 def logging_server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> tuple[Running, Path]:
     audit = tmp_path_factory.mktemp("audit") / "audit"
     keys = tmp_path_factory.mktemp("keys") / "none"
-    server = serve("--audit-log", str(audit), "--keys", str(keys))
+    server = serve("--audit-log", str(audit), "--keys", str(keys), "--trusted-proxies", "*")
     server.wait_ready()
     return server, audit
 
@@ -103,6 +136,7 @@ def logging_server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> tu
             for name in ("QualityFilter", "SimilarityThreshold", "Bucket", "Name", "Version", "TargetImage")
         ],
         *[in_header(name) for name in ("User-Agent", "X-Amz-Target", "Content-Type", "Authorization", "Origin")],
+        in_header("X-Forwarded-For"),
         lambda server: server.request(b"{}", path="/" + ENCODED),
         lambda server: server.request(b"{}", method=ENCODED[:200].replace("/", "-").replace("=", "-")),
     ],

@@ -45,7 +45,8 @@ def compare_many(
     `pairs` may be a list, a generator, or a DataFrame with the columns source and target; photos are what
     `likeness.compare_faces` takes. `options` has the threshold, quality filter and the rest, see `BatchOptions`;
     `comparer` is an engine that is warm already. At most 256 pairs are read ahead. A photo that cannot be used is an
-    `error` of its pairs and never ends the iteration. Raises InvalidParameter for a pair that is none, and PackError.
+    `error` of its pairs and never ends the iteration. Raises InvalidParameter for a pair that is none, PackError, and
+    ComparerUnusable where `comparer` is closed.
 
     >>> import likeness
     >>> from likeness import packs

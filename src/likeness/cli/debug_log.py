@@ -4,11 +4,13 @@ import logging
 import re
 import sys
 
+from likeness.server.redaction import hide_data
+
 LOGGERS = ("likeness", "botocore", "urllib3")
 FORMAT = "%(asctime)s - %(threadName)s - %(name)s - %(levelname)s - %(message)s"
 
-#: Photos are long runs of base64 or of a byte string's repr; nothing else in a log line is as long without a blank.
-_PHOTO = re.compile(r"""[A-Za-z0-9+/=]{200,}|(["']?Bytes["']?\s*:\s*)(b?"[^"]*"|b?'[^']*')""")
+#: A photo as a member of a request, in base64 or as Python writes bytes.
+_PHOTO = re.compile(r"""(["']?Bytes["']?\s*:\s*)(b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*')""")
 _LONGEST_LINE = 4000
 
 
@@ -16,7 +18,8 @@ class PhotoFilter(logging.Filter):
     """Replaces photos, and the signature's secrets are not logged by botocore in the first place."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = _PHOTO.sub(lambda found: f"{found[1] or ''}<{len(found[0])} characters of a photo>", record.getMessage())
+        text = _PHOTO.sub(lambda found: f"{found[1]}<{len(found[2])} characters of a photo>", record.getMessage())
+        text = hide_data(text)
         if len(text) > _LONGEST_LINE:
             text = f"{text[:_LONGEST_LINE]}... <{len(text)} characters>"
         record.msg, record.args = text, None

@@ -11,7 +11,6 @@ Codes and texts are those of AWS CLI version 2. An error of the engine in this p
 its reason.
 """
 
-import re
 import signal
 import sys
 from typing import Any
@@ -34,12 +33,6 @@ INTERRUPTED = 128 + signal.SIGINT
 
 #: The header in which the engine in this process tells why it refused, percent-encoded (see `likeness.inprocess`).
 REASON_HEADER = "x-likeness-reason"
-
-
-#: How many characters a message shows of one word, of which photos in base64 are the longest; of all lines together.
-LONGEST_WORD, LONGEST_MESSAGE = 300, 3000
-_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
-_LONG_BYTES = re.compile(r"""b'(?:[^'\\]|\\.){40,}'|b"(?:[^"\\]|\\.){40,}\"""")
 
 
 class ArgumentsError(Exception):
@@ -104,21 +97,11 @@ def report(error: BaseException) -> int:
         sys.stdout.write("\n")
         return INTERRUPTED
     code, text = classify(error)
-    say(f"\n{shortened(text)}")
+    say(f"\n{text}")
     reason = _hint(error) or _reason(error)
     if reason is not None:
-        say(f"likeness: {shortened(reason)}")
+        say(f"likeness: {reason}")
     return code
-
-
-def shortened(text: str) -> str:
-    """`text` without the most of what is too long for a message: a photo that was given where something else belongs.
-
-    Bytes as Python writes them, words (paths and names are shorter), and what is left of many lines.
-    """
-    text = _LONG_BYTES.sub(lambda found: f"{found[0][:20]}...{found[0][-1]} ({len(found[0])} characters)", text)
-    text = _LONG_WORD.sub(lambda found: f"{found[0][:LONGEST_WORD]}... ({len(found[0])} characters)", text)
-    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text)} characters)"
 
 
 def classify(error: BaseException) -> tuple[int, str]:

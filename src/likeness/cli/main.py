@@ -106,7 +106,7 @@ def _unknown(name: str) -> str:
     name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
     if name.startswith("-"):
         return f"unknown option {name}; see `likeness --help`"
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.65)
     hint = f"did you mean {close[0]!r}?" if close else f"commands are {', '.join(names)}"
     return f"unknown command {name!r}; {hint}"
 

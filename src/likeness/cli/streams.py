@@ -1,8 +1,14 @@
 """Standard streams that are closed or full: a command says so in a line, and sends nothing where it does not belong."""
 
 import os
+import re
 import sys
 from typing import TextIO
+
+#: How many characters a message shows of one word, of which photos in base64 are the longest; of all lines together.
+LONGEST_WORD, LONGEST_MESSAGE = 300, 3000
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_LONG_BYTES = re.compile(r"""b'(?:[^'\\]|\\.){40,}'|b"(?:[^"\\]|\\.){40,}\"""")
 
 
 def open_closed_streams() -> None:
@@ -21,11 +27,21 @@ def open_closed_streams() -> None:
 
 
 def say(text: str) -> None:
-    """Prints a line to standard error. Where that cannot be written, nothing but the line is lost."""
+    """Prints a line to standard error, `shortened`. Where that cannot be written, nothing but the line is lost."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(shortened(text), file=sys.stderr, flush=True)
     except OSError:
         _send_to_nowhere(sys.stderr, sys.__stderr__)
+
+
+def shortened(text: str) -> str:
+    """`text` without the most of what is too long for a message: a photo that was given where something else belongs.
+
+    Bytes as Python writes them, words (paths and names are shorter), and what is left of many lines.
+    """
+    text = _LONG_BYTES.sub(lambda found: f"{found[0][:20]}...{found[0][-1]} ({len(found[0])} characters)", text)
+    text = _LONG_WORD.sub(lambda found: f"{found[0][:LONGEST_WORD]}... ({len(found[0])} characters)", text)
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text)} characters)"
 
 
 def forget_output() -> None:

@@ -48,7 +48,7 @@ def describe(data: bytes) -> str:
     text = _text_kind(start)
     if text is not None:
         return f"it is {text}. {CONVERT}"
-    return f"it is neither a JPEG nor a PNG (it starts with the bytes {data[:8].hex(' ')}). {CONVERT}"
+    return f"it is neither a JPEG nor a PNG (it starts with the bytes {data[:4].hex(' ')}). {CONVERT}"
 
 
 def _not_the_bytes(data: bytes, start: bytes) -> str | None:

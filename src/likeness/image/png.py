@@ -114,7 +114,7 @@ def _picture_chunks(data: bytes) -> list[tuple[bytes, slice]]:
 
 def _check_order(kind: bytes, last: bytes, seen: set[bytes]) -> None:
     """Whether a critical chunk of this `kind` may follow the chunk `last` and those `seen`."""
-    name = kind.decode("ascii", "replace")
+    name = kind.decode("ascii") if kind.isalpha() else kind.hex(" ")
     if kind not in _CRITICAL:
         raise BrokenPng(f"it has a chunk {name} that PNG does not have. Save it again with any photo program")
     later = _CRITICAL[_CRITICAL.index(kind) + 1 :]

@@ -22,7 +22,7 @@ def access_record(context: RequestContext) -> dict[str, Any]:
         "time": _iso(context.time),
         "kind": "access",
         "request_id": context.request_id,
-        "client": context.client,
+        "client": None if context.client is None else redact(context.client),
         "method": redact(context.method),
         "path": redact(context.path),
         "status": context.status,

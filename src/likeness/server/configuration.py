@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX = "LIKENESS_"
 OTHER_VARIABLES = frozenset({"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_HOME", "LIKENESS_OFFLINE"})
 HIDDEN = "********"
 _MAX_FILE_BYTES = 1024 * 1024
+#: How much of a name must be that of a setting for it to be suggested: two letters of eight may be swapped or missing.
+_LEAST_LIKENESS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
 def _converted(setting: Setting, value: Any, origin: str, *, is_text: bool) -> Any:
     """`value` as the setting's type. Raises SettingsError."""
     if isinstance(value, str):
+        if "\0" in value:
+            raise SettingsError(f"setting {setting.name} (from {origin}): it holds a NUL character")
         if value == "" and setting.default is None:
             return None
         if is_text and "tuple[" in str(setting.type):
@@ -184,7 +188,7 @@ def _converted(setting: Setting, value: Any, origin: str, *, is_text: bool) -> A
 
 
 def _decode_path(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(os.path.expanduser(value))  # which leaves `~` alone for a user without a home
     raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
@@ -224,8 +228,14 @@ def _unknown(name: str, where: str, known: Iterable[str]) -> SettingsError:
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    """What was probably meant: judged without the prefix that all names of a kind have, which is no likeness."""
+    by_distinct_part = {_without_prefix(each): each for each in known}
+    close = difflib.get_close_matches(_without_prefix(name), list(by_distinct_part), n=1, cutoff=_LEAST_LIKENESS)
+    return f"; did you mean {by_distinct_part[close[0]]}?" if close else ""
+
+
+def _without_prefix(name: str) -> str:
+    return name.removeprefix("--").removeprefix(ENVIRONMENT_PREFIX)
 
 
 def in_force(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
