@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from likeness.aws.audit import audit_record
+from likeness.aws.audit import Caller, audit_record
 from likeness.aws.errors import NotAuthorized, SerializationError
 from likeness.aws.keys import Key
 from likeness.aws.protocol import parse_body, validate
@@ -27,9 +27,7 @@ def record(**changes: Any) -> dict[str, Any]:
         "request_id": ID,
         "time": datetime(2026, 6, 15, 14, 30, tzinfo=timezone(timedelta(hours=2))),
         "region": "local",
-        "source_ip": "10.1.2.3",
-        "user_agent": "Boto3/1.40",
-        "identity": Identity(KEY, "eu-central-1"),
+        "caller": Caller("10.1.2.3", "Boto3/1.40", Identity(KEY, "eu-central-1")),
         "request": REQUEST,
         "error": None,
     }
@@ -82,14 +80,14 @@ def test_an_error_is_written_as_the_caller_reads_it() -> None:
 
 def test_temporary_credentials_show_when_they_were_made() -> None:
     key = replace(KEY, id="ASIAEXAMPLE", session_token="very-secret-token")
-    event = record(identity=Identity(key, "eu-central-1"))
+    event = record(caller=Caller("10.1.2.3", "Boto3/1.40", Identity(key, "eu-central-1")))
     assert event["userIdentity"]["accessKeyId"] == "ASIAEXAMPLE"
     assert event["userIdentity"]["sessionContext"]["attributes"]["creationDate"] == "2026-06-01T08:00:00Z"
     assert "very-secret" not in json.dumps(event)
 
 
 def test_nobody() -> None:
-    event = record(identity=None, source_ip=None, user_agent=None)
+    event = record(caller=Caller(None, None, None))
     assert event["userIdentity"] == {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
     assert (event["awsRegion"], event["recipientAccountId"], event["sourceIPAddress"]) == ("local", None, "local")
 

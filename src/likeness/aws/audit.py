@@ -1,6 +1,7 @@
 """Audit records in CloudTrail's shape (specification section 7.3); no image, embedding, landmark or similarity."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,22 +14,30 @@ from likeness.errors import RequestError
 _ANONYMOUS = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request. `identity` None: unsigned, or the signature was refused."""
+
+    source_ip: str | None
+    user_agent: str | None
+    identity: Identity | None
+
+
 def audit_record(
     *,
     request_id: str,
     time: datetime,
     region: str,
-    source_ip: str | None,
-    user_agent: str | None,
-    identity: Identity | None,
+    caller: Caller,
     request: CompareFacesRequest | None,
     error: RequestError | WireError | None,
 ) -> dict[str, Any]:
     """One event, ready for JSON. `time` is aware.
 
-    `identity` None: unsigned, or the signature was refused. `request` None: refused before it was understood.
-    `region` is the configured one, used when there is no credential scope.
+    `request` None: refused before it was understood. `region` is the configured one, used when there is no credential
+    scope.
     """
+    identity = caller.identity
     return {
         "eventVersion": "1.08",
         "userIdentity": dict(_ANONYMOUS) if identity is None else _user_identity(identity),
@@ -36,8 +45,8 @@ def audit_record(
         "eventSource": "rekognition.amazonaws.com",
         "eventName": "CompareFaces",
         "awsRegion": region if identity is None else identity.region,
-        "sourceIPAddress": source_ip or "local",
-        "userAgent": user_agent,
+        "sourceIPAddress": caller.source_ip or "local",
+        "userAgent": caller.user_agent,
         **_error(error),
         "requestParameters": None if request is None else _parameters(request),
         "responseElements": None,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from likeness.aws.audit import audit_record
+from likeness.aws.audit import Caller, audit_record
 from likeness.aws.key_file import KeyFile
 from likeness.aws.protocol import Cors, WireResponse, failure
 from likeness.server import logs
@@ -212,9 +212,7 @@ class Application:
             request_id=context.request_id,
             time=context.time,
             region=self.settings.audit_region,
-            source_ip=context.client,
-            user_agent=context.header("user-agent"),
-            identity=context.identity,
+            caller=Caller(context.client, context.header("user-agent"), context.identity),
             request=context.request,
             error=context.error,
         )
