@@ -6,9 +6,6 @@ that both are visible on light and on dark photos. Photos are scaled to one heig
 legible for a photo of 200 px as for one of 12 megapixels.
 """
 
-import errno
-import os
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -22,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from likeness.errors import LikenessError
 from likeness.faces import BoundingBox, Comparison, Face
 from likeness.image import open_image
+from likeness.whole_file import whole
 
 #: What can be drawn on: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -56,21 +54,13 @@ def write_overlay(path: str | PathLike[str], source: Photo, target: Photo, compa
     Arguments as for `draw_overlay`. Raises OverlayNotWritten where the file cannot be written, and what `open_image`
     raises.
     """
-    goal = Path(path)
     picture = draw_overlay(source, target, comparison)
-    unfinished = goal.with_name(f".{goal.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
-        if goal.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        try:
-            with unfinished.open("wb") as file:
-                picture.save(file, format="PNG")
-            os.replace(unfinished, goal)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with whole(Path(path), mode=0o666) as file:
+            picture.save(file, format="PNG")
     except OSError as error:
         raise OverlayNotWritten(
-            f"cannot write the annotated picture {goal}: {error.strerror or error}. "
+            f"cannot write the annotated picture {path}: {error.strerror or error}. "
             "Name a file in a folder that exists and may be written to."
         ) from error
 

@@ -34,6 +34,7 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
         (["--source-image-bytes", "fileb://faceless", *TARGET], 254, "likeness: SourceImage: no face found (largest"),
         (["--source-image", "Bytes=" + "*" * 5000 + "abcde", *TARGET], 255, 'Invalid base64: "***'),
         ([*PHOTOS, "--overlay", "none/x.png"], 252, "there is no folder"),
+        ([*PHOTOS, "--overlay", "."], 252, "it is a folder"),
     ],
 )
 def test_mistakes_get_a_clear_line(

@@ -67,6 +67,15 @@ def test_everybody_is_one_cell_unless_asked_otherwise(
     assert f"all   {PEOPLE}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    option: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "embed_photos", None)
+    assert main(["evaluate", str(table), option, str(tmp_path / "none" / "file")]) == 255
+    assert capsys.readouterr().err == f"likeness: {tmp_path}/none/file: there is no folder {tmp_path}/none\n"
+
+
 def test_cells_need_a_table_of_photos(tmp_path: Path, standard_pack: None, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("image_a,image_b,same\na.jpg,b.jpg,1\n", "utf-8")

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.batch.described import DescribedPhoto, Faces, Failure
-from likeness.batch.files import write_whole
 from likeness.batch.records import Record
 from likeness.comparer import Comparer
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import SINGLE_PRECISION_ERROR, Profile
+from likeness.whole_file import write_whole
 
 #: Photos in a shard, those that they are compared with at a time, and pairs that are scored again at a time.
 PHOTOS_A_SHARD, _AT_ONCE, _PAIRS_AT_ONCE = 2048, 2048, 8192

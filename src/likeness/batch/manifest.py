@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from likeness.batch.errors import BatchError
-from likeness.batch.files import write_whole
+from likeness.whole_file import write_whole
 
 #: To be counted up when records or shards change their form.
 FORM = 1

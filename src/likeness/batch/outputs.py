@@ -9,8 +9,8 @@ from typing import IO
 import msgspec
 
 from likeness.batch.errors import BatchError
-from likeness.batch.files import whole
 from likeness.batch.records import Record
+from likeness.whole_file import whole
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from likeness.batch import manifest
 from likeness.batch.describe import BatchOptions, identity
 from likeness.batch.errors import BatchError
-from likeness.batch.files import remove_parts
 from likeness.batch.local import LocalPhotos
 from likeness.batch.outputs import check_format, encode_lines, write_output
 from likeness.batch.photos import Reads
@@ -23,6 +22,7 @@ from likeness.batch.shards import Shards
 from likeness.batch.store import FaceStore
 from likeness.comparer import Comparer
 from likeness.locking import one_at_a_time
+from likeness.whole_file import remove_parts
 
 #: Pairs in a shard: 8,192 are compared in a tenth of a second, and at most so many are done again after a kill.
 ROWS_A_SHARD = 8192

@@ -8,11 +8,11 @@ import numpy as np
 from likeness.batch.all_pairs import PHOTOS_A_SHARD, Alike, AllPairs, one_face, read_shards, records, write_shard
 from likeness.batch.described import Failure
 from likeness.batch.errors import BatchError
-from likeness.batch.files import whole
 from likeness.batch.local import LocalPhotos
 from likeness.batch.outputs import encode_lines
 from likeness.batch.progress import Progress
 from likeness.comparer import Comparer
+from likeness.whole_file import whole
 
 _AT_ONCE = 512
 

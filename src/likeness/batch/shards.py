@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from likeness.batch.files import whole
 from likeness.batch.outputs import decode_lines
 from likeness.batch.rows import Row, Rows
+from likeness.whole_file import whole
 
 
 @dataclass(frozen=True, slots=True)

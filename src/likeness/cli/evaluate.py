@@ -31,6 +31,7 @@ from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
 from likeness.evaluation.report import rate_cells, summary, write_report
 from likeness.faces import QUALITY_FILTERS
+from likeness.whole_file import check_writable, write_whole
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         return int(ended.code or 0)
     measure = _evaluate_cells if is_photo_table(options.table) else _evaluate_pairs
     images = options.images or options.table.parent
+    for output in filter(None, (options.json, options.report)):
+        check_writable(output)
     with Comparer(options.pack) as comparer:
         described = (
             f"{comparer.pack_identity}; {options.table.name}; quality filter {options.quality_filter}; "
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             say(f"likeness: {options.table}: {error}")
             return OTHER_ERROR
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        write_whole(options.json, f"{json.dumps(figures, indent=2)}\n".encode(), mode=0o666)
     if options.report:
         print(f"\nreport: {options.report}")
     return 0

@@ -3,11 +3,12 @@
 All of it goes to standard error or to the file asked for, so that standard output holds the answer and nothing else.
 """
 
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import OptionError
 from likeness.cli.streams import say
+from likeness.whole_file import check_writable
 
 if TYPE_CHECKING:
     from likeness.inprocess import Observation
@@ -25,7 +26,10 @@ class Review:
         self._threshold = DEFAULT_THRESHOLD if threshold is None else threshold
         self._seen: Observation | None = None
         if overlay is not None:
-            _check_writable(overlay)
+            try:
+                check_writable(Path(overlay))
+            except OSError as error:
+                raise OptionError("--overlay", f"{overlay}: {error.strerror}") from error
 
     def __call__(self, observation: "Observation") -> None:
         self._seen = observation
@@ -64,11 +68,3 @@ def _explanation(seen: "Observation", threshold: float) -> str:
         threshold=threshold,
         claims=None if calibration is None else calibration.claim,
     )
-
-
-def _check_writable(path: str) -> None:
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise OptionError("--overlay", f"there is no folder {folder}")
-    if not os.access(path if os.path.exists(path) else folder, os.W_OK):
-        raise OptionError("--overlay", f"{path} cannot be written")

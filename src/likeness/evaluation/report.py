@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
 from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
 from likeness.evaluation.rates import Rate
+from likeness.whole_file import write_whole
 
 _THUMBNAIL_PX = 160
 _BINS = 50
@@ -72,9 +73,7 @@ def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> Non
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
         f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(described)}</p>"
     )
-    part = to.with_name(to.name + ".part")
-    part.write_text("".join([head, *body, "</body></html>\n"]), "utf-8")
-    part.replace(to)
+    write_whole(to, "".join([head, *body, "</body></html>\n"]).encode(), mode=0o666)
 
 
 def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:

@@ -9,7 +9,6 @@ from likeness.batch.cluster.engine import Cluster, actors_of, connected, run_sta
 from likeness.batch.cluster.storage import Storage, open_storage
 from likeness.batch.cluster.work import CompareShards, DescribeParts, Work, write_plan
 from likeness.batch.errors import BatchError
-from likeness.batch.files import remove_parts, write_whole
 from likeness.batch.outputs import check_format
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
@@ -17,6 +16,7 @@ from likeness.batch.rows import EveryTwo
 from likeness.batch.run import Job, Outcome, facts_of, finish, folder_of, remove_store
 from likeness.batch.shards import Shards
 from likeness.comparer import Comparer
+from likeness.whole_file import remove_parts, write_whole
 
 
 @dataclass(frozen=True, slots=True)

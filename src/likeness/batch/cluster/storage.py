@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from likeness.batch.errors import BatchError
-from likeness.batch.files import write_whole
+from likeness.whole_file import write_whole
 
 
 class Storage(Protocol):

@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 from likeness.batch.errors import BatchError
-from likeness.batch.files import write_whole
 from likeness.faces import Face
 from likeness.vision.calibration import Calibration
+from likeness.whole_file import write_whole
 
 PAIRS_A_PAGE = 500
 # From these on a photo is good enough not to be warned of: the specification's limits with a margin (section 8).

@@ -1,0 +1,80 @@
+"""Files are written whole or not at all, and never in place of what is no file."""
+
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from likeness.whole_file import check_writable, remove_parts, whole, write_whole
+
+
+def test_a_file_is_replaced_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    path.write_text("old")
+    with whole(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "results"
+    path.write_text("old")
+    with pytest.raises(TypeError), whole(path) as file:
+        file.writelines([b"new", None])  # type: ignore[list-item]
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+def link_to_a_pipe(folder: Path) -> Path:
+    (folder / "link").symlink_to(pipe(folder))
+    return folder / "link"
+
+
+@pytest.mark.parametrize("made", [pipe, link_to_a_pipe])
+def test_what_is_no_file_is_written_to_and_keeps_its_place(made: Callable[[Path], Path], tmp_path: Path) -> None:
+    """As with /dev/null, which root could replace by a file for everybody."""
+    path = made(tmp_path)
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(path.read_bytes)
+        write_whole(path, b"results")
+        assert read.result() == b"results"
+    assert path.is_fifo()
+
+
+def test_of_a_link_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+    path, link = tmp_path / "results", tmp_path / "link"
+    link.symlink_to(path)
+    for content in (b"first", b"second"):
+        write_whole(link, content, mode=0o666)
+        assert link.is_symlink()
+        assert path.read_bytes() == content
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new")
+    check_writable(pipe(tmp_path))
+    with pytest.raises(IsADirectoryError, match="it is a folder"):
+        check_writable(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/none"):
+        check_writable(tmp_path / "none" / "results")
+    with pytest.raises(NotADirectoryError):
+        write_whole(tmp_path / "pipe" / "results", b"")
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".results.1-2.part").touch()
+    (tmp_path / "results").touch()
+    remove_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / "results"]
