@@ -1,11 +1,10 @@
-"""Damages photos at random and decodes them, until the time is over or something breaks.
+"""Damages photos at random and decodes them, until the time is up or something breaks.
 
     python tests/faults/fuzz.py [--minutes 10] [--seed N] [--engine]
 
-With --engine whole comparisons, as source and as target; without, decoding at every scale, a thousand photos a second.
-A photo after which anything but an answer or a RequestError comes, or that takes longer than two seconds, stays in the
-folder of --keep, and the command ends with 1. A crash of the process itself is found the same way: the photo being
-tried lies in that folder all the while.
+With --engine, whole comparisons, each photo as source and as target; without, decoding at every scale, a thousand
+photos a second. A photo that causes anything but an answer or a RequestError, or takes more than two seconds, stays in
+the folder of --keep, and the command exits with 1. After a crash of the process, the photo is in that folder as well.
 """
 
 import argparse
@@ -45,7 +44,7 @@ def comparing() -> Callable[[bytes], None]:
 
 
 def outcome(work: Callable[[bytes], None], photo: bytes) -> str:
-    """ "answer", or the class of the RequestError; lets everything else out."""
+    """ "answer", or the class of the RequestError; any other exception propagates."""
     try:
         work(photo)
     except RequestError as error:

@@ -1,4 +1,4 @@
-"""Photos damaged at random: bits turned, pieces cut, doubled, zeroed, lengths made wrong."""
+"""Photos damaged at random: bits flipped, pieces cut, duplicated or zeroed, lengths falsified."""
 
 import io
 import random
@@ -36,10 +36,10 @@ def seeds(side: int = 160) -> list[tuple[str, bytes]]:
 
 
 def mutated(photo: bytes, chance: random.Random) -> bytes:
-    """`photo` with one to five kinds of damage; every second PNG with its checksums put right again."""
+    """`photo` with one to five kinds of damage; half of the PNGs with corrected checksums."""
     damaged = bytearray(photo)
     for _ in range(chance.randint(1, 5)):
-        # Headers are short and decide most: half of all damage falls there.
+        # Headers are short and matter most: half of the damage is there.
         place = chance.randrange(min(len(damaged), 700) if chance.random() < 0.5 else len(damaged))
         length = chance.choice((1, 2, 4, 16, 200))
         match chance.randrange(7):
@@ -64,7 +64,7 @@ def mutated(photo: bytes, chance: random.Random) -> bytes:
 
 
 def mended(png: bytes) -> bytes:
-    """`png` with right checksums, so that damage reaches the decoder."""
+    """`png` with correct checksums, so that damage reaches the decoder."""
     made, position = [png[:8]], 8
     while position + 12 <= len(png):
         length = int.from_bytes(png[position : position + 4], "big")
@@ -76,7 +76,7 @@ def mended(png: bytes) -> bytes:
 
 
 def photos(seed: int) -> Iterator[tuple[str, bytes]]:
-    """Damaged photos without end, the same for the same seed; each with a name to find it again by."""
+    """An endless series of damaged photos with unique names, the same for the same seed."""
     chance = random.Random(seed)
     originals = seeds()
     number = 0

@@ -1,4 +1,4 @@
-"""Files that are broken or made to break: an answer or a clean error for each, soon, and in bounded memory."""
+"""Broken and hostile files: each gets an answer or a clean error, in bounded time and memory."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 def ends(photos: list[Path], portrait: Path) -> list[dict[str, Any]]:
-    """What became of each photo, in one process; fails where that process did not live to the end."""
+    """The outcome of each photo, in one process; fails if that process crashes."""
     run = subprocess.run(
         [sys.executable, "-W", "error", str(WORKER), str(portrait)],
         input="".join(f"{path}\n" for path in photos),
@@ -59,7 +59,7 @@ def test_fuzzing_corpora(data_dir: Path, portraits: dict[str, Path], kind: str) 
 
 @pytest.mark.engine
 def test_photos_damaged_at_random(portraits: dict[str, Path], tmp_path: Path) -> None:
-    """A short run of what `python tests/faults/fuzz.py --engine` does for as long as one likes."""
+    """A short run of `python tests/faults/fuzz.py --engine`."""
     damaged = []
     for name, photo in islice(photos(seed=7), 90):
         damaged.append(tmp_path / name)
@@ -67,7 +67,7 @@ def test_photos_damaged_at_random(portraits: dict[str, Path], tmp_path: Path) ->
     check(ends(damaged, portraits["obama.jpg"]))
 
 
-def test_decoding_what_is_damaged_at_random() -> None:
+def test_decoding_photos_damaged_at_random() -> None:
     endings: Counter[str] = Counter()
     for name, photo in islice(photos(seed=11), 2000):
         started = time.thread_time()

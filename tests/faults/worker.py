@@ -1,8 +1,7 @@
 """Compares photos named on standard input with a portrait, in a process of its own: `python worker.py PORTRAIT`.
 
-For each line (a path) one line of JSON: how it ended with the photo as source and as target, how many seconds both
-took, and the most memory that the process had held by then. What is neither an answer nor a RequestError ends the
-process.
+For each line (a path) it prints one line of JSON: the outcome with the photo as source and as target, the seconds that
+both took, and the peak memory of the process. Any exception but a RequestError ends the process.
 """
 
 import json
@@ -26,10 +25,7 @@ def outcome(work: Callable[[], object]) -> str:
 
 
 def peak_mb() -> float:
-    """The most memory that this program has held, in MB.
-
-    `getrusage` would count what the test run held that started this process: the figure outlives exec. VmHWM does not.
-    """
+    """Peak memory of this program in MB: VmHWM, as getrusage includes the parent's memory before exec."""
     status = Path("/proc/self/status")
     if status.is_file():
         return int(status.read_text("ascii").split("VmHWM:")[1].split()[0]) / 1024

@@ -1,4 +1,4 @@
-"""Photos written byte by byte, for what no library would write."""
+"""Photos written byte by byte, for files that no library would write."""
 
 import struct
 import zlib
@@ -44,7 +44,7 @@ def segment(code: int, body: bytes) -> bytes:
 
 
 def many_scans(width: int, height: int, scans: int, padding: int) -> bytes:
-    """A grey progressive JPEG whose scans say almost nothing, each of which costs a decoder a pass over the picture."""
+    """A grey progressive JPEG with almost empty scans, each of which costs a decoder a pass over the picture."""
     tables = segment(0xDB, b"\x00" + bytes([1] * 64))
     tables += segment(0xC4, b"\x00" + bytes([1] + [0] * 15) + b"\x00")
     tables += segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\xe0")
@@ -55,12 +55,12 @@ def many_scans(width: int, height: int, scans: int, padding: int) -> bytes:
 
 
 def with_segment(jpeg: bytes, code: int, body: bytes) -> bytes:
-    """`jpeg` with a segment put in front of all others."""
+    """`jpeg` with a segment before all others."""
     return jpeg[:2] + segment(code, body) + jpeg[2:]
 
 
 def exif(orientation: int, *, byte_order: str = "<", kind: int = 3, before: int = 0) -> bytes:
-    """EXIF with `before` other tags in front of the orientation."""
+    """EXIF with `before` other tags before the orientation."""
     mark = {"<": b"II*\x00", ">": b"MM\x00*"}[byte_order]
     entries = b"".join(struct.pack(byte_order + "HHIHH", 0x0100 + tag, 3, 1, 7, 0) for tag in range(before))
     value = struct.pack(

@@ -1,4 +1,4 @@
-"""What people pass as a photo: what they would expect to work works, the rest is InvalidParameter in words."""
+"""Inputs that callers pass as a photo: accepted ones are opened, others raise InvalidParameter with a reason."""
 
 import gzip
 import io
@@ -32,7 +32,7 @@ DATA = saved()
 
 
 class Trickle:
-    """A file that gives a few bytes at a time, as pipes and sockets do."""
+    """A file that returns a few bytes at a time, as pipes and sockets do."""
 
     def __init__(self, data: bytes) -> None:
         self._file = io.BytesIO(data)
@@ -68,7 +68,7 @@ def temporary() -> Any:
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_what_people_pass_is_opened(kind: str, tmp_path: Path) -> None:
+def test_accepted_inputs_are_opened(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(DATA)
     photo = FILES[kind](tmp_path / "a.png")
     try:
@@ -79,7 +79,7 @@ def test_what_people_pass_is_opened(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_pillow_image_stands_upright_as_its_file_does(orientation: int) -> None:
+def test_a_pillow_image_is_rotated_upright_like_its_file(orientation: int) -> None:
     data = with_segment(saved("JPEG"), 0xE1, exif(orientation))
     of_file, of_pillow = open_image(data).full(), open_image(Pillow.open(io.BytesIO(data))).full()
     assert of_pillow.shape == of_file.shape
@@ -87,18 +87,18 @@ def test_a_pillow_image_stands_upright_as_its_file_does(orientation: int) -> Non
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
-def test_every_mode_of_pillow_that_is_a_photo(mode: str) -> None:
+def test_photographic_modes_of_pillow_are_opened(mode: str) -> None:
     image = Pillow.fromarray(PICTURE)
     converted = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
     assert open_image(converted).full().shape == PICTURE.shape
 
 
-def test_a_transparent_pillow_image_lies_over_white() -> None:
+def test_a_transparent_pillow_image_is_composited_over_white() -> None:
     assert (open_image(Pillow.new("RGBA", (100, 100), (9, 9, 9, 0))).full() == 255).all()
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
-def test_other_modes_of_pillow_are_told_to_be_converted(mode: str) -> None:
+def test_other_modes_of_pillow_are_refused_with_a_hint_to_convert(mode: str) -> None:
     with pytest.raises(InvalidParameter, match=rf"photo: a Pillow image of mode {mode}\. Convert it"):
         open_image(Pillow.new(mode, (100, 100)))
 
@@ -119,7 +119,7 @@ def test_a_pillow_image_that_cannot_be_decoded() -> None:
         open_image(Pillow.open(io.BytesIO(DATA[: len(DATA) // 2])), name="source photo")
 
 
-def test_a_pillow_image_whose_transparency_is_none() -> None:
+def test_a_pillow_image_with_invalid_transparency() -> None:
     image = Pillow.fromarray(PICTURE)
     image.info["transparency"] = "white"
     with pytest.raises(InvalidImageFormat, match="the Pillow image cannot be decoded"):
@@ -149,7 +149,7 @@ class Refusing:
 
 
 class Failing:
-    """A file that something lies below: an archive, or a download."""
+    """A file backed by something else, such as an archive or a download."""
 
     def read(self, size: int = -1) -> bytes:
         raise lzma.LZMAError("Corrupt input data")
@@ -168,19 +168,19 @@ REFUSED: list[tuple[str, Any]] = [
     ("an object of type dict is not a photo", {"Bytes": DATA}),
     ("an object of type function is not a photo", saved),
     ("an object of type BytesIO is not a photo|the file cannot be read", io.BytesIO),
-    (r"embedded null byte, so it is not the name of a file", "a\0.jpg"),
+    (r"embedded null byte, so it is not a path", "a\0.jpg"),
     ("the file cannot be read", ""),
     ("the file cannot be read.*No such file", "none.jpg"),
     (r"File name too long\)\. It looks like base64: pass base64.b64decode", "/9j/" + "A" * 9000),
     ("It looks like base64", "data:image/jpeg;base64,/9j/" + "A" * 100),
-    (r"It is an address \(https://\), not a path: download it", "https://example.com/a.jpg"),
-    (r"It is an address \(s3://\)", "s3://bucket/a.jpg"),
-    (r"pass what stands after file://, which is /photos/a.jpg", "file:///photos/a.jpg"),
+    (r"It is a URL \(https://\), not a path: download it", "https://example.com/a.jpg"),
+    (r"It is a URL \(s3://\)", "s3://bucket/a.jpg"),
+    (r"pass the part after file://, /photos/a.jpg", "file:///photos/a.jpg"),
     (r"source photo: the file cannot be read \(EOFError: Compressed file ended", cut_off()),
     (r"the file cannot be read \(LZMAError: Corrupt input data\)", Failing()),
-    ("it gives text, not bytes", io.StringIO("abc")),
+    ("it returns text, not bytes", io.StringIO("abc")),
     ("I/O operation on closed file", closed()),
-    (r"the file stands at its end.*seek\(0\)", read_already()),
+    (r"the file is at its end.*seek\(0\)", read_already()),
     ("the file cannot be read .Connection reset by peer", Refusing()),
     ("an array of shape", np.zeros(3)),
     ("an object of type list is not a photo", [[[1, 2, 3]]]),
@@ -188,7 +188,7 @@ REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("told", "photo"), REFUSED, ids=[f"{number}" for number in range(len(REFUSED))])
-def test_what_is_no_photo_is_told_in_words(told: str, photo: Any) -> None:
+def test_other_inputs_are_refused_with_a_reason(told: str, photo: Any) -> None:
     with pytest.raises(InvalidParameter, match=told) as refused:
         open_image(photo, name="source photo")
     assert str(refused.value).startswith("source photo")
@@ -226,13 +226,13 @@ class BrokenAround:
 @pytest.mark.parametrize(
     "photo", [BrokenPath(), NoPath(), BrokenRead(), BrokenAround()], ids=lambda it: type(it).__name__
 )
-def test_a_broken_object_leaves_the_librarys_own_error_with_its_cause(photo: Any) -> None:
+def test_a_broken_object_raises_the_librarys_error_with_its_cause(photo: Any) -> None:
     with pytest.raises(InvalidParameter) as told:
         open_image(photo)
     assert told.value.__cause__ is not None
 
 
-def test_every_mode_that_pillow_makes_is_opened_or_refused_truly() -> None:
+def test_every_mode_of_pillow_is_opened_or_refused() -> None:
     for mode in {*Pillow.MODES, "La", "RGBa", "RGBX", "LAB", "HSV", "PA", "LA", "I;16", "I;16B", "I;16L", "I;16N"}:
         blank = Pillow.new(mode, (120, 100))
         if mode in ("F", "I"):
@@ -242,20 +242,20 @@ def test_every_mode_that_pillow_makes_is_opened_or_refused_truly() -> None:
             assert open_image(blank).full().shape == (100, 120, 3)
 
 
-def test_the_name_of_an_open_file_is_told(tmp_path: Path) -> None:
+def test_an_error_names_an_open_file(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     path.write_bytes(b"GIF89a")
     with open(path, "rb") as file, pytest.raises(InvalidImageFormat, match=r"photo \(.*a\.gif\): it is a GIF"):
         open_image(file)
 
 
-def test_an_empty_file_is_empty() -> None:
+def test_an_empty_file_is_called_empty() -> None:
     for empty in (io.BytesIO(), Trickle(b""), b"", bytearray()):
         with pytest.raises(InvalidImageFormat, match=r"photo: it is empty \(0 bytes\)"):
             open_image(empty)
 
 
-def test_no_more_is_read_of_a_file_than_allowed() -> None:
+def test_an_endless_file_is_read_only_up_to_the_limit() -> None:
     endless = open("/dev/zero", "rb")  # noqa: SIM115
     with endless, pytest.raises(ImageTooLarge, match="more than 1,000 bytes"):
         open_image(endless, limits=ImageLimits(max_bytes=1000))

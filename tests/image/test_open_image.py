@@ -1,4 +1,4 @@
-"""Every kind of photo that is accepted, the frame in which it is seen, and what is refused with which words."""
+"""Accepted photos, their upright frame, damaged files, and refusals with their messages."""
 
 import base64
 import io
@@ -52,7 +52,7 @@ def with_texts(photo: bytes) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("given", [bytes, Pillow.open])
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_what_a_photo_says_in_words_is_in_no_message(kind: str, given: Callable[..., object]) -> None:
+def test_texts_in_a_photo_are_in_no_message(kind: str, given: Callable[..., object]) -> None:
     whole = with_texts(jpeg() if kind == "JPEG" else saved(Pillow.fromarray(PICTURE), "PNG"))
     at = whole.rindex(b"IDAT") + 20 if kind == "PNG" else whole.rindex(b"\xff\xda")
     damaged = [whole, whole[:at], whole[:at] + b"\xff" + whole[at + 1 :], whole[:at] + SECRET.encode() + whole[at:]]
@@ -121,7 +121,7 @@ def test_interlaced_png() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_transparency_lies_over_white(depth: int) -> None:
+def test_transparency_is_composited_over_white(depth: int) -> None:
     alpha = np.full((120, 160, 1), 255, np.uint8)
     alpha[:40] = 0
     alpha[40:80] = 128
@@ -134,12 +134,12 @@ def test_transparency_lies_over_white(depth: int) -> None:
     assert np.abs(open_image(png(160, 120, depth, 6, rows)).full().astype(int) - expected).max() <= 1
 
 
-def test_transparent_palette_lies_over_white() -> None:
+def test_a_transparent_palette_is_composited_over_white() -> None:
     data = saved(Pillow.fromarray(PICTURE).convert("P"), "PNG", transparency=bytes(256))
     assert (open_image(data).full() == 255).all()
 
 
-def test_animated_png_shows_its_picture() -> None:
+def test_an_animated_png_gives_its_default_image() -> None:
     frames = [Pillow.fromarray(np.full_like(PICTURE, value)) for value in (10, 200)]
     data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100)
     assert (open_image(data).full() == 10).all()
@@ -161,7 +161,7 @@ def test_arrays_are_neither_changed_nor_locked() -> None:
     np.testing.assert_array_equal(open_image(pixels[:, ::-1]).full(), PICTURE[:, ::-1])
 
 
-def test_content_counts_not_what_is_around_it() -> None:
+def test_data_after_the_image_is_ignored() -> None:
     assert open_image(jpeg() + b"\x00" * 1000 + jpeg()).full().shape == (120, 160, 3)
 
 
@@ -175,7 +175,7 @@ def test_content_counts_not_what_is_around_it() -> None:
     before=st.integers(0, 5),
     size=st.tuples(st.integers(80, 131), st.integers(80, 131)),
 )
-def test_exif_orientation_is_undone_as_others_undo_it(
+def test_exif_orientation_is_undone_as_by_pillow(
     orientation: int, byte_order: str, kind: int, before: int, size: tuple[int, int]
 ) -> None:
     written = jpeg(picture(*size))
@@ -193,7 +193,7 @@ def test_exif_orientation_is_undone_as_others_undo_it(
     cells=st.tuples(st.integers(12, 18), st.integers(12, 18)),
     rest=st.tuples(st.integers(0, 7), st.integers(0, 7)),
 )
-def test_a_reduced_photo_is_the_photo_seen_from_afar(
+def test_a_reduced_photo_is_the_mean_of_the_full_one(
     orientation: int, reduction: Reduction, cells: tuple[int, int], rest: tuple[int, int]
 ) -> None:
     even = picture(8 * cells[0], 8 * cells[1])
@@ -248,7 +248,7 @@ def test_threads_share_one_decoding() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_a_truncated_jpeg_shows_what_is_there(options: dict[str, object]) -> None:
+def test_a_truncated_jpeg_is_decoded_as_far_as_it_goes(options: dict[str, object]) -> None:
     whole = jpeg(picture(400, 400), **options)
     image = open_image(whole[: len(whole) * 2 // 3], name="source photo")
     seen = image.full()
@@ -309,7 +309,7 @@ def test_other_formats_are_named(kind: str) -> None:
     assert len(str(refused.value)) < 200
 
 
-def test_twice_encoded_photos_are_told_what_to_do() -> None:
+def test_a_photo_encoded_twice_is_refused_with_a_remedy() -> None:
     with pytest.raises(InvalidImageFormat, match="encoded twice: pass the raw bytes"):
         open_image(base64.b64encode(jpeg()))
 
@@ -361,7 +361,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         open_image(str(tmp_path))
 
 
-# What is meant to hurt
+# Hostile files
 
 
 def profile(body: bytes) -> bytes:
@@ -369,7 +369,7 @@ def profile(body: bytes) -> bytes:
     return chunk(b"iCCP", b"x\x00\x00" + zlib.compress(body, 9))
 
 
-#: Files that are small to send and would be costly to take at their word.
+#: Small files that would be costly to decode as their headers ask.
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "JPEG of 100 megapixels in 99 scans": lambda: many_scans(10000, 10000, 99, 200_000),
     "JPEG in 100,000 scans": lambda: many_scans(1000, 1000, 100_000, 20_000),

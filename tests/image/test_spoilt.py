@@ -1,4 +1,4 @@
-"""A good photo that arrives bad is told what happened to it on the way, and never to be converted."""
+"""Photos damaged in transit: the error says what happened, and does not advise converting the file."""
 
 import base64
 import io
@@ -25,10 +25,10 @@ def saved(kind: str) -> bytes:
 JPEG, PNG = saved("JPEG"), saved("PNG")
 FORM = b"--x\r\nContent-Disposition: form-data; name=f; filename=a.jpg\r\n\r\n"
 
-#: What is said, and ways in which a photo arrives like that.
+#: A phrase of the message, and data that must cause it.
 SPOILT: dict[str, list[bytes]] = {
-    "read as UTF-8": [each.decode("utf-8", "replace").encode() for each in (JPEG, PNG)],
-    "taken for Latin-1": [each.decode("latin-1").encode() for each in (JPEG, PNG)],
+    "decoded as UTF-8": [each.decode("utf-8", "replace").encode() for each in (JPEG, PNG)],
+    "read as Latin-1": [each.decode("latin-1").encode() for each in (JPEG, PNG)],
     "written as UTF-16": [
         each.decode("latin-1").encode(how) for each in (JPEG, PNG) for how in ("utf-16-le", "utf-16")
     ],
@@ -38,7 +38,7 @@ SPOILT: dict[str, list[bytes]] = {
         JPEG.hex(" ").encode(),
         JPEG.hex(":").upper().encode(),
     ],
-    "what a program prints": [
+    "the printed form of an object": [
         repr(JPEG).encode(),
         repr(bytearray(PNG)).encode(),
         repr(base64.b64encode(JPEG)).encode(),
@@ -63,15 +63,15 @@ SPOILT: dict[str, list[bytes]] = {
         json.dumps(JPEG.decode("latin-1"))[1:].encode(),
     ],
     "the body of a form": [FORM + JPEG, FORM + PNG],
-    "answer of a web server": [b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG],
-    "bytes stand in front of the image": [
+    "a complete HTTP response": [b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG],
+    "bytes precede the image": [
         b"\n" + JPEG,
         b"\xef\xbb\xbf" + PNG,
         b"1000\r\n" + JPEG,
         bytes(100) + JPEG,
         b"<img>" + PNG,
     ],
-    "ends of lines": [
+    "line endings": [
         PNG.replace(b"\r\n", b"\n"),
         PNG.replace(b"\n", b"\r\n"),
         PNG.replace(b"\n", b"\r"),
@@ -84,7 +84,7 @@ SPOILT: dict[str, list[bytes]] = {
     ],
     "a data URL": [b'"data:image/png;base64,' + base64.b64encode(PNG)],
     "name of a file": [b"a.jpg", b"C:\\photos\\me.PNG\n", b"/home/me/b.jpeg"],
-    "nothing but zeros": [bytes(5000), bytes(20)],
+    "starts with zeros only": [bytes(5000), bytes(20)],
 }
 
 
@@ -92,7 +92,7 @@ SPOILT: dict[str, list[bytes]] = {
     ("told", "data"),
     [pytest.param(told, data, id=f"{told}-{n}") for told, all_ in SPOILT.items() for n, data in enumerate(all_)],
 )
-def test_what_happened_is_said(told: str, data: bytes) -> None:
+def test_the_damage_is_named(told: str, data: bytes) -> None:
     with pytest.raises(InvalidImageFormat, match=rf"^source photo: .*{told}") as refused:
         open_image(data, name="source photo")
     assert "convert it to one of them" not in str(refused.value)
@@ -107,7 +107,7 @@ def test_other_formats_that_hold_a_jpeg_keep_their_names() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", JPEG[:50], PNG[:50], b"\xef\xbf\xbd", b"--", b"b'", b"\xc3\xbf"]))
-def test_nothing_breaks_the_description(noise: bytes, piece: bytes) -> None:
+def test_any_data_gets_a_short_description(noise: bytes, piece: bytes) -> None:
     for data in (noise + piece, piece[:2] + noise, piece + noise):
         told = describe(data)
         assert told.endswith(".")

@@ -1,8 +1,8 @@
-"""Bytes, files and arrays to upright RGB pixels: told apart by content, limited before anything is decoded.
+"""Photos as bytes, files, Pillow images or arrays, to upright RGB pixels.
 
-`open_image` reads the header and nothing else; `Image.pixels` decodes. Colour profiles are ignored; so is the eXIf
-chunk of PNG (the service analyses PNG as stored: specification section 5.7). Coordinates are always those of the
-upright picture.
+The format is detected from the content, and limits are checked before decoding: `open_image` reads only the header,
+`Image.pixels` decodes. Colour profiles are ignored; so is the eXIf chunk of PNG (the service analyses PNG as stored:
+specification section 5.7). Coordinates always refer to the upright picture.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Image", "ImageLimits", "Photo", "Reduction", "open_image"]
 
-#: By how much the sides can be divided while decoding.
+#: Factors by which decoding can divide the sides.
 Reduction = Literal[1, 2, 4, 8]
 REDUCTIONS: tuple[Reduction, ...] = (8, 4, 2, 1)
 
-#: PNGs up to this size are decoded once, in full, and shrunk from there; larger ones are never held in full for that.
+#: PNGs up to this size are decoded once, in full, then shrunk; larger ones are decoded strip by strip each time.
 _ONCE_PIXELS = 16_000_000
 
-#: EXIF orientations that exchange width and height, and how each orientation is undone (EXIF 2.3, tag 274).
+#: EXIF orientations that swap width and height, and the operation that undoes each orientation (EXIF 2.3, tag 274).
 _SIDEWAYS = (5, 6, 7, 8)
 _TURNS: dict[int, Callable[[MatLike], MatLike]] = {
     2: lambda pixels: cv2.flip(pixels, 1),
@@ -48,9 +48,9 @@ _TURNS: dict[int, Callable[[MatLike], MatLike]] = {
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What a photo may be (decisions 9 and 10): shortest side, most pixels, most bytes of the encoded file.
+    """Limits of a photo (decisions 9 and 10): shortest side, number of pixels, bytes of the encoded file.
 
-    `max_decoding_seconds` bounds the processor time of all its decodings, as `likeness.image.cost` estimates it.
+    `max_decoding_seconds` bounds the processor time of all its decodings, as estimated by `likeness.image.cost`.
     """
 
     min_side_px: int = 80
@@ -60,10 +60,10 @@ class ImageLimits:
 
 
 class Image:
-    """One photo whose header is known and whose pixels are decoded when asked for.
+    """One photo whose header has been read and whose pixels are decoded on demand. Thread-safe.
 
-    `width` and `height` are those of the upright picture in pixels; `format` is "JPEG", "PNG" or "pixels" (given as
-    an array); `name` is how messages call it. Safe to share between threads.
+    `width` and `height` are those of the upright picture in pixels; `format` is "JPEG", "PNG" or "pixels" (an array or
+    a Pillow image); `name` is the photo's name in messages.
     """
 
     def __init__(
@@ -91,16 +91,13 @@ class Image:
 
     @property
     def orientation(self) -> int:
-        """The EXIF orientation that `pixels` undoes, 1 to 8; 1 where there is none."""
+        """The EXIF orientation that `pixels` undoes, 1 to 8; 1 if there is none."""
         header = self._source[1] if isinstance(self._source, tuple) else None
         return header.orientation if isinstance(header, JpegHeader) else 1
 
     @property
     def decoding_seconds(self) -> float:
-        """What its decodings cost in all, as far as the header and the scans tell: estimated seconds of processor time.
-
-        0 for a photo that came as pixels.
-        """
+        """Seconds of processor time for all decodings, estimated from header and scans; 0 for pixels."""
         if not isinstance(self._source, tuple):
             return 0.0
         header = self._source[1]
@@ -110,27 +107,26 @@ class Image:
 
     @property
     def damaged(self) -> bool:
-        """Whether only a part of the file could be decoded; known once `pixels` was called."""
+        """Whether only a part of the file could be decoded; known after a call of `pixels`."""
         return self._damage is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for people about what was odd with the file; complete once `pixels` was called."""
+        """Sentences for people about defects of the file; complete after a call of `pixels`."""
         if self._damage is None:
             return ()
-        return (f"{self.name}: the file is damaged or cut off; what could be decoded was used ({self._damage}).",)
+        return (f"{self.name}: the file is damaged or cut off; the part that can be decoded is used ({self._damage}).",)
 
     def reduction_for(self, longer_side_px: float) -> Reduction:
-        """The largest reduction that leaves the longer side at least `longer_side_px`; 1 where none does."""
+        """The largest reduction that leaves the longer side at least `longer_side_px`; 1 if none does."""
         longer = max(self.width, self.height)
         return next((each for each in REDUCTIONS if longer / each >= longer_side_px), 1)
 
     def pixels(self, reduction: Reduction = 1) -> NDArray[np.uint8]:
         """The upright picture, RGB uint8 (height, width, 3), read-only, its sides divided by `reduction`, rounded up.
 
-        The same array each time; full size and each reduction are decoded once. JPEGs are decoded straight to the
-        reduced size, which costs less time and memory. Raises InvalidImageFormat where nothing can be decoded and
-        ImageTooLarge where decoding would take more memory than allowed.
+        Returns the same array each time; each size is decoded once. JPEGs are decoded directly at the reduced size,
+        which saves time and memory. Raises InvalidImageFormat if nothing can be decoded.
         """
         with self._lock:
             if reduction not in self._decoded:
@@ -167,18 +163,17 @@ class Image:
 
 
 def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None = None) -> Image:
-    """The photo behind encoded bytes, a path, an open file, a picture of Pillow, or upright RGB pixels.
+    """Opens encoded bytes, a path, an open file, a Pillow image, or upright RGB pixels; files are not decoded yet.
 
-    Of a file nothing is decoded yet; arrays are uint8 of shape (height, width, 3). `name` is what messages call the
-    photo ("source photo"). Raises InvalidImageFormat (neither JPEG nor PNG, or nothing decodable), ImageTooLarge
-    (bytes, pixels, or the work to decode them), ImageTooSmall, and InvalidParameter for what is no photo, an array of
-    another shape or a file that cannot be read.
+    Arrays are uint8 of shape (height, width, 3). `name` is the photo's name in messages ("source photo"). Raises
+    InvalidImageFormat (neither JPEG nor PNG, or broken), ImageTooLarge (bytes, pixels, or the work to decode them),
+    ImageTooSmall, and InvalidParameter for other objects, arrays of another shape and unreadable files.
     """
     limits = limits or ImageLimits()
     if isinstance(photo, np.ndarray):
         inputs.check_array(photo, name)
         _check_size(photo.shape[1], photo.shape[0], name, limits)
-        # A view of a few bytes may be huge once it is contiguous.
+        # Checked before: a strided view of a few bytes may become huge when made contiguous.
         image = Image(np.ascontiguousarray(photo).view(), name)
     elif inputs.is_pillow(photo):
         picture = cast("Pillow.Image", photo)
@@ -230,8 +225,8 @@ def _checked_png(data: bytes, name: str, limits: ImageLimits) -> Image:
 def _check_decoding(image: Image, limits: ImageLimits) -> None:
     if image.decoding_seconds > limits.max_decoding_seconds:
         raise ImageTooLarge(
-            f"{image.name}: {image.width} x {image.height} pixels, coded so that decoding takes about "
-            f"{image.decoding_seconds:.1f} s of processor time; {limits.max_decoding_seconds:g} s are allowed. "
+            f"{image.name}: decoding its {image.width} x {image.height} pixels would take about "
+            f"{image.decoding_seconds:.1f} s of processor time; the limit is {limits.max_decoding_seconds:g} s. "
             "Save it as a baseline JPEG or scale it down, or raise the limit."
         )
 
@@ -254,7 +249,7 @@ def _check_size(width: int, height: int, name: str, limits: ImageLimits) -> None
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """The picture as it is meant to be seen, from its EXIF orientation."""
+    """The picture with its EXIF orientation undone."""
     if orientation not in _TURNS:
         return pixels
     return np.asarray(_TURNS[orientation](pixels), np.uint8)

@@ -1,36 +1,36 @@
-"""What decoding a photo costs, from its header and scans, before it is spent.
+"""Estimates the processor time to decode a photo from its header and scans, before decoding.
 
-The model: each block, pixel or byte that a decoder must visit, times what its coder takes for one. The constants are
-nanoseconds of processor time, measured by `python benchmarks/decoding.py` on crafted files that cost the most of their
-kind; that command also holds the estimates against the measured times of real and hostile files.
+The model multiplies the blocks, pixels and bytes that the decoder visits by a cost for each. The constants are
+nanoseconds of processor time, measured by `python benchmarks/decoding.py` on crafted files that are the most costly of
+their kind; that command also compares the estimates with measured times.
 """
 
 from likeness.image.jpeg_header import JpegHeader, UnreasonableJpeg
 from likeness.image.png import PngHeader
 
-#: How often a photo is decoded: once to be searched, and once more, finer, where faces are small in it.
+#: A photo is decoded once for the first search, and at most once more, finer, if it shows small faces.
 DECODINGS = 2
 
-#: JPEG, for each 8x8 block of a colour plane: to transform it and to make pixels of it.
+#: JPEG, for each 8x8 block of a colour plane: inverse transform and colour conversion.
 _BLOCK_NS = 50
-#: For each pixel more, where the sampling of the colours is one that only the slow decoder knows.
+#: In addition for each pixel, if only the slow decoder supports the chroma subsampling.
 _UNUSUAL_PIXEL_NS = 6
-#: For each block that a scan of several visits, bringing coefficients or adding a bit to each that is there.
+#: In a file with several scans, for each block that a scan visits: first pass and refinement of its coefficients.
 _FIRST_PASS_NS, _REFINING_PASS_NS = 8, 30
-#: The same where coding is arithmetic: its decoder goes on without end when the data has ended.
+#: The same with arithmetic coding, whose decoder continues after the end of the data.
 _ARITHMETIC_PASS_NS = 250
-#: For each byte of coded data.
+#: For each byte of entropy-coded data.
 _HUFFMAN_BYTE_NS, _SCANS_BYTE_NS, _ARITHMETIC_BYTE_NS = 12, 25, 120
 
-#: PNG, for each byte after inflation (filter Paeth), and for each pixel to become RGB, plain or over white.
+#: PNG, for each byte after inflation (filter Paeth), and for each pixel converted to RGB, opaque or over white.
 _INFLATED_BYTE_NS, _PLAIN_PIXEL_NS, _TRANSPARENT_PIXEL_NS = 7, 5, 12
 
-#: Files with several scans are held in memory as coefficients of 16 bits. 300 MB are 100 megapixels at 4:2:0.
+#: Files with several scans are decoded into 16-bit coefficients in memory. 300 MB are 100 megapixels at 4:2:0.
 _MAX_COEFFICIENT_BYTES = 300_000_000
 
 
 def jpeg_seconds(header: JpegHeader) -> float:
-    """Seconds of processor time to decode a JPEG once; reduced or in full makes little difference."""
+    """Seconds of processor time to decode a JPEG once, at any reduction: it makes little difference."""
     data_bytes = header.end - header.data_start
     passes = header.first_passes + header.refining_passes
     if header.arithmetic:
@@ -45,13 +45,13 @@ def jpeg_seconds(header: JpegHeader) -> float:
 
 
 def png_seconds(header: PngHeader) -> float:
-    """Seconds of processor time to decode a PNG once; it is inflated in full whatever is made of it."""
+    """Seconds of processor time to decode a PNG once, at any reduction: it is inflated in full."""
     pixel_ns = _TRANSPARENT_PIXEL_NS if header.transparent else _PLAIN_PIXEL_NS
     return (header.raw_bytes * _INFLATED_BYTE_NS + header.width * header.height * pixel_ns) / 1e9
 
 
 def check_memory(header: JpegHeader) -> None:
-    """Raises UnreasonableJpeg for a file in several scans that takes more memory than any photo needs."""
+    """Raises UnreasonableJpeg if the coefficients of several scans take more memory than any photo needs."""
     coefficients = header.blocks * 64 * 2
     if header.several_scans and coefficients > _MAX_COEFFICIENT_BYTES:
         raise UnreasonableJpeg(

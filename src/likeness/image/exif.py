@@ -1,10 +1,10 @@
-"""The one thing that EXIF data tells about a picture's pixels: how they are turned."""
+"""The orientation tag of EXIF data."""
 
 import struct
 
 
 def orientation_in(tiff: bytes) -> int | None:
-    """The orientation (1 to 8) in the first directory of EXIF data (TIFF 6.0, tag 274); None where there is none."""
+    """The orientation (1 to 8) in the first directory of EXIF data (TIFF 6.0, tag 274); None if there is none."""
     byte_order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(tiff[:4])
     if byte_order is None:
         return None

@@ -1,4 +1,4 @@
-"""What bytes that are neither JPEG nor PNG look like, so that an error can name it."""
+"""Identifies content that is neither JPEG nor PNG, so that an error can name it."""
 
 from likeness.image import spoilt
 
@@ -27,24 +27,22 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _PHOTO_NAMES = (b".jpg", b".jpeg", b".png")
 
 CONVERT = "Only JPEG and PNG are accepted: convert it to one of them."
-ENCODED_TWICE = (
-    "it is base64 text, not an image. It was encoded twice: pass the raw bytes, the client encodes them itself."
-)
+ENCODED_TWICE = "it is base64 text, not an image. It was encoded twice: pass the raw bytes; the client encodes them."
 DATA_URL = "it is a data URL, not an image. Pass only the bytes after the comma, decoded from base64."
-FILE_NAME = "it is the name of a file, not what is in it. Pass the bytes of the file."
+FILE_NAME = "it is the name of a file, not its content. Pass the bytes of the file."
 
 
 def describe(data: bytes) -> str:
-    """What `data`, neither a JPEG nor a PNG, is and what to do, for people ("it is a GIF image. ...")."""
+    """What `data`, neither a JPEG nor a PNG, looks like and what to do, for people ("it is a GIF image. ...")."""
     if not data:
         return "it is empty (0 bytes). Pass the bytes of a JPEG or PNG file."
     start = data[:512].lstrip()
     binary = _binary_kind(data)
     if binary is not None:
         return f"it is {binary}. {CONVERT}"
-    told = _not_the_bytes(data, start) or spoilt.describe_damage(data)
-    if told is not None:
-        return told
+    damage = _not_the_bytes(data, start) or spoilt.describe_damage(data)
+    if damage is not None:
+        return damage
     text = _text_kind(start)
     if text is not None:
         return f"it is {text}. {CONVERT}"
@@ -52,7 +50,7 @@ def describe(data: bytes) -> str:
 
 
 def _not_the_bytes(data: bytes, start: bytes) -> str | None:
-    """What stands for a photo in place of its bytes."""
+    """Describes data that represents a photo but is not its bytes: base64, a data URL, a file name, zeros."""
     if spoilt.is_quoted_base64(start):
         return ENCODED_TWICE
     if start.lstrip(b"\"'")[:5].lower() == b"data:":
@@ -60,7 +58,7 @@ def _not_the_bytes(data: bytes, start: bytes) -> str | None:
     if len(data) < len(start) + 2 and start.rstrip().lower().endswith(_PHOTO_NAMES) and _text_kind(start):
         return FILE_NAME
     if not any(data[:4096]):
-        return "it begins with nothing but zeros. The file was not written, or its sending was cut off: send it again."
+        return "it starts with zeros only. The file was not written completely, or its upload failed: send it again."
     return None
 
 

@@ -1,4 +1,4 @@
-"""What callers pass as a photo: bytes, paths, open files, arrays and pictures of Pillow, to encoded bytes or pixels."""
+"""What callers pass as a photo (bytes, paths, open files, Pillow images, arrays), to encoded bytes or pixels."""
 
 import os
 import struct
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class BinaryFile(Protocol):
-    """An open file, or anything else that is read as one."""
+    """An open file, or any object with its `read`."""
 
     def read(self, size: int = -1, /) -> bytes | None: ...
 
 
 class PillowImage(Protocol):
-    """A picture of Pillow, as far as types need to tell it from other photos."""
+    """A Pillow image, without importing Pillow for its type."""
 
     @property
     def mode(self) -> str: ...
@@ -36,7 +36,7 @@ class PillowImage(Protocol):
     def height(self) -> int: ...
 
 
-#: What can be compared: encoded bytes, a path, a file opened in binary mode, a picture of Pillow, or upright RGB pixels
+#: What can be compared: encoded bytes, a path, a file opened in binary mode, a Pillow image, or upright RGB pixels
 #: (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | BinaryFile | PillowImage | NDArray[np.uint8]
 
@@ -44,28 +44,28 @@ _ACCEPTED = (
     "Pass a path, the bytes of a JPEG or PNG file, a file opened in binary mode, a Pillow image, "
     "or RGB pixels as an array of uint8 and shape (height, width, 3)"
 )
-#: How much of a path messages show.
+#: The number of characters of a path that messages show.
 _LONGEST_SHOWN = 200
 _MODES_OF_COLOUR = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def name_of(photo: object, name: str) -> str:
-    """`name`, with the path of a photo that is a file's."""
+    """`name`, with the path if the photo has one."""
     try:
         path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
         if not isinstance(path, (str, PathLike)) or not path:
             return name
         text = str(os.fspath(path))
-    except Exception:  # noqa: BLE001 - a caller's class; reading it fails in the same way, and says so
+    except Exception:  # noqa: BLE001 - a caller's class may raise anything; reading it reports the error
         return name
     return f"{name} ({text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'})"
 
 
 def contents(photo: object, name: str, max_bytes: int) -> bytes:
-    """The encoded bytes behind a photo that is not pixels, of a larger one `max_bytes` + 1 of them.
+    """The encoded bytes of a photo that is not pixels, at most `max_bytes` + 1 of them.
 
-    Raises InvalidParameter for what is no photo, or cannot be read.
+    Raises InvalidParameter for an object that is not a photo or cannot be read.
     """
     if isinstance(photo, bytes):
         return photo
@@ -95,23 +95,21 @@ def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
         raise InvalidParameter(
             f"{name}: the file cannot be read ({error.strerror or error}).{_path_hint(path)}"
         ) from error
-    except Exception as error:  # a NUL in it, or a caller's class whose __fspath__ fails
+    except Exception as error:  # a path with a NUL, or a caller's class whose __fspath__ fails
         reason = str(error) if isinstance(error, (ValueError, TypeError)) else f"{type(error).__name__}: {error}"
-        raise InvalidParameter(f"{name}: {reason}, so it is not the name of a file. {_ACCEPTED}.") from error
+        raise InvalidParameter(f"{name}: {reason}, so it is not a path. {_ACCEPTED}.") from error
 
 
 def _path_hint(path: str | PathLike[str]) -> str:
-    """What a path that names no file may be instead."""
+    """A hint on what a path that names no file may be instead; empty if there is none."""
     text = str(path)
     if text.startswith(("/9j/", "iVBORw0KGgo", "data:", "_9j_")):
-        return (
-            " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
-        )
+        return " It looks like base64: pass base64.b64decode(...) of it, without a prefix like data:image/jpeg;base64,"
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() in ("file", "fileb"):
-        return f" It is an address, not a path: pass what stands after {scheme}://, which is {rest}"
+        return f" It is a URL, not a path: pass the part after {scheme}://, {rest}"
     if separator and scheme.isalnum():
-        return f" It is an address ({scheme}://), not a path: download it and pass the bytes."
+        return f" It is a URL ({scheme}://), not a path: download it and pass the bytes."
     return ""
 
 
@@ -122,12 +120,12 @@ def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
         raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror or error}).") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidParameter(f"{name}: the file cannot be read ({error}). Open it in binary mode, 'rb'.") from error
-    except Exception as error:  # an archive or a download below it fails in its own way
+    except Exception as error:  # an archive or a download behind the file may raise anything
         raise InvalidParameter(
             f"{name}: the file cannot be read ({type(error).__name__}: {error}). Open it again, or pass its bytes."
         ) from error
     if not content and _position(file) > 0:
-        raise InvalidParameter(f"{name}: the file stands at its end, so there is nothing to read. Call seek(0) first.")
+        raise InvalidParameter(f"{name}: the file is at its end, so there is nothing to read. Call seek(0) first.")
     return content
 
 
@@ -139,25 +137,25 @@ def _position(file: BinaryFile) -> int:
 
 
 def _read(file: BinaryFile, most: int) -> bytes:
-    """Up to `most` bytes; a single read may give fewer than there are."""
+    """Up to `most` bytes; a single `read` may return fewer than are available."""
     pieces: list[bytes] = []
     while most > 0 and (piece := file.read(most)):
         if not isinstance(piece, bytes):
-            raise TypeError("it gives text, not bytes" if isinstance(piece, str) else "it gives no bytes")
+            raise TypeError("it returns text, not bytes" if isinstance(piece, str) else "it does not return bytes")
         pieces.append(piece)
         most -= len(piece)
     return b"".join(pieces)
 
 
 def is_pillow(photo: object) -> bool:
-    """Whether `photo` is a picture of Pillow, which is not imported to find out."""
-    # During an import in another thread the class is missing, and no picture can exist yet.
+    """Whether `photo` is a Pillow image; does not import Pillow."""
+    # While another thread imports Pillow the class may be missing; then no Pillow image can exist yet.
     picture = getattr(sys.modules.get("PIL.Image"), "Image", None)
     return picture is not None and isinstance(photo, picture)
 
 
 def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
-    """The picture as RGB (height, width, 3), turned upright as its EXIF says; transparent parts lie over white."""
+    """RGB (height, width, 3) with the EXIF orientation undone; transparent parts are composited over white."""
     from PIL import ImageOps
 
     from likeness.image.pillow_pixels import rgb
@@ -174,7 +172,7 @@ def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
 
 
 def check_array(pixels: NDArray[np.uint8], name: str) -> None:
-    """Raises InvalidParameter for an array of another shape or type than RGB pixels have."""
+    """Raises InvalidParameter unless the array is RGB pixels: uint8, (height, width, 3), not empty."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InvalidParameter(
             f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "

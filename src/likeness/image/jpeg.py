@@ -1,4 +1,4 @@
-"""JPEG: decoding at full, half, quarter or eighth scale."""
+"""JPEG decoding at full, half, quarter or eighth scale."""
 
 import io
 import struct
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from likeness.image.jpeg_header import EXIF, BrokenJpeg, JpegHeader
 
-#: How libjpeg's warnings begin (its jerror.h, JWRN_): the picture is decoded, and a part of it is wrong or missing.
+#: Prefixes of libjpeg's warnings (jerror.h, JWRN_): the picture is decoded, but a part of it is wrong or missing.
 _WARNINGS = ("Corrupt JPEG data", "Premature end of JPEG file", "Inconsistent progression", "Invalid SOS parameters")
 
 
 def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.uint8], str | None]:
     """The picture as stored, RGB (height, width, 3), its sides divided by `reduction` (1, 2, 4 or 8) and rounded up.
 
-    CMYK is read as Adobe writes it, inks inverted, as browsers do. Returns the pixels and, where the file is damaged
-    or cut off and only a part could be decoded, what the decoder says of it. Raises BrokenJpeg, before any pixel is
-    decoded where the decoder reads another size from the file than `header` has.
+    CMYK is read with inverted inks, as Adobe writes it and browsers read it. Returns the pixels, and the decoder's
+    message if the file is damaged or truncated and only a part could be decoded. Raises BrokenJpeg, before decoding any
+    pixel if the decoder reads another size from the file than `header` has.
     """
     size = (-(-header.height // reduction), -(-header.width // reduction))
     try:
@@ -31,8 +31,8 @@ def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.
 
 
 def check_data(data: bytes, header: JpegHeader) -> None:
-    """Raises BrokenJpeg for what holds too little data for its size, which a decoder would fill up with grey."""
-    # Huffman coding spends at least one bit a block: here not even a sixteenth of the picture can be there.
+    """Raises BrokenJpeg for a file with so little data that the decoder would fill most of the picture with grey."""
+    # Huffman coding takes at least one bit per block, so less than a sixteenth of the picture can be present.
     if not header.arithmetic and (len(data) - header.data_start) * 8 < header.blocks // 16:
         size = f"{header.width} x {header.height} pixels"
         raise BrokenJpeg(f"it ends after {len(data):,} bytes, far too few for {size}")
@@ -62,11 +62,11 @@ def _decode_fast(data: bytes, reduction: int, size: tuple[int, int]) -> tuple[ND
 def _decode_slowly(
     data: bytes, header: JpegHeader, size: tuple[int, int], reason: str
 ) -> tuple[NDArray[np.uint8], str | None]:
-    """What TurboJPEG refuses for `reason`: chroma subsamplings that it has no name for, stray bytes in the header."""
+    """Decodes what TurboJPEG refuses for `reason`: subsamplings that it does not know, stray bytes in the header."""
     # Imported here, as few photos need it.
     from PIL import JpegImagePlugin
 
-    # Without its EXIF, which is read already: Pillow would look for a resolution in it, and warn of what is broken.
+    # Without EXIF: Pillow would look for a resolution in it, and warn if it is broken.
     plain = data[: header.data_start].replace(EXIF, b"------") + data[header.data_start :]
     try:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(plain)) as photo:

@@ -1,4 +1,4 @@
-"""What a JPEG says before anything is decoded: size, orientation, how it is coded, and in how many scans."""
+"""The header of a JPEG, read without decoding: size, orientation, coding and scans."""
 
 import re
 import struct
@@ -15,17 +15,17 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
-#: Lossless, hierarchical: what no camera writes and the decoders know in part or not at all.
+#: Lossless and hierarchical JPEG, which no camera writes and the decoders support in part or not at all.
 _UNUSUAL = _START_OF_FRAME - {0xC0, 0xC1} - _PROGRESSIVE - _ARITHMETIC
 _START, _END, _SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 
-#: How much finer than chroma luma is sampled, across and down, in the files that the fast decoder reads (TurboJPEG's
-#: 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:4:1).
+#: Luma sampling factors (horizontal, vertical) relative to chroma that the fast decoder supports (TurboJPEG's 4:4:4,
+#: 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:4:1).
 _USUAL_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)}
 
-#: Real files have a few dozen segments; the rest is an attempt to keep the reader busy.
+#: Real files have a few dozen segments; more are an attempt to keep the parser busy.
 _MAX_SEGMENTS = 4096
-#: Bytes between the segments of a header, which decoders skip one by one, and slowly. Real files have none, or a few.
+#: Bytes between the segments of a header, which decoders skip slowly, one by one. Real files have none or a few.
 _MAX_STRAY_BYTES = 64 * 1024
 
 
@@ -39,11 +39,11 @@ class UnreasonableJpeg(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What a JPEG says of itself. Sizes as stored, before the EXIF orientation (1 to 8) is applied.
+    """The header's values. Sizes as stored, before the EXIF orientation (1 to 8) is applied.
 
-    `blocks` of 8x8 samples make all colour planes, whose sampling is `usual` or needs the slow decoder. The first
-    scan's data starts at byte `data_start`, the image ends before `end`. `first_passes` and `refining_passes` count the
-    blocks that the scans visit: those that bring coefficients, and those that add a bit to coefficients there are.
+    `blocks` counts the 8x8 blocks of all colour planes; `usual` says whether the fast decoder supports their sampling.
+    The first scan's data starts at byte `data_start`, the image ends before `end`. `first_passes` and `refining_passes`
+    count the blocks that the scans visit: for new coefficients, and to refine existing ones.
     """
 
     width: int
@@ -61,7 +61,7 @@ class JpegHeader:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A marker's `code`, where the marker starts, the body of its segment, and where that ends."""
+    """A marker's `code`, the offset of the marker, the body of its segment, and the offset of its end."""
 
     code: int
     start: int
@@ -71,7 +71,7 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The frame header: one size for the whole picture, and the blocks of each colour plane by its identifier."""
+    """The frame header: the size of the picture, and the number of blocks of each colour plane by its identifier."""
 
     code: int
     width: int
@@ -81,9 +81,9 @@ class _Frame:
 
 
 def read_header(data: bytes) -> JpegHeader:
-    """The header of the JPEG `data`, and of a file in several scans the headers of all of them.
+    """Reads the header of the JPEG `data`, and in a file with several scans the headers of all of them.
 
-    Raises BrokenJpeg, also where the file says its size twice; UnreasonableJpeg for an endless header.
+    Raises BrokenJpeg, also for a file with two frame headers; UnreasonableJpeg for an endless header.
     """
     frame, orientation, scan = _read_up_to_picture(data)
     several = frame.code in _PROGRESSIVE or scan.body[0] < len(frame.blocks)
@@ -108,7 +108,7 @@ def read_header(data: bytes) -> JpegHeader:
 
 
 def _segments(data: bytes, position: int) -> Iterator[_Segment]:
-    """The segments from `position` on, found as the decoder finds them; ends where the data does, or one is cut off."""
+    """The segments from `position` on, found as the decoder finds them, up to the end or a truncated one."""
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, position)
         if found is None:
@@ -134,7 +134,7 @@ def _read_up_to_picture(data: bytes) -> tuple[_Frame, int, _Segment]:
     for segment in _segments(data, 2):
         stray, end = stray + segment.start - end, segment.end
         if stray > _MAX_STRAY_BYTES:
-            raise UnreasonableJpeg(f"it has {stray:,} stray bytes in its header. Save it again with any photo program")
+            raise UnreasonableJpeg(f"its header has {stray:,} stray bytes. Save it again with any photo program")
         if segment.code in (_START, _END):
             break
         if segment.code == _SCAN and segment.body:
@@ -143,10 +143,10 @@ def _read_up_to_picture(data: bytes) -> tuple[_Frame, int, _Segment]:
             return frame, orientation_in(exif or b"") or 1, segment
         if segment.code in _START_OF_FRAME:
             if frame is not None:
-                raise BrokenJpeg("its header says the size of the picture twice")
+                raise BrokenJpeg("its header gives the size of the picture twice")
             frame = _read_frame(segment)
         elif segment.code == _APP1 and exif is None and segment.body.startswith(EXIF):
-            exif = segment.body[len(EXIF) :]  # the first counts, as for other readers
+            exif = segment.body[len(EXIF) :]  # the first one counts, as in other decoders
     raise BrokenJpeg("it ends before the picture data")
 
 
@@ -156,11 +156,11 @@ def _read_frame(segment: _Segment) -> _Frame:
         raise BrokenJpeg("its header is cut off")
     precision, height, width, components = struct.unpack_from(">BHHB", body)
     if not width or not height or not components:
-        raise BrokenJpeg(f"its header says {width} x {height} pixels in {components} colours")
+        raise BrokenJpeg(f"its header gives {width} x {height} pixels in {components} colours")
     if segment.code in _UNUSUAL:
         raise BrokenJpeg("it is a lossless or hierarchical JPEG, which few programs read. Save it as baseline JPEG")
     if precision != 8:
-        raise BrokenJpeg(f"it has {precision} bits per colour. Only JPEG with 8 bits can be read: convert it")
+        raise BrokenJpeg(f"it has {precision} bits per colour. Only 8-bit JPEG can be read: convert it")
     samplings = [(max(body[at] >> 4, 1), max(body[at] & 15, 1)) for at in range(7, 6 + 3 * components, 3)]
     widest, tallest = (max(factors) for factors in zip(*samplings, strict=True))
     units = -(-width // (8 * widest)) * -(-height // (8 * tallest))
@@ -174,11 +174,11 @@ def _read_frame(segment: _Segment) -> _Frame:
 
 
 def _all_scans(data: bytes, first: _Segment) -> tuple[list[_Segment], int]:
-    """The headers of all scans and where the image ends; what follows it (a second image, a film) is not read."""
+    """The headers of all scans and the end of the image; what follows it (a second image, a video) is not read."""
     scans = [first]
     for segment in _segments(data, first.end):
         if segment.code in _START_OF_FRAME or segment.code == _START:
-            raise BrokenJpeg("it says the size of the picture again between its scans")
+            raise BrokenJpeg("it has a second frame header between its scans")
         if segment.code == _END:
             return scans, segment.end
         if segment.code == _SCAN and segment.body:
@@ -187,7 +187,7 @@ def _all_scans(data: bytes, first: _Segment) -> tuple[list[_Segment], int]:
 
 
 def _visits(scan: bytes, blocks: dict[int, int]) -> tuple[int, bool]:
-    """How many blocks a scan visits, and whether it refines what is there already."""
+    """The number of blocks that a scan visits, and whether it refines existing coefficients."""
     named = scan[1 : 1 + 2 * scan[0] : 2]
     approximation = scan[3 + 2 * scan[0] : 4 + 2 * scan[0]]
     return sum(blocks.get(each, 0) for each in named), bool(approximation) and approximation[0] >> 4 > 0

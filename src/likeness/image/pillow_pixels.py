@@ -1,4 +1,4 @@
-"""Pictures of Pillow, in any of its modes, to RGB pixels."""
+"""Pillow images of any mode to RGB pixels."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def rgb(picture: "Image.Image", transparent: bool, reduction: int) -> NDArray[np.uint8]:
-    """RGB (height, width, 3) uint8, its sides divided by `reduction`, rounded up; made strip by strip.
+    """RGB (height, width, 3) uint8, its sides divided by `reduction`, rounded up; converted strip by strip.
 
-    Where it is `transparent` it lies over white, as viewers show it on a page.
+    A `transparent` image is composited over white, as most viewers show it.
     """
     width, height = picture.size
     pixels = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
@@ -29,7 +29,7 @@ def rgb(picture: "Image.Image", transparent: bool, reduction: int) -> NDArray[np
 
 
 def _opaque_strip(strip: "Image.Image") -> NDArray[np.uint8]:
-    if strip.mode.startswith("I"):  # grey of 16 bits
+    if strip.mode.startswith("I"):  # 16-bit grey
         return np.repeat((np.asarray(strip) >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     return np.asarray(strip.convert("RGB"), np.uint8)
 

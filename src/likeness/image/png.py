@@ -1,4 +1,4 @@
-"""PNG: its header and the order of its chunks before anything is decoded, and decoding of what makes the picture."""
+"""PNG: header and chunk order checked before decoding; only the chunks that make the picture are decoded."""
 
 import io
 import struct
@@ -13,15 +13,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE_COLOUR = 3
-#: The critical chunks of PNG in their order; only IDAT may occur several times, in a row.
+#: The critical chunks of PNG in order; only IDAT may occur several times, consecutively.
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-#: A bit of a chunk's first letter that is set where decoders may ignore the chunk (PNG specification, section 5.4).
+#: The bit of a chunk's first letter that allows decoders to ignore the chunk (PNG specification, section 5.4).
 _ANCILLARY = 0x20
-#: Real files have a few hundred chunks, streaming encoders one per 8 KB: 2,000 in 15 MiB.
+#: Real files have a few hundred chunks; streaming encoders write one per 8 KB: 2,000 in 15 MiB.
 _MAX_CHUNKS = 100_000
-#: deflate packs at most 1032 to 1 (RFC 1951: 258 bytes in 2 bits).
+#: deflate compresses at most 1032 to 1 (RFC 1951: 258 bytes in 2 bits).
 _MAX_INFLATION = 1032
-#: From this size on, what is packed more tightly than any photo can be is taken for an attempt to fill the memory.
+#: Above this size, a compression ratio that no photo reaches is taken for a decompression bomb.
 _LARGE_PIXELS = 25_000_000
 _MAX_PHOTO_PACKING = 100
 
@@ -31,14 +31,14 @@ class BrokenPng(ValueError):
 
 
 class UnreasonablePng(ValueError):
-    """Decoding would take more memory than its content is worth; the message says why and what to do."""
+    """Decoding would take more memory than any photo needs; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class PngHeader:
-    """What a PNG says of itself. Sizes in pixels; `transparent` where some pixels may be.
+    """The header's values. Sizes in pixels; `transparent` if some pixels may be.
 
-    `chunks` are the places of the chunks that make the picture; `compressed` bytes of them hold its pixels.
+    `chunks` are the slices of the chunks that make the picture; `compressed` is the number of bytes of pixel data.
     """
 
     width: int
@@ -56,9 +56,9 @@ class PngHeader:
 
 
 def read_header(data: bytes) -> PngHeader:
-    """The header of the PNG `data`, and which chunks make its picture.
+    """Reads the header of the PNG `data` and finds the chunks that make its picture.
 
-    Raises BrokenPng where the file is cut off or a critical chunk is unknown, out of order or there twice.
+    Raises BrokenPng if the file is truncated or a critical chunk is unknown, out of order or duplicate.
     """
     if data[12:16] == b"CgBI":
         raise BrokenPng(
@@ -69,13 +69,13 @@ def read_header(data: bytes) -> PngHeader:
         raise BrokenPng("it ends within its header, or has none")
     width, height, depth, colour, compression, filtering, interlacing = struct.unpack_from(">IIBBBBB", data, 16)
     if not width or not height or width > 0x7FFFFFFF or height > 0x7FFFFFFF:
-        raise BrokenPng(f"its header says {width} x {height} pixels")
+        raise BrokenPng(f"its header gives {width} x {height} pixels")
     if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlacing > 1:
-        raise BrokenPng("its header asks for a colour format that PNG does not have")
+        raise BrokenPng("its header gives a colour format that PNG does not have")
     chunks = _picture_chunks(data)
     kinds = {kind for kind, _ in chunks}
     if colour == _PALETTE_COLOUR and b"PLTE" not in kinds:
-        raise BrokenPng("it has no palette, which its header asks for")
+        raise BrokenPng("it lacks the palette that its header requires")
     return PngHeader(
         width,
         height,
@@ -88,9 +88,9 @@ def read_header(data: bytes) -> PngHeader:
 
 
 def _picture_chunks(data: bytes) -> list[tuple[bytes, slice]]:
-    """Only the chunks that make the picture, by kind: no profiles, texts or animation frames to inflate.
+    """The chunks that make the picture, with their kinds: no profiles, texts or animation frames.
 
-    Two readers of a file in which a critical chunk is unknown, out of order or there twice may see two pictures.
+    If a critical chunk is unknown, out of order or duplicate, two decoders may see two pictures.
     """
     chunks: list[tuple[bytes, slice]] = []
     seen: set[bytes] = set()
@@ -113,7 +113,7 @@ def _picture_chunks(data: bytes) -> list[tuple[bytes, slice]]:
 
 
 def _check_order(kind: bytes, last: bytes, seen: set[bytes]) -> None:
-    """Whether a critical chunk of this `kind` may follow the chunk `last` and those `seen`."""
+    """Raises BrokenPng unless a critical chunk of this `kind` may follow the chunk `last` and those `seen`."""
     name = kind.decode("ascii") if kind.isalpha() else kind.hex(" ")
     if kind not in _CRITICAL:
         raise BrokenPng(f"it has a chunk {name} that PNG does not have. Save it again with any photo program")
@@ -121,12 +121,11 @@ def _check_order(kind: bytes, last: bytes, seen: set[bytes]) -> None:
     again = kind in seen and not (kind == b"IDAT" and last == b"IDAT")
     missing = (kind != b"IHDR" and b"IHDR" not in seen) or (kind == b"IEND" and b"IDAT" not in seen)
     if again or missing or not seen.isdisjoint(later):
-        raise BrokenPng(f"its chunk {name} is out of order or there twice. Save it again with any photo program")
+        raise BrokenPng(f"its chunk {name} is out of order or duplicate. Save it again with any photo program")
 
 
 def check_data(header: PngHeader) -> None:
-    """Refuses what cannot hold its picture (BrokenPng), and what would fill the memory with nothing
-    (UnreasonablePng)."""
+    """Raises BrokenPng if there is too little data for the picture, UnreasonablePng for a decompression bomb."""
     size = f"{header.width} x {header.height} pixels"
     if header.compressed * _MAX_INFLATION < header.raw_bytes:
         raise BrokenPng(f"it holds {header.compressed:,} bytes, far too few for {size}")
@@ -138,11 +137,10 @@ def check_data(header: PngHeader) -> None:
 def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
     """The picture as stored (eXIf is ignored), RGB (height, width, 3), its sides divided by `reduction`, rounded up.
 
-    Transparent parts lie over white. Of an animation, the picture that programs without animation show. Raises
-    BrokenPng where a part is missing or damaged, and before any pixel is decoded where the decoder reads another size
-    from the file than `header` has.
+    Transparent parts are composited over white. An animation gives its default image. Raises BrokenPng if a part is
+    missing or damaged, before decoding any pixel if the decoder reads another size from the file than `header` has.
     """
-    # Imported here: to start is quicker without, and most photos are JPEGs.
+    # Imported here to save start-up time: most photos are JPEGs.
     from PIL import PngImagePlugin
 
     from likeness.image.pillow_pixels import rgb
@@ -162,7 +160,7 @@ def decode(data: bytes, header: PngHeader, reduction: int) -> NDArray[np.uint8]:
 
 
 def _check_checksums(data: bytes, header: PngHeader) -> None:
-    """PNG carries checksums so that damage is not taken for the picture."""
+    """Raises BrokenPng if the checksum of a chunk is wrong."""
     view = memoryview(data)
     for place in header.chunks:
         if zlib.crc32(view[place.start + 4 : place.stop - 4]) != int.from_bytes(view[place.stop - 4 : place.stop]):

@@ -1,4 +1,4 @@
-"""Pictures at a half, a quarter, an eighth of their size."""
+"""Reduction of pixels to a half, a quarter or an eighth of their size."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,9 @@ STRIP_ROWS = 64
 
 
 def shrink(pixels: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
-    """The mean of each `reduction` x `reduction` pixels, the last ones repeated at the edges; itself for 1.
+    """The mean of each `reduction` x `reduction` pixels, with edges replicated; `pixels` itself for 1.
 
-    Strip by strip, so that a large photo is never held twice.
+    Works strip by strip to keep temporary arrays small.
     """
     if reduction == 1:
         return pixels
