@@ -1,7 +1,9 @@
 """`likeness evaluate` on a table of photos: cells, figures, a page, and one line for what cannot be done."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,13 @@ def test_rates_within_cells(
     assert measured["left_out"]["in no cell, or in one of too few people"] == 2
     assert {row["similarity"] for row in measured["cells"]["a, f"]["at_similarity"]} == {50, 80, 90, 95, 99}
     assert page.read_text("utf-8").count("data:image/jpeg") > 40
+
+
+def test_counts_of_cells_are_kept_beside_the_vectors(table: Path, drawn_vectors: None, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert main(["evaluate", str(table), "--within", "group,sex", "--embeddings", str(kept)]) == 0
+    with closing(sqlite3.connect(kept)) as database:
+        assert database.execute("SELECT count(*) FROM counts").fetchone() == (2,)
 
 
 def test_everybody_is_one_cell_unless_asked_otherwise(

@@ -3,19 +3,23 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from likeness.evaluation import by_cell
+from likeness.evaluation import by_cell, kept_counts
 from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import FEW, cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
+from likeness.evaluation.kept_counts import KeptCounts
+from likeness.evaluation.kept_file import opened
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import unit
-from likeness.vision.scoring import Scorer
+from likeness.vision.scoring import Profile, Scorer
 
 CURVE = Calibration((0.0, 0.2, 0.4, 0.6, 0.8), (-0.3, -1.5, -3.0, -4.0, -6.0), 0.01, -4.5)
 PEOPLE = 120
@@ -81,6 +85,39 @@ def test_the_worst_pairs_are_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(number[mistake.first] != number[mistake.second] for mistake in result.worst)
     assert all(number[mistake.first] == number[mistake.second] for mistake in result.missed)
     assert result.missed[0].similarity == min(mistake.similarity for mistake in result.missed)
+
+
+def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = evaluated(monkeypatch)
+    monkeypatch.setattr(kept_counts, "_APART_S", 0.0)
+    table, embeddings = faces()
+    cells = cells_to_compare(table, embeddings, ["group"])
+    compared = 0
+
+    class Counting(Scorer):
+        def compare(self, a: Profile, b: Profile) -> NDArray[np.float64]:
+            nonlocal compared
+            compared += 1
+            return super().compare(a, b)
+
+    def run(of: str, blocks: int | None) -> CellEvaluation:
+        advance = Mock(side_effect=[None] * (blocks - 1) + [KeyboardInterrupt] if blocks else None)
+        with opened(tmp_path / "kept") as database:
+            return evaluate_cells(
+                (Counting(), CURVE), table, embeddings, cells, kept=KeptCounts(database, of), advance=advance
+            )
+
+    every = blocks_of({name: len(inside) for name, inside in cells.items()})
+    with pytest.raises(KeyboardInterrupt):
+        run("pack 1", every // 2 + 1)
+    resumed = run("pack 1", None)
+    assert compared == every
+    assert cell_rows(resumed) == cell_rows(whole)
+    assert (resumed.worst, resumed.missed) == (whole.worst, whole.missed)
+    assert differential_rows(run("pack 1", None)) == differential_rows(whole)
+    assert compared == every, "a finished evaluation is not counted again"
+    run("pack 2", None)
+    assert compared == 2 * every, "counts of another pack are not taken"
 
 
 def test_few_people_are_no_cell() -> None:

@@ -26,6 +26,8 @@ from likeness.evaluation.cell_report import (
     write_cell_report,
 )
 from likeness.evaluation.embeddings import Embeddings, embed_photos
+from likeness.evaluation.kept_counts import KeptCounts
+from likeness.evaluation.kept_file import opened
 from likeness.evaluation.measure import Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
@@ -82,8 +84,10 @@ def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Pat
     table.cells(within)  # a column that is not there is said before an hour of work
     embeddings = _embedded(comparer, options, [images / name for name in table.photos])
     cells = cells_to_compare(table, embeddings, within)
-    with progress_over(blocks_of({name: len(inside) for name, inside in cells.items()}), "blocks of pairs") as advance:
-        result = evaluate_cells((comparer.scorer, comparer.calibration), table, embeddings, cells, advance=advance)
+    engine, blocks = (comparer.scorer, comparer.calibration), blocks_of({name: len(at) for name, at in cells.items()})
+    with progress_over(blocks, "blocks of pairs") as advance, opened(options.embeddings) as database:
+        kept = KeptCounts(database, comparer.pack_identity)
+        result = evaluate_cells(engine, table, embeddings, cells, kept=kept, advance=advance)
     _print_cells(result, described)
     if options.report:
         write_cell_report(result, options.report, described=described, photo_path=images.joinpath)
@@ -132,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of several faces, the one in the middle (default), whom a set of photos is labelled after, or the "
         "largest, which the operation compares",
     )
-    parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep vectors here and resume from it")
+    parser.add_argument(
+        "--embeddings", type=Path, metavar="FILE", help="keep vectors and counts here and resume from it"
+    )
     parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="write a page with charts and the worst errors"
     )

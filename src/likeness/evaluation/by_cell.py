@@ -1,8 +1,8 @@
 """A table of photos → the errors within each cell, compared block by block, so that memory is bounded."""
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from likeness.evaluation.differential import Differential, differential
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.error_counts import ErrorCounts
+from likeness.evaluation.kept_counts import Arrays, KeptCounts, cell_key
 from likeness.evaluation.measure import SIMILARITIES, Mistake
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Scores
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Profile, Scorer
+
+_Places = NDArray[np.int64]
 
 #: Faces of a block of pairs, as rows and as columns.
 _BLOCK = 1000
@@ -54,11 +57,12 @@ class CellEvaluation:
         }
 
 
-@dataclass(slots=True)
 class _Worst:
-    """The most extreme pairs; the least extreme is dropped first."""
+    """The most extreme pairs, of which the least extreme is dropped first: (value, place, place) each."""
 
-    kept: list[tuple[float, int, int]] = field(default_factory=list)
+    def __init__(self, kept: Iterable[tuple[float, int, int]] = ()) -> None:
+        self.kept = heapq.nlargest(_WORST, kept)
+        heapq.heapify(self.kept)
 
     def add(self, values: Scores, first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
         for place in np.argsort(-values, kind="stable")[:_WORST]:
@@ -68,8 +72,33 @@ class _Worst:
             else:
                 heapq.heappushpop(self.kept, row)
 
-    def pairs(self, photos: Sequence[str], sign: float) -> tuple[Mistake, ...]:
-        return tuple(Mistake(photos[a], photos[b], sign * value) for value, a, b in sorted(self.kept, reverse=True))
+
+class _Tally:
+    """What has been counted of a cell of `people` persons: the first `blocks` of its blocks of pairs."""
+
+    def __init__(self, people: int, known: Arrays | None) -> None:
+        self.counts = ErrorCounts(people, SIMILARITIES)
+        self.worst, self.missed, self.blocks = _Worst(), _Worst(), 0
+        if known is not None:
+            self.counts.restore(known)
+            self.worst, self.missed = _Worst(_rows(known["worst_pairs"])), _Worst(_rows(known["missed_pairs"]))
+            self.blocks = int(known["blocks"])
+
+    def add(self, similarities: Scores, people: NDArray[np.int64], first: _Places, second: _Places) -> None:
+        """Counts a block: the Similarities (P,) of the faces `first` and `second` (P,) of the cell's `people` (N,)."""
+        same = people[first] == people[second]
+        self.counts.add(similarities, same, people[first], people[second])
+        self.worst.add(similarities[~same], first[~same], second[~same])
+        self.missed.add(-similarities[same], first[same], second[same])
+        self.blocks += 1
+
+    def arrays(self) -> Arrays:
+        worst, missed = (np.array(each.kept, np.float64).reshape(-1, 3) for each in (self.worst, self.missed))
+        return {**self.counts.arrays(), "worst_pairs": worst, "missed_pairs": missed, "blocks": np.array(self.blocks)}
+
+
+def _rows(array: NDArray[np.float64]) -> Iterator[tuple[float, int, int]]:
+    return ((value, int(first), int(second)) for value, first, second in array.tolist())
 
 
 def blocks_of(sizes: Mapping[str, int]) -> int:
@@ -91,27 +120,22 @@ def evaluate_cells(
     embeddings: Embeddings,
     cells: Mapping[str, NDArray[np.intp]],
     *,
+    kept: KeptCounts | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> CellEvaluation:
     """The errors of a pack's scorer and curve within `cells`, as `cells_to_compare` gives them: every photo with every
-    other of its cell. ValueError where there is no cell.
+    other of its cell. `kept` remembers counts between runs. ValueError where there is no cell.
     """
     if not cells:
         raise ValueError(f"no cell has {LEAST_PEOPLE} people or more with a usable photo")
     scorer, calibration = engine
-    worst, missed = _Worst(), _Worst()
-    counted = {}
+    counted, worst, missed = {}, [], []
     for name, inside in cells.items():
-        _, people = np.unique(table.people[inside], return_inverse=True)
-        counts = ErrorCounts(int(people.max()) + 1, SIMILARITIES)
-        for first, second, scores in _blocks(scorer, embeddings.vectors[inside]):
-            similarities = calibration.similarity(scores)
-            same = people[first] == people[second]
-            counts.add(similarities, same, people[first], people[second])
-            worst.add(similarities[~same], inside[first[~same]], inside[second[~same]])
-            missed.add(-similarities[same], inside[first[same]], inside[second[same]])
-            advance()
-        counted[name] = counts
+        vectors, people = embeddings.vectors[inside], table.people[inside]
+        tally = _counted((scorer, calibration), vectors, people, kept or KeptCounts(), advance)
+        counted[name] = tally.counts
+        worst += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.worst.kept]
+        missed += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.missed.kept]
     compared = sum(len(inside) for inside in cells.values())
     return CellEvaluation(
         calibration=calibration,
@@ -121,23 +145,53 @@ def evaluate_cells(
             "in no cell, or in one of too few people": len(table.photos) - len(embeddings.failures) - compared,
         },
         failures={table.photos[place]: reason for place, reason in sorted(embeddings.failures.items())},
-        worst=worst.pairs(table.photos, 1.0),
-        missed=missed.pairs(table.photos, -1.0),
+        worst=_mistakes(worst, table.photos, 1.0),
+        missed=_mistakes(missed, table.photos, -1.0),
     )
 
 
+def _mistakes(pairs: Iterable[tuple[float, int, int]], photos: Sequence[str], sign: float) -> tuple[Mistake, ...]:
+    return tuple(Mistake(photos[a], photos[b], sign * value) for value, a, b in heapq.nlargest(_WORST, pairs))
+
+
+def _counted(
+    engine: tuple[Scorer, Calibration],
+    vectors: NDArray[np.float32],
+    persons: NDArray[np.int64],
+    kept: KeptCounts,
+    advance: Callable[[], None],
+) -> _Tally:
+    """The pairs of a cell's faces, counted a block at a time, after those that an earlier run counted."""
+    scorer, calibration = engine
+    _, people = np.unique(persons, return_inverse=True)
+    key = cell_key(f"{_BLOCK} {kept.of}", vectors, people)
+    tally = _Tally(int(people.max()) + 1, kept.recall(key))
+    for _ in range(tally.blocks):
+        advance()
+    blocks = blocks_of({"": len(vectors)})
+    for first, second, scores in _blocks(scorer, vectors, tally.blocks):
+        tally.add(calibration.similarity(scores), people, first, second)
+        kept.remember(key, tally.arrays, finished=tally.blocks == blocks)
+        advance()
+    return tally
+
+
 def _blocks(
-    scorer: Scorer, vectors: NDArray[np.float32]
+    scorer: Scorer, vectors: NDArray[np.float32], start: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Scores]]:
-    """Every pair of `vectors` (N, D) once, a block at a time: the two faces' places (P,), and the scores (P,)."""
+    """Every pair of `vectors` (N, D) once, a block at a time but for the first `start` blocks: the two faces' places
+    (P,), and the scores (P,).
+    """
     starts = range(0, len(vectors), _BLOCK)
-    faces = Profile.joined([scorer.profile(vectors[start : start + _BLOCK]) for start in starts])
-    for row in starts:
-        for column in range(row, len(vectors), _BLOCK):
-            rows, columns = faces[row : row + _BLOCK], faces[column : column + _BLOCK]
-            scores = scorer.compare(rows, columns)
-            if row == column:
-                first, second = np.triu_indices(len(rows.directions), k=1)
-            else:
-                first, second = (each.ravel() for each in np.indices(scores.shape))
-            yield first + row, second + column, scores[first, second]
+    blocks = [(row, column) for row in starts for column in range(row, len(vectors), _BLOCK)][start:]
+    if not blocks:
+        return
+    faces = Profile.joined([scorer.profile(vectors[row : row + _BLOCK]) for row in starts])
+    for row, column in blocks:
+        rows, columns = faces[row : row + _BLOCK], faces[column : column + _BLOCK]
+        scores = scorer.compare(rows, columns)
+        if row == column:
+            first, second = np.triu_indices(len(rows.directions), k=1)
+        else:
+            first, second = (each.ravel() for each in np.indices(scores.shape))
+        yield first + row, second + column, scores[first, second]

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
-from likeness.errors import LikenessError, RequestError
+from likeness.errors import RequestError
+from likeness.evaluation.kept_file import opened
 from likeness.faces import QualityFilter
 from likeness.pipeline import Preference
 
 #: Photos in progress per thread: enough to keep every thread busy, few enough to bound memory.
 _AHEAD = 2
-
-
-class EmbeddingsFileError(LikenessError):
-    """The file that keeps embeddings between runs cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +50,7 @@ def embed_photos(
 
     `keep` names a file that remembers vectors between runs, by the content of the photo and the pack; without it
     nothing is written. `advance` is called after each photo. A photo without a usable face is a failure of that photo,
-    not of the run. Raises EmbeddingsFileError, and PackError.
+    not of the run. Raises KeptFileError, and PackError.
     """
     vectors: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, str] = {}
@@ -106,21 +103,9 @@ class _Kept:
     @classmethod
     @contextmanager
     def open(cls, path: Path | None, maker: str) -> Iterator["_Kept"]:
-        """Opens or makes the file; EmbeddingsFileError when it is something else or cannot be written."""
-        if path is None:
-            yield cls(None, maker)
-            return
-        try:
-            with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last photos, nothing else
-                database.execute(
-                    "CREATE TABLE IF NOT EXISTS embeddings "
-                    "(photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker))"
-                )
-                yield cls(database, maker)
-        except sqlite3.Error as error:
-            raise EmbeddingsFileError(f"{path} cannot keep embeddings: {error}; name another file") from error
+        """Opens or makes the file, see `likeness.evaluation.kept_file.opened`."""
+        with opened(path) as database:
+            yield cls(database, maker)
 
     def recall(self, photo: Path) -> NDArray[np.float32] | str | None:
         """What is known of a photo, None when nothing is."""

@@ -5,7 +5,7 @@ people are divided into blocks, and pairs are counted by the two blocks of their
 blocks, each block is one person; otherwise a few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ _ROUNDS = 500
 EDGES = np.concatenate(
     [np.arange(0.0, 50.0, 0.25), np.arange(50.0, 99.0, 0.05), 100.0 - 0.5 ** (np.arange(0, 14, 0.05))]
 )
+
+_COUNTED = ("impostor", "false", "genuine", "missed", "histograms")
 
 
 class ErrorCounts:
@@ -57,6 +59,15 @@ class ErrorCounts:
         for row, kind in enumerate((~same, same)):
             places = np.searchsorted(EDGES, similarities[kind], side="right") - 1
             self._histograms[row] += np.bincount(np.maximum(places, 0), minlength=len(EDGES))
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """All that was counted, for `restore`."""
+        return {name: getattr(self, f"_{name}") for name in _COUNTED}
+
+    def restore(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
+        """Goes on from what `arrays` gave of counts of as many people at the same levels."""
+        for name in _COUNTED:
+            setattr(self, f"_{name}", arrays[name])
 
     def false_match_rates(self) -> list[Rate]:
         """FMR at each level, with its 95 % interval."""

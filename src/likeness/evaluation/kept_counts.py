@@ -1,0 +1,56 @@
+"""The counts of a cell's pairs, kept between runs: an interrupted evaluation resumes at the block where it stopped."""
+
+import hashlib
+import io
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Seconds between two writes of a cell's counts: they take some milliseconds.
+_APART_S = 2.0
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class KeptCounts:
+    """Arrays by cell in `database`, which `likeness.evaluation.kept_file` opens; keeps nothing without one. `of` says
+    what counted them: pack and version.
+    """
+
+    def __init__(self, database: sqlite3.Connection | None = None, of: str = "") -> None:
+        self.of = of
+        self._database = database
+        self._written = time.monotonic()
+
+    def recall(self, cell: bytes) -> Arrays | None:
+        """What is known of `cell`, a key that `cell_key` made; None when nothing is."""
+        if self._database is None:
+            return None
+        row = self._database.execute("SELECT arrays FROM counts WHERE cell = ?", (cell,)).fetchone()
+        if row is None:
+            return None
+        with np.load(io.BytesIO(row[0]), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def remember(self, cell: bytes, arrays: Callable[[], Arrays], *, finished: bool) -> None:
+        """Stores what `arrays` gives of `cell`; of an unfinished one only if the last were stored a while ago."""
+        now = time.monotonic()
+        if self._database is None or (now - self._written < _APART_S and not finished):
+            return
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, **arrays())
+        self._database.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (cell, file.getvalue()))
+        self._written = now
+
+
+def cell_key(described: str, *arrays: NDArray[Any]) -> bytes:
+    """What the counts of a cell depend on: the words `described`, its vectors and its people."""
+    digest = hashlib.sha256(described.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()

@@ -1,0 +1,37 @@
+"""The SQLite file in which an evaluation keeps between runs what took it long."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from likeness.errors import LikenessError
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS embeddings "
+    "(photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker))",
+    "CREATE TABLE IF NOT EXISTS counts (cell BLOB PRIMARY KEY, arrays BLOB)",
+)
+
+
+class KeptFileError(LikenessError):
+    """The file that keeps embeddings and counts between runs cannot be used."""
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
+    """Opens or makes the file; None without a path. KeptFileError when it is something else or cannot be written,
+    then or later.
+    """
+    if path is None:
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last entries, nothing else
+            for table in _TABLES:
+                database.execute(table)
+            yield database
+    except sqlite3.Error as error:
+        raise KeptFileError(f"{path} cannot keep embeddings: {error}; name another file") from error
