@@ -1,4 +1,4 @@
-"""Pipes, devices, folders and sockets in place of a file: read to their end or refused in words, without waiting."""
+"""Pipes, devices, folders and sockets in place of a file: read to the end, or refused with a reason, at once."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from likeness.bounded_file import check_regular, read_at_most
 from likeness.cli import main as front
 
 
-def test_a_file_is_read_whole_and_a_larger_one_is_cut_one_byte_later(tmp_path: Path) -> None:
+def test_a_file_is_read_completely_and_a_larger_one_up_to_one_byte_more_than_the_limit(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(3_000_000))
     assert len(read_at_most(tmp_path / "file", 3_000_000)) == 3_000_000
     assert len(read_at_most(tmp_path / "file", 2_000_000)) == 2_000_001
@@ -21,7 +21,7 @@ def test_a_file_is_read_whole_and_a_larger_one_is_cut_one_byte_later(tmp_path: P
     assert read_at_most(os.devnull, 10) == b""
 
 
-def test_a_pipe_is_read_to_its_end_though_its_writer_comes_late_and_in_pieces(tmp_path: Path) -> None:
+def test_a_pipe_with_a_slow_writer_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
@@ -36,7 +36,7 @@ def test_a_pipe_is_read_to_its_end_though_its_writer_comes_late_and_in_pieces(tm
     writer.join(60)
 
 
-def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path) -> None:
+def test_reading_a_pipe_without_data_times_out(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TimeoutError, match=r"nothing came from the pipe for 0\.01 s"):
         read_at_most(tmp_path / "pipe", 10, silence_seconds=0.01)
@@ -44,7 +44,7 @@ def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["folder", "pipe", "socket", "device"])
 def special(request, tmp_path: Path, monkeypatch) -> Path:
-    """What is no file, as a pair table or a document may be; patience with pipes is short."""
+    """A path that is not a regular file, with a short time limit for pipes."""
     monkeypatch.setattr("likeness.bounded_file._SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(read_at_most, "__kwdefaults__", {"silence_seconds": 0.01})
     path = tmp_path / "special.csv"
@@ -74,7 +74,7 @@ def special(request, tmp_path: Path, monkeypatch) -> Path:
         ("batch {} --output out.csv", 255),
     ],
 )
-def test_no_command_waits_for_what_is_no_file(words: str, code: int, special: Path, capsys, monkeypatch) -> None:
+def test_no_command_waits_for_a_special_file(words: str, code: int, special: Path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(special.parent)
     assert front.main(words.format(special).split()) == code
     said = capsys.readouterr().err.strip()
@@ -83,8 +83,8 @@ def test_no_command_waits_for_what_is_no_file(words: str, code: int, special: Pa
     assert "Traceback" not in said
 
 
-def test_tables_are_files(special: Path) -> None:
-    with pytest.raises(OSError, match=r"it is a (folder|pipe|socket|device), and a file is needed"):
+def test_tables_are_regular_files(special: Path) -> None:
+    with pytest.raises(OSError, match=r"it is a (folder|pipe|socket|device); a regular file is needed"):
         check_regular(special)
 
 

@@ -1,4 +1,4 @@
-"""CompareFaces that you run yourself.
+"""A self-hosted CompareFaces: compare the largest face of a photo with the faces of another.
 
     import likeness
 
@@ -6,8 +6,8 @@
     comparison.matches[0].similarity        # 0 to 100, calibrated to a measured false match rate
     comparison.to_dict()                    # the JSON of AWS Rekognition's CompareFaces
 
-`Comparer` is the same engine kept warm, for more than one comparison; `client` has the signature of boto3's
-`compare_faces` on the engine in this process. What can go wrong is in `likeness.errors`.
+`Comparer` keeps the engine loaded for several comparisons; `client` returns boto3's client with the engine of this
+process behind it. `likeness.errors` has the exceptions.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-#: Where the public names live. They are imported when first used, so that `likeness --version` loads no engine.
+#: The modules of the public names, imported on first use, so that `likeness --version` loads no engine.
 _HOMES = {
     "BatchOptions": "likeness.batch.describe",
     "PairResult": "likeness.batch.many",
@@ -80,8 +80,8 @@ def compare_faces(
     Each photo is a path, the bytes of a JPEG or PNG file, a file opened in binary mode, a Pillow image, or an array of
     upright RGB pixels (height, width, 3), uint8.
     `similarity_threshold`, 0 to 100, divides matches from unmatched faces; `quality_filter` is NONE, AUTO, LOW,
-    MEDIUM or HIGH. The first call in a process loads the networks (and installs them, if they are missing); later
-    calls are as fast as a `Comparer`'s.
+    MEDIUM or HIGH. The first call in a process loads the networks and installs missing ones; later calls are as fast as
+    a `Comparer`'s.
 
     >>> import likeness
     >>> from likeness import packs
@@ -93,8 +93,8 @@ def compare_faces(
     ['eyeLeft', 'eyeRight', 'mouthLeft', 'mouthRight', 'nose']
 
     Raises `likeness.errors.RequestError` (NoFaceFound, ImageTooSmall, ImageTooLarge, InvalidImageFormat,
-    InvalidParameter) for what the service would refuse, and `likeness.errors.PackError` when the networks cannot be
-    had.
+    InvalidParameter) for what the service would refuse, and `likeness.errors.PackError` if the networks cannot be
+    installed or loaded.
     """
     from likeness.comparer import warm_comparer
 

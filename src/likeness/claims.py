@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-#: Whom a rate is about.
+#: The pairs that a rate refers to.
 DIFFERENT = "different people of the same origin and sex"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The claim about pairs of different people that reach a Similarity: their `rate`, counted from pairs ("measured")
-    or from the fitted tail ("extrapolated"), or that it is below `rate`, the limit of the tail ("rarer").
+    """The `rate` of pairs of different people that reach a Similarity: counted ("measured"), from the fitted tail
+    ("extrapolated"), or an upper bound, the limit of the tail ("rarer").
     """
 
     rate: float
@@ -32,7 +32,7 @@ class Claim:
 
     @property
     def of_pairs(self) -> str:
-        """For a reader: reached by 1 in 10,000 pairs of whom, and whether that is extrapolated or only a bound."""
+        """For people: reached by 1 in 10,000 pairs of different people of the same origin and sex (extrapolated)."""
         if self.rate >= 0.5:
             return f"as most pairs of {DIFFERENT} have"
         pairs = f"{self.one_in} pairs of {DIFFERENT}"
@@ -42,11 +42,11 @@ class Claim:
 
     @property
     def one_in(self) -> str:
-        """The rate as people count, 1 in 10,000."""
+        """The rate as a fraction for people, 1 in 10,000."""
         return f"1 in {_round_figure(1 / self.rate)}"
 
 
 def _round_figure(value: float) -> str:
-    """`value` with two digits that count: 1,234 → 1,200."""
+    """`value` with two significant digits: 1,234 → 1,200."""
     digits = max(len(f"{value:.0f}") - 2, 0)
     return f"{round(value, -digits):,.0f}"

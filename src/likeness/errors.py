@@ -1,27 +1,27 @@
-"""Everything that can go wrong, in one tree.
+"""The exceptions of Likeness.
 
     LikenessError
-    ├── RequestError                    what the service answers with an error; has .code and .service_message
+    ├── RequestError                    a request that the service refuses; has .code and .service_message
     │   ├── InvalidParameter            InvalidParameterException: the request or a photo cannot be used
-    │   │   ├── NoFaceFound             a photo in which no face was found
-    │   │   └── ImageTooSmall           a photo with a side under the smallest allowed
+    │   │   ├── NoFaceFound             a photo without a usable face
+    │   │   └── ImageTooSmall           a photo with a side below the minimum
     │   ├── InvalidImageFormat          InvalidImageFormatException: neither JPEG nor PNG, or broken beyond use
-    │   ├── ImageTooLarge               ImageTooLargeException: too many bytes or pixels
-    │   ├── InvalidS3Object             InvalidS3ObjectException: the object cannot be had
+    │   ├── ImageTooLarge               ImageTooLargeException: too many bytes or pixels, or too much work to decode
+    │   ├── InvalidS3Object             InvalidS3ObjectException: the object cannot be read
     │   ├── AccessDenied                AccessDeniedException: the caller's policy does not allow it
     │   ├── Throttled                   ThrottlingException: too busy to answer in time
     │   ├── RateExceeded                ProvisionedThroughputExceededException: more requests than the key may send
-    │   └── InternalFailure             InternalServerError: our fault
+    │   └── InternalFailure             InternalServerError: a bug
     ├── PackError                       a model pack cannot be used
     │   ├── PackNotInstalled            it is missing and may not be fetched (offline)
-    │   ├── PackDownloadFailed          the index does not answer, or does not have the file
-    │   ├── PackDamaged                 a file's hash or content is not what the manifest says
-    │   └── PackInvalid                 a manifest that cannot be read or makes no sense
+    │   ├── PackDownloadFailed          the index does not answer, or lacks the file
+    │   ├── PackDamaged                 a file's hash or content does not match the manifest
+    │   └── PackInvalid                 a manifest that cannot be read or contradicts itself
     ├── SettingsError                   a setting that is unknown or impossible
-    └── ComparerUnusable                a Comparer after `close`, or in a child forked amid a comparison
+    └── ComparerUnusable                a Comparer after `close`, or in a child forked during a comparison
 
-`str(error)` is for people: what was wrong, with which photo or file, and what to do about it. `service_message` is
-what the service says on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never holds the reason.
+`str(error)` is for people: what was wrong, with which photo or file, and what to do. `service_message` is the service's
+text on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never contains the reason.
 """
 
 from typing import ClassVar
@@ -32,9 +32,9 @@ class LikenessError(Exception):
 
 
 class RequestError(LikenessError):
-    """A request that the service would answer with an error.
+    """A request that the service refuses.
 
-    `code` is the service's error code, `service_message` its text on the wire, `http_status` its status.
+    `code` is the service's error code, `service_message` its text on the wire, `http_status` the HTTP status.
     """
 
     code: ClassVar[str] = "InternalServerError"
@@ -53,36 +53,36 @@ class InvalidParameter(RequestError):
 
 
 class NoFaceFound(InvalidParameter):
-    """No face was found in a photo, or none that passes the quality filter in the source photo."""
+    """No face was found in a photo, or none in the source photo passes the quality filter."""
 
 
 class ImageTooSmall(InvalidParameter):
-    """A side of the photo is shorter than the smallest allowed (80 px by default)."""
+    """A side of the photo is shorter than the minimum (80 px by default)."""
 
 
 class InvalidImageFormat(RequestError):
-    """The bytes are neither a JPEG nor a PNG, or are broken so that nothing can be decoded."""
+    """The bytes are neither a JPEG nor a PNG, or nothing can be decoded from them."""
 
     code = "InvalidImageFormatException"
     service_message = "Request has invalid image format"
 
 
 class ImageTooLarge(RequestError):
-    """The photo has more bytes or pixels than allowed; found before any pixel is decoded."""
+    """The photo exceeds a limit on bytes, pixels or the work to decode it; checked before any pixel is decoded."""
 
     code = "ImageTooLargeException"
     service_message = "Image size is too large"
 
 
 class InvalidS3Object(RequestError):
-    """The object of an S3Object reference cannot be had, for whatever reason."""
+    """The object of an S3Object reference cannot be read, for any reason."""
 
     code = "InvalidS3ObjectException"
     service_message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
 
 
 class AccessDenied(RequestError):
-    """The caller is known but not allowed to do this."""
+    """The caller is authenticated but not authorised."""
 
     code = "AccessDeniedException"
     service_message = "User is not authorized to perform: rekognition:CompareFaces"
@@ -96,14 +96,14 @@ class Throttled(RequestError):
 
 
 class RateExceeded(RequestError):
-    """The key has used up its rate of requests."""
+    """The key has exceeded its rate of requests."""
 
     code = "ProvisionedThroughputExceededException"
     service_message = "Provisioned rate exceeded"
 
 
 class InternalFailure(RequestError):
-    """Something broke that should not; the log has the cause."""
+    """A bug; the log has the cause."""
 
     code = "InternalServerError"
     service_message = "Internal server error"
@@ -115,7 +115,7 @@ class PackError(LikenessError):
 
 
 class PackNotInstalled(PackError):
-    """The pack is not in the cache and may not, or must not now, be fetched."""
+    """The pack is not in the cache and may not be fetched."""
 
 
 class PackDownloadFailed(PackError):
@@ -123,7 +123,7 @@ class PackDownloadFailed(PackError):
 
 
 class PackDamaged(PackError):
-    """A file of the pack is not what the manifest says it is."""
+    """A file of the pack does not match the manifest."""
 
 
 class PackInvalid(PackError):
@@ -131,8 +131,8 @@ class PackInvalid(PackError):
 
 
 class SettingsError(LikenessError):
-    """A setting is unknown, of the wrong type, or impossible together with another."""
+    """A setting is unknown, of the wrong type, or incompatible with another."""
 
 
 class ComparerUnusable(LikenessError, RuntimeError):
-    """A Comparer is used after `close`, or in a child that was forked while it was at work."""
+    """A Comparer is used after `close`, or in a child that was forked during a comparison."""

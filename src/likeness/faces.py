@@ -1,7 +1,7 @@
-"""The values of an answer: what was found on a face, and how two photos compare.
+"""The values of an answer: the attributes of a face, and the comparison of two photos.
 
-Every number is held as the service sends it: an IEEE single, widened to a Python float (specification section 2.2).
-Rounding happens once, when a value is made, so what is compared with a threshold is what is printed.
+Every number has the precision that the service sends: IEEE single, as a Python float (specification section 2.2). It is
+rounded once, when the value is made, so that the number compared with a threshold is the one printed.
 """
 
 import struct
@@ -25,7 +25,7 @@ _SINGLE = struct.Struct("<f")
 
 
 def single(value: float) -> float:
-    """`value` rounded to IEEE single precision, as a Python float: the digits the service prints."""
+    """`value` rounded to IEEE single precision, as a Python float: the digits that the service prints."""
     rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
     return rounded
 
@@ -36,7 +36,7 @@ class _Singles:
     __slots__: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:  # a dataclass's own fields; `fields` takes four times as long
+        for name in self.__slots__:  # the dataclass's fields; `dataclasses.fields` takes four times as long
             value = getattr(self, name)
             if isinstance(value, (float, int)) and not isinstance(value, bool):
                 object.__setattr__(self, name, single(value))
@@ -69,7 +69,7 @@ class Landmark(_Singles):
 
 @dataclass(frozen=True, slots=True)
 class Pose(_Singles):
-    """Degrees, -180 to 180. Roll: clockwise positive. Yaw: nose to the picture's left negative. Pitch: up positive."""
+    """Degrees, -180 to 180. Roll: clockwise positive. Yaw: towards the picture's left negative. Pitch: up positive."""
 
     roll: float
     yaw: float
@@ -92,7 +92,7 @@ class Quality(_Singles):
 
 @dataclass(frozen=True, slots=True)
 class Emotion(_Singles):
-    """What a face looks like it expresses (appearance only), and the confidence in it, 0 to 100."""
+    """An apparent emotion (appearance only), and the confidence in it, 0 to 100."""
 
     type: EmotionType
     confidence: float
@@ -114,7 +114,7 @@ class Smile(_Singles):
 
 @dataclass(frozen=True, slots=True)
 class Face(_Singles):
-    """One face of a photo. `emotions` and `smile` are None where they were not asked for."""
+    """One face of a photo. `emotions` and `smile` are None if they were not requested."""
 
     bounding_box: BoundingBox
     confidence: float
@@ -154,11 +154,11 @@ class FaceMatch(_Singles):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How an answer came about, for logs and metrics; holds nothing of the photos themselves.
+    """Information on a comparison for logs and metrics; nothing of the photos themselves.
 
     `notes` are sentences for people (a truncated file, several faces in the source photo). `seconds` is the time per
     stage (decode, detect, mesh, embed, attributes). `source_faces` and `target_faces` count the faces found before any
-    filter; a source photo, of which only the largest face counts, is not searched for much smaller ones.
+    filter; a source photo is not searched for faces much smaller than its largest.
     """
 
     notes: tuple[str, ...] = ()
@@ -172,8 +172,8 @@ class Comparison:
     """The answer to CompareFaces.
 
     `matches` have a similarity at or above the threshold, highest first; `unmatched` have less, largest face first.
-    Unmatched faces carry their similarity here, which the service does not tell: `to_dict` leaves it out, as it leaves
-    out the details of the source face.
+    The service does not report the similarity of unmatched faces or the details of the source face, so `to_dict` omits
+    them.
     """
 
     source: Face

@@ -1,8 +1,8 @@
 """boto3's client for CompareFaces, with the engine of this process in place of the network.
 
-Below botocore's `before-send` event nothing is replaced: parameters are checked and serialised by botocore, the body is
-parsed, validated and answered by `likeness.aws.protocol` exactly as the server does it, and botocore parses the answer.
-So results, errors and their texts are those of the service, and a program changes one line:
+A handler of botocore's `before-send` event replaces only the network: botocore checks and serialises the parameters,
+`likeness.aws.protocol` parses, validates and answers the body exactly as in the server, and botocore parses the answer.
+Results, errors and their texts are those of the service, and a program changes one line:
 
     client = boto3.client("rekognition")      →      client = likeness.client()
 """
@@ -27,10 +27,10 @@ from likeness.sources.stores import Stores
 
 __all__ = ["Comparer", "Compares", "Observation", "Observer", "client"]
 
-#: Where requests are addressed to; a name that never resolves (RFC 6761), so nothing leaves the process.
+#: The address of requests: a name that never resolves (RFC 6761), so nothing leaves the process.
 ENDPOINT = "https://likeness.invalid"
 
-#: The answer's header with the reason of an error, percent-encoded, where there is more to say than the service's text.
+#: The answer's header with the reason of an error, percent-encoded, if the service's text does not contain it.
 REASON_HEADER = "x-likeness-reason"
 
 #: How long an S3 object may take; the service's own clients wait 60 s for an answer.
@@ -40,7 +40,7 @@ _DEFAULT_REGION = "us-east-1"
 
 
 class Compares(Protocol):
-    """What answers: a `Comparer`, or anything with its `compare`."""
+    """A `Comparer`, or any object with its `compare`."""
 
     def compare(
         self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: Any
@@ -49,7 +49,7 @@ class Compares(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Observation:
-    """A comparison that was made, the bytes of its two photos, and what made it."""
+    """A comparison, the bytes of its two photos, and the comparer that made it."""
 
     comparison: Comparison
     source: bytes
@@ -57,7 +57,7 @@ class Observation:
     comparer: Compares
 
 
-#: Called with each comparison in the thread of the call, before the answer is given.
+#: Called with each comparison, in the thread of the call, before the client returns.
 Observer = Callable[[Observation], None]
 
 
@@ -79,7 +79,7 @@ def client(
 
     `answer` is boto3's dictionary, ResponseMetadata included. Errors are boto3's:
     `client.exceptions.InvalidParameterException` and its siblings, `botocore.exceptions.ClientError`,
-    `ParamValidationError`; `likeness.errors.PackError` when the pack cannot be used. No region or credentials are
+    `ParamValidationError`; `likeness.errors.PackError` if the pack cannot be used. No region or credentials are
     needed; an S3Object is read with the credentials and profile that botocore finds, or from `stores`. One client
     serves any number of threads. The pack is loaded at the first call, unless a warm `comparer` is given.
 
@@ -187,7 +187,7 @@ class _Body:
 
 
 def _with_reason(response: protocol.WireResponse, error: RequestError | WireError) -> protocol.WireResponse:
-    """`response` with the reason of `error` in a header, if the service's text does not say it already."""
+    """`response` with the reason of `error` in a header, if the service's text does not contain it."""
     reason = str(error)
     if not isinstance(error, RequestError) or reason == error.service_message:
         return response

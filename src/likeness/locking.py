@@ -1,6 +1,6 @@
-"""A lock between processes: the operating system's lock on a file, released however its process ends.
+"""A lock between processes: the operating system's lock on a file, released whichever way the process ends.
 
-SQLite, which Python brings, takes that lock on every system that it runs on; nothing is ever written to the file.
+It is taken with SQLite, part of Python's standard library, which is portable; nothing is written to the file.
 """
 
 import errno
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-#: A wait is cut into pieces, so that Ctrl-C is heard.
+#: Waits are short, so that Ctrl-C takes effect between them.
 _PIECE_SECONDS = 0.5
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -22,9 +22,9 @@ _ERRNO = {
 
 @contextmanager
 def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mode: int = 0o666) -> Iterator[None]:
-    """Holds the lock file `path`, made with `mode` where it is missing; `waiting` is called once if another has it.
+    """Holds the lock on the file `path`, created with `mode` if missing; calls `waiting` once if it has to wait.
 
-    OSError where the file is not usable. The lock also excludes other threads and is not reentrant.
+    Raises OSError if the file is not usable. The lock also excludes other threads and is not reentrant.
     """
     _make(path, mode)
     with closing(_connected(path)) as lock:
@@ -37,8 +37,8 @@ def one_at_a_time(path: Path, *, waiting: Callable[[], None] = lambda: None, mod
 
 
 def _make(path: Path, mode: int) -> None:
-    # An existing file is not opened: closing any descriptor of it releases all POSIX locks that the process holds on
-    # it, and another thread may hold one.
+    # An existing file is not opened: closing any descriptor of a file releases all POSIX locks of the process on it,
+    # and another thread may hold one.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
     if not os.access(path, os.R_OK | os.W_OK):
@@ -63,6 +63,6 @@ def _taken(lock: sqlite3.Connection, path: Path) -> bool:
 
 
 def _as_os_error(error: sqlite3.Error, path: Path) -> OSError:
-    """With the system's number of what failed, by which callers tell a full disk from a forbidden one."""
+    """An OSError with the errno of the failure, so that callers can distinguish a full disk from a forbidden one."""
     code = _ERRNO.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, errno.EIO)
     return OSError(code, f"cannot be locked: {error}", str(path))

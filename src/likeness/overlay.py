@@ -1,9 +1,8 @@
 """The annotated picture of a comparison: both photos side by side, with boxes, landmarks and similarities.
 
-A face that matches has a solid box and a tick, one that does not a dashed box and a cross, so that they
-differ without colours. Every line has a dark edge around a bright core, and text has a background, so
-that both are visible on light and on dark photos. Photos are scaled to one height, up or down, so that labels are as
-legible for a photo of 200 px as for one of 12 megapixels.
+A matching face has a solid box and a tick, any other a dashed box and a cross, so that they differ without colours.
+Lines have a dark edge around a bright core, and text has a background, so that both are visible on light and dark
+photos. Photos are scaled to one height, so that labels are legible on photos of 200 px and of 12 megapixels alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,7 @@ from likeness.faces import BoundingBox, Comparison, Face
 from likeness.image import open_image
 from likeness.whole_file import whole
 
-#: What can be drawn on: encoded bytes, a file's path, or upright RGB pixels (height, width, 3) of uint8.
+#: Photos to draw on: encoded bytes, a path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
 
 Kind = Literal["source", "match", "no match"]
@@ -29,18 +28,18 @@ Point = tuple[float, float]
 Rectangle = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
 
-#: Okabe and Ito's colours, distinct for colour-blind readers, and in grey print with the help of the dashes.
+#: Okabe and Ito's colours, distinct for colour-blind readers; the dashes distinguish them in grey print.
 _COLOURS: dict[Kind, Colour] = {"source": (240, 228, 66), "match": (86, 200, 255), "no match": (255, 159, 28)}
 _EDGE: Colour = (12, 14, 18)
 _GROUND: Colour = (24, 27, 33)
 _TEXT: Colour = (240, 242, 245)
 _QUIET_TEXT: Colour = (168, 174, 184)
 
-#: Both photos are shown this high, unless that makes one wider than allowed; px.
+#: Limits of the height of both photos, and of the width of each, px.
 _LEAST_HEIGHT_PX, _MOST_HEIGHT_PX = 480, 1080
 _MOST_WIDTH_PX = 1600
 _GAP_PX = 16
-#: Shapes are drawn this much larger and then reduced: smooth edges.
+#: Shapes are drawn larger by this factor and then reduced, for smooth edges.
 _FINER = 2
 
 
@@ -49,10 +48,10 @@ class OverlayNotWritten(LikenessError):
 
 
 def write_overlay(path: str | PathLike[str], source: Photo, target: Photo, comparison: Comparison) -> None:
-    """Draws a comparison and writes it as PNG to `path`, whole or not at all.
+    """Draws a comparison and writes it as PNG to `path`, completely or not at all.
 
-    Arguments as for `draw_overlay`. Raises OverlayNotWritten where the file cannot be written, and what `open_image`
-    raises.
+    Arguments as for `draw_overlay`. Raises OverlayNotWritten if the file cannot be written, and the errors of
+    `open_image`.
     """
     picture = draw_overlay(source, target, comparison)
     try:
@@ -66,9 +65,9 @@ def write_overlay(path: str | PathLike[str], source: Photo, target: Photo, compa
 
 
 def draw_overlay(source: Photo, target: Photo, comparison: Comparison) -> Image.Image:
-    """The annotated picture, RGB: the source photo with its face left, the target photo with all compared faces right.
+    """The annotated picture, RGB: left the source photo with its face, right the target photo with all compared faces.
 
-    Photos are encoded bytes, paths, or upright RGB pixels (height, width, 3) of uint8: the ones that were compared.
+    The two photos that were compared are encoded bytes, paths, or upright RGB pixels (height, width, 3) of uint8.
     """
     photos = [open_image(photo, name=name) for photo, name in ((source, "source photo"), (target, "target photo"))]
     height_px = int(np.clip(max(photo.height for photo in photos), _LEAST_HEIGHT_PX, _MOST_HEIGHT_PX))
@@ -85,7 +84,7 @@ def draw_overlay(source: Photo, target: Photo, comparison: Comparison) -> Image.
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A face to be drawn, and its similarity where it has one."""
+    """A face to be drawn, and its similarity; None for the source face."""
 
     kind: Kind
     face: Face
@@ -93,7 +92,7 @@ class _Mark:
 
 
 def _target_marks(comparison: Comparison) -> list[_Mark]:
-    """The target photo's faces, the best last, so that it is drawn on top."""
+    """The target photo's faces, the best one last, so that it is drawn on top."""
     unmatched = [_Mark("no match", each.face, each.similarity) for each in comparison.unmatched]
     return unmatched + [_Mark("match", each.face, each.similarity) for each in reversed(comparison.matches)]
 
@@ -111,7 +110,7 @@ def _captions(comparison: Comparison) -> tuple[str, str]:
 
 
 def _annotate(panel: Image.Image, marks: Sequence[_Mark]) -> None:
-    """Draws boxes and landmarks, then labels where they hide neither each other nor, if it can be, a face."""
+    """Draws boxes and landmarks, then labels at places that hide as little as possible of labels and faces."""
     layer = Image.new("RGBA", (panel.width * _FINER, panel.height * _FINER))
     pen = ImageDraw.Draw(layer)
     boxes = [_in_px(mark.face.bounding_box, layer) for mark in marks]
@@ -155,7 +154,7 @@ def _sides(box: Rectangle) -> list[tuple[Point, Point]]:
 
 
 def _dashes(box: Rectangle, dash_px: float) -> list[tuple[Point, Point]]:
-    """Each side as dashes with gaps of two thirds their length; every corner is drawn."""
+    """Each side as dashes, with gaps of two thirds of their length; corners are always drawn."""
     pieces = []
     for (x1, y1), (x2, y2) in _sides(box):
         length = max(abs(x2 - x1), abs(y2 - y1))
@@ -169,7 +168,7 @@ def _dashes(box: Rectangle, dash_px: float) -> list[tuple[Point, Point]]:
 
 
 def _draw_bar(pen: ImageDraw.ImageDraw, start: Point, end: Point, thickness: int, colour: Colour) -> None:
-    """A level or upright line with square ends that reach half a thickness further, so that corners are whole."""
+    """A horizontal or vertical line, extended by half its thickness at both ends, so that corners join."""
     half = thickness / 2
     low = (min(start[0], end[0]) - half, min(start[1], end[1]) - half)
     pen.rectangle((low, (max(start[0], end[0]) + half, max(start[1], end[1]) + half)), fill=(*colour, 255))
@@ -191,7 +190,7 @@ def _draw_label(
     taken: Sequence[Rectangle],
     layer: Image.Image,
 ) -> Rectangle:
-    """Draws the similarity with its tick or cross near the face's box; returns its background's rectangle."""
+    """Draws the similarity with its tick or cross near the face's box; returns the rectangle of its background."""
     text = _percent(mark.similarity or 0.0)
     largest_px = max(15.0, layer.height / _FINER / 34) * _FINER
     size_px = float(np.clip(0.24 * (box[2] - box[0]), 12.0 * _FINER, largest_px))
@@ -213,7 +212,7 @@ def _draw_label(
 
 
 def _percent(similarity: float) -> str:
-    """One decimal, rounded down: what is not 100 never reads as 100, and 79.99 not as 80."""
+    """One decimal, rounded down, so that 99.99 does not read as 100, nor 79.99 as 80."""
     return f"{int(similarity * 10 + 1e-9) / 10:.1f}"
 
 
@@ -241,7 +240,7 @@ def _free_place(
     taken: Sequence[Rectangle],
     layer: Image.Image,
 ) -> Rectangle:
-    """Where a label of this size hides least: tried around the box, then within it; labels weigh most, then other
+    """The place around or within the box where a label of this size hides least: hidden labels cost most, then other
     faces.
     """
     left, top, right, bottom = box
@@ -265,7 +264,7 @@ def _free_place(
 
 
 def _covered(ground: Rectangle, rectangles: Iterable[Rectangle]) -> float:
-    """The area of `ground` under each of `rectangles`, added up."""
+    """The sum of the areas of `ground` that each of `rectangles` covers."""
     total = 0.0
     for left, top, right, bottom in rectangles:
         across = min(ground[2], right) - max(ground[0], left)
@@ -275,7 +274,7 @@ def _covered(ground: Rectangle, rectangles: Iterable[Rectangle]) -> float:
 
 
 def _font(size_px: float) -> ImageFont.FreeTypeFont:
-    """Pillow's own scalable font, so that the picture is the same on every machine."""
+    """Pillow's built-in scalable font, so that the picture is the same on every machine."""
     font = ImageFont.load_default(size_px)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise OverlayNotWritten("this Pillow was built without FreeType; install the wheel from the package index")
@@ -286,7 +285,7 @@ def _font(size_px: float) -> ImageFont.FreeTypeFont:
 
 
 def _side_by_side(panels: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
-    """The photos on one ground, a caption above each and the legend below."""
+    """The photos on one background, with a caption above each and the legend below."""
     height_px = max(panel.height for panel in panels)
     text_px = float(np.clip(height_px / 30, 16, 30))
     strip_px = round(2.0 * text_px)
@@ -318,7 +317,7 @@ def _legend_width(text_px: float) -> int:
 
 
 def _draw_legend(picture: Image.Image, corner: tuple[int, int], text_px: float, strip_px: int) -> None:
-    """What each kind of box looks like, in words."""
+    """Draws a sample of each kind of box with its meaning."""
     layer = Image.new("RGBA", (picture.width * _FINER, strip_px * _FINER))
     pen = ImageDraw.Draw(layer)
     font, unit = _font(text_px * _FINER), text_px * _FINER

@@ -1,4 +1,4 @@
-"""How long each stage of an analysis takes, recorded around the stages and not passed through them."""
+"""Records the seconds of each stage of an analysis, around the stages rather than through their arguments."""
 
 import time
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _RECORD: ContextVar[list[tuple[str, float]] | None] = ContextVar("record", default=None)
-#: The seconds of the stages inside the one that runs, which are not its own.
+#: The seconds of the stages nested in the current one, which its own time excludes.
 _INSIDE: ContextVar[list[float] | None] = ContextVar("inside", default=None)
 
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Adds the seconds of a block, or of a decorated function, less those of stages in it, to what is recorded."""
+    """Records the seconds of a block or a decorated function under `name`, without those of nested stages."""
     around, inside = _INSIDE.get(), [0.0]
     token, started = _INSIDE.set(inside), time.perf_counter()
     try:
@@ -29,7 +29,7 @@ def stage(name: str) -> Iterator[None]:
 
 @contextmanager
 def recording() -> Iterator[dict[str, float]]:
-    """Records the stages of a block that this thread runs: seconds by name, at the end."""
+    """Records the stages of a block in this thread; the dictionary holds seconds by name after the block."""
     record: list[tuple[str, float]] = []
     seconds: dict[str, float] = {}
     token = _RECORD.set(record)

@@ -1,4 +1,4 @@
-"""How many threads this process may keep busy: what it was given, not what the host has."""
+"""The number of processors available to this process, from its affinity and cgroup quota."""
 
 import math
 import os
@@ -11,7 +11,7 @@ _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 def thread_budget(*, cgroup_root: Path = _CGROUP_ROOT, cgroup_of_process: Path = _CGROUP_OF_PROCESS) -> int:
     """The number of processors that the process may use, 1 or more.
 
-    The smaller of the affinity mask and the CPU quota of the process's cgroup and of all those around it (version 2:
+    The smaller of the affinity mask and the CPU quotas of the process's cgroup and its ancestors (version 2:
     `cpu.max`, version 1: `cpu.cfs_quota_us` / `cpu.cfs_period_us`), rounded up. Source: Linux kernel,
     Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
     """
@@ -27,15 +27,13 @@ def _allowed_processors() -> int:
 
 
 def _quota(root: Path, of_process: Path) -> float | None:
-    """The tightest CPU quota in processors, None without one."""
+    """The lowest CPU quota in processors, None without one."""
     quotas = [quota for folder in _folders(root, of_process) if (quota := _quota_in(folder)) is not None]
     return min(quotas, default=None)
 
 
 def _folders(root: Path, of_process: Path) -> list[Path]:
-    """The cgroup folders of the process and of all its parents. In a container the path may lead outside the mount; the
-    root then counts.
-    """
+    """The folders of the process's cgroup and its ancestors; the root too, as in a container the path may not exist."""
     folders = [root, root / "cpu", root / "cpu,cpuacct"]
     for line in _lines(of_process):
         _, _, rest = line.partition(":")
@@ -57,7 +55,7 @@ def _quota_in(folder: Path) -> float | None:
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """quota / period; None for "max", -1 and anything that is no positive number."""
+    """quota / period; None for "max", -1 and anything else but a positive number."""
     try:
         value = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):
