@@ -5,9 +5,9 @@
     python benchmarks/accuracy.py time       measure the times again (the machine was busy), write the tables
     python benchmarks/accuracy.py tables     write the tables again: from the record, and from the pack's own figures
 
-The record is benchmarks/results/accuracy.json. What is learned is judged on people who were not in what it was learned
-from. The figures of the pack itself are those that `likeness calibrate` wrote into it. The data are internal
-(LIKENESS_DATA); with --embeddings FILE vectors are kept there, and a run that was broken off goes on.
+The record is benchmarks/results/accuracy.json. Cohorts and curves are evaluated on people from whom they were not
+learned. The figures of the pack itself are those that `likeness calibrate` wrote into it. The evaluation data are not
+public (LIKENESS_DATA). With --embeddings FILE, that file keeps the vectors, and an interrupted run resumes.
 """
 
 import argparse
@@ -50,11 +50,11 @@ RECORD = ROOT / "benchmarks" / "results" / "accuracy.json"
 CARD = ROOT / "docs" / "accuracy.md"
 WITHIN = ("group", "sex")
 RATES = (1e-3, 1e-4)
-#: Variances of the cohort as shares of the faces', and how often the people are dealt anew into parts for each.
+#: Variances of the cohort as shares of the faces' variance, and the number of random partitions of the people for each.
 SPREADS, DEALS = (0.4, 0.6, 0.7, 0.8), 4
 APART_LEVELS = (80.0, 90.0)
 ROBUSTNESS_PAIRS = 300
-#: Views that a timed run of the embedder takes: as many as the engine gives it at once.
+#: Views in a timed run of the embedder: as many as the engine passes at once.
 VIEWS_A_RUN = 4
 
 Vectors = NDArray[np.float32]
@@ -88,19 +88,19 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
 
 
 def with_one_look(pack: Path, folder: Path) -> Path:
-    """A copy of `pack` whose embedder takes the second look alone."""
+    """A copy of `pack` whose embedder uses only the second view."""
     shutil.copytree(pack, folder)
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8")
     shorter = text.replace('[[roles.embedder.views]]\npoints = "mesh"\n\n', "", 1)
     if shorter == text:
-        raise ValueError(f"{manifest} has no look that is not mirrored")
+        raise ValueError(f"{manifest} has no view that is not mirrored")
     manifest.write_text(shorter, "utf-8")
     return folder
 
 
 def faces_of(comparer: Comparer, data: Path, keep: Path | None) -> tuple[LabelledFaces, LabelledFaces]:
-    """The faces of people-dev, in cells, and of lfw-dev, in none."""
+    """The faces of people-dev, with cells, and of lfw-dev, without."""
     tables = (data / "people-dev" / "people.csv", data / "lfw-dev" / "pairs.csv")
     people, lfw = (label_faces(comparer, path, read_either(path), WITHIN, keep=keep) for path in tables)
     return people, lfw
@@ -111,7 +111,7 @@ def learn_nothing(_vectors: Vectors, _people: NDArray[np.int64], _groups: NDArra
 
 
 def frontier(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]]:
-    """Rows of `judged` for cohorts of several spreads, each with the people dealt into several sets of parts."""
+    """Rows of `judged` for cohorts of several spreads, each with several random partitions of the people."""
     rows = []
     for spread in SPREADS:
         for deal in range(DEALS):
@@ -130,15 +130,15 @@ def learn_spread(
 def judged(
     name: str, looks: int, sets: tuple[LabelledFaces, LabelledFaces], learn: Learn, seed: int = 0
 ) -> dict[str, Any]:
-    """A row of the table of parts: at the scores that the cells reach at each of `RATES` in their mean, how unequal
-    the cells are, and how many pairs of one person of lfw-dev are accepted.
+    """A row of the table of steps: at the score for each mean false match rate of `RATES`, the spread of the cells and
+    the share of accepted genuine pairs of lfw-dev.
     """
     people, lfw = sets
     first, second, cells = within_cells(people)
     ranked, by_cell = scored_cells(people, (first, second, cells), learn, seed)
     a, b = np.triu_indices(len(lfw.people), k=1)
     same = lfw.people[a] == lfw.people[b]
-    # Nothing is learned from lfw-dev, so nothing has to be left out for it.
+    # Nothing is learned from lfw-dev, so no cross-fitting is needed for it.
     genuine = learn(people.vectors, people.people, people.groups).score_pairs(lfw.vectors, a[same], b[same])
     row: dict[str, Any] = {"name": name, "looks": looks, "genuine_pairs": int(same.sum()), "at": {}}
     for rate in RATES:
@@ -154,7 +154,7 @@ def judged(
 
 
 def within_cells(faces: LabelledFaces) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]:
-    """Every pair of different people of one cell, and its cell."""
+    """All pairs of different people of the same cell, and their cells."""
     parts = []
     for cell in np.unique(faces.cells[faces.cells != ""]):
         inside = np.flatnonzero(faces.cells == cell)
@@ -171,7 +171,7 @@ def scored_cells(
     learn: Learn,
     seed: int = 0,
 ) -> tuple[Ranked, dict[str, Scores]]:
-    """Cross-fitted scores of pairs of different people, all cells weighing alike, and cell by cell."""
+    """Cross-fitted scores of pairs of different people: all, with equal weights of the cells, and by cell."""
     first, second, cells = pairs
     scores = cross_fitted_scores(faces.vectors, faces.people, faces.groups, (first, second), learn=learn, seed=seed)
     _, numbers = np.unique(cells, return_inverse=True)
@@ -180,8 +180,8 @@ def scored_cells(
 
 
 def apart(faces: LabelledFaces) -> list[dict[str, Any]]:
-    """False match rates of people from whom neither cohort nor curve was learned: half of the people teach, as
-    `likeness calibrate` learns, and the other half judges; then the other way round.
+    """False match rates of people from whom neither cohort nor curve was learned: both are learned, as by
+    `likeness calibrate`, on one half of the people and evaluated on the other half; then the reverse.
     """
     halves = parts_of(faces.people) % 2
     rows = []
@@ -215,7 +215,7 @@ def part_of(faces: LabelledFaces, chosen: NDArray[np.bool_]) -> LabelledFaces:
 
 
 def judged_as_it_ships(comparer: Comparer, faces: LabelledFaces) -> dict[str, Any]:
-    """Both errors of the pack on all pairs of a set that no cohort was drawn for, of any origin and sex."""
+    """Both error rates of the pack on all pairs of a set without a cohort of its own, of any origin and sex."""
     table = PhotoTable(tuple(map(str, range(len(faces.people)))), faces.people, {})
     every = {"all": np.arange(len(faces.people))}
     engine = (comparer.scorer, comparer.calibration)
@@ -232,13 +232,13 @@ def judged_as_it_ships(comparer: Comparer, faces: LabelledFaces) -> dict[str, An
 
 
 def with_times(record: dict[str, Any], engine: Engine) -> dict[str, Any]:
-    """`record` with the time of a look, and of scoring a pair of faces that were not scored before."""
+    """`record` with the time of one view, and of scoring a pair of faces for the first time."""
     side_px = engine.embedder.aligner.size_px
     chips = np.zeros((VIEWS_A_RUN, side_px, side_px, 3), np.uint8)
     looks = [seconds_taken(partial(engine.embedder.vectors, [chips[:1]] * len(chips))) / len(chips) for _ in range(60)]
     vectors = np.random.default_rng(0).standard_normal((402, 192)).astype(np.float32)
     scorers = {"cosine": Scorer(), "cohort": engine.scorer}
-    # They take turns, so that what else the machine does costs each as much.
+    # Interleaved, so that other load on the machine affects both.
     pairs = [
         [seconds_taken(partial(scorer.score, vectors[place], vectors[[place + 1]])) for scorer in scorers.values()]
         for place in range(400)
@@ -258,7 +258,7 @@ def seconds_taken(work: Callable[[], object]) -> float:
 
 
 def robustness(data: Path, pairs: PairSet) -> dict[str, Any]:
-    """By how much the Similarity of genuine pairs moves when one photo is encoded or scaled otherwise."""
+    """Changes of the Similarity of genuine pairs when one photo is encoded or scaled differently."""
     chosen = np.flatnonzero(pairs.same)
     chosen = chosen[np.linspace(0, len(chosen) - 1, ROBUSTNESS_PAIRS).astype(int)]
     moved: dict[str, list[float]] = {name: [] for name in VERSIONS}
@@ -302,7 +302,7 @@ VERSIONS: Versions = {
 
 
 def tables(record: dict[str, Any], manifest: Manifest) -> dict[str, str]:
-    """The generated parts of the card by name."""
+    """The generated tables of the model card by name."""
     return {
         "cells": cells_table(manifest),
         "promise": promise_table(manifest),
@@ -333,7 +333,7 @@ def cells_table(manifest: Manifest) -> str:
 
 
 def promise_table(manifest: Manifest) -> str:
-    """What each Similarity promises, what was measured, and what it misses."""
+    """The promised and the measured false match rates of each Similarity, and its misses."""
     assert manifest.calibration is not None
     measured = {(row.measure, row.data): row for row in manifest.accuracy}
     rows = []
@@ -404,7 +404,7 @@ def steps_table(record: Mapping[str, Any]) -> str:
 
 
 def frontier_table(measured: Sequence[Mapping[str, Any]]) -> str:
-    """What is accepted, and how unequal the cells are, by the spread of the cohort: means, lowest and highest."""
+    """Accepted genuine pairs and the spread of the cells, by the spread of the cohort: means, lowest and highest."""
     rows = []
     for spread in sorted({each["spread"] for each in measured}):
         at, at_rarer = ([each["at"][f"{rate:.0e}"] for each in measured if each["spread"] == spread] for rate in RATES)
@@ -439,7 +439,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def with_tables(card: str, generated: Mapping[str, str]) -> str:
-    """`card` with each generated part between its markers; KeyError for a marker that nothing is made for."""
+    """`card` with each generated table between its markers; KeyError for an unknown marker."""
 
     def part(found: re.Match[str]) -> str:
         return f"<!-- {found['name']} -->\n\n{generated[found['name']]}\n\n<!-- end -->"
@@ -451,7 +451,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the standard pack for docs/accuracy.md.")
     parser.add_argument("what", nargs="?", choices=("measure", "frontier", "time", "tables"), default="measure")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--embeddings", type=Path, help="keep vectors in this file and go on from it")
+    parser.add_argument("--embeddings", type=Path, help="keep vectors in this file and resume from it")
     options = parser.parse_args()
     if options.what == "measure":
         RECORD.parent.mkdir(exist_ok=True)

@@ -1,11 +1,9 @@
-"""Holds the attributes to account on the evaluation data: pose, smile, emotions, and what the quality filters are
-worth.
+"""Evaluates the attributes: pose, smile, emotions, and the effect of the quality filters.
 
     python benchmarks/attributes.py [pose] [smile] [emotions] [quality] [fit] [--data DIR]
 
-Without a name all but `fit` are measured. `fit` prints the tables of `expression.py` and `smile.py`. Whatever is
-learned is judged by five folds over persons, three times, with different folds; nobody is in a fold and in what it is
-judged by. The data are internal (LIKENESS_DATA).
+Without a name it measures all but `fit`, which prints the tables of `expression.py` and `smile.py`. Learned parts are
+evaluated by five-fold cross-validation over persons, with three partitions. The data are not public (LIKENESS_DATA).
 """
 
 import argparse
@@ -46,7 +44,7 @@ from likeness.vision.quality import measure_quality
 from likeness.vision.smile import smile_features
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-#: How many persons of lfw-dev, two photos each, the quality filters are judged on.
+#: Persons of lfw-dev, with two photos each, on whom the quality filters are evaluated.
 PERSONS = 200
 EMOTION_RIDGE, SMILE_RIDGE = 20.0, 10.0
 Spoil = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
@@ -54,7 +52,7 @@ Spoil = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """The largest face of one photo; `points` are the mesh's landmarks where it fits, `detected` the detector's."""
+    """The largest face of one photo; `points` are the mesh's landmarks if it fits, else the `detected` ones."""
 
     pixels: NDArray[np.uint8]
     detected: Numbers
@@ -67,7 +65,7 @@ class Seen:
 
 
 def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
-    """The largest face, measured as the comparer measures it; None where no face is found."""
+    """The largest face, measured as by the pipeline; None if no face is found."""
     found, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
         return None
@@ -99,7 +97,7 @@ def person(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expressions:
-    """expressions-dev as seen: one row a face that was found and has one of the seven names."""
+    """The measurements of expressions-dev: one row per detected face with one of the seven labels."""
 
     labels: NDArray[np.intp]
     persons: list[str]
@@ -190,7 +188,7 @@ def fit(_: Engine, seen: Expressions) -> None:
 
 
 def pose(engine: Engine, data: Path) -> None:
-    """Every 38th photo of lfw-dev, mirrored and turned: what a pose must do then is known without anyone's labels."""
+    """Every 38th photo of lfw-dev, mirrored and rotated: the expected change of the pose needs no labels."""
     paths = sorted((data / "lfw-dev" / "images").rglob("*.jpg"))[5::38]
     angles = (30.0, -30.0, 90.0, 180.0)
     mirrored: list[list[float]] = []
@@ -225,7 +223,7 @@ def same_face(before: Seen, flipped: Seen, width_px: int) -> bool:
 
 
 def turn(pixels: NDArray[np.uint8], angle_deg: float) -> NDArray[np.uint8]:
-    """The photo turned clockwise about its middle on a canvas that holds all of it."""
+    """The photo rotated clockwise about its centre, on a canvas that contains all of it."""
     height_px, width_px = pixels.shape[:2]
     side_px = int(np.ceil(np.hypot(height_px, width_px)))
     matrix = cv2.getRotationMatrix2D((width_px / 2, height_px / 2), -angle_deg, 1.0)
@@ -243,7 +241,7 @@ def print_errors(name: str, errors: Sequence[Sequence[float]]) -> None:
     ))  # fmt: skip
 
 
-# -- what the filters are worth ---------------------------------------------------------------------------------------
+# -- the quality filters ----------------------------------------------------------------------------------------------
 
 
 def small(factor: float) -> Spoil:
@@ -275,9 +273,7 @@ VERSIONS: dict[str, Spoil] = {
 
 
 def quality(engine: Engine, data: Path) -> None:
-    """Genuine pairs: photos of one person, one of them spoilt. Impostors: every pair of different people among the
-    same faces.
-    """
+    """Genuine pairs: different photos of one person, degraded or not. Impostors: all pairs of different people."""
     paths = sorted((data / "lfw-dev" / "images").rglob("*.jpg"))
     several = [name for name, count in count_persons(paths).items() if count >= 2][:PERSONS]
     chosen = [path for name in several for path in [each for each in paths if person(each) == name][:2]]

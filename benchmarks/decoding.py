@@ -1,10 +1,10 @@
-"""What decoding costs, against what `likeness.image.cost` estimates from header and scans.
+"""Measured processor time of decoding, against the estimates of `likeness.image.cost` from header and scans.
 
     python benchmarks/decoding.py [--megapixels 4] [--repeat 3]
 
-Crafted files, each the costliest of its kind: for each the processor time of one decoding, the estimate, their ratio.
-The constants of the model are such that a photo costs no more than its estimate, give or take a tenth, on the machine
-that they were measured on. Decoded at an eighth, as a large photo is to be searched, and in full, as for small faces.
+The files are crafted to be the most costly of their kind. For each it prints the processor time of one decoding, at an
+eighth (as for the search of a large photo) and in full (as for small faces), the estimate, and their ratio. The
+constants of the model are chosen so that no photo costs over a tenth more than its estimate on the machine measured.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from likeness.image.jpeg_header import JpegHeader
 ImageFile.MAXBLOCK = 1 << 28  # Pillow writes progressive noise into a buffer of this size
 
 UNLIMITED = ImageLimits(max_pixels=10**9, max_bytes=10**9, max_decoding_seconds=10**9)
-#: Arithmetic coding of blocks that all have one coefficient, the last: once the coder has seen some, it says all others
-#: in no bytes at all, so that these make a picture of any size.
+#: Arithmetic coding of blocks with only the last coefficient: once adapted, the coder needs no more data for further
+#: blocks, so that these bytes make a picture of any size.
 LAST_COEFFICIENTS = bytes.fromhex(
     "e978c000000000000e9bcc980106a881a8241b45007956a0fba812d71360db6de8208cbc4453f98dbb024aa5cc33f995ee2b"
     "1141ea82b28f9d71fdb7ac9179a7180913cd5ba92750971b1b082f1bd444934b7da00a08ab9c2bf0e2d1cd3ee1f199622917"
@@ -42,7 +42,7 @@ def segment(code: int, body: bytes) -> bytes:
 
 
 def crafted(side: int, code: int, planes: int, scans: list[tuple[int, int, int, int, bytes]]) -> bytes:
-    """A JPEG whose `scans`, (planes, first coefficient, last, approximation, data), say almost nothing, or noise."""
+    """A JPEG with `scans` (planes, first coefficient, last, approximation, data) that are almost empty, or noise."""
     numbers = range(1, planes + 1)
     tables = segment(0xDB, b"\x00" + bytes([1] * 64))
     tables += segment(0xC4, b"\x00" + bytes([1] + [0] * 15) + b"\x00")
@@ -76,7 +76,7 @@ def jpegs(side: int) -> Iterator[tuple[str, bytes]]:
     run = bytes(2 * (side * side // 64 // (1 << 14) + 1) + 16)
     random = chance.bytes(side * side // 8).replace(b"\xff", b"\x00")
     dc, first_ac, refining = (1, 0, 0, 0, nothing), (1, 1, 63, 0, run), (1, 1, 63, 0x10, run)
-    yield "99 scans that bring nothing", crafted(side, PROGRESSIVE, 1, [dc] + [first_ac] * 98)
+    yield "99 scans without coefficients", crafted(side, PROGRESSIVE, 1, [dc] + [first_ac] * 98)
     yield "99 scans that refine nothing", crafted(side, PROGRESSIVE, 1, [dc] + [refining] * 98)
     yield "arithmetic, no data", crafted(side, ARITHMETIC, 3, [(3, 0, 63, 0, b"")])
     yield "arithmetic, the last coefficients", crafted(side, ARITHMETIC, 1, [(1, 0, 63, 0, LAST_COEFFICIENTS)])
@@ -94,14 +94,14 @@ def jpegs(side: int) -> Iterator[tuple[str, bytes]]:
 
 
 def resampled(data: bytes) -> bytes:
-    """`data` as if its luma were sampled three times as finely down: TurboJPEG has no name for that."""
+    """`data` with a luma sampling factor of 3 vertically, a subsampling that TurboJPEG does not support."""
     frame = re.search(rb"\xff[\xc0\xc2]\x00\x11", data)
     assert frame is not None
     return data[: frame.start() + 11] + b"\x13" + data[frame.start() + 12 :]
 
 
 def pngs(side: int) -> Iterator[tuple[str, bytes]]:
-    """Rows of filter Paeth, of noise, and of the two values that inflate the slowest for their size."""
+    """Rows of filter Paeth with noise, and with two values, which inflate slowest for their size."""
     chance = np.random.default_rng(2)
     for colour, channels, depths in (
         (0, 1, (1, 8, 16)),
@@ -153,7 +153,7 @@ def estimated(data: bytes) -> float:
 
 
 def measured(data: bytes, reduction: int, repeat: int) -> float:
-    """The least seconds of processor time of one decoding; none of its memory is new after the first."""
+    """The lowest processor time of one decoding in seconds; memory is allocated in the first repetition."""
     seconds = []
     for _ in range(repeat):
         header = png.read_header(data) if data.startswith(png.SIGNATURE) else jpeg_header.read_header(data)

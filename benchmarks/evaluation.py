@@ -1,9 +1,9 @@
-"""Evaluation of many photos in one cell, every one with every other: time and peak memory.
+"""Time and peak memory of evaluating many photos of one cell, each compared with every other.
 
     python benchmarks/evaluation.py [--photos 20000] [--blocks N]
 
-The vectors are drawn at random, two for each person, and the scorer's cohort is as large as that of `standard`. With
---blocks only the first N blocks of pairs are compared: all faces are in memory by then, and a block leaves only counts.
+The vectors are random, two for each person, and the scorer's cohort is as large as that of `standard`. With --blocks
+only the first N blocks of pairs are compared; memory does not grow with further blocks, which add only to counts.
 """
 
 import argparse
@@ -26,13 +26,13 @@ CURVE = Calibration((0.0, 4.0, 6.0), (-0.3, -3.0, -6.0), 0.01)
 
 
 class Enough(Exception):
-    """As many blocks as asked for were compared."""
+    """The requested number of blocks has been compared."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=20_000)
-    parser.add_argument("--blocks", type=int, help="compare so many blocks of pairs only")
+    parser.add_argument("--blocks", type=int, help="compare only this number of blocks of pairs")
     options = parser.parse_args()
     generator = np.random.default_rng(0)
     scorer = Scorer(generator.standard_normal((COUNT, SIZE)).astype(np.float32), nearest=NEAREST)

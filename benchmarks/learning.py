@@ -1,4 +1,4 @@
-"""What `attributes.py` learns and judges with: two regressions, folds over persons, and two measures."""
+"""The regressions, cross-validation and measures of `attributes.py`."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,9 +15,9 @@ Numbers = NDArray[np.float64]
 
 
 def emotion_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, Numbers]:
-    """Weights (7, 7) and bias (7,) of multinomial logistic regression on log probabilities, classes weighed alike.
+    """Weights (7, 7) and bias (7,) of multinomial logistic regression on log probabilities, with balanced classes.
 
-    The ridge draws towards a multiple of the unit matrix: what little data cannot tell is left to the network.
+    The ridge shrinks the weights towards a multiple of the identity, that is, towards the network's own probabilities.
     """
     classes, rows = len(NAMES), np.arange(len(labels))
     weights = (len(labels) / classes / np.maximum(np.bincount(labels, minlength=classes), 1))[labels]
@@ -43,8 +43,8 @@ def emotion_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) 
 
 
 def smile_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) -> tuple[Numbers, float]:
-    """Weights (D,) and bias of logistic regression, happiness against the rest: neutral counts twice, both sides
-    weigh alike.
+    """Weights (D,) and bias of logistic regression, happiness against the rest, with balanced classes; neutral counts
+    twice.
     """
     mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
     standard, smiles = (inputs - mean) / spread, labels == HAPPY
@@ -64,7 +64,7 @@ def smile_regression(inputs: Numbers, labels: NDArray[np.intp], ridge: float) ->
 def judged_by_folds(
     persons: Sequence[str], fit_and_score: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Numbers]
 ) -> Iterator[Numbers]:
-    """For each seed, the scores of all faces, each scored by what was learned from other people's faces."""
+    """For each seed, the scores of all faces, each by a regression that was fitted to other people's faces."""
     names = sorted(set(persons))
     for seed in range(SEEDS):
         shuffled = np.random.default_rng(seed).permutation(len(names))

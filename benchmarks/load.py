@@ -1,13 +1,13 @@
-"""64 ordinary clients beside 64 attackers: `python benchmarks/load.py`, or `make load`.
+"""Throughput of 64 ordinary clients with and without 64 attackers: `python -m benchmarks.load`, or `make load`.
 
-Ordinary clients send a pair of 640x480 portraits each, one request after the other. A third of the attackers say
-nothing, a third announce 15 MiB and send a byte now and then, a third send photos that cost nearly as much to decode as
-is allowed. The server is asked by the ordinary clients alone and beside the attackers in turn, so that what else the
-machine does meets both. Prints what the ordinary ones get, how long the slowest waited, and exits 1 when that is less
-than half of what they get alone, when one waits over five seconds, or when one is refused.
+Ordinary clients each send a pair of 640x480 portraits, one request after the other. A third of the attackers stay
+silent, a third announce 15 MiB and send a byte from time to time, a third send photos that cost nearly the maximum to
+decode. Turns with and without attackers alternate, so that other load on the machine affects both. Prints the
+throughput and the longest wait of ordinary clients; exits 1 if an attack takes more than half of the throughput, if a
+client waits over five seconds, or if one is refused.
 
-By default all come from one address without keys, where nothing tells attackers from others but what they do;
-`--apart` gives the attackers an address of their own.
+By default all clients have the same address and no keys, so that only behaviour distinguishes attackers; `--apart`
+gives the attackers another address.
 """
 
 import argparse
@@ -38,7 +38,7 @@ HEAD = (
 
 @dataclass
 class Tally:
-    """What the ordinary clients got."""
+    """The results of the ordinary clients."""
 
     answers: int = 0
     refused: list[str] = field(default_factory=list)
@@ -46,14 +46,14 @@ class Tally:
 
 
 def request(source: bytes, target: bytes) -> bytes:
-    """A whole request."""
+    """A complete HTTP request."""
     images = {"SourceImage": source, "TargetImage": target}
     body = json.dumps({name: {"Bytes": base64.b64encode(data).decode()} for name, data in images.items()})
     return (HEAD.format(len(body)) + body).encode()
 
 
 def ordinary_request() -> bytes:
-    """Two portraits of 640x480."""
+    """A request with two portraits of 640x480."""
     photos = []
     for name in ("obama.jpg", "obama2.jpg"):
         with Image.open(packs.samples()[name]) as picture, io.BytesIO() as file:
@@ -63,7 +63,7 @@ def ordinary_request() -> bytes:
 
 
 def costly_request() -> bytes:
-    """Twice the progressive JPEG that is the most costly of those allowed, as far as headers tell."""
+    """A request with two copies of the most costly progressive JPEG within the limits."""
     best = b""
     for side in range(2000, 10_000, 1000):
         with io.BytesIO() as file:
@@ -75,14 +75,14 @@ def costly_request() -> bytes:
             break
         try:
             open_image(photo, limits=ImageLimits())
-        except RequestError:  # over a limit: the one before is the most costly
+        except RequestError:  # over a limit: the previous one is the most costly
             break
         best = photo
     return request(best, best)
 
 
 async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
-    """The status line of the answer."""
+    """Sends a request; returns the status line of the answer."""
     writer.write(data)
     await writer.drain()
     head = await reader.readuntil(b"\r\n\r\n")
@@ -92,7 +92,7 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: 
 
 
 async def ordinary(port: int, data: bytes, end: float, tally: Tally) -> None:
-    """Asks one request after the other."""
+    """Sends one request after the other until `end`."""
     writer: asyncio.StreamWriter | None = None
     while time.monotonic() < end:
         begun = time.monotonic()
@@ -114,7 +114,7 @@ async def ordinary(port: int, data: bytes, end: float, tally: Tally) -> None:
 
 
 async def attack(port: int, kind: int, costly: bytes, address: str) -> None:
-    """Never ends; comes again when it is thrown out."""
+    """Attacks without end; reconnects when disconnected."""
     while True:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
@@ -136,7 +136,7 @@ async def attack(port: int, kind: int, costly: bytes, address: str) -> None:
 
 
 async def measure(port: int, data: bytes, seconds: float, clients: int) -> Tally:
-    """What `clients` ordinary clients get in so many seconds."""
+    """The results of `clients` ordinary clients in `seconds`."""
     tally = Tally()
     end = time.monotonic() + seconds
     await asyncio.gather(*(ordinary(port, data, end, tally) for _ in range(clients)))
@@ -144,7 +144,7 @@ async def measure(port: int, data: bytes, seconds: float, clients: int) -> Tally
 
 
 async def run(port: int, options: argparse.Namespace) -> bool:
-    """Measures, prints, and says whether all holds."""
+    """Measures and prints; returns whether all limits hold."""
     data, costly = ordinary_request(), await asyncio.to_thread(costly_request)
     address = "127.0.0.2" if options.apart else "127.0.0.1"
     shares, longest, refused = [], {"alone": 0.0, "beside": 0.0}, []
@@ -180,11 +180,11 @@ async def run(port: int, options: argparse.Namespace) -> bool:
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn, alone and beside")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn, with and without attackers")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--attackers", type=int, default=64)
-    parser.add_argument("--apart", action="store_true", help="attackers have an address of their own")
+    parser.add_argument("--apart", action="store_true", help="give attackers another address")
     options = parser.parse_args()
     command = [
         sys.executable,

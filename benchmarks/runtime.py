@@ -1,9 +1,8 @@
-"""Why ONNX Runtime's sessions are set as they are: `python benchmarks/runtime.py` prints the figures behind
-`likeness.packs.runtime.Runtime`.
+"""Measures the settings of ONNX Runtime's sessions in `likeness.packs.runtime`: `python benchmarks/runtime.py`.
 
-Each case runs in a process of its own: how long a network takes to open, optimised anew and as saved, and what a
-detection costs in processor time and memory with threads that spin or sleep and with memory patterns on or off; what
-patterns spare networks that see one size; and what memory is in use after many comparisons, with one arena or several.
+Each case runs in a separate process: the time to open a network, optimised anew or as saved; processor time and memory
+of a detection with threads that spin or sleep and with memory patterns on or off; the gain of memory patterns for
+networks with one input size; and memory after many comparisons, with one arena or several.
 """
 
 import json
@@ -31,9 +30,9 @@ from likeness.packs import runtime
 from likeness.packs.runtime import Runtime
 from likeness.server import memory
 
-#: Heights and widths that photos of different shapes lead to, at most the working size of a 16:9 photo.
+#: Heights and widths at which photos of different shapes are searched.
 SIZES_PX = ((480, 640), (544, 960), (960, 544), (736, 736), (320, 480), (544, 800), (64, 64), (640, 640))
-#: Comparisons of photos of as many sizes.
+#: The number of comparisons, each of photos of another size.
 MIXED_PHOTOS = 200
 
 
@@ -48,12 +47,12 @@ def milliseconds(work: Callable[[], object], rounds: int, clock: Callable[[], fl
 
 
 def resident_mb() -> float:
-    """What of this process is in memory now (Linux)."""
+    """Resident memory of this process in MB (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 
 def opening(role: str) -> dict[str, float]:
-    """Processor milliseconds to open the network of a role: optimised anew, and as saved by the first time."""
+    """Processor milliseconds to open the network of a role: optimised anew, and from the saved optimised file."""
     manifest = packs.load("standard").manifest
     file = manifest.files[manifest.role(role).file]
     path = manifest.path(file.name)
@@ -91,7 +90,7 @@ def detecting(spin: bool, pattern: bool, arena: bool) -> dict[str, float]:
 
 
 def planning(role: str) -> dict[str, float]:
-    """Milliseconds of a network that takes pictures of one size, with its memory planned and not, by turns."""
+    """Milliseconds of a network with one input size, with and without memory patterns, interleaved."""
     manifest = packs.load("standard").manifest
     file = manifest.files[manifest.role(role).file]
     networks = {
@@ -109,10 +108,10 @@ def planning(role: str) -> dict[str, float]:
 
 
 def comparing(shared: bool) -> dict[str, float]:
-    """Megabytes in use after two threads have compared photos of many shapes, with one arena for all networks or one
+    """Resident megabytes after two threads have compared photos of many shapes, with one arena for all networks or one
     each.
     """
-    memory.limit_arenas()  # as the server has it
+    memory.limit_arenas()  # as in the server
     portrait = cv2.imread(str(packs.samples()["obama.jpg"]))
     random = np.random.default_rng(0)
     sizes_px = random.integers(200, 2400, (MIXED_PHOTOS, 2)).tolist()
@@ -139,13 +138,13 @@ CASES: dict[str, Callable[..., dict[str, float]]] = {
 
 
 def in_own_process(case: str, *arguments: object) -> dict[str, float]:
-    """The result of a case in a new process."""
+    """Runs a case in a new process and returns its result."""
     command = [sys.executable, __file__, case, json.dumps(arguments)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints all tables."""
     console = Console()
     table = Table("Network", "Optimised anew, processor ms", "As saved, processor ms")
     for role in ("detector", "embedder", "mesh", "expression"):

@@ -1,10 +1,10 @@
-"""How small a face may be: the share of faces that are found as shipped, and by one look of each size.
+"""Recall of small faces: by the pipeline as shipped, and by one search of each size.
 
     python benchmarks/small_faces.py [--photos 60]
 
-Faces of lfw-dev (LIKENESS_DATA), pasted into photos of 1920x1080 so that the boxes that the service would draw around
-them are 40 and 30 px wide: side by side all over one photo, and, what is harder, one to four of them at random places
-beside one large face, which must not end the search.
+Faces of lfw-dev (LIKENESS_DATA) are pasted into photos of 1920x1080 so that the service's bounding boxes would be 40
+and 30 px wide: as a grid that fills one photo, and, which is harder, one to four at random places next to one large
+face.
 """
 
 import argparse
@@ -30,9 +30,9 @@ DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] 
 _WIDTH_PX, _HEIGHT_PX = 1920, 1080
 _SIZES = ((1440, 800), (1120, 640), (800, 448), (608, 320))
 _FACE_WIDTHS_PX = (40, 30)
-#: The service's box on an LFW photo of 250 px is about this wide.
+#: The approximate width of the service's bounding box in an LFW photo of 250 px.
 _LFW_FACE_PX, _LFW_PX = 88, 250
-#: Pasted faces fade into what is around them over about so many px, so that no edge gives them away.
+#: Pasted faces are blended into the background over about this many px, to leave no edges.
 _FADE_PX = 8
 
 
@@ -51,7 +51,7 @@ def _grained(photo: Pixels, chance: np.random.Generator) -> Pixels:
 
 
 def wall_of_faces(face_px: int) -> Scene:
-    """A photo of as many different people as fit, each in the middle of a tile."""
+    """A photo filled with tiles, each with another person in its centre."""
     tile = round(_LFW_PX * face_px / _LFW_FACE_PX)
     photo = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 90, np.uint8)
     places = [(x, y) for y in range(0, _HEIGHT_PX - tile, tile) for x in range(0, _WIDTH_PX - tile, tile)]
@@ -61,7 +61,7 @@ def wall_of_faces(face_px: int) -> Scene:
 
 
 def beside_a_large_face(face_px: int, seed: int) -> Scene:
-    """A portrait as high as the photo, and one to four small faces at random places beside it."""
+    """A portrait as high as the photo, and one to four small faces at random places next to it."""
     chance = np.random.default_rng(seed)
     tile = round(_LFW_PX * face_px / _LFW_FACE_PX)
     portraits = [*packs.samples().values(), *_people()[-60:]]
@@ -89,8 +89,8 @@ def beside_a_large_face(face_px: int, seed: int) -> Scene:
 
 
 def recall(engine: Engine, scenes: list[Scene], size: Size | None, reach_px: float) -> tuple[float, int]:
-    """The share of the small faces near whose middle a face is found, and how many there are; with one look of `size`,
-    or as shipped.
+    """The share of small faces with a detection near their centre, and their number; with one search of `size`, or as
+    shipped.
     """
     hits: list[bool] = []
     for photo, middles in scenes:

@@ -1,9 +1,9 @@
-"""How steady landmarks and pose are while a photo is moved a little, for the mesh as it ships and with a second look.
+"""Stability of landmarks and pose under small movements of a photo, for the mesh as shipped and with a second pass.
 
     python benchmarks/steadiness.py [--photos 250]
 
-Each photo of lfw-dev (LIKENESS_DATA) is turned by up to 8 degrees, scaled by 0.8 to 1.25 and shifted by up to 6 px,
-three times; what is found is moved back, and should not have moved.
+Each photo of lfw-dev (LIKENESS_DATA) is rotated by up to 8 degrees, scaled by 0.8 to 1.25 and shifted by up to 6 px,
+three times; the results, transformed back, should agree.
 """
 
 import argparse
@@ -31,20 +31,20 @@ Measure = Callable[[Mesh, Pyramid, Numbers, Numbers], Numbers | None]
 
 
 def as_shipped(mesh: Mesh, photo: Pyramid, box: Numbers, five: Numbers) -> Numbers | None:
-    """One look, and another where the mesh asks for quite another crop; None where the mesh does not fit."""
+    """One pass, and a second one if the mesh implies a different crop; None if the mesh does not fit."""
     found = mesh.fit(photo, box, five)
     return None if found is None else found.points.astype(np.float64)
 
 
 def always_two_looks(mesh: Mesh, photo: Pyramid, box: Numbers, five: Numbers) -> Numbers:
-    """The detector's crop, and always the one that the mesh asks for: their mean."""
+    """The mean of two passes: on the detector's crop, and on the crop that the mesh implies."""
     first, _ = mesh._look(photo, detected_crop(box, five))
     second, _ = mesh._look(photo, mesh_crop(first))
     return (first + second) / 2
 
 
 def moved(photo: Pixels, chance: np.random.Generator) -> tuple[Pixels, Numbers]:
-    """The photo moved a little, and the transform (2, 3) that leads back, from edges to edges."""
+    """The photo moved a little, and the inverse transform (2, 3), in coordinates from edge to edge."""
     height, width = photo.shape[:2]
     there = cv2.getRotationMatrix2D((width / 2, height / 2), chance.uniform(-8, 8), chance.uniform(0.8, 1.25))
     there[:, 2] += chance.uniform(-6, 6, 2)

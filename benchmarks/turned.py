@@ -1,9 +1,9 @@
-"""Whether people are known however their photo is turned: matches at Similarity 80 for every 15 degrees.
+"""Matches of rotated photos at Similarity 80, for every 15 degrees.
 
     python benchmarks/turned.py [--people 60]
 
-Two photos each of so many people of lfw-dev (LIKENESS_DATA), drawn by a fixed seed; the second is turned about its
-middle, and what leaves the frame is cut off. Exits 1 where fewer than 55 of 60 match.
+Compares two photos of each of N people of lfw-dev (LIKENESS_DATA), drawn with a fixed seed; the second is rotated about
+its centre within its frame. Exits 1 if fewer than 55 of 60 match at any angle.
 """
 
 import argparse
@@ -25,14 +25,14 @@ Pixels = NDArray[np.uint8]
 
 
 def pairs(people: int) -> list[tuple[Path, Path]]:
-    """The first two photos of so many people."""
+    """The first two photos of `people` people."""
     photos = [sorted(each.iterdir()) for each in sorted(FOLDER.iterdir()) if each.is_dir()]
     some = random.Random(5).sample([each for each in photos if len(each) > 1], people)
     return [(first, second) for first, second, *_ in some]
 
 
 def turned(photo: Pixels, degrees: float) -> Pixels:
-    """The photo turned counterclockwise about its middle, in the same frame."""
+    """The photo rotated counterclockwise about its centre, in the same frame."""
     height, width = photo.shape[:2]
     onto = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
     return np.asarray(cv2.warpAffine(photo, onto, (width, height)), np.uint8)

@@ -1,11 +1,11 @@
-"""An ASGI application with the library inside it; a comparison never blocks its event loop.
+"""An ASGI application that uses the library without blocking its event loop.
 
     uvicorn examples.asgi_application:application
     curl -F source=@a.jpg -F target=@b.jpg http://127.0.0.1:8000/
 
-The same in a framework: make one `Comparer` when the application starts, and give each comparison to an executor. It
-has as many threads as comparisons that shall run at once; more would only share the processors. What waits is bounded:
-past `WAITING`, a request is answered 503 at once.
+In a framework, do the same: create one `Comparer` when the application starts, and run each comparison in an executor
+with as many threads as comparisons should run at once. The queue is bounded: when `WAITING` requests wait, further ones
+are answered 503 at once.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class Application:
             photos = None if body is None else _fields(dict(scope["headers"]).get(b"content-type", b""), body)
             if photos is None or not {"source", "target"} <= photos.keys():
                 return 400, {"message": f"send the form fields source and target, at most {MOST_BYTES} bytes together"}
-            # The loop goes on with other requests while a thread of the pool compares.
+            # The loop serves other requests while a thread of the pool compares.
             work = asyncio.get_running_loop().run_in_executor(
                 self._pool, self._comparer.compare, photos["source"], photos["target"]
             )
@@ -81,7 +81,7 @@ def _warm_comparer() -> Comparer:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The body of a request; None where it is larger than allowed."""
+    """The body of a request; None if it is larger than allowed."""
     body, more = b"", True
     while more and len(body) <= MOST_BYTES:
         message = await receive()

@@ -1,10 +1,10 @@
-"""boto3 against `likeness serve`, with photos that lie in S3: only the endpoint differs from AWS.
+"""boto3 against `likeness serve` with photos in S3: only the endpoint differs from AWS.
 
     likeness serve --s3-endpoint-url http://minio:9000 &
     python examples/boto3_s3.py my-bucket portrait.jpg group.jpg --endpoint-url http://127.0.0.1:8080
 
-The server fetches the photos from the bucket with its own credentials, which it takes as boto3 does. Requests are
-signed with the credentials of your environment; keys for the server are made by `likeness keys create`.
+The server reads the photos with its own credentials, found in the same places as boto3's. Requests are signed with the
+credentials of your environment; `likeness keys create` creates them for the server.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `make demo` shows: two real portraits compared, then one against a group, by the command a user would type."""
+"""The program of `make demo`: compares two portraits, then one with a group, and shows the commands."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ OUTPUT = Path(__file__).resolve().parents[1] / "demo-output"
 
 
 def group_photo(portraits: list[Path], to: Path) -> Path:
-    """The portraits side by side at one height, saved as a JPEG file: the group of two people."""
+    """Saves the portraits side by side, at one height, as a JPEG file."""
     opened = [Image.open(path).convert("RGB") for path in portraits]
     height = min(image.height for image in opened)
     scaled = [image.resize((round(image.width * height / image.height), height)) for image in opened]
@@ -34,10 +34,10 @@ def compare(title: str, source: Path, target: Path, *more: str) -> None:
     words += ["--target-image-bytes", f"fileb://{target}", *more]
     print(f"\n== {title}\n$ {shlex.join(words)}", flush=True)
     started = time.perf_counter()
-    # The console script stands beside the interpreter that runs this demo.
+    # The console script is in the folder of the interpreter that runs this demo.
     command = [str(Path(sys.executable).with_name("likeness")), *words[1:]]
     subprocess.run(command, check=True, env={**os.environ, "AWS_PAGER": ""})
-    print(f"-- took {time.perf_counter() - started:.2f} s, starting the program included", flush=True)
+    print(f"-- took {time.perf_counter() - started:.2f} s, including the start of the program", flush=True)
 
 
 def main() -> None:

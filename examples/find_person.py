@@ -1,9 +1,9 @@
-"""One person in a folder of photos: every photo that shows them, the most similar face first.
+"""Finds one person in a folder: the photos that show them, the most similar face first.
 
     python examples/find_person.py portrait.jpg folder [--threshold 90]
 
-The portrait is looked at once (`Comparer.prepare`); each photo of the folder is compared with it. For many sources, or
-a folder larger than you want to wait for, `likeness compare-faces` has a batch mode with progress and resumption.
+The portrait is analysed once (`Comparer.prepare`) and compared with each photo of the folder. For many portraits or a
+large folder, use `likeness batch`, which shows its progress and resumes interrupted runs.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def found(portrait: Path, folder: Path, threshold: float) -> Iterator[tuple[floa
             try:
                 comparison = comparer.compare(source, photo, similarity_threshold=threshold)
             except RequestError as error:
-                print(f"{photo}: {error}", file=sys.stderr)  # one photo that cannot be read does not end the search
+                print(f"{photo}: {error}", file=sys.stderr)  # the search continues with the next photo
                 continue
             if comparison.matches:
                 yield comparison.matches[0].similarity, photo

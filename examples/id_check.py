@@ -1,10 +1,10 @@
-"""An ID photo against a selfie: accepted above a threshold, refused below another, and a person decides between.
+"""An ID photo against a selfie: accepted above one threshold, refused below another; a person decides in between.
 
     python examples/id_check.py id.jpg selfie.jpg
 
-Thresholds are false match rates: of pairs of different people of the same origin and sex about one in 100,000 reaches
-a Similarity of 95, and one in 1,000 reaches 80 (docs/accuracy.md). There is no liveness check: a photo of a
-photo is a face.
+Thresholds correspond to false match rates: among different people of the same origin and sex, about one pair in 100,000
+(extrapolated) reaches a Similarity of 95, and one in 1,000 reaches 80 (docs/accuracy.md). There is no liveness check: a
+photo of a photo is a face.
 """
 
 import argparse
@@ -17,9 +17,9 @@ ACCEPTED_FROM, REVIEWED_FROM = 95.0, 80.0
 
 
 def checked(id_photo: str, selfie: str) -> tuple[str, str]:
-    """What becomes of the pair ("accepted", "refused" or "review"), and why."""
+    """The outcome for the pair ("accepted", "refused" or "review"), and the reason."""
     try:
-        # FaceMatches are the faces at or above the threshold; AUTO leaves out faces too poor to be judged.
+        # At a threshold of 0 every usable face is a match; AUTO excludes faces of too low quality.
         comparison = likeness.compare_faces(id_photo, selfie, similarity_threshold=0, quality_filter="AUTO")
     except RequestError as error:
         return "review", f"the photos cannot be compared: {error}"
@@ -32,7 +32,7 @@ def checked(id_photo: str, selfie: str) -> tuple[str, str]:
 
 
 def reviewed(id_photo: str, selfie: str) -> str:
-    """What a person says who looks at both photos."""
+    """The decision of a person who has seen both photos."""
     answer = input(f"Do {id_photo} and {selfie} show one person? [y/N] ")
     return "accepted" if answer.strip().lower() in ("y", "yes") else "refused"
 
@@ -46,7 +46,7 @@ def main() -> None:
     print(f"{outcome}: {reason}")
     if outcome == "review":
         outcome = reviewed(photos.id_photo, photos.selfie)
-        print(f"{outcome}: by a person")
+        print(f"{outcome}: decided by a person")
     sys.exit(0 if outcome == "accepted" else 1)
 
 

@@ -1,4 +1,4 @@
-"""Every program of `examples/` does what its first lines say."""
+"""Every program of `examples/` does what its docstring says."""
 
 import asyncio
 import importlib.util
@@ -50,22 +50,22 @@ def test_an_id_photo_and_a_selfie_of_one_person_are_accepted(portraits: dict[str
     assert ended.stdout.startswith("accepted: Similarity")
 
 
-def test_those_of_two_people_are_refused(portraits: dict[str, Path]) -> None:
+def test_photos_of_two_people_are_refused(portraits: dict[str, Path]) -> None:
     ended = run("id_check.py", portraits["obama.jpg"], portraits["biden.jpg"])
     assert (ended.returncode, ended.stderr) == (1, "")
     assert ended.stdout.startswith("refused: Similarity")
 
 
 @pytest.mark.parametrize(("said", "outcome", "code"), [("y\n", "accepted", 0), ("\n", "refused", 1)])
-def test_what_cannot_be_decided_a_person_decides(
+def test_a_person_decides_the_pairs_in_doubt(
     portraits: dict[str, Path], tmp_path: Path, said: str, outcome: str, code: int
 ) -> None:
-    nobody = tmp_path / "selfie.jpg"
-    nobody.write_bytes(b"not a photo")
-    ended = run("id_check.py", portraits["obama.jpg"], nobody, said=said)
+    selfie = tmp_path / "selfie.jpg"
+    selfie.write_bytes(b"not a photo")
+    ended = run("id_check.py", portraits["obama.jpg"], selfie, said=said)
     assert ended.returncode == code
     assert "review: the photos cannot be compared" in ended.stdout
-    assert ended.stdout.endswith(f"{outcome}: by a person\n")
+    assert ended.stdout.endswith(f"{outcome}: decided by a person\n")
 
 
 def test_one_person_in_a_folder(portraits: dict[str, Path], tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_an_asgi_application_compares_without_blocking_its_loop(
 
     def compare_while_the_loop_goes_on(*given: Any, **how: Any) -> Any:
         compared.set()
-        assert goes_on.wait(60), "the loop stands still during a comparison"
+        assert goes_on.wait(60), "the loop is blocked during a comparison"
         return compare(*given, **how)
 
     monkeypatch.setattr(Comparer, "compare", compare_while_the_loop_goes_on)

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and never in place of what is no file."""
+"""Files are replaced atomically; devices, pipes and links keep their place."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Atomic writing: a file is replaced completely or not at all."""
 
 import errno
 import os
@@ -12,10 +12,10 @@ from typing import IO
 
 @contextmanager
 def whole(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of `path` when all is written and on the disk.
+    """A file that replaces `path` once it is written completely and synced to disk.
 
-    Results are about people: the file is for its owner alone, unless `mode` says otherwise. What is no regular file,
-    such as /dev/null or a shell's `>(...)`, is written to as it is; of a link, the file that it names is replaced.
+    By default only the owner may read it, as results are about people. Devices and pipes (/dev/null, `>(...)`)
+    are written to directly; a link keeps its place, and its target is replaced.
     """
     if _is_special(path):
         with path.open("wb") as file:
@@ -36,13 +36,13 @@ def whole(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Writes a file, whole or not at all, as `whole` does."""
+    """Writes `content` to `path` with `whole`."""
     with whole(path, mode=mode) as file:
         file.write(content)
 
 
 def check_writable(path: Path) -> None:
-    """Raises OSError where `path` cannot be written, so that it is known before the work that it is for."""
+    """Raises OSError if `path` cannot be written; called before long work whose results go there."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
     folder = path.absolute().parent
@@ -53,13 +53,13 @@ def check_writable(path: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """What a run that was killed had begun to write goes."""
+    """Removes unfinished files of killed runs."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def _is_special(path: Path) -> bool:
-    """Whether there is something at `path` that is no regular file and keeps its place."""
+    """Whether something other than a regular file exists at `path`."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk when its folder is."""
+    """Syncs the folder, so that the new name survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
