@@ -15,7 +15,7 @@ from likeness.image import open_image
 from likeness.server.fair_queue import COSTLY_SECONDS
 
 from .conftest import HEADERS, Running, Serve, body, wait_for
-from .test_limits import HEAD
+from .raw_http import HEAD
 
 CLIENTS, SECONDS = 8, 2.0
 

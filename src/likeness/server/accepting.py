@@ -11,9 +11,10 @@ import resource
 import socket
 import ssl
 import time
-from asyncio import sslproto
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from likeness.server.tls import TlsConnection
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +29,6 @@ _PAUSE_SECONDS = 0.1
 MAX_HANDSHAKES = 256
 #: What a handshake has to be done before it may have to yield; meanwhile, new connections wait to be accepted.
 _LEAST_HANDSHAKE_SECONDS = 0.5
-#: What asyncio reads from a TLS connection at once, into a buffer that each has as long as it lives; with asyncio's own
-#: 256 KiB an idle connection takes 300 KB.
-_TLS_READ_BYTES = 64 * 1024
 #: What a connection has to send something before it may have to yield; meanwhile, new ones wait to be accepted.
 _LEAST_SILENCE_SECONDS = 0.05
 
@@ -152,8 +150,6 @@ class Acceptor:
         self._ssl = context
         self._handshake_seconds = handshake_seconds
         self._handshakes = Connections(MAX_HANDSHAKES)
-        if context is not None:
-            sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -223,12 +219,15 @@ class Acceptor:
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:
         """Hands the socket to asyncio; with TLS, that takes until the handshake is done."""
-        handshake_seconds = self._handshake_seconds if self._ssl else None
+        tls = None
+        if self._ssl is not None:
+            tls = TlsConnection(self._loop, protocol, self._ssl, handshake_seconds=self._handshake_seconds)
+        transport, _ = await self._loop.connect_accepted_socket(lambda: tls or protocol, accepted)
         try:
-            transport, _ = await self._loop.connect_accepted_socket(
-                lambda: protocol, accepted, ssl=self._ssl, ssl_handshake_timeout=handshake_seconds
-            )
+            if tls is not None:
+                await tls.handshake
         except (OSError, asyncio.CancelledError):  # no handshake: too slow, no TLS, gone, or yielding to another
+            transport.abort()
             self._connections.remove(protocol)
         else:
             client.close = transport.abort

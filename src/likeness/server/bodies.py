@@ -193,7 +193,12 @@ async def read_body(
     too_large = (declared_bytes(context) or 0) > limits.bytes
     more = not (too_large and _waits_for_leave(context))
     while more:
-        message = await _receive(receive, share, lag, deadline)
+        try:
+            message = await _receive(receive, share, lag, deadline)
+        except BodyTooSlow:
+            if too_large:
+                break
+            raise
         if message["type"] == "http.disconnect":
             raise ClientLeft
         piece = message.get("body", b"")

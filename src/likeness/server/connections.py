@@ -42,6 +42,7 @@ class HttpConnection(H11Protocol):
     _header_alarm: asyncio.TimerHandle | None = None
     _write_alarm: asyncio.TimerHandle | None = None
     _probe: asyncio.TimerHandle | None = None
+    _has_ended = False
     _body_left = 0
     _measured: RequestResponseCycle | None = None
 
@@ -67,6 +68,9 @@ class HttpConnection(H11Protocol):
         while self._held and not self.transport.is_closing():
             state = self.conn.their_state
             if state is h11.IDLE:
+                if self._held[0] in b"\r\n" and not self.conn.trailing_data[0]:
+                    self._held = self._held.lstrip(b"\r\n")  # before a request line HTTP allows them (RFC 9112, 2.2)
+                    continue
                 size = _HEAD_PIECE_BYTES
             elif state is h11.SEND_BODY:
                 size = self._body_left or _CHUNKED_PIECE_BYTES
@@ -88,22 +92,27 @@ class HttpConnection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._feed()
+        if self._has_ended and not self.transport.is_closing() and not self.eof_received():
+            self.transport.close()
         self._watch()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keeps a connection open whose client has sent all of a request and now only reads.
 
-        Part of a request is refused. Over TLS, asyncio closes the connection whatever is returned.
+        Part of a request is refused.
         """
-        whole = self.conn.their_state in (h11.DONE, h11.MUST_CLOSE)
+        self._has_ended = True
+        whole = self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)
+        if whole and not self._is_idle and (self._held or self.conn.trailing_data[0]):
+            return True  # the request behind this one has its turn first
         part_of_head = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
         part_of_body = self.conn.their_state is h11.SEND_BODY and not self._is_idle
         if part_of_head or part_of_body:
             super().data_received(b"")
-        if self._is_idle or not whole or self.scheme == "https":
+        if self._is_idle or not whole:
             return False
         self.cycle.keep_alive = False
-        if self.cycle.response_started:
+        if self.cycle.response_started or isinstance(self.cycle.transport, _Begun):
             return True
         # The end of a half-closed connection looks like that of a closed one until something is sent.
         self.transport.write(_STATUS_LINE_BEGINS)
@@ -124,14 +133,18 @@ class HttpConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """h11 has refused what was sent. uvicorn calls this while it handles h11's error, which knows why."""
         error = sys.exc_info()[1]
-        status = error.error_status_hint if isinstance(error, h11.ProtocolError) else 400
+        # h11 quotes what it refuses, which may be anything.
+        reason = str(error or msg).partition(": bytearray(")[0]
+        self._refuse(error.error_status_hint if isinstance(error, h11.ProtocolError) else 400, reason)
+
+    def _refuse(self, status: int, reason: str) -> None:
         if not self._is_idle:
             # The application tells of its request; what it would answer comes too late.
-            cast("dict[str, object]", self.cycle.scope)[MALFORMED] = (status, str(error or msg))
+            cast("dict[str, object]", self.cycle.scope)[MALFORMED] = (status, reason)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         elif self.conn.our_state is h11.IDLE:  # else a body whose request is answered already
-            type(self).on_malformed(self.client[0] if self.client else None, status, str(error or msg))
+            type(self).on_malformed(self.client[0] if self.client else None, status, reason)
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
             response = h11.Response(status_code=status, headers=headers, reason=b"")
@@ -172,7 +185,13 @@ class HttpConnection(H11Protocol):
                 self._header_alarm.cancel()
                 self._header_alarm = None
         elif self._header_alarm is None:
-            self._header_alarm = self.loop.call_later(self.header_seconds, self.timeout_keep_alive_handler)
+            self._header_alarm = self.loop.call_later(self.header_seconds, self._end_silence)
+
+    def _end_silence(self) -> None:
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._refuse(408, "the request's line and headers were not there in time: see header_timeout_seconds")
+        else:
+            self.timeout_keep_alive_handler()
 
 
 class _Begun:

@@ -1,5 +1,6 @@
 """HTTP's own refusals: what is answered before, or instead of, the service's protocol. Each closes the connection."""
 
+import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from typing import Any
@@ -10,6 +11,8 @@ from likeness.server.connections import MAX_HEAD_BYTES
 
 #: Header lines of a request.
 MAX_HEADERS = 100
+#: The characters of a host and its port (RFC 3986, section 3.2.2).
+_HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 
 
 def refuse(status: int, request_id: str, reason: str) -> WireResponse:
@@ -24,11 +27,18 @@ def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
     headers = scope["headers"]
     if len(headers) > MAX_HEADERS:
         return 431, f"{len(headers)} headers, more than {MAX_HEADERS}"
-    size = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
+    query = scope["query_string"]
+    size = len(scope["method"]) + len(scope["raw_path"]) + len(query) + bool(query) + len("  HTTP/1.1\r\n\r\n")
     size += sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
     if size > MAX_HEAD_BYTES:
         return 431, f"the request's line and headers have {size} bytes, more than {MAX_HEAD_BYTES}"
-    names = {name for name, _ in headers}
+    if not scope["http_version"].startswith("1."):
+        return 505, f"HTTP/{scope['http_version']} is not spoken here"
+    if not scope["raw_path"].startswith(b"/") and scope["method"] not in ("CONNECT", "OPTIONS"):
+        return 400, "what is asked for on the request line is no path and no http URL"
+    names = dict(headers)
+    if not _HOST.fullmatch(names.get(b"host", b"")):
+        return 400, "the Host header is no host"
     if b"content-length" in names and b"transfer-encoding" in names:
         return 400, "both Content-Length and Transfer-Encoding: where the body ends depends on who reads it (RFC 9112)"
     return None
@@ -43,7 +53,7 @@ def to_origin_form(scope: dict[str, Any]) -> None:
         parts = urlsplit(target)
     except ValueError:  # brackets that hold no address
         return
-    if parts.scheme in ("http", "https"):
+    if parts.scheme in ("http", "https") and parts.netloc:
         scope["raw_path"] = parts.path.encode() or b"/"
         scope["path"] = unquote(parts.path) or "/"
 
