@@ -1,4 +1,4 @@
-"""Bounded reading of files that users name, which may be pipes, devices or folders."""
+"""Files that users name: bounded reading of what may be a pipe, a device or a folder."""
 
 import errno
 import os
@@ -50,3 +50,9 @@ def check_regular(path: Path) -> None:
     kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
     kind = next((name for matches, name in kinds if matches(mode)), "a device")
     raise OSError(errno.EINVAL, f"it is {kind}; a regular file is needed, because it is read more than once")
+
+
+def meant_file(path: str) -> str | None:
+    """The file that `path` names without blanks and quotes around it and with ~ replaced; None where it names none."""
+    plain = os.path.expanduser(path.strip().strip("\"'").strip())
+    return plain if plain != path and os.path.isfile(plain) else None

@@ -35,13 +35,23 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
         (["--source-image", "Bytes=" + "*" * 5000 + "abcde", *TARGET], 255, 'Invalid base64: "***'),
         ([*PHOTOS, "--overlay", "none/x.png"], 252, "there is no folder"),
         ([*PHOTOS, "--overlay", "."], 252, "it is a folder"),
+        (["a.jpg", "b.jpg"], 252, "likeness: give photos as --source-image-bytes fileb://a.jpg --target"),
+        (["--source-image-bytes", "fileb://one.jpg ", *TARGET], 252, "there is a file one.jpg: write fileb://one.jpg"),
+        (["--source-image-bytes", "fileb://'one.jpg'", *TARGET], 252, "there is a file one.jpg: write fileb://one.jpg"),
+        (["--source-image-bytes", "été.jpg", *TARGET], 255, "only ASCII characters\nlikeness: SourceImage: to compare"),
+        (["--source-image-bytes", "-", *TARGET], 254, "likeness: SourceImage: Bytes is empty (0 bytes). Give a file"),
+        (["--source-image-bytes", "fileb://empty", *TARGET], 254, "likeness: SourceImage: Bytes is empty (0 bytes)."),
+        (["--source-image", '{"a":' * 5000, *TARGET], 255, "A value is nested too deeply"),
+        (["--source-image", "a={" * 5000, *TARGET], 255, "A value is nested too deeply"),
+        (["--source-image-bytes", "fileb://\x1b[2J", *TARGET], 252, "paramfile fileb://\\x1b[2J: "),
     ],
 )
 def test_mistakes_get_a_clear_line(
     likeness: Likeness, tmp_path: Path, arguments: list[str], code: int, told: str
 ) -> None:
     (tmp_path / "photo.bin").write_bytes(b"\xff\xd8\xff")
-    for name in ("gif", "faceless"):
+    (tmp_path / "empty").touch()
+    for name in ("gif", "faceless", "one.jpg"):
         (tmp_path / name).write_bytes(name.encode())
     ran = likeness(arguments)
     assert ran.code == code

@@ -88,6 +88,21 @@ def test_a_policy_from_a_file_or_standard_input(
     assert "s3:GetObject" not in capsys.readouterr().err
 
 
+def test_a_terminal_is_told_what_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def read(self, size: int | None = -1) -> str:
+            assert "type or paste the policy as JSON, then press Ctrl-D" in capsys.readouterr().err
+            return "\ufeff" + super().read(size)
+
+    monkeypatch.setattr("sys.stdin", Terminal('{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'))
+    assert main(["create", "--name", "a", "--policy", "-"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "names"),
     [

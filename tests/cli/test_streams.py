@@ -92,6 +92,28 @@ def test_a_key_whose_secret_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
     assert not keys.exists() or not read_records(keys)
 
 
+def test_keys_that_cannot_be_shown_are_no_fault_of_their_file(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    create = [sys.executable, "-m", "likeness.cli.main", "keys", "create", "--name", "a", "--keys", str(keys)]
+    assert subprocess.run(create, capture_output=True).returncode == 0
+    show = f'set -o pipefail; "$0" -m likeness.cli.main keys list --keys {keys}'
+    for redirection, code, told in (
+        (">/dev/full", 255, "likeness: the output: No space left on device\n"),
+        ("| true", 141, ""),
+    ):
+        ran = subprocess.run(["bash", "-c", f"{show} {redirection}", sys.executable], capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (code, told)
+
+
+@pytest.mark.parametrize("words", ["keys create --name a --policy - --keys none"])
+def test_a_closed_input_is_empty(words: str) -> None:
+    command = ["bash", "-c", f'"$0" -m likeness.cli.main {words} <&-', sys.executable]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 255
+    assert "Traceback" not in ran.stderr
+    assert "this is not JSON" in ran.stderr
+
+
 class FullDisk(io.StringIO):
     """Takes no character: at once, or, as a buffered stream does, not before it is flushed."""
 

@@ -132,5 +132,5 @@ def test_stray_bytes_in_a_header_are_limited(stray: bytes) -> None:
     jpeg_file = arithmetic(200, 200)
     opened = open_image(jpeg_file[:2] + b"\xff\xfe\x00\x02" + stray * 10 + jpeg_file[2:])
     assert opened.width == 200
-    with pytest.raises(ImageTooLarge, match=r"its header has [\d,]+ stray bytes|more than 4,096 segments"):
+    with pytest.raises(ImageTooLarge, match=r"its header has [\d,]+ stray bytes"):
         open_image(jpeg_file[:2] + b"\xff\xfe\x00\x02" + stray * 70_000 + jpeg_file[2:])

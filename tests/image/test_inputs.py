@@ -1,5 +1,6 @@
 """Inputs that callers pass as a photo: accepted ones are opened, others raise InvalidParameter with a reason."""
 
+import base64
 import gzip
 import io
 import lzma
@@ -99,7 +100,7 @@ def test_a_transparent_pillow_image_is_composited_over_white() -> None:
 
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_other_modes_of_pillow_are_refused_with_a_hint_to_convert(mode: str) -> None:
-    with pytest.raises(InvalidParameter, match=rf"photo: a Pillow image of mode {mode}\. Convert it"):
+    with pytest.raises(InvalidParameter, match=rf"photo: a Pillow image of mode {mode}\. Scale its values .*convert"):
         open_image(Pillow.new(mode, (100, 100)))
 
 
@@ -117,6 +118,13 @@ def test_a_pillow_image_is_neither_changed_nor_loaded_before_its_size_is_checked
 def test_a_pillow_image_that_cannot_be_decoded() -> None:
     with pytest.raises(InvalidImageFormat, match="source photo: the Pillow image cannot be decoded"):
         open_image(Pillow.open(io.BytesIO(DATA[: len(DATA) // 2])), name="source photo")
+
+
+@pytest.mark.parametrize("broken", [b"Exif\x00\x00garbage", b"garbage", "text", 5, exif(0), exif(9)])
+def test_broken_exif_costs_no_pillow_image(broken: Any) -> None:
+    image = Pillow.fromarray(PICTURE)
+    image.info["exif"] = broken
+    np.testing.assert_array_equal(open_image(image).full(), PICTURE)
 
 
 def test_a_pillow_image_with_invalid_transparency() -> None:
@@ -141,6 +149,16 @@ def read_already() -> io.BytesIO:
     file = io.BytesIO(DATA)
     file.read()
     return file
+
+
+class Giving:
+    """A file whose reading gives something else than bytes: nothing yet, or what a caller's class thinks of."""
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def read(self, size: int = -1) -> Any:
+        return self._given
 
 
 class Refusing:
@@ -176,13 +194,22 @@ REFUSED: list[tuple[str, Any]] = [
     (r"It is a URL \(https://\), not a path: download it", "https://example.com/a.jpg"),
     (r"It is a URL \(s3://\)", "s3://bucket/a.jpg"),
     (r"pass the part after file://, /photos/a.jpg", "file:///photos/a.jpg"),
+    (r"^source photo: the file cannot be read .*It is hexadecimal digits, not an image", DATA.hex()),
+    (r"^source photo: the file cannot be read .*It is the printed form of an object", repr(DATA)),
+    (r"^source photo: embedded null byte", DATA.decode("latin-1")),
+    (r"^source photo: the file cannot be read .*It looks like base64", "\n " + base64.b64encode(DATA).decode()),
+    (r"^source photo \(a\\x1b\[2J\\n\.jpg\): ", "a\x1b[2J\n.jpg"),
     (r"source photo: the file cannot be read \(EOFError: Compressed file ended", cut_off()),
     (r"the file cannot be read \(LZMAError: Corrupt input data\)", Failing()),
-    ("it returns text, not bytes", io.StringIO("abc")),
-    ("I/O operation on closed file", closed()),
+    (r"it returns text, not bytes\). Open it in binary mode", io.StringIO("abc")),
+    (r"it returns text, not bytes\). Open it in binary mode", io.StringIO("")),
+    (r"I/O operation on closed file\.\)\. Open it again", closed()),
+    ("reading it returns NoneType, not bytes", Giving(None)),
+    ("reading it returns list, not bytes", Giving([])),
     (r"the file is at its end.*seek\(0\)", read_already()),
     ("the file cannot be read .Connection reset by peer", Refusing()),
     ("an array of shape", np.zeros(3)),
+    ("Of the bytes of a file, pass array.tobytes", np.frombuffer(DATA, np.uint8)),
     ("an object of type list is not a photo", [[[1, 2, 3]]]),
 ]
 
@@ -247,6 +274,15 @@ def test_an_error_names_an_open_file(tmp_path: Path) -> None:
     path.write_bytes(b"GIF89a")
     with open(path, "rb") as file, pytest.raises(InvalidImageFormat, match=r"photo \(.*a\.gif\): it is a GIF"):
         open_image(file)
+
+
+def test_a_file_that_was_meant_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(DATA)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for text in (f"{path} ", f"{path}\n", f"'{path}'", f'"{path}"', "~/a.jpg"):
+        with pytest.raises(InvalidParameter, match=rf"No such file or directory\)\. There is {path}: pass that\.$"):
+            open_image(text)
 
 
 def test_an_empty_file_is_called_empty() -> None:

@@ -86,6 +86,15 @@ def test_jpeg(options: dict[str, object]) -> None:
     assert image.notes == ()
 
 
+def test_a_progressive_jpeg_with_more_restarts_than_a_file_may_have_segments() -> None:
+    pixels = picture(800, 600)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "JPEG", quality=95, restart_marker_blocks=1, progressive=True)
+    assert buffer.getvalue().count(b"\xff\xd7") * 8 > 4096
+    difference = np.abs(open_image(buffer.getvalue()).full().astype(int) - pixels)
+    assert difference.mean() < 2
+
+
 def test_grey_jpeg() -> None:
     grey = Pillow.fromarray(PICTURE).convert("L")
     assert difference(open_image(saved(grey, "JPEG")).full(), np.dstack([np.asarray(grey)] * 3)) < 2

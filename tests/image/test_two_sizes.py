@@ -134,6 +134,12 @@ def test_a_progressive_jpeg_with_a_frame_between_its_scans() -> None:
             open_image(whole[:last] + between + whole[last:])
 
 
+def test_a_hierarchical_jpeg_is_named() -> None:
+    whole = written()
+    with pytest.raises(InvalidImageFormat, match="it is a lossless or hierarchical JPEG"):
+        open_image(whole[:2] + frame(0xDE) + whole[2:])
+
+
 def test_a_jpeg_that_describes_a_colour_twice() -> None:
     whole = bytearray(written())
     start = whole.index(b"\xff\xc0")

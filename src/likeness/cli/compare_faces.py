@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from likeness.cli import arguments, connection, failures, output, parameters, preload
+from likeness.cli import arguments, connection, failures, hints, output, parameters, preload
 
 if TYPE_CHECKING:
     from likeness.cli.review import Review
@@ -116,22 +116,22 @@ def _ask_engine(
     return _call(client, request, _decode(session, given, request)), review
 
 
-def _call(client: Any, request: dict[str, Any], hint: str | None) -> dict[str, Any]:
-    """The answer; `hint` is said instead of the engine's reason where a photo has a wrong format."""
+def _call(client: Any, request: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+    """The answer. Where the service finds no photo, the error has a hint of what the `texts` of Bytes were."""
     try:
         answer: dict[str, Any] = client.compare_faces(**request)
-    except client.exceptions.InvalidImageFormatException as error:
-        if hint is not None:
-            error.hint = hint
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in ("InvalidImageFormatException", "ValidationException"):
+            error.hint = hints.bytes_hint(texts, request)
         raise
     return answer
 
 
-def _decode(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> str | None:
+def _decode(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> dict[str, str]:
     """Bytes as text are base64, unless --cli-binary-format or the profile says that they are raw.
 
-    Returns what should be said where the service finds no photo in that.
+    Returns the texts that were decoded, by member.
     """
     if (given.cli_binary_format or session.get_config_variable("cli_binary_format")) == "raw-in-base64-out":
-        return None
+        return {}
     return parameters.decode_base64(request)

@@ -25,6 +25,8 @@ To see help text, you can run:
   likeness compare-faces help
 """
 
+PHOTOS = "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
+
 SYNTAX_ERROR = 252
 CONFIGURATION_ERROR = 253
 SERVICE_ERROR = 254
@@ -52,6 +54,8 @@ class UnknownOptionsError(ArgumentsError):
 
     def __init__(self, rest: list[str]) -> None:
         super().__init__(f"usage: {USAGE}\nUnknown options: {', '.join(rest)}\n")
+        if not all(word.startswith("-") for word in rest):
+            self.hint = f"give photos as {PHOTOS}, in quotes where a name has blanks"
 
 
 class PagerError(Exception):
@@ -74,8 +78,8 @@ class OutputError(Exception):
 class Base64Error(Exception):
     """A Bytes value is not base64; `hint` says what it may be instead."""
 
-    def __init__(self, value: str, hint: str | None) -> None:
-        super().__init__(f'Invalid base64: "{value}"')
+    def __init__(self, message: str, hint: str | None) -> None:
+        super().__init__(message)
         self.hint = hint
 
 
@@ -120,14 +124,15 @@ def classify(error: BaseException) -> tuple[int, str]:
         return CONFIGURATION_ERROR, str(error)
     if isinstance(error, botocore_errors.ClientError):
         return SERVICE_ERROR, str(error)
+    if isinstance(error, RecursionError):
+        return GENERAL_ERROR, f"A value is nested too deeply: {error}"
     return GENERAL_ERROR, str(error)
 
 
 def _hint(error: BaseException) -> str | None:
     """What the user may have meant, or None."""
     if str(error).startswith("Parameter validation failed:\nMissing required parameter in input: "):
-        photos = "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
-        return f"give both photos, {photos}; see also: likeness compare-faces help"
+        return f"give both photos, {PHOTOS}; see also: likeness compare-faces help"
     return getattr(error, "hint", None)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from typing import Any
 
 _PHOTO_NAMES = (".jpg", ".jpeg", ".png")
 #: A value that names its member, as shorthand or as JSON, around what was meant to be the photo.
@@ -11,9 +12,11 @@ _MEMBER = re.compile(
 )
 _S3_ADDRESS = re.compile(r"s3://([^/]+)/(.+)", re.IGNORECASE)
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_FILE_SCHEME = re.compile(r"fileb?:(//)?", re.IGNORECASE)
 #: How JPEG and PNG begin in base64, in its alphabet for URLs too, and where they are kept as text.
 _BASE64_STARTS = ("/9j/", "_9j_", "iVBORw0KGgo")
 _URL_SAFE_ONLY = re.compile(r"[-_]")
+_EMPTY = "Bytes is empty (0 bytes). Give a file as fileb:// and its name, standard input as fileb:///dev/stdin"
 #: The longest value that may be a path.
 _LONGEST_PATH = 4096
 
@@ -21,19 +24,22 @@ _LONGEST_PATH = 4096
 def photo_hint(value: str) -> str | None:
     """What to write for a value that should have been shorthand or base64 and is neither; None where no hint fits."""
     inner = _MEMBER.match(value)
-    meant = (inner[1] if inner else value).strip()
+    meant = (inner[1] if inner else value).strip().strip("\"'").strip()
     if len(meant) > _LONGEST_PATH:
         return None
     s3 = _S3_ADDRESS.fullmatch(meant)
     if s3:
         place = json.dumps({"S3Object": {"Bucket": s3[1], "Name": s3[2]}})
         return f"for an object in S3, write --source-image '{place}' (or --target-image)"
+    file = _FILE_SCHEME.match(meant)
     address = _ADDRESS.match(meant)
-    scheme = address[1].lower() if address else ""
-    if address and scheme not in ("file", "fileb"):
+    if address and not file:
+        scheme = address[1].lower()
         return f"{scheme}:// addresses are not fetched: download the photo, and write fileb:// and the name of the file"
-    path = meant[address.end() :] if address else meant
-    if address is None and not (path.lower().endswith(_PHOTO_NAMES) or _is_file(path)):
+    path = meant[file.end() :] if file else meant
+    if path.startswith("@") and not _is_file(path):  # as curl has it
+        path = path[1:]
+    if not (file or path.lower().endswith(_PHOTO_NAMES) or _is_file(path)):
         return None
     return f"to compare the photo in that file, write --source-image-bytes (or --target-image-bytes) fileb://{path}"
 
@@ -45,12 +51,26 @@ def _is_file(path: str) -> bool:
         return False
 
 
+def bytes_hint(texts: dict[str, str], parameters: dict[str, Any]) -> str | None:
+    """What Bytes that the service finds no photo in may be, from the `texts` that they were decoded from, by member."""
+    hints = [base64_hint(member, text) for member, text in texts.items()]
+    hints += [f"{member}: {_EMPTY}" for member, image in parameters.items() if _is_empty(image)]
+    return next((hint for hint in hints if hint), None)
+
+
+def _is_empty(image: Any) -> bool:
+    return isinstance(image, dict) and image.get("Bytes") == b""
+
+
 def base64_hint(member: str, text: str) -> str | None:
     """What a text was that gave no photo when it was decoded from base64 as AWS CLI does it, leniently.
 
     None where the text itself has no mark of what it was.
     """
-    start = text[:100].strip()
+    # Imported here: few commands need it, and it brings all that reads photos.
+    from likeness.image import spoilt
+
+    start = text[:1024].strip()
     if start[:5].lower() == "data:":
         return f"{member}: Bytes is a data URL. Give only what stands after the comma, or the file itself as fileb://"
     if start.startswith(_BASE64_STARTS) and _URL_SAFE_ONLY.search(text):
@@ -58,5 +78,5 @@ def base64_hint(member: str, text: str) -> str | None:
             f"{member}: Bytes is base64 in the alphabet for URLs, with - and _. Give it with + and /, or the file "
             "itself as fileb://"
         )
-    hint = photo_hint(text)
+    hint = photo_hint(text) or spoilt.describe_damage(start.encode("utf-8", "replace"))
     return hint and f"{member}: {hint}"

@@ -25,13 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         return int(leaving.code or 0)
     try:
-        arguments.run(arguments)
+        told: str | None = arguments.run(arguments)
     except SettingsError as error:
         say(f"likeness keys: {error}")
         return OTHER_ERROR
     except OSError as error:
         say(f"likeness keys: {arguments.keys}: {error.strerror}")
         return OTHER_ERROR
+    if told:  # what fails here has nothing to do with the key file
+        print(told)
     return 0
 
 
@@ -111,7 +113,7 @@ def _print_credentials(path: Path, record: keys.Record) -> None:
     say(f"For {record.user}{until}. The secret is shown this once.")
 
 
-def _list(arguments: argparse.Namespace) -> None:
+def _list(arguments: argparse.Namespace) -> str:
     records = keys.read_records(arguments.keys)
     states = keys.load_keys(arguments.keys)
     rows = [
@@ -127,11 +129,10 @@ def _list(arguments: argparse.Namespace) -> None:
         for record in records
     ]
     if arguments.json:
-        print(json.dumps(rows, indent=2))
-        return
+        return json.dumps(rows, indent=2)
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in (rows[0] if rows else {})}
-    for row in ([{name: name.upper() for name in widths}] if rows else []) + rows:
-        print("  ".join(f"{row[name]:<{width}}" for name, width in widths.items()).rstrip())
+    table = [{name: name.upper() for name in widths}, *rows] if rows else []
+    return "\n".join("  ".join(f"{row[name]:<{width}}" for name, width in widths.items()).rstrip() for row in table)
 
 
 def _revoke(arguments: argparse.Namespace) -> None:
@@ -155,7 +156,9 @@ def _read_policy(path: str | None) -> dict[str, Any] | None:
         return None
     try:
         if path == "-":
-            text = sys.stdin.read(_MAX_POLICY_CHARACTERS + 1)
+            if sys.stdin.isatty():
+                say("likeness keys: type or paste the policy as JSON, then press Ctrl-D on a line of its own")
+            text = sys.stdin.read(_MAX_POLICY_CHARACTERS + 1).removeprefix("\ufeff")
         else:
             text = read_at_most(path, _MAX_POLICY_CHARACTERS).decode("utf-8-sig")
         if len(text) > _MAX_POLICY_CHARACTERS:

@@ -16,7 +16,7 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-from likeness.bounded_file import read_at_most
+from likeness.bounded_file import meant_file, read_at_most
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
 from likeness.cli.hints import base64_hint, photo_hint
 
@@ -45,23 +45,23 @@ def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
     return {**_document(values["cli_input_json"], values["cli_input_yaml"]), **parameters}
 
 
-def decode_base64(parameters: dict[str, Any]) -> str | None:
+def decode_base64(parameters: dict[str, Any]) -> dict[str, str]:
     """Decode Bytes that are text, in place; characters outside the alphabet are dropped, as the original drops them.
 
-    Returns what should be said where the service finds no photo in that, because the text tells more than the bytes.
-    Raises Base64Error.
+    Returns the texts by member: they tell more than the bytes where the service finds no photo in those. Raises
+    Base64Error.
     """
-    hints = []
+    texts = {}
     for member in IMAGES.values():
         image = parameters.get(member)
         if isinstance(image, dict) and isinstance(image.get("Bytes"), str):
-            text = image["Bytes"]
-            hints.append(base64_hint(member, text))
+            text = texts[member] = image["Bytes"]
             try:
                 image["Bytes"] = base64.b64decode(text)
-            except binascii.Error as error:
-                raise Base64Error(text, hints[-1]) from error
-    return next((hint for hint in hints if hint), None)
+            except ValueError as error:  # characters outside ASCII are told in other words
+                said = f'Invalid base64: "{text}"' if isinstance(error, binascii.Error) else str(error)
+                raise Base64Error(said, base64_hint(member, text)) from error
+    return texts
 
 
 def _loaded(given: argparse.Namespace) -> dict[str, Any]:
@@ -80,7 +80,12 @@ def _content(option: str, value: Any) -> Any:
     try:
         content = read_at_most(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise OptionError(option, f"Unable to load paramfile {value}: {error}") from error
+        meant = meant_file(path)
+        raise OptionError(
+            option,
+            f"Unable to load paramfile {value}: {error}",
+            hint=meant and f"there is a file {meant}: write {prefix}://{meant}",
+        ) from error
     if len(content) > MAX_FILE_BYTES:
         raise OptionError(option, f"Unable to load paramfile {value}: larger than {MAX_FILE_BYTES >> 20} MiB")
     if prefix == "fileb":

@@ -8,6 +8,8 @@ from typing import TextIO
 #: How many characters a message shows of one word, of which photos in base64 are the longest; of all lines together.
 LONGEST_WORD, LONGEST_MESSAGE = 300, 3000
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+#: What a terminal would obey, in the name of a file or the words of a server.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONG_BYTES = re.compile(r"""b'(?:[^'\\]|\\.){40,}'|b"(?:[^"\\]|\\.){40,}\"""")
 
 
@@ -22,6 +24,7 @@ def open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     # Python has found them closed before; they stay open as long as the process.
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
@@ -35,10 +38,12 @@ def say(text: str) -> None:
 
 
 def shortened(text: str) -> str:
-    """`text` without the most of what is too long for a message: a photo that was given where something else belongs.
+    """`text` without control characters, and without the most of what is too long for a message: a photo that was given
+    where something else belongs.
 
     Bytes as Python writes them, words (paths and names are shorter), and what is left of many lines.
     """
+    text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     text = _LONG_BYTES.sub(lambda found: f"{found[0][:20]}...{found[0][-1]} ({len(found[0])} characters)", text)
     text = _LONG_WORD.sub(lambda found: f"{found[0][:LONGEST_WORD]}... ({len(found[0])} characters)", text)
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text)} characters)"

@@ -178,7 +178,8 @@ def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None 
     elif inputs.is_pillow(photo):
         picture = cast("Pillow.Image", photo)
         _check_size(picture.width, picture.height, name, limits)
-        image = Image(inputs.pillow_pixels(picture, name), name)
+        pixels = inputs.pillow_pixels(picture, name)
+        image = Image(_upright(pixels, inputs.pillow_orientation(picture)), name)
     else:
         name = inputs.name_of(photo, name)
         image = _from_bytes(inputs.contents(photo, name, limits.max_bytes), name, limits)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.bounded_file import read_at_most
+from likeness.bounded_file import meant_file, read_at_most
 from likeness.errors import InvalidImageFormat, InvalidParameter
+from likeness.image import spoilt
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -44,6 +45,7 @@ _ACCEPTED = (
     "Pass a path, the bytes of a JPEG or PNG file, a file opened in binary mode, a Pillow image, "
     "or RGB pixels as an array of uint8 and shape (height, width, 3)"
 )
+_ORIENTATION = 274
 #: The number of characters of a path that messages show.
 _LONGEST_SHOWN = 200
 _MODES_OF_COLOUR = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -51,7 +53,7 @@ _MODES_OF_16_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 def name_of(photo: object, name: str) -> str:
-    """`name`, with the path if the photo has one."""
+    """`name`, with the path if the photo has one, unless a photo is given as text in place of a path."""
     try:
         path = getattr(photo, "name", None) if hasattr(photo, "read") else photo
         if not isinstance(path, (str, PathLike)) or not path:
@@ -59,7 +61,10 @@ def name_of(photo: object, name: str) -> str:
         text = str(os.fspath(path))
     except Exception:  # noqa: BLE001 - a caller's class may raise anything; reading it reports the error
         return name
-    return f"{name} ({text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '...'})"
+    if "\0" in text or _text_hint(text):
+        return name
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:_LONGEST_SHOWN])
+    return f"{name} ({shown}{'...' if len(text) > _LONGEST_SHOWN else ''})"
 
 
 def contents(photo: object, name: str, max_bytes: int) -> bytes:
@@ -103,8 +108,10 @@ def _of_path(path: str | PathLike[str], name: str, max_bytes: int) -> bytes:
 def _path_hint(path: str | PathLike[str]) -> str:
     """A hint on what a path that names no file may be instead; empty if there is none."""
     text = str(path)
-    if text.startswith(("/9j/", "iVBORw0KGgo", "data:", "_9j_")):
-        return " It looks like base64: pass base64.b64decode(...) of it, without a prefix like data:image/jpeg;base64,"
+    if hint := _text_hint(text):
+        return hint
+    if plain := meant_file(text):
+        return f" There is {plain}: pass that."
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() in ("file", "fileb"):
         return f" It is a URL, not a path: pass the part after {scheme}://, {rest}"
@@ -113,16 +120,26 @@ def _path_hint(path: str | PathLike[str]) -> str:
     return ""
 
 
+def _text_hint(text: str) -> str:
+    """What a text is that holds a photo and does not name one."""
+    start = text[:1024].strip().encode("utf-8", "replace")
+    if spoilt.is_quoted_base64(start) or start[:5].lower() == b"data:":
+        return (
+            " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
+        )
+    told = spoilt.describe_damage(start)
+    return f" {told[0].upper()}{told[1:]}" if told else ""
+
+
 def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
     try:
         content = _read(file, max_bytes + 1)
-    except OSError as error:
-        raise InvalidParameter(f"{name}: the file cannot be read ({error.strerror or error}).") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except UnicodeError as error:
         raise InvalidParameter(f"{name}: the file cannot be read ({error}). Open it in binary mode, 'rb'.") from error
     except Exception as error:  # an archive or a download behind the file may raise anything
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise InvalidParameter(
-            f"{name}: the file cannot be read ({type(error).__name__}: {error}). Open it again, or pass its bytes."
+            f"{name}: the file cannot be read ({reason}). Open it again, or pass its bytes."
         ) from error
     if not content and _position(file) > 0:
         raise InvalidParameter(f"{name}: the file is at its end, so there is nothing to read. Call seek(0) first.")
@@ -139,10 +156,15 @@ def _position(file: BinaryFile) -> int:
 def _read(file: BinaryFile, most: int) -> bytes:
     """Up to `most` bytes; a single `read` may return fewer than are available."""
     pieces: list[bytes] = []
-    while most > 0 and (piece := file.read(most)):
-        if not isinstance(piece, bytes):
-            raise TypeError("it returns text, not bytes" if isinstance(piece, str) else "it does not return bytes")
-        pieces.append(piece)
+    while most > 0:
+        piece: object = file.read(most)
+        if isinstance(piece, str):
+            raise UnicodeError("it returns text, not bytes")
+        if not isinstance(piece, (bytes, bytearray)):
+            raise TypeError(f"reading it returns {type(piece).__name__}, not bytes")
+        if not piece:
+            break
+        pieces.append(bytes(piece))
         most -= len(piece)
     return b"".join(pieces)
 
@@ -155,26 +177,34 @@ def is_pillow(photo: object) -> bool:
 
 
 def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
-    """RGB (height, width, 3) with the EXIF orientation undone; transparent parts are composited over white."""
-    from PIL import ImageOps
-
+    """The picture as stored, RGB (height, width, 3); transparent parts are composited over white."""
     from likeness.image.pillow_pixels import rgb
 
     if picture.mode not in _MODES_OF_COLOUR + _MODES_OF_16_BITS:
-        raise InvalidParameter(f"{name}: a Pillow image of mode {picture.mode}. Convert it: image.convert('RGB').")
+        remedy = "Scale its values to 0 to 255, then convert it: image.convert('RGB')"
+        raise InvalidParameter(f"{name}: a Pillow image of mode {picture.mode}. {remedy}.")
     try:
-        upright = ImageOps.exif_transpose(picture.convert("LA") if picture.mode == "La" else picture)
-        return rgb(upright, upright.has_transparency_data, 1)
+        known = picture.convert("LA") if picture.mode == "La" else picture
+        return rgb(known, known.has_transparency_data, 1)
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, struct.error, zlib.error) as error:
         raise InvalidImageFormat(
             f"{name}: the Pillow image cannot be decoded ({str(error) or type(error).__name__})."
         ) from error
 
 
+def pillow_orientation(picture: "Pillow.Image") -> int:
+    """The EXIF orientation of a picture that is loaded; 1 where it has none, or one that cannot be read."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - whatever Pillow raises for broken EXIF, XMP or PNG text
+        return 1
+
+
 def check_array(pixels: NDArray[np.uint8], name: str) -> None:
     """Raises InvalidParameter unless the array is RGB pixels: uint8, (height, width, 3), not empty."""
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        of_file = " Of the bytes of a file, pass array.tobytes()." if pixels.ndim == 1 else ""
         raise InvalidParameter(
             f"{name}: an array of shape {pixels.shape} and type {pixels.dtype}. "
-            "Pass RGB pixels of type uint8 and shape (height, width, 3)."
+            f"Pass RGB pixels of type uint8 and shape (height, width, 3).{of_file}"
         )

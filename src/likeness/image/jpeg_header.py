@@ -10,9 +10,10 @@ from likeness.image.exif import orientation_in
 SIGNATURE = b"\xff\xd8\xff"
 EXIF = b"Exif\x00\x00"
 
-_MARKER = re.compile(rb"\xff([^\x00\xff])")
-_STANDALONE = {0x01, *range(0xD0, 0xD8)}
-_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+#: Markers that begin a segment; those that stand alone (restarts, of which a file may have any number) do not.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
+#: 0xDE begins the frames of a hierarchical file (DHP).
+_START_OF_FRAME = {*range(0xC0, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
 #: Lossless and hierarchical JPEG, which no camera writes and the decoders support in part or not at all.
@@ -114,8 +115,6 @@ def _segments(data: bytes, position: int) -> Iterator[_Segment]:
         if found is None:
             return
         code, start, position = found[1][0], found.start(), found.end()
-        if code in _STANDALONE:
-            continue
         length = 0
         if code not in (_START, _END):
             length = max(2, int.from_bytes(data[position : position + 2], "big"))
@@ -156,7 +155,9 @@ def _read_frame(segment: _Segment) -> _Frame:
         raise BrokenJpeg("its header is cut off")
     precision, height, width, components = struct.unpack_from(">BHHB", body)
     if not width or not height or not components:
-        raise BrokenJpeg(f"its header gives {width} x {height} pixels in {components} colours")
+        raise BrokenJpeg(
+            f"its header gives {width} x {height} pixels in {components} colours. Save it again with any photo program"
+        )
     if segment.code in _UNUSUAL:
         raise BrokenJpeg("it is a lossless or hierarchical JPEG, which few programs read. Save it as baseline JPEG")
     if precision != 8:
