@@ -21,6 +21,12 @@ class HangingStore:
         self.answers = threading.Event()
         self.asked = 0
 
+    def __len__(self) -> int:
+        return 2
+
+    def number(self, bucket: str) -> int:
+        return int(bucket == "hangs")
+
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         self.asked += 1
         if bucket == "hangs":
@@ -35,26 +41,52 @@ def store() -> Iterator[HangingStore]:
     store.answers.set()
 
 
-async def read(images: ImageReader, bucket: str, seconds: float) -> list[bytes]:
-    photo: ImageReference = S3ObjectReference(bucket, "a.jpg", None)
-    return await images.read([photo, photo], CONTEXT, asyncio.get_running_loop().time() + seconds)
+async def read(images: ImageReader, seconds: float, *buckets: str) -> list[bytes]:
+    photos: list[ImageReference] = [S3ObjectReference(bucket, "a.jpg", None) for bucket in buckets]
+    deadline = asyncio.get_running_loop().time() + seconds
+    turn = await images.enter(photos, CONTEXT.caller, deadline)
+    assert turn is not None
+    try:
+        return await images.read(photos, CONTEXT, turn, deadline)
+    finally:
+        images.leave(turn)
 
 
-def test_reads_that_hang_hold_a_bounded_number_of_threads(store: HangingStore) -> None:
+def test_reads_that_hang_hold_a_bounded_number_of_threads_and_no_other_store(store: HangingStore) -> None:
     async def scene() -> None:
-        images = ImageReader(store, max_bytes=100, requests=2)
+        images = ImageReader(store, max_bytes=100, threads=2)
         for held in (2, 4):
             with pytest.raises(InvalidS3Object, match="before the request's deadline"):
-                await read(images, "hangs", 0.2)
+                await read(images, 0.2, "hangs", "hangs")
             assert images.abandoned == held
-        with pytest.raises(InvalidS3Object, match="all 4 threads wait"):  # at once, not at its deadline
-            await asyncio.wait_for(read(images, "answers", 3600), 60)
+        with pytest.raises(InvalidS3Object, match="4 reads that are too late"):  # at once, not at its deadline
+            await asyncio.wait_for(read(images, 3600, "hangs", "hangs"), 60)
         assert store.asked == 4
+        assert await read(images, 60, "answers", "answers") == [b"photo", b"photo"]
         store.answers.set()
         async with asyncio.timeout(60):
             while images.abandoned:
                 await asyncio.sleep(0.01)
-        assert await read(images, "answers", 60) == [b"photo", b"photo"]
+        assert await read(images, 60, "hangs", "hangs") == [b"photo", b"photo"]
+        images.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("buckets", [("hangs", "hangs"), ("hangs", "answers"), ("answers", "hangs")])
+def test_requests_to_a_store_that_hangs_hold_up_no_other(store: HangingStore, buckets: tuple[str, str]) -> None:
+    """Not even those of the same caller, and those that read from both."""
+
+    async def scene() -> None:
+        images = ImageReader(store, max_bytes=100, threads=2)
+        hanging = [asyncio.ensure_future(read(images, 3600, *buckets)) for _ in range(20)]
+        async with asyncio.timeout(60):
+            while not store.asked:
+                await asyncio.sleep(0.01)
+            for _ in range(5):
+                assert await read(images, 60, "answers", "answers") == [b"photo", b"photo"]
+        store.answers.set()
+        assert await asyncio.gather(*hanging) == [[b"photo", b"photo"]] * 20
         images.close()
 
     asyncio.run(scene())
@@ -62,8 +94,8 @@ def test_reads_that_hang_hold_a_bounded_number_of_threads(store: HangingStore) -
 
 def test_a_client_that_leaves_during_a_read_that_hangs_leaves_it_counted(store: HangingStore) -> None:
     async def scene() -> None:
-        images = ImageReader(store, max_bytes=100, requests=2)
-        reading = asyncio.ensure_future(read(images, "hangs", 3600))
+        images = ImageReader(store, max_bytes=100, threads=2)
+        reading = asyncio.ensure_future(read(images, 3600, "hangs", "hangs"))
         async with asyncio.timeout(60):
             while store.asked < 2:
                 await asyncio.sleep(0.01)

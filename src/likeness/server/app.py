@@ -79,8 +79,7 @@ class Application:
             count_waiting=slot.count_waiting,
         )
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
-        # More than run, so that loading and comparing overlap; few, because each may hold two objects of max_s3_bytes.
-        self._images = ImageReader(Stores(settings.stores()), max_bytes=settings.max_s3_bytes, requests=2 * threads)
+        self._images = ImageReader(Stores(settings.stores()), max_bytes=settings.max_s3_bytes, threads=threads)
         self.operation = Operation(
             settings=settings,
             cors=Cors(settings.cors),

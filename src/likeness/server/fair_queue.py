@@ -6,7 +6,7 @@ the next request is that of the caller with the least use. A returning caller st
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -23,11 +23,12 @@ _SMALL = 16
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A request that wants a place. `pixel_bytes` is what its decoded photos may take."""
+    """A request that wants a place. `pixel_bytes` is what its decoded photos may take, `stores` where it reads them."""
 
     caller: str = ""
     decoding_seconds: float = 0.0
     pixel_bytes: int = 0
+    stores: set[int] = field(default_factory=set)
     #: False: no place by the deadline; None: it yielded its place in the queue to another caller's request.
     turn: "asyncio.Future[bool | None] | None" = None
 
@@ -83,15 +84,17 @@ class _Caller:
 class FairQueue:
     """Hands out `places`, and no more than `pixel_bytes` among them unless one large request alone needs more.
 
-    For one event loop.
+    Of those that read from one store no more than `most_of_store` run. For one event loop.
     """
 
-    def __init__(self, places: int, pixel_bytes: int | None = None) -> None:
+    def __init__(self, places: int, pixel_bytes: int | None = None, most_of_store: int | None = None) -> None:
         self.places = places
         self.free = places
         self.waiting = 0
         self.pixel_bytes_used = 0
         self._pixel_bytes = pixel_bytes
+        self._most_of_store = most_of_store or places
+        self._reading: Counter[int] = Counter()
         self._callers: dict[str, _Caller] = {}
         self._running_costly = 0
         self._start = 0.0
@@ -128,11 +131,18 @@ class FairQueue:
         line = caller.line(ticket)
         line.running -= 1
         self.free += 1
+        self._reading.subtract(ticket.stores)
         self._running_costly -= ticket.is_costly
         self.pixel_bytes_used -= self._counted(ticket)
         caller.used += ticket.charge(seconds - ticket.seconds)
         line.used += ticket.charge(seconds - ticket.seconds)
         self._forget()
+        self._admit()
+
+    def leave_store(self, ticket: Ticket, store: int) -> None:
+        """Notes that a running request reads no more from a store."""
+        ticket.stores.discard(store)
+        self._reading[store] -= 1
         self._admit()
 
     def displace(self, newcomer: Ticket) -> bool:
@@ -169,6 +179,7 @@ class FairQueue:
                 continue
             self.free -= 1
             self._running_costly += ticket.is_costly
+            self._reading.update(ticket.stores)
             self.pixel_bytes_used += self._counted(ticket)
             self._start, caller.start = max(self._start, caller.used), max(caller.start, line.used)
             caller.used += ticket.charge(ticket.seconds)
@@ -188,6 +199,8 @@ class FairQueue:
                 yield caller, caller.costly
 
     def _fits(self, ticket: Ticket) -> bool:
+        if any(self._reading[store] >= self._most_of_store for store in ticket.stores):
+            return False
         counted = self._counted(ticket)
         if self._pixel_bytes is None or not counted or not self.pixel_bytes_used:
             return True

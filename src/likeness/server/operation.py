@@ -150,7 +150,7 @@ class Operation:
         try:
             if turn is not None:
                 with context.timed("fetch"):
-                    images[:] = await self.images.read(images, context, deadline)
+                    images[:] = await self.images.read(images, context, turn, deadline)
                     loop = asyncio.get_running_loop()
                     context.decoding = await loop.run_in_executor(self.parser, decoding_cost, images)
             with context.timed("queue"):

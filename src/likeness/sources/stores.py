@@ -16,13 +16,20 @@ class Stores:
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """See `Store.fetch`; a bucket that no pattern fits, or whose settings are wrong, is an InvalidS3Object."""
-        for settings in self._settings:
+        try:
+            store = self._store(self._settings[self.number(bucket)])
+        except SettingsError as error:
+            raise InvalidS3Object(str(error)) from error
+        return store.fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
+
+    def __len__(self) -> int:
+        return len(self._settings)
+
+    def number(self, bucket: str) -> int:
+        """Which store the bucket is in, from 0. Raises InvalidS3Object when no pattern fits."""
+        for number, settings in enumerate(self._settings):
             if fnmatchcase(bucket, settings.pattern):
-                try:
-                    store = self._store(settings)
-                except SettingsError as error:
-                    raise InvalidS3Object(str(error)) from error
-                return store.fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
+                return number
         raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
 
     def _store(self, settings: StoreSettings) -> Store:
