@@ -33,7 +33,7 @@ from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.image import ImageLimits, open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, ExpressionReader
 from likeness.vision.geometry import service_box
@@ -66,18 +66,18 @@ class Seen:
 
 def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     """The largest face, measured as by the pipeline; None if no face is found."""
-    found, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+    found, _ = find(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
         return None
     largest = int(np.argmax(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)))
     detected = found.points[largest]
     assert engine.mesh is not None
-    mesh = engine.mesh.fit(Pyramid(pixels), found.boxes[largest], detected)
+    mesh = engine.mesh.fit(Pyramid.of(pixels), found.boxes[largest], detected)
     points = detected if mesh is None else mesh.landmarks
     pose = pose_of_points(detected) if mesh is None else pose_of_mesh(mesh.points)
     box = service_box(points, pose)
     width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / 1.385))
-    quality = measure_quality(Pyramid(pixels), box)
+    quality = measure_quality(Pyramid.of(pixels), box)
     confidence = float(confidences(found.scores)[largest])
     return Seen(
         pixels, np.asarray(detected, float), np.asarray(points, float), mesh, pose, quality, width_px, confidence
@@ -118,8 +118,8 @@ def expressions(engine: Engine, data: Path) -> Expressions:
             continue
         labels.append(NAMES.index(row["expression"]))
         persons.append(person(path))
-        logs.append(reader.log_probabilities(Pyramid(seen.pixels), seen.points))
-        smiles.append(smile_features(seen.mesh, reader.read(Pyramid(seen.pixels), seen.points).happiness))
+        logs.append(reader.log_probabilities(Pyramid.of(seen.pixels), seen.points))
+        smiles.append(smile_features(seen.mesh, reader.read(Pyramid.of(seen.pixels), seen.points).happiness))
         meshes.append(seen.mesh is not None)
     print(f"expressions-dev: {len(rows)} named photos, {len(labels)} with a face, {sum(meshes)} with a mesh")
     return Expressions(np.array(labels), persons, np.array(logs), np.array(smiles), np.array(meshes))
@@ -296,7 +296,7 @@ def quality(engine: Engine, data: Path) -> None:
 def vector_of(engine: Engine, seen: Seen) -> NDArray[np.float32]:
     """A face's vector."""
     mesh_points = None if seen.mesh is None else seen.mesh.points
-    chips = engine.embedder.chips(Pyramid(seen.pixels), seen.detected, mesh_points)
+    chips = engine.embedder.chips(Pyramid.of(seen.pixels), seen.detected, mesh_points)
     return np.asarray(engine.embedder.vectors([chips])[0], np.float32)
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.detection import (
     Detections,
     Detector,
@@ -148,12 +148,12 @@ def main() -> None:
     annotated = json.loads((folder / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
     images = {name: open_image(folder / "images" / name) for name in truth}
-    pyramids = {name: Pyramid(image.full()) for name, image in images.items()}
+    pyramids = {name: Pyramid.of(image.full()) for name, image in images.items()}
 
     print(f"{len(images)} photos          looks and processor time a photo        AP of faces from 16, 40 px")
     detector = CountingDetector(engine.detector)
     with mock.patch.object(Engine, "detector", detector):
-        found = {name: find(engine, DecodedPhoto(image))[0] for name, image in images.items()}
+        found = {name: find(engine, decoded(image))[0] for name, image in images.items()}
     print_row("as shipped", len(images), detector, precisions(found, truth))
     for scale in (0.8, 1.0, 1.2, 1.6, 2.4):
         detector = CountingDetector(engine.detector)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.pyramid import Pyramid, Size
 
 Pixels = NDArray[np.uint8]
@@ -95,9 +95,9 @@ def recall(engine: Engine, scenes: list[Scene], size: Size | None, reach_px: flo
     hits: list[bool] = []
     for photo, middles in scenes:
         if size is None:
-            found, _ = find(engine, DecodedPhoto(open_image(photo)), search_rotations=False)
+            found, _ = find(engine, decoded(open_image(photo)), search_rotations=False)
         else:
-            seen = engine.detector.detect(Pyramid(photo).resized(size))
+            seen = engine.detector.detect(Pyramid.of(photo).resized(size))
             found = seen.scaled(photo.shape[1] / size[0], photo.shape[0] / size[1])
         centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         distances = np.linalg.norm(middles[:, None] - centres[None], axis=2)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.detection import by_size
 from likeness.vision.mesh import Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.pose import pose_of_mesh
@@ -67,14 +67,16 @@ def main() -> None:
     for path in chosen:
         photo = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
         versions = [moved(photo, chance) for _ in range(3)]
-        searched = [find(engine, DecodedPhoto(open_image(picture)))[0] for picture, _ in versions]
+        searched = [find(engine, decoded(open_image(picture)))[0] for picture, _ in versions]
         found = [faces[by_size(faces)[:1]] for faces in searched]
         if not all(len(each) for each in found):
             continue
         for name, measure in ways.items():
             fives, turns = [], []
             for (picture, back), face in zip(versions, found, strict=True):
-                mesh = measure(engine.mesh, Pyramid(picture), face.boxes[0].astype(float), face.points[0].astype(float))
+                mesh = measure(
+                    engine.mesh, Pyramid.of(picture), face.boxes[0].astype(float), face.points[0].astype(float)
+                )
                 if mesh is None:
                     break
                 fives.append(five_landmarks(mesh) @ back[:, :2].T + back[:, 2])

@@ -27,9 +27,8 @@ from likeness.vision.scoring import Profile, Scorer
 
 __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace", "warm_comparer"]
 
-#: Says of kept vectors how they were made, to be counted up when a photo is looked at in another way: 5 is one look of
-#: the mesh and chips aligned by its 55 rigid points.
-_VECTOR_FORM = 5
+#: The way in which vectors are made, counted up when it changes, so that kept ones are not mixed with new ones.
+_VECTOR_FORM = 6
 
 #: A search of so many pixels, 48 MB of the networks' memory, needs more than any photo and what runs at the same time.
 _RESERVING = (1024, 1024, 3)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.executor import Map, in_turn
 from likeness.faces import Face, OrientationCorrection, Pose, Quality, QualityFilter
-from likeness.image import REDUCTIONS, Image, Reduction
+from likeness.image import Image, Reduction
 from likeness.stages import stage
 from likeness.vision import geometry
 from likeness.vision.detection import CERTAIN_SCORE, Detections, by_size, confidences, find_faces, merged
@@ -35,21 +35,16 @@ from likeness.vision.turned import roll_deg, seen_upright, turned, turned_back
 Preference = Literal["largest", "central"]
 #: How much smaller the central face may be than the largest, in area.
 _CENTRAL_AREA = 0.25
-#: A face whose detected box has this longer side, px, shows its mesh's crop (192 px across 1.37 boxes) and its chip all
-#: the detail that they can take in; a smaller one is looked at in a finer decoding of the photo, where there is one.
+#: A face whose detected box has this longer side, px, gives the mesh's crop (192 px across 1.37 boxes) and the chip all
+#: the detail that they can hold.
 _DETAILED_BOX_PX = 140.0
-#: The longer side, px, of the decoding that a photo is searched in has so many pixels at least, so that most faces are
-#: seen well enough in it; that for the fine look and for small faces has so many.
-_SEARCHED_PHOTO_PX, _DETAILED_PHOTO_PX = 800.0, 2400.0
-#: A face with this score, whose points lean by no more than this, stands upright; others are doubted. Of 300 faces of
-#: lfw-dev 98 in 100 do as they are, and 1 in 100 on their head.
+#: A face with this score, whose points lean by no more than this, stands upright; others are searched each way up.
 _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
+#: The points of a face that leans further than this in an upright photo are inexact.
+_LEANING_DEG = 20.0
 #: Views that the embedder sees in one run: MobileFaceNet's take 0.9 to 0.98 of the time that they take one by one, and
 #: as long by eights, which the caches do not hold.
 _VIEWS_A_RUN = 4
-#: Leaning further, a face's points are coarse unless it is looked at upright.
-_LEANING_DEG = 20.0
-
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
 
@@ -100,28 +95,27 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     A stage is done for all faces before the next begins, so that the weights of its network stay in the processor's
     caches.
     """
-    photo = DecodedPhoto(image)
+    photo = decoded(image)
     detections, quarter_turns = find(engine, photo, wanted.search_rotations)
     detections = detections[_order(detections, wanted.prefer, photo.size)]
-    sides_px = detections.sides_px
-    photo.refine_for(sides_px)
+    # The smallest face decides how finely the photo is decoded.
+    photo.at_scale(_DETAILED_BOX_PX / float(detections.sides_px.min(initial=np.inf)))
     mesh, bar, measured = engine.mesh, engine.quality_bar(wanted.quality_filter), dict[int, _MeasuredFace]()
     for start in range(0, len(detections), wanted.most):
         block = range(start, min(start + wanted.most, len(detections)))
-        shown = [(*photo.view(sides_px[place]), detections[place : place + 1]) for place in block]
         with stage("mesh"):
-            seen = spread(lambda each: _measured(mesh, *each), shown)
-        measured |= {place: face for place, face in zip(block, seen, strict=True) if not bar or face.passes(bar)}
+            faces = spread(lambda place: _measured(mesh, photo, detections[place : place + 1]), block)
+        measured |= {place: face for place, face in zip(block, faces, strict=True) if not bar or face.passes(bar)}
         if len(measured) >= wanted.most or wanted.most == 1:
             break
     sizes = areas(detections.boxes)
     places = sorted(list(measured)[: wanted.most], key=lambda place: -sizes[place])
     faces = [measured[place] for place in places]
     with stage("embed"):
-        vectors = spread(lambda run: _vectors(engine.embedder, run), _runs(faces, engine.embedder))
+        vectors = spread(lambda run: _vectors(engine.embedder, photo, run), _runs(faces, engine.embedder))
     with stage("attributes"):
         expressions = engine.expressions if wanted.attributes else None
-        described = spread(lambda face: _described(expressions, face, photo.size), faces)
+        described = spread(lambda face: _described(expressions, photo, face), faces)
     return AnalysedPhoto(
         image,
         tuple(described),
@@ -132,31 +126,40 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     )
 
 
-def find(engine: Engine, photo: "DecodedPhoto", search_rotations: bool = True) -> tuple[Detections, int]:
-    """The faces of a photo, px of the full photo, and the clockwise quarter turns to set them upright.
+def decoded(image: Image) -> Pyramid:
+    """The pixels of a photo, decoded when they are first needed."""
 
-    The photo is searched as it stands, and turned where nothing is found. A main face that is not clearly upright is
-    looked at each way up, and the photo searched again as that is seen best (decision 14).
+    @stage("decode")
+    def decode(halvings: int) -> NDArray[np.uint8]:
+        return image.pixels(cast(Reduction, 2**halvings))
+
+    return Pyramid((image.width, image.height), decode)
+
+
+def find(engine: Engine, photo: Pyramid, search_rotations: bool = True) -> tuple[Detections, int]:
+    """The faces of a photo, px of the photo, and the clockwise quarter turns that set them upright (decision 14).
+
+    The photo is searched as it stands, and at the other right angles where nothing is found. Where the main face is not
+    clearly upright, the photo is searched again at the right angle at which that face is found best.
     """
-    found, turns = _found_turned(engine, photo, 0), 0
+    found, turns = _searched(engine, photo, 0), 0
     if not search_rotations:
         return found, 0
     if not len(found):
-        ways = [_fitting(engine, photo, _found_turned(engine, photo, turns)) for turns in (1, 2, 3)]
-        found, of = merged(ways)
+        found, of = merged([_fitting(engine, photo, _searched(engine, photo, turns)) for turns in (1, 2, 3)])
         if not len(found):
             return found, 0
         turns = 1 + int(of[_main(found)])
     main = _main(found)
-    leaning_deg = abs((roll_deg(found.points[main]) + 90 * turns + 180) % 360 - 180)
-    if found.scores[main] >= _UPRIGHT_SCORE and leaning_deg <= _UPRIGHT_DEG:
+    if found.scores[main] >= _UPRIGHT_SCORE and _off_upright_deg(found.points[main], turns) <= _UPRIGHT_DEG:
         return found, turns
-    seen, seen_roll_deg = _seen_upright(engine, photo, found[main : main + 1])
-    turns, others = round(-seen_roll_deg / 90) % 4, found[np.arange(len(found)) != main]
+    with stage("detect"):
+        seen = seen_upright(engine.detector, photo, found[main : main + 1])
+    turns, others = round(-roll_deg(seen.points[0]) / 90) % 4, found[np.arange(len(found)) != main]
     if not turns:
         return merged([seen, others])[0], 0
-    again = _found_turned(engine, photo, turns)
-    if abs((seen_roll_deg + 90 * turns + 180) % 360 - 180) > _LEANING_DEG or not len(again):
+    again = _searched(engine, photo, turns)
+    if _off_upright_deg(seen.points[0], turns) > _LEANING_DEG or not len(again):
         again, _ = merged([seen, again])
     found, _ = merged([again, others])
     # What is doubtful may be a face that is seen the wrong way up.
@@ -165,49 +168,36 @@ def find(engine: Engine, photo: "DecodedPhoto", search_rotations: bool = True) -
 
 def _main(faces: Detections) -> int:
     """The index of the face, of those that are certain, that is largest and seen best."""
-    return int(np.argmax(np.where(faces.scores >= CERTAIN_SCORE, faces.scores * areas(faces.boxes), 0)))
+    return int(np.argmax(faces.scores * areas(faces.boxes) * (faces.scores >= CERTAIN_SCORE)))
 
 
-def _found_turned(engine: Engine, photo: "DecodedPhoto", turns: int) -> Detections:
-    """The faces found with the photo turned clockwise by quarter turns, in the frame of the photo as it stands."""
-
-    def turned_size(size: Size) -> Size:
-        return (size[1], size[0]) if turns % 2 else size
-
-    with stage("detect"):
-        found = find_faces(
-            engine.detector, turned_size(photo.size), lambda size: turned(photo.at(turned_size(size)), turns)
-        )
-        return turned_back(found, turns, photo.size)
+def _off_upright_deg(points: NDArray[np.float32], turns: int) -> float:
+    """How far a face with these points (5, 2) leans once the photo is turned clockwise by quarter turns, 0 to 180."""
+    return abs((roll_deg(points) + 90 * turns + 180) % 360 - 180)
 
 
-def _fitting(engine: Engine, photo: "DecodedPhoto", faces: Detections) -> Detections:
+def _fitting(engine: Engine, photo: Pyramid, faces: Detections) -> Detections:
     """The faces that a mesh fits, if the pack has one: what is only found with the photo turned is often none."""
-    if engine.mesh is None:
-        return faces
-    fits = []
-    for place in range(len(faces)):
-        pyramid, reduction = photo.view(faces.sides_px[place])
-        fits.append(
-            engine.mesh.fit(pyramid, faces.boxes[place] / reduction, faces.points[place] / reduction) is not None
-        )
+    mesh = engine.mesh
+    fits = [mesh is None or mesh.fit(photo, *each) is not None for each in zip(faces.boxes, faces.points, strict=True)]
     return faces[np.array(fits, np.bool_)]
 
 
 @stage("detect")
-def _seen_upright(engine: Engine, photo: "DecodedPhoto", face: Detections) -> tuple[Detections, float]:
-    """One face as it is seen best, px of the full photo, and how far it leans, degrees clockwise."""
-    pyramid, reduction = photo.view(face.sides_px[0])
-    seen, degrees = seen_upright(engine.detector, pyramid, face.scaled(1 / reduction, 1 / reduction))
-    return seen.scaled(reduction, reduction), degrees
+def _searched(engine: Engine, photo: Pyramid, turns: int) -> Detections:
+    """The faces found with the photo turned clockwise by quarter turns, in the frame of the photo as it stands."""
+
+    def as_turned(size: Size) -> Size:
+        return (size[1], size[0]) if turns % 2 else size
+
+    picture = lambda size: turned(photo.resized(as_turned(size)), turns)  # noqa: E731
+    return turned_back(find_faces(engine.detector, as_turned(photo.size), picture), turns, photo.size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _MeasuredFace:
-    """One face as it is measured in `pyramid`, the photo decoded at 1 / `reduction`, in px of that."""
+    """One face as it is measured, px of the photo; `points` (5, 2) are the detector's, `box` (4,) the service's."""
 
-    pyramid: Pyramid
-    reduction: Reduction
     points: NDArray[np.float32]
     mesh: FaceMesh | None
     pose: Pose
@@ -222,19 +212,18 @@ class _MeasuredFace:
 
     def passes(self, bar: QualityBar) -> bool:
         """Whether the face is as good as a quality filter asks."""
-        width_px = float(self.box[2] - self.box[0]) * self.reduction
+        width_px = float(self.box[2] - self.box[0])
         return bar.passes(self.quality, self.pose, face_width_px=width_px, confidence=self.confidence)
 
 
-def _measured(network: Mesh | None, pyramid: Pyramid, reduction: Reduction, detection: Detections) -> _MeasuredFace:
-    """One face, px of the full photo, measured; by its mesh, if the pack has one."""
-    detection = detection.scaled(1 / reduction, 1 / reduction)
+def _measured(network: Mesh | None, photo: Pyramid, detection: Detections) -> _MeasuredFace:
+    """One detection measured; by its mesh, if the pack has one."""
     points = detection.points[0]
-    mesh = network.fit(pyramid, detection.boxes[0], points) if network else None
+    mesh = network.fit(photo, detection.boxes[0], points) if network else None
     pose = pose_of_mesh(mesh.points) if mesh else pose_of_points(points)
     box = geometry.service_box(mesh.landmarks if mesh else points, pose)
     confidence = float(confidences(detection.scores)[0])
-    return _MeasuredFace(pyramid, reduction, points, mesh, pose, box, measure_quality(pyramid, box), confidence)
+    return _MeasuredFace(points, mesh, pose, box, measure_quality(photo, box), confidence)
 
 
 def _runs(faces: Sequence[_MeasuredFace], embedder: Embedder) -> list[Sequence[_MeasuredFace]]:
@@ -245,21 +234,20 @@ def _runs(faces: Sequence[_MeasuredFace], embedder: Embedder) -> list[Sequence[_
     return [faces[start:stop] for start, stop in pairwise(bounds)]
 
 
-def _vectors(embedder: Embedder, faces: Sequence[_MeasuredFace]) -> NDArray[np.float32]:
+def _vectors(embedder: Embedder, photo: Pyramid, faces: Sequence[_MeasuredFace]) -> NDArray[np.float32]:
     """The vectors (N, D) of faces."""
     return embedder.vectors(
-        [embedder.chips(each.pyramid, each.points, each.mesh.points if each.mesh else None) for each in faces]
+        [embedder.chips(photo, each.points, each.mesh.points if each.mesh else None) for each in faces]
     )
 
 
-def _described(expressions: ExpressionReader | None, face: _MeasuredFace, photo_size: Size) -> Face:
+def _described(expressions: ExpressionReader | None, photo: Pyramid, face: _MeasuredFace) -> Face:
     """A face as it is answered, with emotions and smile where expressions are read."""
     emotions = smile = None
     if expressions:
-        expression = expressions.read(face.pyramid, face.landmarks)
+        expression = expressions.read(photo, face.landmarks)
         emotions, smile = expression.emotions, read_smile(face.mesh, expression.happiness)
-    size = photo_size[0] / face.reduction, photo_size[1] / face.reduction
-    box, landmarks = geometry.bounding_box(face.box, *size), geometry.landmarks(face.landmarks, *size)
+    box, landmarks = geometry.bounding_box(face.box, *photo.size), geometry.landmarks(face.landmarks, *photo.size)
     return Face(box, face.confidence, landmarks, face.pose, face.quality, emotions, smile)
 
 
@@ -273,42 +261,3 @@ def _order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp
         central = np.argmin(np.where(sizes >= _CENTRAL_AREA * sizes.max(), distances, np.inf))
         order = np.concatenate([[central], order[order != central]])
     return order
-
-
-class DecodedPhoto:
-    """A photo decoded as coarsely as those who look at it may have it: for the first search, and at most once more, for
-    small faces.
-    """
-
-    def __init__(self, image: Image) -> None:
-        self.size: Size = (image.width, image.height)
-        self._image = image
-        self._coarse = self._fine = image.reduction_for(_SEARCHED_PHOTO_PX)
-        self._pyramids: dict[Reduction, Pyramid] = {}
-
-    def at(self, size: Size) -> NDArray[np.uint8]:
-        """The photo's pixels (height, width, 3) at a size, of the fine decoding where the coarse one is smaller."""
-        if max(size) * self._coarse > max(self.size) * 1.05:
-            self._refine(self._image.reduction_for(_DETAILED_PHOTO_PX))
-            return self._decoded(self._fine).resized(size)
-        return self._decoded(self._coarse).resized(size)
-
-    def refine_for(self, sides_px: NDArray[np.float32]) -> None:
-        """Settles which decoding the faces with these longer sides (N,) are looked at in."""
-        smallest = float(sides_px.min(initial=np.inf))
-        self._refine(next((each for each in REDUCTIONS if smallest / each >= _DETAILED_BOX_PX), 1))
-
-    def view(self, side_px: float) -> tuple[Pyramid, Reduction]:
-        """The photo in which a face with this longer side, px of the full photo, is looked at, and its reduction."""
-        reduction = self._fine if side_px / self._coarse < _DETAILED_BOX_PX else self._coarse
-        return self._decoded(reduction), reduction
-
-    def _refine(self, reduction: Reduction) -> None:
-        if self._fine == self._coarse:
-            self._fine = min(self._coarse, reduction)
-
-    def _decoded(self, reduction: Reduction) -> Pyramid:
-        if reduction not in self._pyramids:
-            with stage("decode"):
-                self._pyramids[reduction] = Pyramid(self._image.pixels(reduction))
-        return self._pyramids[reduction]

@@ -24,7 +24,7 @@ TEMPLATE = np.array([[47.6, 47.1], [102.6, 46.6], [74.6, 79.1], [50.9, 104.1], [
 def cut_chip(
     photo: NDArray[np.uint8], points: NDArray[np.float64], template: NDArray[np.float64], size_px: int
 ) -> NDArray[np.uint8]:
-    return warp_chip(Pyramid(photo), similarity_transform(points, template), size_px)
+    return warp_chip(Pyramid.of(photo), similarity_transform(points, template), size_px)
 
 
 def turned(
@@ -117,21 +117,21 @@ def test_views_are_mirrored_and_taken_from_the_mesh_where_it_fits() -> None:
     points, seen = turned(TEMPLATE, 3, 1.2, (40, 50)), mean_face_at(TEMPLATE)
     seen[:, :2] = turned(seen[:, :2].astype(float), -9, 1.3, (35, 45))
     aligner = Aligner(SIZE_PX, TEMPLATE, (View(), View(mirror=True), View("mesh")))
-    plain, mirrored, by_mesh = aligner.cut(Pyramid(photo), points, seen)
+    plain, mirrored, by_mesh = aligner.cut(Pyramid.of(photo), points, seen)
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
     # OpenCV rounds places to 1/32 px, from either side.
     assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
     # A mean face turned, enlarged and shifted so is set back onto the template.
     expected = cut_chip(photo, turned(TEMPLATE, -9, 1.3, (35, 45)), TEMPLATE, SIZE_PX)
     assert np.abs(by_mesh.astype(int) - expected).max() <= 3
-    without_mesh = aligner.cut(Pyramid(photo), points, None)
+    without_mesh = aligner.cut(Pyramid.of(photo), points, None)
     assert np.array_equal(without_mesh[2], plain)
 
 
 def test_the_chip_does_not_depend_on_what_lies_elsewhere_in_the_photo() -> None:
     photo = np.random.default_rng(1).integers(0, 255, (500, 500, 3), np.uint8)
     transform = similarity_transform(turned(TEMPLATE, 20, 1.5, (100, 100)), TEMPLATE)
-    chip = warp_chip(Pyramid(photo), transform, SIZE_PX)
+    chip = warp_chip(Pyramid.of(photo), transform, SIZE_PX)
     changed = photo.copy()
     changed[:20] = changed[-20:] = 0
-    assert np.array_equal(warp_chip(Pyramid(changed), transform, SIZE_PX), chip)
+    assert np.array_equal(warp_chip(Pyramid.of(changed), transform, SIZE_PX), chip)

@@ -103,7 +103,7 @@ def test_a_vector_of_length_zero_stays_zero() -> None:
 def test_chips_are_cut_for_each_view_in_the_networks_colours(reversed_colours: bool) -> None:
     photo = GENERATOR.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     embedder = Embedder(OfBytes(), ALIGNER, reversed_colours=reversed_colours)
-    chips = embedder.chips(Pyramid(photo), TEMPLATE, None)
+    chips = embedder.chips(Pyramid.of(photo), TEMPLATE, None)
     assert chips.shape == (3, 8, 8, 3)
     # The points lie where the template has them: the first view is the photo itself.
     assert np.array_equal(chips[0], photo[..., ::-1] if reversed_colours else photo)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import ImageLimits, open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.expression import LABELS, ExpressionReader, expression
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Pictures
@@ -43,7 +43,7 @@ def test_the_network_is_fed_a_grey_face_and_its_mirror_image() -> None:
     network = Recorder(FLAT)
     photo = PHOTO.copy()
     photo[:, :160] = 0
-    ExpressionReader(network).read(Pyramid(photo), POINTS)
+    ExpressionReader(network).read(Pyramid.of(photo), POINTS)
     (fed,) = network.fed
     assert fed.shape == (2, 1, 64, 64)
     assert fed.dtype == np.float32
@@ -63,7 +63,7 @@ def test_the_crop_follows_the_face_s_turn() -> None:
         mark = points[:2].mean(axis=0)
         cv2.circle(photo, (round(mark[0]), round(mark[1])), 4, (255, 255, 255), -1)
         network = Recorder(FLAT)
-        ExpressionReader(network).read(Pyramid(photo), points)
+        ExpressionReader(network).read(Pyramid.of(photo), points)
         bright = network.fed[0][0, 0] + 1
         places.append(np.array(np.nonzero(bright > 0.5)).mean(axis=1))
     assert np.ptp(places, axis=0) == pytest.approx([0, 0], abs=1.5)
@@ -97,7 +97,7 @@ def test_a_network_that_is_sure_is_believed(label: str) -> None:
 
 
 def test_a_certain_network_gives_finite_confidences() -> None:
-    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid(PHOTO), POINTS)
+    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid.of(PHOTO), POINTS)
     assert all(np.isfinite(emotion.confidence) for emotion in found.emotions)
     assert np.isfinite(found.happiness)
 
@@ -112,9 +112,9 @@ def test_laughing_faces_are_happy_and_sober_ones_are_not(
 ) -> None:
     engine = Engine("standard")
     pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
-    faces, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+    faces, _ = find(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     assert engine.expressions is not None
-    emotions = engine.expressions.read(Pyramid(pixels), faces.points[0]).emotions
+    emotions = engine.expressions.read(Pyramid.of(pixels), faces.points[0]).emotions
     assert (emotions[0].type == "HAPPY") == happy
 
 
@@ -131,8 +131,8 @@ def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: N
     with (data_dir / "expressions-dev" / "labels.csv").open() as table:
         for row in csv.DictReader(table):
             pixels = np.ascontiguousarray(cv2.imread(str(data_dir / "expressions-dev" / row["image"]))[:, :, ::-1])
-            faces, _ = find(engine, DecodedPhoto(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+            faces, _ = find(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
             if row["expression"] in named and len(faces):
-                found = engine.expressions.read(Pyramid(pixels), faces.points[0])
+                found = engine.expressions.read(Pyramid.of(pixels), faces.points[0])
                 hits.setdefault(row["expression"], []).append(found.emotions[0].type == named[row["expression"]])
     assert np.mean([np.mean(each) for each in hits.values()]) >= 0.5

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import DecodedPhoto, find
+from likeness.pipeline import decoded, find
 from likeness.vision.mesh import CROP_SIZE_PX, CROP_TEMPLATE, FaceMesh, Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.mesh_model import MEAN_RIGID, RIGID
 from likeness.vision.network import Pictures
@@ -61,7 +61,7 @@ PHOTO = np.full((400, 600, 3), (255, 128, 0), dtype=np.uint8)
 
 
 def fit(network: Recorder, photo: NDArray[np.uint8] = PHOTO) -> FaceMesh | None:
-    return Mesh(network).fit(Pyramid(photo), BOX, POINTS)
+    return Mesh(network).fit(Pyramid.of(photo), BOX, POINTS)
 
 
 def test_the_network_is_fed_bytes_one_crop_at_a_time() -> None:
@@ -126,7 +126,7 @@ def test_a_mesh_that_has_gone_to_another_face_is_not_believed() -> None:
 
 
 def test_a_face_outside_the_photo_and_one_without_extent_do_no_harm() -> None:
-    photo = Pyramid(PHOTO)
+    photo = Pyramid.of(PHOTO)
     assert Mesh(Recorder(logit=-9.0)).fit(photo, [-900.0, -900, -800, -800], CROP_TEMPLATE - 900) is None
     assert Mesh(Recorder(logit=-9.0)).fit(photo, [5, 5, 5, 5], np.full((5, 2), 5.0)) is None
 
@@ -170,10 +170,10 @@ def engine(standard_pack: None) -> Engine:
 
 
 def first_mesh(engine: Engine, pixels: NDArray[np.uint8]) -> FaceMesh:
-    faces, _ = find(engine, DecodedPhoto(open_image(pixels)))
+    faces, _ = find(engine, decoded(open_image(pixels)))
     largest = int(np.argmax(faces.sides_px))
     assert engine.mesh is not None
-    mesh = engine.mesh.fit(Pyramid(pixels), faces.boxes[largest], faces.points[largest])
+    mesh = engine.mesh.fit(Pyramid.of(pixels), faces.boxes[largest], faces.points[largest])
     assert mesh is not None
     return mesh
 
@@ -222,4 +222,4 @@ def test_turned_photo_roll_turns_with_it(
 def test_a_photo_without_a_face_has_no_mesh(engine: Engine) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     assert engine.mesh is not None
-    assert engine.mesh.fit(Pyramid(noise), [60, 60, 200, 220], placed(CROP_TEMPLATE) - (170, 60)) is None
+    assert engine.mesh.fit(Pyramid.of(noise), [60, 60, 200, 220], placed(CROP_TEMPLATE) - (170, 60)) is None

@@ -32,7 +32,7 @@ def photo(name: str) -> NDArray[np.uint8]:
 
 
 def quality(name: str, pixels: NDArray[np.uint8] | None = None, *, scale: float = 1.0) -> Quality:
-    return measure_quality(Pyramid(photo(name) if pixels is None else pixels), np.array(BOXES[name]) * scale)
+    return measure_quality(Pyramid.of(photo(name) if pixels is None else pixels), np.array(BOXES[name]) * scale)
 
 
 def blurred(pixels: NDArray[np.uint8], sigma_px: float) -> NDArray[np.uint8]:
@@ -135,14 +135,16 @@ def test_only_the_face_counts() -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_box_on_any_flat_photo_has_a_quality(box: tuple[float, ...], value: int) -> None:
     x1, x2, y1, y2 = box
-    found = measure_quality(Pyramid(np.full((90, 120, 3), value, dtype=np.uint8)), np.array([x1, y1, x2 + 1, y2 + 1]))
+    found = measure_quality(
+        Pyramid.of(np.full((90, 120, 3), value, dtype=np.uint8)), np.array([x1, y1, x2 + 1, y2 + 1])
+    )
     assert found.sharpness == 0
     assert 0 <= found.brightness <= 100
 
 
 def test_a_face_outside_the_photo_has_none() -> None:
     outside = np.array([-300.0, -300, -200, -150])
-    assert measure_quality(Pyramid(photo("astronaut")), outside) == Quality(brightness=0, sharpness=0)
+    assert measure_quality(Pyramid.of(photo("astronaut")), outside) == Quality(brightness=0, sharpness=0)
 
 
 ORDER: tuple[QualityFilter, ...] = ("AUTO", "LOW", "MEDIUM", "HIGH")
@@ -184,6 +186,6 @@ def test_each_limit_alone_keeps_a_face_out(
 
 def test_a_face_far_larger_than_the_photo_is_judged_by_what_is_seen_of_it() -> None:
     seen = measure_quality(
-        Pyramid(np.full((80, 400, 3), 128, np.uint8)), np.array([-40_000.0, -40_000, 40_000, 40_000])
+        Pyramid.of(np.full((80, 400, 3), 128, np.uint8)), np.array([-40_000.0, -40_000, 40_000, 40_000])
     )
     assert seen.brightness > 0

@@ -89,6 +89,6 @@ def test_the_published_yunet_finds_the_astronaut(data_dir: Path) -> None:
     path = data_dir.parent / "models" / "face_detection_yunet_2023mar.onnx"
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     detector = YuNet(Answering(lambda fed: session.run(None, {session.get_inputs()[0].name: fed})))
-    found = find_faces(detector, (512, 512), Pyramid(np.ascontiguousarray(data.astronaut())).resized)
+    found = find_faces(detector, (512, 512), Pyramid.of(np.ascontiguousarray(data.astronaut())).resized)
     assert len(found) == 1
     np.testing.assert_allclose(found.points[0, :2], [[202, 101], [246, 104]], atol=5)  # the pupils, marked by eye

@@ -7,6 +7,7 @@ says CONFUSED, so neither does this. What it says is an appearance and no feelin
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,7 +27,6 @@ CROP_SIZE_PX = 64
 #: emotions` prints what this one reaches).
 _CROP_PER_EYES = 2.6
 _MIDDLE_UNDER_EYES = 0.45
-_LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 #: What a probability is raised by before its logarithm: the network is never that sure.
 _DOUBT = 1e-3
 
@@ -72,34 +72,29 @@ class ExpressionReader:
         return expression(self.log_probabilities(photo, points))
 
     def log_probabilities(self, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
-        """What the network itself says, (7,), the mean over the face and its mirror image; arguments as for `read`."""
-        face = np.asarray(points, dtype=np.float64)
-        grey = warp_chip(photo, _crop(face), CROP_SIZE_PX).astype(np.float32) @ _LUMA
-        fed = np.stack([grey, grey[:, ::-1]])[:, np.newaxis] * np.float32(2 / 255) - np.float32(1)
-        probabilities = np.asarray(self._network(np.ascontiguousarray(fed))[0], dtype=np.float64)
-        return np.asarray(np.log(probabilities + _DOUBT).mean(axis=0))
+        """What the network itself says, (7,), the mean over the face and its mirror image, which reads 0.50 of emotions
+        right where the face alone reads 0.46; arguments as for `read`.
+        """
+        face = warp_chip(photo, _crop(points), CROP_SIZE_PX).astype(np.float32)
+        grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) * np.float32(2 / 255) - np.float32(1)
+        views = np.stack([grey, grey[:, ::-1]])[:, np.newaxis].astype(np.float32, copy=False)
+        return np.asarray(np.log(self._network(views)[0].astype(np.float64) + _DOUBT).mean(axis=0))
 
 
 def expression(log_probabilities: NDArray[np.float64]) -> Expression:
     """What the network's log probabilities (7,) of one face come to."""
     scores = log_probabilities @ _RECALIBRATION + _BIAS
     shares = np.exp(scores - scores.max())
-    confidences = 100.0 * shares / shares.sum()
-    emotions = sorted(
-        (
-            Emotion(type=label, confidence=float(confidence))
-            for label, confidence in zip(LABELS, confidences, strict=True)
-        ),
-        key=lambda emotion: -emotion.confidence,
+    confidences = (100.0 * shares / shares.sum()).tolist()
+    order = np.argsort(-shares, kind="stable").tolist()
+    others = np.logaddexp.reduce(np.delete(log_probabilities, _HAPPY))
+    return Expression(
+        emotions=tuple(Emotion(type=LABELS[each], confidence=confidences[each]) for each in order),
+        happiness=float(log_probabilities[_HAPPY] - others),
     )
-    return Expression(emotions=tuple(emotions), happiness=_log_odds(log_probabilities, _HAPPY))
 
 
-def _log_odds(log_probabilities: NDArray[np.float64], index: int) -> float:
-    return float(log_probabilities[index] - np.logaddexp.reduce(np.delete(log_probabilities, index)))
-
-
-def _crop(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _crop(points: ArrayLike) -> NDArray[np.float64]:
     """The crop (2, 3), photo to crop, of a face with these five points (5, 2) px."""
     upright = similarity_transform(points, MEAN_FIVE[:, :2]) * (CROP_SIZE_PX / _CROP_PER_EYES)
     upright[:, 2] += CROP_SIZE_PX / 2 - np.array([0.0, _MIDDLE_UNDER_EYES * CROP_SIZE_PX / _CROP_PER_EYES])

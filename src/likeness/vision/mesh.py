@@ -1,11 +1,9 @@
 """The 468-point face mesh: the position of every part of a face, in three dimensions.
 
 The network is MediaPipe's face landmark model (Kartynnik et al., "Real-time Facial Surface Geometry from Monocular
-Video on Mobile GPUs", 2019). It sees a square crop, 1.5 times the face, turned so that the eyes are level. A face is
-looked at in the crop that the detector's box and points ask for, and again where the mesh asks for quite another one.
-A second look at every face would make landmarks steadier: shifted, turned and scaled a little, photos of lfw-dev have
-them move by 0.009 distances between the eyes, with it by 0.005 (`python benchmarks/steadiness.py`); verification gains
-nothing by it.
+Video on Mobile GPUs", 2019). Its input is a square crop, 1.5 times the face, turned so that the eyes are level. The
+first crop follows from the detector's box and points; where the mesh asks for quite another crop, it is fitted again
+there. `python benchmarks/steadiness.py` prints how much steadier landmarks would be with a second run for every face.
 """
 
 import math
@@ -34,9 +32,9 @@ _CROP_PER_DETECTED_SIDE = 1.371
 _CROP_PER_MESH_SIDE = 1.5
 
 #: The mesh is fitted again where the crop that it asks for has its corners farther from those of the crop it was shown
-#: than this (root mean square over the crop's side), in all at most so many times: of upright faces 1 in 30 is seen
-#: twice, of those that lean by 45 degrees nearly all.
-_SETTLED, _MOST_LOOKS = 0.12, 3
+#: than this (root mean square over the crop's side), in all at most so many times: 1 in 30 upright faces is fitted
+#: twice, and nearly every face that leans by 45 degrees.
+_SETTLED, _MOST_RUNS = 0.12, 3
 #: A mesh under this presence (MediaPipe's own bar) is none.
 LEAST_PRESENCE = 0.5
 #: Nor is one whose five landmarks lie farther from the detector's than this, mean distance over the crop's side: it has
@@ -88,8 +86,8 @@ class Mesh:
         None where it does not fit and the detector's own points are the better ones.
         """
         crop = detected_crop(box, points)
-        for _ in range(_MOST_LOOKS):
-            mesh, presence = self._look(photo, crop)
+        for _ in range(_MOST_RUNS):
+            mesh, presence = self._run(photo, crop)
             shown, crop = crop, mesh_crop(mesh)
             if _crops_apart(shown, crop) < _SETTLED:
                 break
@@ -99,20 +97,18 @@ class Mesh:
             return None
         return FaceMesh(mesh.astype(np.float32), landmarks.astype(np.float32), presence)
 
-    def _look(self, photo: Pyramid, transform: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        """The mesh (468, 3) in px of the photo, and the presence, of what `transform` (2, 3) cuts out; by itself, as on
-        a processor that is faster than any batch (measured: 1.0 ms a crop, 1.6 ms in batches of 16).
+    def _run(self, photo: Pyramid, crop: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """The mesh (468, 3) in px of the photo, and the presence, in a crop (2, 3), photo to crop.
+
+        One crop a run takes 1.0 ms, 16 in a run 1.6 ms each: they leave the processor's caches.
         """
-        points, presence = self._network(warp_chip(photo, transform, CROP_SIZE_PX)[np.newaxis])
-        # The inverse of a turn times a scale is its transpose over the scale squared.
-        scale = _scale(transform)
-        back = np.zeros((3, 3))
-        back[:2, :2], back[2, 2] = transform[:, :2] / scale**2, 1 / scale
+        points, presence = self._network(warp_chip(photo, crop, CROP_SIZE_PX)[np.newaxis])
+        scale = _scale(crop)
         mesh = points.reshape(MESH_POINTS, 3).astype(np.float64)
-        mesh[:, :2] -= transform[:, 2]
-        mesh = mesh @ back
-        logit = min(max(float(presence.item()), -60.0), 60.0)
-        return mesh, 1.0 / (1.0 + math.exp(-logit))
+        # The inverse of a turn times a scale is its transpose over the scale squared.
+        mesh[:, :2] = (mesh[:, :2] - crop[:, 2]) @ (crop[:, :2] / scale**2)
+        mesh[:, 2] /= scale
+        return mesh, 1.0 / (1.0 + math.exp(-max(float(presence.item()), -60.0)))
 
 
 def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -145,17 +141,17 @@ def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
 
 
 def mesh_crop(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The crop of a face known by its mesh (468, 3): 1.5 times the mesh's longer side, the eyes level (MediaPipe's
-    own rule).
+    """The crop (2, 3), photo to crop, of a face known by its mesh (468, 3): 1.5 times the mesh's longer side, the eyes
+    level (MediaPipe's own rule).
     """
     flat = np.asarray(mesh, dtype=np.float64)[:, :2]
-    (x1, y1), (x2, y2) = flat[_LEFT_EYE[0]].tolist(), flat[_RIGHT_EYE[1]].tolist()
-    turn_rad = -math.atan2(y2 - y1, x2 - x1)
+    right, down = (flat[_RIGHT_EYE[1]] - flat[_LEFT_EYE[0]]).tolist()
+    turn_rad = -math.atan2(down, right)
     cosine, sine = math.cos(turn_rad), math.sin(turn_rad)
     level = flat @ np.array([[cosine, sine], [-sine, cosine]])
-    (left, top), (right, bottom) = level.min(axis=0).tolist(), level.max(axis=0).tolist()
-    side_px = max(_CROP_PER_MESH_SIDE * max(right - left, bottom - top), 1.0)
-    x, y = (left + right) / 2, (top + bottom) / 2
+    low, high = level.min(axis=0), level.max(axis=0)
+    side_px = max(_CROP_PER_MESH_SIDE * float((high - low).max()), 1.0)
+    x, y = ((low + high) / 2).tolist()
     return _crop((cosine * x + sine * y, cosine * y - sine * x), side_px, turn_rad)
 
 

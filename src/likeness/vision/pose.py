@@ -15,50 +15,27 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.faces import Pose
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
 
-_STEADYING = 0.2
 _RIGID_MIDDLE: NDArray[np.float64] = MEAN_RIGID.mean(axis=0)
 _MEAN_FACE: NDArray[np.float64] = MEAN_RIGID - _RIGID_MIDDLE
 _MEAN_SPREAD = float((_MEAN_FACE**2).sum())
+#: Brings five points seen (5, 2) to the linear map (3, 2) by which the mean face is seen so, in least squares.
+_FROM_FIVE: NDArray[np.float64] = np.linalg.pinv(MEAN_FIVE - MEAN_FIVE.mean(axis=0))
 
 
 def pose_of_mesh(mesh: NDArray[np.floating]) -> Pose:
-    """The pose of a mesh, (468, 3) px, by turning the mean face onto it (Kabsch 1976): 55 points that no expression
-    moves.
-    """
-    (right, _, _), (down, _, _), (away, below, ahead) = _rotation(mesh[RIGID].astype(np.float64)).tolist()
-    return Pose(
-        roll=math.degrees(math.atan2(down, right)),
-        yaw=math.degrees(math.asin(min(max(away, -1.0), 1.0))),
-        pitch=-math.degrees(math.atan2(below, ahead)),
-    )
+    """The pose of a mesh, (468, 3) px, by rotating the mean face onto it: 55 points that no expression moves."""
+    return _pose(_rotation(mesh[RIGID].astype(np.float64)))
 
 
 def pose_of_points(points: ArrayLike) -> Pose:
     """The pose of a detector's five points, (5, 2) px: the coarser answer, for faces that no mesh fits.
 
-    The mean face's five points, seen in parallel projection. Once the photo's turn is taken out, heights change with
-    pitch alone, and yaw shows in how far the nose stands from the middle of the eyes.
+    The rotation nearest to the linear map by which the mean face's five points are seen in parallel projection.
     """
     five = np.asarray(points, dtype=np.float64)
-    # However the head is pitched and yawed, the lines between the eyes and between the mouth's corners stay level
-    # with it. Seen from the side they are short; what leads from eyes to mouth, turned by a right angle, then
-    # steadies them.
-    down = five[3:].mean(axis=0) - five[:2].mean(axis=0)
-    across = (five[1] - five[0]) + (five[4] - five[3]) + _STEADYING * np.array([down[1], -down[0]])
-    roll_rad = float(np.arctan2(across[1], across[0]))
-    cosine, sine = np.cos(roll_rad), np.sin(roll_rad)
-    upright = five @ np.array([[cosine, -sine], [sine, cosine]])
-    eyes, nose, mouth = upright[:2].mean(axis=0), upright[2], upright[3:].mean(axis=0)
-    nose_y, nose_z = MEAN_FIVE[2, 1:]
-    mouth_y, mouth_z = MEAN_FIVE[3:, 1:].mean(axis=0)
-    # (nose_y + nose_z tan) / (mouth_y + mouth_z tan) = ratio of heights under the eyes, solved for the tangent of the
-    # pitch.
-    ratio = (nose[1] - eyes[1]) / max(mouth[1] - eyes[1], 1e-6)
-    pitch_rad = float(np.arctan2(nose_y - mouth_y * ratio, mouth_z * ratio - nose_z))
-    # After the pitch, the nose stands this far before the eyes.
-    depth = nose_y * np.sin(pitch_rad) - nose_z * np.cos(pitch_rad)
-    yaw_rad = float(np.arctan2((nose - eyes)[0], max(upright[1, 0] - upright[0, 0], 1e-6) * depth))
-    return Pose(roll=np.degrees(roll_rad), yaw=np.degrees(yaw_rad), pitch=np.degrees(pitch_rad))
+    u, _, vt = np.linalg.svd((_FROM_FIVE @ (five - five.mean(axis=0))).T, full_matrices=False)
+    right_and_down = u @ vt
+    return _pose(np.vstack([right_and_down, np.cross(*right_and_down)]))
 
 
 def derotated(mesh: NDArray[np.floating], places: Sequence[int]) -> NDArray[np.float64]:
@@ -72,10 +49,18 @@ def derotated(mesh: NDArray[np.floating], places: Sequence[int]) -> NDArray[np.f
 
 
 def _rotation(observed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation (3, 3) that brings the mean face nearest to `observed` (55, 3); where the product of the two turns
-    inside out, the least of its three axes goes the other way round.
-    """
+    """The rotation (3, 3) that brings the mean face nearest to `observed` (55, 3) (Kabsch, 1976)."""
     # The mean face is centred, so where `observed` lies does not matter.
     u, _, vt = np.linalg.svd(_MEAN_FACE.T @ observed)
     u[:, 2] *= np.sign(np.linalg.det(u @ vt))
     return np.asarray((u @ vt).T)
+
+
+def _pose(rotation: NDArray[np.float64]) -> Pose:
+    """The angles of a rotation (3, 3) of the mean face."""
+    (right, _, _), (down, _, _), (away, below, ahead) = rotation.tolist()
+    return Pose(
+        roll=math.degrees(math.atan2(down, right)),
+        yaw=math.degrees(math.asin(min(max(away, -1.0), 1.0))),
+        pitch=-math.degrees(math.atan2(below, ahead)),
+    )

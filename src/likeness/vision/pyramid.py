@@ -1,6 +1,9 @@
-"""A picture and its halvings, the fast way to shrink it without turning detail into noise."""
+"""A photo in halvings of its size, each decoded or shrunk when it is first needed."""
 
+import math
+from collections.abc import Callable
 from threading import Lock
+from typing import Self
 
 import cv2
 import numpy as np
@@ -9,44 +12,67 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 """Width and height in pixels."""
 
-#: By as much a picture may be shrunk by bilinear interpolation, which looks at four pixels.
-_MOST_SHRINKING = 2.1
+#: A photo is first decoded with this longer side or more, px, which shows most faces well enough, and at most once
+#: more, for small faces.
+_DECODED_PX = (800, 2400)
+#: Decoders halve at most so many times: JPEG to an eighth.
+_MOST_DECODED_HALVINGS = 3
 
 
 class Pyramid:
-    """A picture (H, W, 3) uint8, and that picture halved again and again, each size made when it is first asked for.
+    """A photo of `size` and its halvings; `decode(n)` gives it halved n times, 0 to 3, as RGB (height, width, 3) uint8.
 
-    Safe to share between threads; all sizes together take a third more memory than the picture.
+    Safe to share between threads. All halvings together take a third more memory than the largest.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self._levels = [pixels]
+    def __init__(self, size: Size, decode: Callable[[int], NDArray[np.uint8]]) -> None:
+        self.size = size
+        self._decode = decode
+        self._decodings = list(_DECODED_PX)
+        self._halved: dict[int, NDArray[np.uint8]] = {}
         self._lock = Lock()
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The picture's height, width and 3."""
-        return self._levels[0].shape
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8]) -> Self:
+        """The pyramid of a decoded photo (height, width, 3)."""
+        photo = cls((pixels.shape[1], pixels.shape[0]), lambda _: pixels)
+        photo.at_scale(1)
+        return photo
 
-    def halved(self, times: int) -> NDArray[np.uint8]:
-        """The picture with height and width halved `times` times, rounded down; each pixel is the mean of four."""
+    def at_scale(self, scale: float) -> tuple[NDArray[np.uint8], int]:
+        """The smallest halving that is no smaller than the photo times `scale`: pixels (height, width, 3), and by what
+        the photo's sides were divided.
+
+        It is smaller where the photo has been decoded twice and not that finely. Each pixel is the mean of four of the
+        halving before; sides are rounded down, or up where they are decoded so.
+        """
+        wanted = min(_halvings(scale), min(self.size).bit_length() - 1)
         with self._lock:
-            while len(self._levels) <= times:
-                pixels = self._levels[-1]
-                height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-                even = pixels[: 2 * height, : 2 * width]
-                halved = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-                self._levels.append(np.asarray(halved, np.uint8))
-            return self._levels[times]
+            finest = min(self._halved, default=wanted + 1)
+            if wanted < finest and self._decodings:
+                settled = _halvings(self._decodings.pop(0) / max(self.size))
+                finest = min(wanted, settled, _MOST_DECODED_HALVINGS)
+                self._halved[finest] = self._decode(finest)
+            wanted = max(wanted, finest)
+            for halvings in range(max(each for each in self._halved if each <= wanted), wanted):
+                self._halved[halvings + 1] = _halved(self._halved[halvings])
+            return self._halved[wanted], 2**wanted
 
     def resized(self, size: Size) -> NDArray[np.uint8]:
-        """The picture at `size`: halved until bilinear interpolation takes in the rest.
+        """The photo at `size` (width, height): halved while that is larger, the rest by bilinear interpolation.
 
         Averaging to the very size takes ten times as long: 17 ms from 1920x1080 to 800x448, on one thread.
         """
-        halvings = 0
-        height, width = self.shape[:2]
-        while width >> halvings > _MOST_SHRINKING * size[0] or height >> halvings > _MOST_SHRINKING * size[1]:
-            halvings += 1
-        pixels = self.halved(halvings)
+        pixels, _ = self.at_scale(max(size[0] / self.size[0], size[1] / self.size[1]))
         return pixels if size == pixels.shape[1::-1] else np.asarray(cv2.resize(pixels, size), np.uint8)
+
+
+def _halvings(scale: float) -> int:
+    """How often sides may be halved without falling under `scale` of their length."""
+    return max(0, math.floor(-math.log2(max(scale, 1e-9))))
+
+
+def _halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    even = pixels[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -87,81 +87,51 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
     """
     # A rolled face's box is wider for its height; the area tells the face's size all the same.
-    face_width_px = math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
-    # Averaging by halves takes a tenth of the time of averaging to the very size.
-    halvings = 0
-    while face_width_px >= 2 * _FACE_WIDTH_PX and min(photo.shape[:2]) >> halvings > 1:
-        halvings, face_width_px, box = halvings + 1, face_width_px / 2, box / 2
-    pixels = photo.halved(halvings)
-    height_px, width_px = pixels.shape[:2]
+    scale = _FACE_WIDTH_PX / math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
+    pixels, divisor = photo.at_scale(scale)
+    box, scale = box / divisor, scale * divisor
     left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(box[2:]), (width_px, height_px)).astype(int)
+    right, bottom = np.minimum(np.ceil(box[2:]), pixels.shape[1::-1]).astype(int)
     if right <= left or bottom <= top:
         return Quality(brightness=0.0, sharpness=0.0)
-    luma = _luma_at_one_size(pixels[top:bottom, left:right], _FACE_WIDTH_PX / face_width_px)
-    radii = _squared_radii(luma.shape, box - (left, top, left, top), (right - left, bottom - top))
-    return Quality(
-        brightness=_brightness(luma, _falling(radii, 0.5, 0.2)),
-        sharpness=_sharpness(luma, _falling(radii, 0.85, 0.3)),
-    )
+    # In single precision: OpenCV would round the luma of bytes.
+    region = cv2.cvtColor(pixels[top:bottom, left:right].astype(np.float32), cv2.COLOR_RGB2GRAY)
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    luma = np.asarray(cv2.resize(region, size, interpolation=how), np.float32)
+    across = _distances(box[[0, 2]], left, right, size[0])
+    down = _distances(box[[1, 3]], top, bottom, size[1])
+    radii = across**2 + (down**2)[:, np.newaxis]
+    return Quality(brightness=_brightness(luma, radii), sharpness=_sharpness(luma, radii))
 
 
-def _falling(radii: NDArray[np.float32], end: float, length: float) -> NDArray[np.float32]:
-    """Weights that fall from 1 to 0 over the last `length` before `end`."""
-    weights = np.float32(end) - radii
-    weights *= np.float32(1 / length)
-    np.maximum(weights, 0, out=weights)
-    np.minimum(weights, 1, out=weights)
-    return np.asarray(weights, np.float32)
+def _distances(side: NDArray[np.float64], low: int, high: int, count: int) -> NDArray[np.float32]:
+    """How far `count` pixels from `low` to `high` lie from the middle of a side of the box (2,), in half sides."""
+    places = low + (np.arange(count) + 0.5) * ((high - low) / count)
+    return np.asarray((places - side.mean()) / (side[1] - side[0]) * 2, np.float32)
 
 
-def _weighted(weights: NDArray[np.float32], values: NDArray[np.float32]) -> float:
-    """The sum of the values times their weights, in the calling thread."""
-    return float(np.einsum("ij,ij->", weights, values))
-
-
-def _luma_at_one_size(region: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
-    """The luma, 0 to 255, of RGB pixels shrunk or enlarged by `scale`."""
-    size = (max(1, round(region.shape[1] * scale)), max(1, round(region.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(_luma(region), size, interpolation=how), np.float32)
-
-
-def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The luma (H, W), 0 to 255, of RGB pixels (H, W, 3), not rounded; OpenCV weighs with the same numbers."""
-    return np.asarray(cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_RGB2GRAY), np.float32)
-
-
-def _squared_radii(shape: tuple[int, ...], box: NDArray[np.float64], size_px: tuple[int, int]) -> NDArray[np.float32]:
-    """For each pixel of a region reduced to `shape`: the squared distance from the box's middle, 1 on the ellipse
-    that the box holds.
+def _mean(values: NDArray[np.float32], radii: NDArray[np.float32], end: float, length: float) -> float:
+    """The mean of `values` with weights that fall from 1 to 0 over the last `length` before the squared radius `end`;
+    0 where nothing lies within.
     """
-    axes = []
-    for count, low, high, length_px in zip(shape[::-1], box[:2], box[2:], size_px, strict=True):
-        places_px = (np.arange(count) + 0.5) * (length_px / count)
-        axes.append((((places_px - (low + high) / 2) / (high - low) * 2) ** 2).astype(np.float32))
-    return np.asarray(axes[0][np.newaxis] + axes[1][:, np.newaxis], dtype=np.float32)
-
-
-def _brightness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    weights = np.minimum(np.maximum((end - radii) * np.float32(1 / length), 0), 1)
     total = float(weights.sum())
-    mean = _weighted(weights, luma) / total if total > 0 else float(luma.mean())
-    return 100.0 * math.pow(min(max(mean / 255.0, 0.0), 1.0), _BRIGHTNESS_EXPONENT)
+    return float((weights * values).sum()) / total if total > 0 else 0.0
 
 
-def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
-    total = float(weights.sum())
-    if total <= 0:
-        return 0.0
+def _brightness(luma: NDArray[np.float32], radii: NDArray[np.float32]) -> float:
+    return 100.0 * math.pow(_mean(luma, radii, 0.5, 0.2) / 255.0, _BRIGHTNESS_EXPONENT)
+
+
+def _sharpness(luma: NDArray[np.float32], radii: NDArray[np.float32]) -> float:
     smooth = cv2.sepFilter2D(luma, -1, _SMOOTHING, _SMOOTHING, borderType=cv2.BORDER_REFLECT_101)
     padded = cv2.copyMakeBorder(smooth, 0, 1, 0, 1, cv2.BORDER_REFLECT_101)
     right, below = padded[:-1, 1:] - smooth, padded[1:, :-1] - smooth
-    laplacian = np.asarray(cv2.Laplacian(smooth, -1, ksize=1, borderType=cv2.BORDER_REFLECT_101), np.float32)
-    squares = right * right
-    squares += below * below
-    curving = max(_weighted(weights, laplacian * laplacian) / total - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE, 0.0)
-    rising = max(_weighted(weights, squares) / total - _GRADIENT_NOISE * _ROUNDING_VARIANCE, 0.0)
-    frequency = curving / (rising + _FAINT_ENERGY)
+    laplacian = cv2.Laplacian(smooth, -1, ksize=1, borderType=cv2.BORDER_REFLECT_101)
+    curving = _mean(np.square(laplacian), radii, 0.85, 0.3) - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE
+    rising = _mean(right * right + below * below, radii, 0.85, 0.3) - _GRADIENT_NOISE * _ROUNDING_VARIANCE
+    frequency = max(curving, 0.0) / (max(rising, 0.0) + _FAINT_ENERGY)
     if frequency < _LEAST_FREQUENCY:
         return 0.0
     powered = frequency**_STEEPNESS
