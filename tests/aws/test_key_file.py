@@ -62,7 +62,11 @@ def test_a_running_server_sees_changes(path: Path) -> None:
     assert not key.active
 
 
-@pytest.mark.parametrize("broken", ["{", "[]", '{"keys":[{"id":"AKIAAAAAAAAAAAAAAAAA"}]}', '{"version":2}', None])
+#: Parsers and checks that call themselves raise RecursionError for it.
+DEEP = '{"keys":[{"policy":' + '{"a":' * 100_000
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"keys":[{"id":"AKIAAAAAAAAAAAAAAAAA"}]}', '{"version":2}', DEEP, None])
 def test_a_broken_file_leaves_the_last_good_keys(
     path: Path, broken: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,10 @@
 """What a server cannot start with is said by `serve --check` in the words of `serve`."""
 
 import os
+import pty
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -95,3 +98,34 @@ def test_a_pack_that_is_nowhere_is_refused_by_check(pack: str, capsys, tmp_path:
     code, words = said(["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), "--pack", pack], capsys)
     assert code == 78
     assert words.startswith("likeness serve: the engine cannot be loaded: ")
+
+
+_ON_A_TERMINAL = """
+import fcntl, sys, termios
+from pathlib import Path
+from likeness.server.validation import check_certificate
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+check_certificate(*map(Path, sys.argv[1:]))
+"""
+
+
+def test_an_encrypted_key_is_refused_and_its_password_not_asked_for(certificate: tuple[Path, Path]) -> None:
+    """A server with a terminal, and one that reads its certificate again, would wait for an answer for ever."""
+    encrypted = certificate[0].with_name("encrypted.pem")
+    command = ["openssl", "rsa", "-aes256", "-passout", "pass:abcd", "-in", str(certificate[1]), "-out", str(encrypted)]
+    subprocess.run(command, check=True, capture_output=True)
+    ours, terminal = pty.openpty()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", _ON_A_TERMINAL, str(certificate[0]), str(encrypted)],
+            stdin=terminal,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert b"SettingsError" in ended.stderr
+    assert b"cannot be used" in ended.stderr

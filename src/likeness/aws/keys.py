@@ -132,7 +132,7 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
         expires = min((end for end in (expires, parent.expires if parent else None) if end), default=None)
     try:
         policies = tuple(Policy.load(each.policy) for each in (parent, record) if each and each.policy is not None)
-    except SettingsError as error:
+    except (SettingsError, RecursionError) as error:
         raise SettingsError(f"{path}: key {record.id}: {error}") from error
     return Key(
         id=record.id,
@@ -162,7 +162,7 @@ def read_records(path: Path) -> list[Record]:
         raise SettingsError(f"{path}: the key file is larger than {_MAX_FILE_BYTES} bytes")
     try:
         contents = msgspec.json.decode(data, type=_Contents)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: this is not a key file: {error}") from error
     if contents.version != 1:
         raise SettingsError(f"{path}: key file version {contents.version} is not known; this program reads version 1")

@@ -62,7 +62,8 @@ def check_certificate(certificate: Path, key: Path) -> None:
         if not path.is_file():
             raise SettingsError(f"{name} = {path}: there is no such file")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        # With a password, be it empty, OpenSSL does not ask the terminal for that of an encrypted key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(f"tls_certificate = {certificate} and tls_key = {key} cannot be used: {error}") from error
 
