@@ -2,6 +2,7 @@
 
     python benchmarks/accuracy.py            measure on people-dev and lfw-dev (ten minutes), record, write the tables
     python benchmarks/accuracy.py frontier   pairs accepted against equality of the cells, by the cohort's spread
+    python benchmarks/accuracy.py thresholds pairs accepted at thresholds that are set on other pairs
     python benchmarks/accuracy.py time       measure the times again (the machine was busy), write the tables
     python benchmarks/accuracy.py tables     write the tables again: from the record, and from the pack's own figures
 
@@ -13,11 +14,10 @@ public (LIKENESS_DATA). With --embeddings FILE, that file keeps the vectors, and
 import argparse
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,12 +27,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from accuracy_tables import tables, with_tables
 from likeness.comparer import Comparer
 from likeness.engine import Engine
 from likeness.evaluation.by_cell import evaluate_cells
-from likeness.evaluation.cohort import NEAREST, SPREAD, draw_cohort
+from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.cross_fit import Learn, cross_fitted_scores, learn_shipped, parts_of
-from likeness.evaluation.curve import LEAST_BEYOND, Ranked, cell_weights, fit_calibration
+from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.labelled import LabelledFaces, label_faces
@@ -41,7 +42,6 @@ from likeness.evaluation.pairs import PairSet, read_pairs
 from likeness.evaluation.photo_table import PhotoTable, read_either
 from likeness.packs import store
 from likeness.packs.loaded import pack_folder
-from likeness.packs.manifest import Manifest
 from likeness.vision.scoring import Scorer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +52,8 @@ WITHIN = ("group", "sex")
 RATES = (1e-3, 1e-4)
 #: Variances of the cohort as shares of the faces' variance, and the number of random partitions of the people for each.
 SPREADS, DEALS = (0.4, 0.6, 0.7, 0.8), 4
+#: The most similar pairs of people-dev, which were inspected one by one.
+MOST_ALIKE = 80
 APART_LEVELS = (80.0, 90.0)
 ROBUSTNESS_PAIRS = 300
 #: Views in a timed run of the embedder: as many as the engine passes at once.
@@ -78,6 +80,7 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
                 judged("two looks, cosine", 2, both, learn_nothing),
                 judged("**two looks, relative to the cohort: `standard`**", 2, both, learn_shipped),
             ],
+            "thresholds": thresholds(both),
             "frontier": frontier(both),
             "apart": apart(both[0]),
             "lfw": lfw,
@@ -136,11 +139,9 @@ def judged(
     people, lfw = sets
     first, second, cells = within_cells(people)
     ranked, by_cell = scored_cells(people, (first, second, cells), learn, seed)
-    a, b = np.triu_indices(len(lfw.people), k=1)
-    same = lfw.people[a] == lfw.people[b]
     # Nothing is learned from lfw-dev, so no cross-fitting is needed for it.
-    genuine = learn(people.vectors, people.people, people.groups).score_pairs(lfw.vectors, a[same], b[same])
-    row: dict[str, Any] = {"name": name, "looks": looks, "genuine_pairs": int(same.sum()), "at": {}}
+    genuine = genuine_scores(lfw, learn(people.vectors, people.people, people.groups))
+    row: dict[str, Any] = {"name": name, "looks": looks, "genuine_pairs": len(genuine), "at": {}}
     for rate in RATES:
         threshold = ranked.score(rate)
         fmr = [float((scores >= threshold).mean()) for scores in by_cell.values()]
@@ -151,6 +152,47 @@ def judged(
             "max_over_geometric_mean": differential(fmr, ()).max_over_geometric_mean,
         }
     return row
+
+
+def genuine_scores(faces: LabelledFaces, scorer: Scorer) -> Scores:
+    """Scores of every pair of one person."""
+    first, second = np.triu_indices(len(faces.people), k=1)
+    same = faces.people[first] == faces.people[second]
+    return scorer.score_pairs(faces.vectors, first[same], second[same])
+
+
+def thresholds(sets: tuple[LabelledFaces, LabelledFaces]) -> dict[str, dict[str, dict[str, float]]]:
+    """Accepted genuine pairs of lfw-dev, and the false match rates of people held out, at thresholds set on these
+    people, on the people from whom the cohort was drawn, and on people held out without every second of the most
+    similar pairs, as about half of these look like one person.
+    """
+    people, lfw = sets
+    first, second, cells = within_cells(people)
+    _, numbers = np.unique(cells, return_inverse=True)
+    scorer = learn_shipped(people.vectors, people.people, people.groups)
+    scores = cross_fitted_scores(people.vectors, people.people, people.groups, (first, second))
+    held_out = Ranked.of(scores, cell_weights(numbers))
+    left = np.delete(np.arange(len(scores)), np.argsort(-scores)[:MOST_ALIKE:2])
+    set_on = {
+        "people held out": held_out,
+        "people whom the cohort was drawn from": Ranked.of(
+            scorer.score_pairs(people.vectors, first, second), cell_weights(numbers)
+        ),
+        f"people held out, half of the {MOST_ALIKE} pairs most alike left out": Ranked.of(
+            scores[left], cell_weights(numbers[left])
+        ),
+    }
+    genuine = genuine_scores(lfw, scorer)
+    return {
+        name: {
+            f"{rate:.0e}": {
+                "accepted": float((genuine >= ranked.score(rate)).mean()),
+                "held_out": float(held_out.rate(np.array(ranked.score(rate)))),
+            }
+            for rate in RATES
+        }
+        for name, ranked in set_on.items()
+    }
 
 
 def within_cells(faces: LabelledFaces) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]:
@@ -301,165 +343,22 @@ VERSIONS: Versions = {
 }
 
 
-def tables(record: dict[str, Any], manifest: Manifest) -> dict[str, str]:
-    """The generated tables of the model card by name."""
-    return {
-        "cells": cells_table(manifest),
-        "promise": promise_table(manifest),
-        "apart": apart_table(record["apart"]),
-        "lfw": lfw_table(record["lfw"]),
-        "steps": steps_table(record),
-        "frontier": frontier_table(record["frontier"]),
-        "robustness": robustness_table(record["robustness"]),
-    }
-
-
-def cells_table(manifest: Manifest) -> str:
-    """The false match rate of each cell at 80 and at 90."""
-    levels = ("80", "90")
-    rows = []
-    measured = {(row.measure, row.data): row for row in manifest.accuracy}
-    cells = [row.data for row in manifest.accuracy if row.measure == "FMR at 80" and row.low is not None]
-    for cell in cells:
-        told = [measured[f"FMR at {level}", cell] for level in levels]
-        rows.append((cell.replace("_", " "), *(f"{row.value:.1e} ({row.low:.1e} to {row.high:.1e})" for row in told)))
-    means = [measured[f"FMR at {level}", "mean of cells"].value for level in levels]
-    rows.append(("**mean of the cells**", *(f"**{mean:.1e}**" for mean in means)))
-    for what in ("geometric mean", "min"):
-        found = [measured.get((f"FMR at {level}, max over {what}", "cells")) for level in levels]
-        words = ["a cell has none" if row is None else f"{row.value:.2f}" for row in found]
-        rows.append((f"highest over {what.replace('min', 'lowest')}", *words))
-    return markdown(("origin and sex", "at 80 (promise 1e-3)", "at 90 (promise 1e-4)"), rows)
-
-
-def promise_table(manifest: Manifest) -> str:
-    """The promised and the measured false match rates of each Similarity, and its misses."""
-    assert manifest.calibration is not None
-    measured = {(row.measure, row.data): row for row in manifest.accuracy}
-    rows = []
-    for level in ("80", "90", "95", "99"):
-        worst = next((row for row in manifest.accuracy if row.measure == f"FMR at {level}, worst cell"), None)
-        mean = measured.get((f"FMR at {level}", "mean of cells"))
-        missed = measured[f"FNMR at {level}", "lfw-dev"]
-        rows.append(
-            (
-                level,
-                manifest.calibration.claim(float(level)).in_figures,
-                "fewer than 30 pairs" if mean is None else f"{mean.value:.1e}",
-                "" if worst is None else f"{worst.value:.1e} ({worst.data.replace('_', ' ')})",
-                f"{missed.value:.1%} ({missed.low:.1%} to {missed.high:.1%})",
-            )
-        )
-    head = ("Similarity at least", "promised", "mean of the cells", "worst cell", "missed of lfw-dev, 95 %")
-    return markdown(head, rows)
-
-
-def apart_table(halves: Sequence[Mapping[str, Any]]) -> str:
-    rows = []
-    for number, half in enumerate(halves, 1):
-        for level, row in half["at"].items():
-            cells = f"{row['least']:.1e} to {row['most']:.1e}"
-            rows.append((str(number), f"{half['people']:,}", level, f"{row['mean']:.1e}", cells))
-    return markdown(("half", "people judged", "Similarity at least", "mean of the cells", "cells"), rows)
-
-
-def lfw_table(measured: Mapping[str, Any]) -> str:
-    told = (
-        f"{measured['photos']:,} photos of {measured['people']:,} people; {measured['genuine_pairs']:,} pairs of one "
-        f"person and {measured['impostor_pairs']:,} of two: every photo with every other."
-    )
-    rows = []
-    for row in measured["at_similarity"]:
-        fmr, fnmr = row["fmr"], row["fnmr"]
-        shown = LEAST_BEYOND / measured["impostor_pairs"]
-        rate = f"{fmr['value']:.1e} ({fmr['low']:.1e} to {fmr['high']:.1e})"
-        rows.append(
-            (
-                f"{row['similarity']:.0f}",
-                rate if fmr["value"] >= shown else f"rarer than {shown:.1e}",
-                f"{fnmr['value']:.1%} ({fnmr['low']:.1%} to {fnmr['high']:.1%})",
-            )
-        )
-    return told + "\n\n" + markdown(("Similarity at least", "false match rate, 95 %", "missed, 95 %"), rows)
-
-
-def steps_table(record: Mapping[str, Any]) -> str:
-    rows = []
-    for row in record["steps"]:
-        kind = "cohort" if "cohort" in row["name"] else "cosine"
-        at_80, at_90 = row["at"].values()
-        rows.append(
-            (
-                row["name"],
-                f"{row['looks'] * record['milliseconds_a_look']:.1f} ms",
-                f"{record['milliseconds_a_pair'][kind]:.2f} ms",
-                f"{at_80['accepted']:.3f}",
-                f"{at_90['accepted']:.3f}",
-                f"{at_80['least']:.1e} to {at_80['most']:.1e}",
-                f"{at_80['max_over_geometric_mean']:.2f}",
-            )
-        )
-    head = ("score", "a face", "a pair", "accepted at 1e-3", "at 1e-4", "cells at 1e-3", "highest over geometric mean")
-    return markdown(head, rows)
-
-
-def frontier_table(measured: Sequence[Mapping[str, Any]]) -> str:
-    """Accepted genuine pairs and the spread of the cells, by the spread of the cohort: means, lowest and highest."""
-    rows = []
-    for spread in sorted({each["spread"] for each in measured}):
-        at, at_rarer = ([each["at"][f"{rate:.0e}"] for each in measured if each["spread"] == spread] for rate in RATES)
-        over_mean = [each["max_over_geometric_mean"] for each in at]
-        over_least = [each["most"] / each["least"] for each in at]
-        shown = f"{spread:g}"
-        rows.append(
-            (
-                f"**{shown}: `standard`**" if spread == SPREAD else shown,
-                *(f"{np.mean([each['accepted'] for each in some]):.4f}" for some in (at, at_rarer)),
-                *(f"{np.mean(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f})" for ratio in (over_mean, over_least)),
-            )
-        )
-    head = ("spread", "accepted at 1e-3", "at 1e-4", "highest over geometric mean", "highest over lowest")
-    return markdown(head, rows)
-
-
-def robustness_table(measured: dict[str, Any]) -> str:
-    rows = [
-        (name, f"{row['median']:.2f}", f"{row.get('p90', row.get('most')):.2f}")
-        for name, row in measured.items()
-        if name != "pairs"
-    ]
-    return f"{measured['pairs']} pairs of one person.\n\n" + markdown(
-        ("the other photo", "median change", "90 % (places: most)"), rows
-    )
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def with_tables(card: str, generated: Mapping[str, str]) -> str:
-    """`card` with each generated table between its markers; KeyError for an unknown marker."""
-
-    def part(found: re.Match[str]) -> str:
-        return f"<!-- {found['name']} -->\n\n{generated[found['name']]}\n\n<!-- end -->"
-
-    return re.sub(r"<!-- (?P<name>[a-z]+) -->\n.*?<!-- end -->", part, card, flags=re.DOTALL)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measures the standard pack for docs/accuracy.md.")
-    parser.add_argument("what", nargs="?", choices=("measure", "frontier", "time", "tables"), default="measure")
+    parser.add_argument(
+        "what", nargs="?", choices=("measure", "frontier", "thresholds", "time", "tables"), default="measure"
+    )
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--embeddings", type=Path, help="keep vectors in this file and resume from it")
     options = parser.parse_args()
     if options.what == "measure":
         RECORD.parent.mkdir(exist_ok=True)
         RECORD.write_text(json.dumps(measure(options.data, options.embeddings), indent=2) + "\n", "utf-8")
-    if options.what == "frontier":
+    if options.what in ("frontier", "thresholds"):
+        part = frontier if options.what == "frontier" else thresholds
         with Comparer("standard") as comparer:
-            rows = frontier(faces_of(comparer, options.data, options.embeddings))
-        record = {**json.loads(RECORD.read_text("utf-8")), "frontier": rows}
+            rows = part(faces_of(comparer, options.data, options.embeddings))
+        record = {**json.loads(RECORD.read_text("utf-8")), options.what: rows}
         RECORD.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     if options.what == "time":
         record = with_times(json.loads(RECORD.read_text("utf-8")), Engine("standard"))

@@ -12,11 +12,14 @@ from PIL import Image
 
 from likeness.evaluation import by_cell, kept_counts
 from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
-from likeness.evaluation.cell_report import FEW, cell_rows, differential_rows, missed_rows, write_cell_report
+from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.kept_counts import KeptCounts
 from likeness.evaluation.kept_file import opened
+from likeness.evaluation.measure import AtSimilarity
 from likeness.evaluation.photo_table import PhotoTable
+from likeness.evaluation.rates import Rate
+from likeness.evaluation.report import FEW, TOO_FEW, rate_cells
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import unit
 from likeness.vision.scoring import Profile, Scorer
@@ -134,10 +137,22 @@ def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) 
     assert rows["80"][1] == "1.0e-03"
     assert rows["99"][1] == "1.0e-06 (extrapolated)"
     assert "crowded" in rows["80"][3]
+    for place, row in enumerate(differential_rows(result)):
+        seen = sum(counts.false_matches()[place] for counts in result.cells.values())
+        assert [TOO_FEW in cell for cell in (row[2], row[6], row[7])] == [seen < 30] * 3
+    assert TOO_FEW in rows["99"][2]
     assert len(missed_rows(result)) == 2
     for row, counts in zip(cell_rows(result), result.cells.values(), strict=True):
         assert all(" to " in cell for cell in row[3:])
         assert [FEW in cell for cell in row[3:]] == [seen < 30 for seen in counts.false_matches()]
+
+
+def test_a_rate_that_few_pairs_show_is_marked_everywhere() -> None:
+    few, enough = (Rate(seen / 10_000, 1e-3, 5e-3, 10_000) for seen in (29, 30))
+    assert [FEW in rate_cells(AtSimilarity(90.0, rate, Rate(0.1, 0.0, 0.2, 100)))[1] for rate in (few, enough)] == [
+        True,
+        False,
+    ]
 
 
 def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

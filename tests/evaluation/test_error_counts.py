@@ -94,6 +94,21 @@ def test_measures_of_inequality() -> None:
     assert uneven.garbe == pytest.approx((0.6 + 0.5) / 2)
 
 
+def test_a_ratio_has_the_interval_of_people_drawn_anew() -> None:
+    drawn = np.stack([np.full(200, 1e-3), np.linspace(1e-3, 4e-3, 200)])
+    low, high = differential([1e-3, 4e-3], [], drawn).interval or (0, 0)
+    assert (low, high) == pytest.approx((1.0, 2.0), abs=0.05)
+    drawn[1, ::10] = 0.0
+    drawn[:, 0] = 0.0
+    assert differential([1e-3, 4e-3], [], drawn).interval == (pytest.approx(low, abs=0.05), None)
+    counts = [ErrorCounts(50, (50.0, 80.0)) for _ in range(2)]
+    for each in counts:
+        each.add(np.full(4, 85.0), np.zeros(4, bool), np.arange(4), np.arange(4, 8))
+    first, second = (each.drawn_false_match_rates(seed) for seed, each in enumerate(counts))
+    assert first.shape == (2, 500)
+    assert not np.array_equal(first, second), "the people of two cells are drawn by themselves"
+
+
 def test_a_cell_without_false_matches_has_no_ratio() -> None:
     none = differential([0.0, 1e-3], [])
     assert none.max_over_min is None

@@ -4,8 +4,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from likeness.cli.evaluate import progress_over
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
@@ -17,6 +15,7 @@ from likeness.evaluation.labelled import LabelledFaces, label_faces
 from likeness.evaluation.learning import LEVELS, Outcome, calibrate
 from likeness.evaluation.pack_data import Learned, write_pack_data
 from likeness.evaluation.photo_table import read_either
+from likeness.evaluation.report import FEW_SAID, told_fmr, told_over_cells
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -103,7 +102,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
     rows = []
     for level in LEVELS:
         place = LEVELS.index(level)
-        cells = [counts.false_match_rates()[place].value for counts in outcome.cells.values()]
+        cells = {name: counts.false_match_rates()[place] for name, counts in outcome.cells.items()}
         missed = [
             f"{counts.false_non_match_rates()[place].value:.4f}"
             for counts in outcome.tables.values()
@@ -114,18 +113,18 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
             (
                 f"{level:.0f}",
                 promise.in_figures,
-                f"{np.mean(cells):.2e}",
-                f"{min(cells):.1e} to {max(cells):.1e}",
+                *told_over_cells(cells, "{:.2e}"),
                 *missed,
             )
         )
     names = [f"FNMR {name}" for name, counts in outcome.tables.items() if counts.pairs[0]]
-    print_table(("Similarity", "FMR promised", "mean of cells", "cells", *names), rows)
+    print_table(("Similarity", "FMR promised", "mean of cells", "worst cell", *names), rows)
     for level in (80.0, 90.0):
         place = LEVELS.index(level)
         print_title(f"False match rate at {level:.0f} by cell")
         cells_rows = []
         for cell, counts in outcome.cells.items():
-            rate = counts.false_match_rates()[place]
-            cells_rows.append((cell, f"{counts.pairs[1]:,}", f"{rate.value:.2e}", f"{rate.low:.1e} to {rate.high:.1e}"))
-        print_table(("Cell", "Pairs", "FMR", "95 %"), cells_rows)
+            rate = told_fmr(counts.false_match_rates()[place], "{:.1e}")
+            cells_rows.append((cell, f"{counts.pairs[1]:,}", rate))
+        print_table(("Cell", "Pairs", "FMR (95 %)"), cells_rows)
+    print(FEW_SAID)

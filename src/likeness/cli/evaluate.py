@@ -18,7 +18,6 @@ from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_comp
 from likeness.evaluation.cell_report import (
     CELL_HEAD,
     DIFFERENTIAL_HEAD,
-    FEW_SAID,
     MISSED_HEAD,
     cell_rows,
     differential_rows,
@@ -31,7 +30,7 @@ from likeness.evaluation.kept_file import opened
 from likeness.evaluation.measure import Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
-from likeness.evaluation.report import rate_cells, summary, write_report
+from likeness.evaluation.report import FEW_SAID, rate_cells, summary, write_report
 from likeness.faces import QUALITY_FILTERS
 from likeness.whole_file import check_writable, write_whole
 
@@ -180,6 +179,7 @@ def _print(result: Evaluation, described: str) -> None:
         ("Similarity", "False match rate (95 %)", "False non-match rate (95 %)"),
         [rate_cells(row) for row in result.at_similarity],
     )
+    print(FEW_SAID)
     for name, rows in result.groups.items():
         print_title(f"group {name}")
         print_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])

@@ -130,6 +130,8 @@ def _show_calibration(manifest: Manifest) -> None:
         interval = f"{m.low:g} to {m.high:g}" if m.low is not None and m.high is not None else ""
         measured.append((m.measure, m.data, f"{m.value:g}", interval, m.command))
     print_table(("Measure", "Data", "Value", "95 % interval", "Command"), measured)
+    if any(m.low == 0 for m in manifest.accuracy):
+        print_facts([("few pairs", "where an interval begins at 0: believe the interval, not the value")])
 
 
 def _install(options: argparse.Namespace) -> int:

@@ -51,8 +51,10 @@ class CellEvaluation:
             for counts in self.cells.values()
             if counts.pairs[0] >= LEAST_GENUINE
         ]
+        # (cells, levels, rounds): the people of each cell are drawn by themselves.
+        drawn = np.stack([each.drawn_false_match_rates(seed) for seed, each in enumerate(self.cells.values())])
         return {
-            level: differential([row[place] for row in fmr], [row[place] for row in fnmr])
+            level: differential([row[place] for row in fmr], [row[place] for row in fnmr], drawn[:, place])
             for place, level in enumerate(SIMILARITIES)
         }
 

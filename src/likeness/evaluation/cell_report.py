@@ -11,9 +11,20 @@ import numpy as np
 
 from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation
 from likeness.evaluation.charts import Dot, Series, decades, dot_chart, line_chart
-from likeness.evaluation.curve import LEAST_BEYOND
+from likeness.evaluation.differential import Differential
 from likeness.evaluation.measure import SIMILARITIES
-from likeness.evaluation.report import cards, html_table, told, write_page
+from likeness.evaluation.rates import LEAST_BEYOND
+from likeness.evaluation.report import (
+    FEW_SAID,
+    TOO_FEW,
+    cards,
+    enough_seen,
+    html_table,
+    told,
+    told_fmr,
+    told_over_cells,
+    write_page,
+)
 
 #: The Similarities whose rates are drawn cell by cell.
 _DRAWN = (80.0, 90.0)
@@ -21,9 +32,7 @@ _DRAWN = (80.0, 90.0)
 _MOST_CURVES = 10
 _LOWEST_DRAWN = 1e-6
 
-#: Marks a rate that fewer than 30 pairs show.
-FEW = "*"
-FEW_SAID = f"{FEW} fewer than {LEAST_BEYOND} false matches: believe the interval, not the figure."
+_NONE = "a cell has none"
 
 CELL_HEAD = ("Cell", "People", "Pairs of one person, of two", *(f"FMR at {level:g}" for level in SIMILARITIES))
 MISSED_HEAD = ("Cell", *(f"FNMR at {level:g}" for level in SIMILARITIES))
@@ -44,11 +53,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     rows = []
     for name, counts in e.cells.items():
         genuine, impostor = counts.pairs
-        shown = zip(counts.false_match_rates(), counts.false_matches(), strict=True)
-        rates = [
-            told(rate, "{:.1e}").replace(" ", f"{FEW} ", 1) if seen < LEAST_BEYOND else told(rate, "{:.1e}")
-            for rate, seen in shown
-        ]
+        rates = [told_fmr(rate, "{:.1e}") for rate in counts.false_match_rates()]
         rows.append((name, f"{counts.people:,}", f"{genuine:,}, {impostor:,}", *rates))
     return rows
 
@@ -67,22 +72,25 @@ def differential_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     rows = []
     spreads = e.differentials()
     for place, level in enumerate(SIMILARITIES):
-        by_cell = {name: counts.false_match_rates()[place].value for name, counts in e.cells.items()}
-        worst = max(by_cell, key=lambda name: by_cell[name])
-        row = [
-            f"{level:g}",
-            e.calibration.claim(level).in_figures,
-            f"{np.mean(list(by_cell.values())):.1e}",
-            f"{by_cell[worst]:.1e} ({worst})",
-        ]
+        by_cell = {name: counts.false_match_rates()[place] for name, counts in e.cells.items()}
+        row = [f"{level:g}", e.calibration.claim(level).in_figures, *told_over_cells(by_cell, "{:.1e}")]
         if spread := spreads.get(level):
-            ratios = (spread.max_over_geometric_mean, spread.max_over_min)
-            row += ["a cell has none" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
-            row += [f"{spread.fdr:.4f}", f"{spread.garbe:.2f}"]
+            row += [_over_geometric_mean(spread), f"{spread.max_over_min:.2f}" if spread.max_over_min else _NONE]
+            row += [f"{spread.fdr:.4f}", f"{spread.garbe:.2f}"] if enough_seen(by_cell) else [TOO_FEW] * 2
         else:
             row += [""] * 4
         rows.append(tuple(row))
     return rows
+
+
+def _over_geometric_mean(spread: Differential) -> str:
+    if spread.max_over_geometric_mean is None:
+        return _NONE
+    told = f"{spread.max_over_geometric_mean:.2f}"
+    if spread.interval is None:
+        return told
+    low, high = spread.interval
+    return f"{told} ({low:.2f} and more)" if high is None else f"{told} ({low:.2f} to {high:.2f})"
 
 
 def write_cell_report(
@@ -95,8 +103,9 @@ def write_cell_report(
 def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
     yield "<p>Pairs of different people are compared within cells. A Similarity promises a false match rate (FMR) "
     yield "in the mean of the cells, each of which counts alike.</p>"
-    yield html_table(DIFFERENTIAL_HEAD, differential_rows(e))
-    yield "<p class=note>FDR: 1 is even. GARBE: 0 is even.</p>"
+    yield html_table(DIFFERENTIAL_HEAD, _in_two_lines(differential_rows(e)))
+    yield "<p class=note>Max/geometric mean: 1 is even; in brackets 95 %, people drawn anew, which alone makes even "
+    yield "cells differ. FDR: 1 is even. GARBE: 0 is even.</p>"
     yield '<h2>False match rate by cell</h2><div class="charts">'
     for level in _DRAWN:
         yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
@@ -106,7 +115,8 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
     if missed := missed_rows(e):
         yield "<h2>Missed: false non-match rate by cell</h2>" + html_table(MISSED_HEAD, _in_two_lines(missed))
         yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: how many pairs '
-        yield "of one person are missed at each share of different people let in.</figcaption></figure></div>"
+        yield "of one person are missed at each share of different people let in, as far as "
+        yield f"{LEAST_BEYOND} pairs of these show it.</figcaption></figure></div>"
     yield f"<p class=note>{_left_out(e)}</p>"
     yield "<h2>Different people most alike</h2><p class=note>One person under two names is a wrong label, not a false "
     yield "match: look before you count.</p>" + cards(e.worst, photo_path)
@@ -118,8 +128,11 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
 
 
 def _in_two_lines(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Each rate over its interval, so that a page's table stays narrow."""
-    return [tuple(cell.replace(" (", "\n(") for cell in row) for row in rows]
+    """Each rate over its interval or the like, so that a page's table stays narrow."""
+    return [
+        tuple(cell.replace(" (", "\n(").replace(TOO_FEW, TOO_FEW.replace("than ", "than\n")) for cell in row)
+        for row in rows
+    ]
 
 
 def _left_out(e: CellEvaluation) -> str:
@@ -144,7 +157,7 @@ def _det(e: CellEvaluation) -> str:
     series = []
     for place, (name, counts) in enumerate(chosen):
         _, fmr, fnmr = counts.curve()
-        seen = fmr > 0
+        seen = fmr * counts.pairs[1] > LEAST_BEYOND - 0.5
         series.append(Series(name, f"d{place}", fmr[seen], np.maximum(fnmr[seen], 1e-3)))
     lowest = min(float(each.x.min()) for each in series)  # type: ignore[union-attr]
     return line_chart(
@@ -152,4 +165,5 @@ def _det(e: CellEvaluation) -> str:
         decades("false non-match rate", 1e-3),
         series,
         "Detection error trade-off of each cell",
+        falling=True,
     )

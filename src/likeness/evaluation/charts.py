@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT = 640, 400
+#: Units of the drawing. Its letters are 12 high, and on a phone it is shown 330 px wide.
+_WIDTH, _HEIGHT = 480, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 52
 
 
@@ -53,14 +54,17 @@ def evenly(title: str, low: float, high: float, step: float) -> Axis:
     return Axis(title, low, high, tuple((low + k * step, f"{low + k * step:g}") for k in range(count + 1)))
 
 
-def line_chart(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
-    """Lines over two axes; `label` says for a reader who does not see it what the chart shows."""
-    return _frame(x, y, series, [_line(x, y, each) for each in series], label)
+def line_chart(x: Axis, y: Axis, series: Sequence[Series], label: str, *, falling: bool = False) -> str:
+    """Lines over two axes; `label` says for a reader who does not see it what the chart shows. `falling` lines leave
+    the upper right corner to the legend, others the upper left one.
+    """
+    legend = _legend(series, _WIDTH - _RIGHT - 140 if falling else _LEFT)
+    return _frame(x, y, legend, [_line(x, y, each) for each in series], label)
 
 
 def histogram(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
     """Steps: `x` of a series holds the edges of the bins, one more than `y` has heights."""
-    return _frame(x, y, series, [_steps(x, y, each) for each in series], label)
+    return _frame(x, y, _legend(series, _LEFT), [_steps(x, y, each) for each in series], label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Dot:
 
 def dot_chart(x: Axis, dots: Sequence[Dot], promise: float, label: str) -> str:
     """One line for each of `dots` over a shared axis, and the `promise` as a line across all of them."""
-    left, row_height = 170, 26
+    left, row_height = min(30 + 7 * max(len(dot.name) for dot in dots), _WIDTH // 2), 26
     height = _TOP + row_height * len(dots) + _BOTTOM
 
     def at(value: float) -> float:
@@ -99,7 +103,7 @@ def dot_chart(x: Axis, dots: Sequence[Dot], promise: float, label: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _frame(x: Axis, y: Axis, series: Sequence[Series], shapes: Sequence[str], label: str) -> str:
+def _frame(x: Axis, y: Axis, legend: Sequence[str], shapes: Sequence[str], label: str) -> str:
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(label, quote=True)}">']
     for value, text in x.marks:
         at = _x(x, value)
@@ -115,18 +119,16 @@ def _frame(x: Axis, y: Axis, series: Sequence[Series], shapes: Sequence[str], la
     )
     turned = f'transform="rotate(-90)" x="{-(_TOP + _HEIGHT - _BOTTOM) / 2}" y="14" text-anchor="middle"'
     parts.append(f'<text class="title" {turned}>{html.escape(y.title)}</text>')
-    parts += shapes
-    if len(series) > 1:
-        parts += _legend(series)
-    return "".join([*parts, "</svg>"])
+    return "".join([*parts, *shapes, *legend, "</svg>"])
 
 
-def _legend(series: Sequence[Series]) -> list[str]:
+def _legend(series: Sequence[Series], left: float) -> list[str]:
+    """The names of several series; one needs none."""
     parts = []
-    for place, each in enumerate(series):
-        y = _TOP + 18 + 20 * place
-        parts.append(f'<line class="line {each.style}" x1="{_LEFT + 12}" x2="{_LEFT + 40}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text x="{_LEFT + 46}" y="{y + 4}">{html.escape(each.name)}</text>')
+    for place, each in enumerate(series if len(series) > 1 else ()):
+        y = _TOP + 14 + 17 * place
+        parts.append(f'<line class="line {each.style}" x1="{left + 12}" x2="{left + 40}" y1="{y}" y2="{y}"/>')
+        parts.append(f'<text x="{left + 46}" y="{y + 4}">{html.escape(each.name)}</text>')
     return parts
 
 

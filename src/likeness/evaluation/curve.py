@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.rates import Scores
+from likeness.evaluation.rates import LEAST_BEYOND, Scores
 from likeness.vision.calibration import Calibration
 
-#: Fewer impostor pairs than this beyond a score do not measure its rate.
-LEAST_BEYOND = 30
 #: The tail is fitted to the scores that this share of impostor pairs reaches, and to no fewer pairs than these.
 _TAIL_SHARE = 1e-3
 _LEAST_IN_TAIL = 100

@@ -71,18 +71,21 @@ class ErrorCounts:
 
     def false_match_rates(self) -> list[Rate]:
         """FMR at each level, with its 95 % interval."""
-        weights = self._weights()
-        totals = self._impostor.reshape(self._blocks, -1)
-        drawn = np.einsum("rg,gh,rh->r", weights, totals, weights, optimize=True)
-        return [
-            interval(
-                float(false.sum() / max(self._impostor.sum(), 1.0)),
-                np.einsum("rg,gh,rh->r", weights, false.reshape(self._blocks, -1), weights, optimize=True)
-                / np.maximum(drawn, 1.0),
-                int(self._impostor.sum()),
+        pairs = int(self._impostor.sum())
+        values = self._false.sum(axis=1) / max(pairs, 1)
+        drawn = self.drawn_false_match_rates()
+        return [interval(float(value), rates, pairs) for value, rates in zip(values, drawn, strict=True)]
+
+    def drawn_false_match_rates(self, seed: int = 0) -> NDArray[np.float64]:
+        """FMR at each level, (levels, rounds), with the people drawn anew in each round."""
+        weights = self._weights(seed)
+
+        def drawn(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(
+                np.einsum("rg,gh,rh->r", weights, pairs.reshape(self._blocks, -1), weights, optimize=True)
             )
-            for false in self._false
-        ]
+
+        return np.stack([drawn(false) for false in self._false]) / np.maximum(drawn(self._impostor), 1.0)
 
     def false_non_match_rates(self) -> list[Rate]:
         """FNMR at each level, with its 95 % interval."""

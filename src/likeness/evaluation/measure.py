@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
-from likeness.evaluation.curve import LEAST_BEYOND
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.pairs import PairSet
-from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
+from likeness.evaluation.rates import LEAST_BEYOND, Rate, Scores, Trial, accuracy_by_fold
 
 #: The similarities at which users choose thresholds, and those that the calibration promises.
 SIMILARITIES = (50.0, 80.0, 90.0, 95.0, 99.0)

@@ -11,14 +11,23 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 
+#: Fewer errors than this do not measure a rate.
+LEAST_BEYOND = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share with its 95 % interval; `low` and `high` are None where it cannot be given."""
+    """A share of `pairs` with its 95 % interval; `low` and `high` are None where it cannot be given."""
 
     value: float
     low: float | None = None
     high: float | None = None
+    pairs: int = 0
+
+    @property
+    def few(self) -> bool:
+        """Whether fewer pairs than LEAST_BEYOND show it."""
+        return self.value * self.pairs < LEAST_BEYOND - 0.5
 
 
 class Trial:
@@ -162,4 +171,4 @@ def interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
     if not pairs:
         return Rate(0.0)
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Rate(float(value), float(low), 3.0 / pairs if value == 0 else float(high))
+    return Rate(float(value), float(low), 3.0 / pairs if value == 0 else float(high), pairs)

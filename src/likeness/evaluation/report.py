@@ -7,7 +7,7 @@ user asked for it.
 import base64
 import html
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,13 @@ from PIL import Image, ImageOps
 
 from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
 from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
-from likeness.evaluation.rates import Rate
+from likeness.evaluation.rates import LEAST_BEYOND, Rate
 from likeness.whole_file import write_whole
+
+#: Marks a false match rate that fewer than 30 pairs show.
+FEW = "*"
+FEW_SAID = f"{FEW} fewer than {LEAST_BEYOND} false matches: believe the interval, not the figure."
+TOO_FEW = f"fewer than {LEAST_BEYOND} pairs"
 
 _THUMBNAIL_PX = 160
 _BINS = 50
@@ -28,16 +33,16 @@ STYLE = """
   :root { --ink: #e6e9ef; --paper: #12161d; --faint: #303846; --a: #58b9e6; --b: #ff9a62; --c: #9aa4b5; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 60rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 74rem; padding: 1.5rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--faint); }
+table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .3rem .5rem; border-bottom: 1px solid var(--faint); }
 td { white-space: pre; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
 .wide { overflow-x: auto; } .note { color: var(--c); font-size: .9rem; }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
-figure { margin: 0; } figcaption { font-size: .9rem; color: var(--c); }
+figure { margin: 0; max-width: 44rem; } figcaption { font-size: .9rem; color: var(--c); }
 svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } svg text { fill: var(--ink); }
 svg .title { font-weight: 600; } svg .grid { stroke: var(--faint); }
 svg .line { fill: none; stroke-width: 2.5; } svg .line.a { stroke: var(--a); }
@@ -79,7 +84,7 @@ def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> Non
 def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
     yield html_table(("Measure", "Value"), summary(e))
     yield "<h2>If a similarity is your threshold</h2>" + _rates(e.at_similarity)
-    yield "<p class=note>Intervals: 95 %, bootstrap over people.</p>"
+    yield f"<p class=note>Intervals: 95 %, bootstrap over people. {FEW_SAID}</p>"
     yield '<h2>Charts</h2><div class="charts">'
     yield from (f"<figure>{svg}<figcaption>{html.escape(words)}</figcaption></figure>" for svg, words in _charts(e))
     yield "</div>"
@@ -111,7 +116,7 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
 
 def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
     """One line of the rates table: similarity, FMR, FNMR, each rate with its interval."""
-    return f"{row.similarity:g}", told(row.fmr, "{:.2e}"), told(row.fnmr, "{:.4f}")
+    return f"{row.similarity:g}", told_fmr(row.fmr, "{:.2e}"), told(row.fnmr, "{:.4f}")
 
 
 def told(rate: Rate, form: str) -> str:
@@ -119,6 +124,27 @@ def told(rate: Rate, form: str) -> str:
     if rate.low is None or rate.high is None:
         return value
     return f"{value} ({form.format(rate.low)} to {form.format(rate.high)})"
+
+
+def told_fmr(rate: Rate, form: str) -> str:
+    """A false match rate as `told`, marked with FEW where too few pairs show it; "none" where no pair does."""
+    if rate.value == 0 and rate.high is not None:
+        return f"none{FEW} (up to {form.format(rate.high)})"
+    value, *interval = told(rate, form).split(" ", 1)
+    return " ".join([f"{value}{FEW if rate.few else ''}", *interval])
+
+
+def told_over_cells(cells: Mapping[str, Rate], form: str) -> tuple[str, str]:
+    """The mean of the cells' false match rates, words where too few pairs show it, and the highest with its cell."""
+    worst = max(cells, key=lambda name: cells[name].value)
+    mean = form.format(np.mean([rate.value for rate in cells.values()]))
+    told_worst = f"{form.format(cells[worst].value)}{FEW if cells[worst].few else ''} ({worst})"
+    return mean if enough_seen(cells) else TOO_FEW, told_worst if cells[worst].value else ""
+
+
+def enough_seen(cells: Mapping[str, Rate]) -> bool:
+    """Whether the false matches of all cells together are enough to speak of a rate."""
+    return sum(rate.value * rate.pairs for rate in cells.values()) > LEAST_BEYOND - 0.5
 
 
 def _rates(rows: Sequence[AtSimilarity]) -> str:
@@ -133,10 +159,12 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
     fmr, tar = e.trial.curve()
+    least = min(LEAST_BEYOND / len(e.trial.impostor), 0.1)
+    seen = fmr >= least
     roc = line_chart(
-        decades("false match rate", max(float(fmr[0]), 1e-7)),
+        decades("false match rate", least),
         evenly("one person accepted", 0.0, 1.0, 0.2),
-        [Series("ROC", "a", fmr, tar)],
+        [Series("ROC", "a", fmr[seen], tar[seen])],
         "Share of genuine pairs accepted against the false match rate",
     )
     yield roc, "How many pairs of one person are accepted, for each share of different people let in."
@@ -151,16 +179,20 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
     )
     yield bars, "Where the similarities of both kinds of pairs lie; the scale of shares is logarithmic."
     levels = np.linspace(50.0, 99.9, 200)
-    measured = np.array([max(e.trial.false_match_rate(level), 1e-9) for level in levels])
+    measured = np.array([e.trial.false_match_rate(level) for level in levels])
+    seen = measured >= least
     promised = np.interp(levels, (80, 90, 95, 99), (-3.0, -4.0, -5.0, -6.0))
     shown = levels >= 80
     reliability = line_chart(
         evenly("similarity", 50, 100, 10),
         decades("false match rate", 1e-7),
-        [Series("measured", "a", levels, measured), Series("promised", "b", levels[shown], 10 ** promised[shown])],
+        [
+            Series("measured", "a", levels[seen], measured[seen]),
+            Series("promised", "b", levels[shown], 10 ** promised[shown]),
+        ],
         "False match rate measured at each similarity beside the promised one",
     )
-    yield reliability, "What a similarity promises, and what was measured. Zero is drawn at the lower edge."
+    yield reliability, f"What a similarity promises, and what {LEAST_BEYOND} pairs or more show."
 
 
 def cards(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:
