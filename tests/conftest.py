@@ -1,4 +1,4 @@
-"""What every test can ask for: the evaluation data, the sample portraits, and one warm engine for the whole run."""
+"""Fixtures of all tests: the evaluation data, the sample portraits, and one warm engine for the whole run."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Where a server that a test has started on a free port listens."""
+"""The address of a server that a test has started on a free port."""
 
 import re
 import subprocess

@@ -1,8 +1,8 @@
-"""Runs a program in a network of its own, where every name is unknown, and prints the names that it asked for.
+"""Runs a program in a separate network, where every name is unknown, and prints the names that it tried to resolve.
 
     unshare --user --map-root-user --net --mount python names_asked.py SECONDS PROGRAM [ARGUMENT ...]
 
-A server is ended with SIGTERM so many SECONDS after it is ready on port 8080; another program runs to its end. The last
+A server is ended with SIGTERM SECONDS after it is ready on port 8080; another program runs to its end. The last
 line of the output is a JSON object with `names` and `code`, the program's exit code.
 """
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on real faces: what the answer must be, not how it comes about."""
+"""The whole pipeline on real faces: properties of the answer, not of the implementation."""
 
 import io
 import multiprocessing
@@ -58,7 +58,7 @@ def group(portraits: dict[str, Path]) -> bytes:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_closed_comparer_says_what_to_do(standard_pack: None, portraits: dict[str, Path], threads: int) -> None:
+def test_a_closed_comparer_raises_with_a_remedy(standard_pack: None, portraits: dict[str, Path], threads: int) -> None:
     photo = portraits["obama.jpg"]
     content = photo.read_bytes()
     comparer = Comparer(threads=threads)
@@ -182,7 +182,7 @@ def test_exif_orientation_is_undone_for_jpeg(
 
 
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
-def test_a_photo_on_its_side_is_found_in_its_own_frame(
+def test_a_face_on_its_side_is_found_in_the_photos_frame(
     comparer: Comparer, portraits: dict[str, Path], obama: Image.Image, quarter_turns: int
 ) -> None:
     turned = Image.fromarray(np.ascontiguousarray(np.rot90(np.asarray(obama), -quarter_turns)))  # clockwise
@@ -276,7 +276,7 @@ def test_a_face_of_the_answer_has_the_geometry_of_the_service(comparer: Comparer
     assert [point.type for point in face.landmarks] == ["eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose"]
 
 
-def test_emotions_and_smile_are_given_unless_the_default_attributes_are_asked(
+def test_emotions_and_smile_are_given_except_with_default_attributes(
     comparer: Comparer, standard_pack: None, portraits: dict[str, Path]
 ) -> None:
     path = portraits["obama.jpg"]
@@ -324,7 +324,7 @@ def test_photos_that_packages_carry(comparer: Comparer) -> None:
     assert comparer.compare(astronaut, mirrored).matches[0].similarity > 95
 
 
-def test_source_and_target_may_change_places(comparer: Comparer, portraits: dict[str, Path]) -> None:
+def test_source_and_target_are_interchangeable(comparer: Comparer, portraits: dict[str, Path]) -> None:
     for one, other in (("obama.jpg", "obama2.jpg"), ("obama.jpg", "biden.jpg")):
         there = faces_of(comparer.compare(portraits[one], portraits[other]))
         back = faces_of(comparer.compare(portraits[other], portraits[one]))

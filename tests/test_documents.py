@@ -1,4 +1,4 @@
-"""The documents are held to the code: every command they show runs, every table they keep is true."""
+"""The documents match the code: every command runs, and every table is true."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The steps of a pack's pipeline: what the engine asks of its networks."""
+"""The networks of a pack as steps of the pipeline, and their checks."""
 
 import shutil
 from dataclasses import replace
@@ -15,14 +15,14 @@ from likeness.packs.runtime import OnnxNetwork
 pytestmark = pytest.mark.engine
 
 
-def test_a_network_may_leave_open_how_long_its_vectors_are(
+def test_a_network_may_leave_the_length_of_its_vectors_open(
     standard_pack: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", "D"]])
     assert Engine("standard").scorer is not None
 
 
-def test_what_was_learned_of_another_networks_vectors_is_refused(
+def test_a_cohort_of_vectors_of_another_network_is_refused(
     standard_pack: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OnnxNetwork, "output_shapes", [["N", 1024]])
@@ -43,7 +43,7 @@ def test_a_parameter_that_the_detector_does_not_have_is_named(
         _ = Engine("standard").detector
 
 
-def test_a_scoring_of_an_earlier_version_is_to_be_learned_anew(standard_pack: None, tmp_path: Path) -> None:
+def test_the_scoring_of_an_earlier_version_is_refused_with_a_remedy(standard_pack: None, tmp_path: Path) -> None:
     folder = shutil.copytree(pack_folder("standard"), tmp_path / "old")
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8")

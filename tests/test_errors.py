@@ -1,3 +1,5 @@
+"""The exceptions: their tree, codes and texts."""
+
 import inspect
 
 import pytest
@@ -30,6 +32,6 @@ def test_a_request_error_has_the_code_and_text_of_the_service(error: type[errors
     assert error.http_status in {400, 500}
 
 
-def test_the_reason_is_what_people_read_and_the_text_of_the_service_is_the_fallback() -> None:
+def test_the_message_is_the_reason_or_else_the_services_text() -> None:
     assert str(errors.NoFaceFound("source photo: no face found")) == "source photo: no face found"
     assert str(errors.NoFaceFound()) == "Request has invalid parameters"

@@ -1,5 +1,5 @@
-"""The one rule of threads: work is shared while one comparison runs, results keep their order, errors are not lost; it
-goes on in forked children and after the main thread has ended, and says so once it is closed.
+"""The executor: a single comparison uses all threads, results keep their order, errors propagate; it works in forked
+children and after the end of the main thread, and refuses work after `close`.
 """
 
 import multiprocessing
@@ -92,7 +92,7 @@ def test_an_error_in_either_thread_reaches_the_caller(executor: Executor, in_mai
         spread(fail, [1, 2])
 
 
-def test_a_closed_executor_says_what_to_do(executor: Executor) -> None:
+def test_a_closed_executor_raises_with_a_remedy(executor: Executor) -> None:
     with executor.running() as spread:
         executor.close()
         assert spread(str, [1, 2]) == ["1", "2"]  # what runs already goes on
@@ -118,7 +118,7 @@ def test_a_forked_child_has_threads_of_its_own(executor: Executor) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_forked_while_a_comparison_ran_is_told_so(executor: Executor) -> None:
+def test_a_child_forked_during_a_comparison_gets_an_error(executor: Executor) -> None:
     def child() -> None:
         try:
             with executor.running():
@@ -146,7 +146,7 @@ threading.Thread(target=late).start()
     assert done.stdout.strip() == "['1', '2', '3']"
 
 
-def test_stages_are_recorded_without_what_is_inside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_are_recorded_without_nested_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter([0.0, 1.0, 3.0, 6.0])
     monkeypatch.setattr(stages, "time", SimpleNamespace(perf_counter=lambda: next(moments)))
     with recording() as seconds, stage("outer"), stage("inner"):
@@ -154,7 +154,7 @@ def test_stages_are_recorded_without_what_is_inside_them(monkeypatch: pytest.Mon
     assert seconds == {"outer": 4.0, "inner": 2.0}
 
 
-def test_nothing_is_recorded_where_nobody_asked() -> None:
+def test_nothing_is_recorded_outside_recording() -> None:
     with recording() as seconds:
         pass
     with stage("later"):

@@ -1,3 +1,5 @@
+"""The values of an answer: precision and JSON."""
+
 import json
 import struct
 

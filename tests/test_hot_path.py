@@ -1,7 +1,7 @@
-"""What one comparison costs, counted and not timed: network runs, decodings, values fed, Python calls, memory.
+"""The cost of one comparison, counted rather than timed: network runs, decodings, input values, Python calls, memory.
 
-A change that makes the hot path longer fails here on every machine, however busy. `make bench` says what it means in
-seconds. Bounds stand a little above what was counted when they were written; lower them when the path gets shorter.
+A change that makes the hot path longer fails here on every machine, however busy; `make bench` measures seconds. Bounds
+are a little above the counts; lower them when the path gets shorter.
 """
 
 import gc
@@ -167,7 +167,7 @@ def test_attributes_that_are_not_asked_for_are_not_computed(
         assert "expression.onnx" not in Counted().of(_pair(plain, photos, 640), monkeypatch).runs
 
 
-def test_a_prepared_source_is_not_looked_at_again(
+def test_a_prepared_source_is_not_analysed_again(
     single: Comparer, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = single.prepare(photos["640 obama.jpg"])
@@ -175,7 +175,7 @@ def test_a_prepared_source_is_not_looked_at_again(
     assert (counted.runs["yunet.onnx"], len(counted.decodings)) == (1, 1)
 
 
-def test_python_is_called_no_more_often_than_before(single: Comparer, photos: dict[str, bytes]) -> None:
+def test_the_number_of_python_calls_is_bounded(single: Comparer, photos: dict[str, bytes]) -> None:
     pair = _pair(single, photos, 640)
     pair()
     alone = _calls(pair)

@@ -1,4 +1,4 @@
-"""`likeness.client()`: boto3's client, whose far side is the engine of this process."""
+"""`likeness.client()`: boto3's client, answered by the engine of this process."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""One at a time: among threads, among processes, and after a process that died."""
+"""The lock excludes other threads and processes, and is free after the death of a process."""
 
 import errno
 import os
@@ -55,7 +55,7 @@ def test_one_thread_at_a_time_is_inside(tmp_path: Path) -> None:
     assert (tmp_path / "a.lock").read_bytes() == b""
 
 
-def test_another_process_is_waited_for_and_that_is_said_once(tmp_path: Path) -> None:
+def test_waiting_for_another_process_is_reported_once(tmp_path: Path) -> None:
     path, said = tmp_path / "a.lock", []
     begun = time.monotonic()
     with holder(path, 2.0), one_at_a_time(path, waiting=lambda: said.append("waiting")):
@@ -63,7 +63,7 @@ def test_another_process_is_waited_for_and_that_is_said_once(tmp_path: Path) -> 
     assert said == ["waiting"]
 
 
-def test_nothing_is_said_when_nobody_has_the_lock(tmp_path: Path) -> None:
+def test_a_free_lock_is_taken_without_a_report(tmp_path: Path) -> None:
     for _ in range(2):
         with one_at_a_time(tmp_path / "a.lock", waiting=pytest.fail):
             pass
@@ -113,7 +113,7 @@ def test_the_file_is_made_with_the_rights_asked_for(tmp_path: Path) -> None:
         assert os.stat(tmp_path / "a.lock").st_mode & 0o777 == 0o600
 
 
-def test_what_cannot_be_a_lock_is_an_os_error(tmp_path: Path) -> None:
+def test_an_unusable_path_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "text.lock").write_text("no lock at all, " * 100)
     for path in (tmp_path / "missing" / "a.lock", tmp_path, tmp_path / "text.lock"):
         with pytest.raises(OSError, match=r"lock|directory"), one_at_a_time(path):
@@ -129,7 +129,7 @@ def test_what_cannot_be_a_lock_is_an_os_error(tmp_path: Path) -> None:
         (sqlite3.SQLITE_IOERR_WRITE, errno.EIO),
     ],
 )
-def test_what_keeps_it_from_locking_has_the_systems_number(
+def test_the_error_has_the_errno_of_its_cause(
     failure: int, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Callers tell people of a full disk by it."""

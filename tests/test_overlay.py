@@ -1,6 +1,4 @@
-"""The annotated picture: what it shows without colours, on any ground, at any size; and that it is written whole or
-not at all.
-"""
+"""The annotated picture: legible without colours, on any background and at any size; written atomically."""
 
 import os
 from pathlib import Path
@@ -66,7 +64,7 @@ def overlay_strip(picture: Image.Image, height: int) -> int:
 
 
 @pytest.mark.parametrize("ground", [0, 128, 255])
-def test_matches_are_solid_and_others_dashed_whatever_the_ground(ground: int) -> None:
+def test_matches_are_solid_and_others_dashed_on_any_background(ground: int) -> None:
     photo = plain(600, 480, ground)
     panel = target_panel(draw_overlay(photo, photo, ONE_OF_EACH), photo, photo).astype(int)
     along_match = panel[round(0.7 * 480), round(0.1 * 600) + 12 : round(0.4 * 600) - 12]
@@ -77,7 +75,7 @@ def test_matches_are_solid_and_others_dashed_whatever_the_ground(ground: int) ->
 
 
 @pytest.mark.parametrize("ground", [0, 60, 128, 200, 255])
-def test_lines_stand_out_from_every_ground(ground: int) -> None:
+def test_lines_are_visible_on_any_background(ground: int) -> None:
     """Across a box's side there is a core or an edge at least 60 grey levels from the photo."""
     photo = plain(600, 480, ground)
     panel = target_panel(draw_overlay(photo, photo, ONE_OF_EACH), photo, photo).astype(float)

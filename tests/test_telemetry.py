@@ -1,7 +1,7 @@
-"""ONNX Runtime's telemetry is off in every way of using Likeness: no file in the user's home, no name asked for.
+"""ONNX Runtime's telemetry is off in every way of using Likeness: no file in the user's home, no name resolved.
 
-With its telemetry on, ONNX Runtime writes its files at once and asks for its host nine seconds after its import: each
-program is watched for longer than that, from when it has loaded its engine.
+With telemetry on, ONNX Runtime writes its files immediately and resolves its host nine seconds after its import. Each
+program is observed for longer than that, after it has loaded its engine.
 """
 
 import json

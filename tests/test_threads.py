@@ -1,4 +1,4 @@
-"""The thread budget: affinity and cgroup quotas of both versions, on made-up trees."""
+"""The thread budget: affinity and cgroup quotas of both versions, on simulated trees."""
 
 import os
 from pathlib import Path

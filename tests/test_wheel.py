@@ -1,4 +1,4 @@
-"""What a user installs: the wheel, in an environment with nothing else, brings few packages and works."""
+"""The wheel, installed in an empty environment, brings few packages and works."""
 
 import json
 import os

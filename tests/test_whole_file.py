@@ -11,7 +11,7 @@ import pytest
 from likeness.whole_file import check_writable, remove_parts, whole, write_whole
 
 
-def test_a_file_is_replaced_when_all_is_written(tmp_path: Path) -> None:
+def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "results"
     path.write_text("old")
     with whole(path) as file:
@@ -43,7 +43,7 @@ def link_to_a_pipe(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("made", [pipe, link_to_a_pipe])
-def test_what_is_no_file_is_written_to_and_keeps_its_place(made: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_devices_and_pipes_are_written_to_directly(made: Callable[[Path], Path], tmp_path: Path) -> None:
     """As with /dev/null, which root could replace by a file for everybody."""
     path = made(tmp_path)
     with ThreadPoolExecutor() as threads:
@@ -53,7 +53,7 @@ def test_what_is_no_file_is_written_to_and_keeps_its_place(made: Callable[[Path]
     assert path.is_fifo()
 
 
-def test_of_a_link_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     path, link = tmp_path / "results", tmp_path / "link"
     link.symlink_to(path)
     for content in (b"first", b"second"):
@@ -62,7 +62,7 @@ def test_of_a_link_the_file_that_it_names_is_replaced(tmp_path: Path) -> None:
         assert path.read_bytes() == content
 
 
-def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_reported_before_the_work(tmp_path: Path) -> None:
     check_writable(tmp_path / "new")
     check_writable(pipe(tmp_path))
     with pytest.raises(IsADirectoryError, match="it is a folder"):
@@ -73,7 +73,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
         write_whole(tmp_path / "pipe" / "results", b"")
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+def test_unfinished_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".results.1-2.part").touch()
     (tmp_path / "results").touch()
     remove_parts(tmp_path)

@@ -1,4 +1,4 @@
-"""Audit records: CloudTrail's frame (section 7.3), and nothing of a photo in it."""
+"""Audit records: the shape of CloudTrail (section 7.3), and nothing of a photo."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Constraint errors word for word (section 4.3), and what an image reference may be (section 4.4)."""
+"""Constraint errors word for word (section 4.3), and the rules for image references (section 4.4)."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Bodies: what is JSON, what has the right types, and what the answer says where it does not (sections 2.4 and 4.2)."""
+"""Request bodies: JSON, types, and the errors for both (sections 2.4 and 4.2)."""
 
 import json
 from base64 import b64encode
@@ -302,7 +302,7 @@ def test_the_log_says_what_the_service_does_not(body: bytes, reason: str) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("data:image/jpeg;base64,/9j/4AAQ", "(it is a data URL: send what stands after the comma)"),
+        ("data:image/jpeg;base64,/9j/4AAQ", "(it is a data URL: send the part after the comma)"),
         ("_9j_4AAQ-A==", "(it is base64 with the alphabet for URLs)"),
         ("/9j/4AAQ\n4AAQ", "(there are line breaks or spaces in it)"),
         ("aGVsbG8", "(it is base64 with no padding)"),

@@ -1,4 +1,4 @@
-"""A key file in use: changes are seen, also those that cannot be read at once."""
+"""A key file in use: changes are loaded, and failures retried."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The key file: made, read again, kept from others' eyes."""
+"""The key file: creation, reading, permissions."""
 
 import json
 import os
@@ -214,7 +214,7 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("entries", "names"),
     [
-        ([GOOD, GOOD], "there twice"),
+        ([GOOD, GOOD], "is duplicate"),
         ([GOOD | {"colour": "red"}], "colour"),
         ([GOOD | {"id": "short"}], "not a key id"),
         ([GOOD | {"secret": ""}], "not a key id, or it has no secret"),

@@ -1,4 +1,4 @@
-"""Policies: who may do what, from where and when; what is not understood is refused (section 3.3)."""
+"""Policies: who may do what, from where and when; unsupported elements are refused (section 3.3)."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -72,7 +72,7 @@ def test_the_operation_has_no_resource_so_an_arn_never_matches() -> None:
     assert not allowed(ALLOW | {"Resource": "arn:aws:rekognition:*:*:*"})
 
 
-def test_nothing_is_allowed_unless_it_is_said() -> None:
+def test_nothing_is_allowed_by_default() -> None:
     assert not decide((), ACTION, "*", CONTEXT).allowed
     assert not decide((policy(ALLOW | {"Action": "s3:*"}),), ACTION, "*", CONTEXT).allowed
 
@@ -162,7 +162,7 @@ def test_the_address_of_a_caller() -> None:
         ({"Statement": [ALLOW | {"Condition": {"Bool": "true"}}]}, "must be a JSON object"),
     ],
 )
-def test_what_is_not_understood_is_refused_by_name(document: Any, names: str) -> None:
+def test_unsupported_elements_are_refused_by_name(document: Any, names: str) -> None:
     with pytest.raises(SettingsError) as raised:
         Policy.load(document)
     assert names in str(raised.value)

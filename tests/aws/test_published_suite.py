@@ -1,12 +1,12 @@
-"""Vector 42: the published Signature Version 4 test suite (Apache-2.0), read from the evaluation data where that is.
+"""Vector 42: the published Signature Version 4 test suite (Apache-2.0), read from the evaluation data if present.
 
-Its service is called `service` and its requests are bare text, so each is taken apart here and given to the functions
-that `verify` uses, and then to `verify` itself. `test_signature.py` covers the same ground where the folder is absent.
+Its requests are plain text for a service called `service`, so each is parsed here and passed to the functions that
+`verify` uses, and then to `verify` itself. Without the data, `test_signature.py` covers the same rules.
 
-Two cases need a word. `post-x-www-form-urlencoded` has a misprint: its canonical request lists `content-type` among the
-headers but not in the line of signed headers, and does not have the hash that stands in its own string to sign.
-`post-x-www-form-urlencoded-parameters` is of a service that takes a form as its query; this protocol has no forms,
-so the reader here moves the body, as that service does before it verifies.
+Two cases are special. `post-x-www-form-urlencoded` has a misprint: its canonical request lists `content-type` among the
+headers but not in the line of signed headers, and its hash differs from that in its string to sign.
+`post-x-www-form-urlencoded-parameters` belongs to a service that accepts a form as its query; this protocol has no
+forms, so the parser here moves the body, as that service does before it verifies.
 """
 
 import re

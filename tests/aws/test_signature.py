@@ -1,4 +1,4 @@
-"""Signatures: every row of table 3.2, by requests signed by hand, and the habits of signers other than botocore."""
+"""Signatures: every row of table 3.2, with requests signed by hand, and signers other than botocore."""
 
 import hashlib
 import hmac
@@ -428,7 +428,7 @@ def test_a_query_is_sorted_and_encoded_anew() -> None:
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.binary(max_size=40), st.text("abc\t -_/", max_size=20))
-def test_what_is_signed_is_accepted_and_what_is_changed_is_not(name: str, value: str, body: bytes, header: str) -> None:
+def test_signed_requests_are_accepted_and_changed_ones_refused(name: str, value: str, body: bytes, header: str) -> None:
     query = f"{quote(name, safe='')}={quote(value, safe='')}" if name else ""
     request = Signed(query=query, canonical_query=_canonical(name, value), body=body, extra=[("X-Any", header)])
     request.verify()

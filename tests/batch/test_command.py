@@ -204,7 +204,7 @@ def test_all_pairs_finds_who_is_there_twice(work: Path, comparer: Comparer) -> N
         (["p.csv", "--columns", "a"], "two names"),
     ],
 )
-def test_wrong_usage_is_said_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
     done = likeness("batch", *arguments, "--output", tmp_path / "out.csv", check=False)
     assert done.returncode == 252
     assert said in done.stderr

@@ -59,7 +59,7 @@ def test_more_than_500_pairs_are_a_folder_of_pages(tmp_path: Path) -> None:
     assert 'id="pair-1001"' in pages[2].read_text("utf-8")
 
 
-def test_no_rate_is_told_beyond_the_data(tmp_path: Path) -> None:
+def test_no_rate_is_reported_beyond_the_data(tmp_path: Path) -> None:
     (page,) = write_report(tmp_path / "r.html", [pair("a.jpg")], 1, ABOUT)
     text = page.read_text("utf-8")
     assert "Threshold 80: reached by 1 in 1,000 pairs of different people of the same origin and sex." in text

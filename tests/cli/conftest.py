@@ -1,4 +1,4 @@
-"""The real AWS CLI as oracle, an endpoint that answers as the wire does, and the command in this process."""
+"""The real AWS CLI as reference, an endpoint that answers in the wire format, and the command in this process."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""`likeness calibrate`: learns from labelled photos, writes into a pack, and says in one line what it cannot do."""
+"""`likeness calibrate`: learning from labelled photos, writing into a pack, and errors in one line."""
 
 import shutil
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`likeness compare-faces` by itself: mistakes of beginners, what start-up loads, objects of S3, help."""
+"""`likeness compare-faces` without a server: usage errors, imports at start, S3 objects, help."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Shell completion, by asking the shells: bash, zsh and fish where they are installed."""
+"""Shell completion in the installed shells: bash, zsh and fish."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""`likeness evaluate` on a table of photos: cells, figures, a page, and one line for what cannot be done."""
+"""`likeness evaluate` on a table of photos: cells, figures, the page, and errors in one line."""
 
 import json
 import sqlite3
@@ -69,7 +69,7 @@ def test_counts_of_cells_are_kept_beside_the_vectors(table: Path, drawn_vectors:
         assert database.execute("SELECT count(*) FROM counts").fetchone() == (2,)
 
 
-def test_everybody_is_one_cell_unless_asked_otherwise(
+def test_all_people_are_one_cell_by_default(
     table: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", str(table)]) == 0

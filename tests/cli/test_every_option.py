@@ -1,6 +1,6 @@
-"""Every option of every command with values that it cannot have: an exit code, a line or two, and only true hints.
+"""Every option of every command with invalid values: an exit code, a line or two, and only correct hints.
 
-The commands run in this process, in an empty folder, with nothing to compare: what a wrong value gets past fails next.
+The commands run in this process, in an empty folder without photos, so that a value that is accepted fails later.
 """
 
 import argparse
@@ -144,7 +144,7 @@ def test_a_name_that_is_none(command: str, wrong: str, capfd: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "faces", "similarity", "version", "Serve me", "x" * 5000, "-", ""])
-def test_a_command_that_is_none(wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command(wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, told = run(capfd, [wrong])
     assert code == 252
     assert len(told.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`--explain`: what it says of which faces."""
+"""`--explain`: its sentences for different faces."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_without_calibration_no_rate_is_made_up() -> None:
     assert "pairs of different people" not in text
 
 
-def test_matches_and_others_are_told_apart_and_placed() -> None:
+def test_matches_and_other_faces_differ_and_are_placed() -> None:
     comparison = Comparison(
         face(), (FaceMatch(95.0, face(left=0.05)),), (FaceMatch(3.0, face(left=0.75)), FaceMatch(1.0, face()))
     )
@@ -109,7 +109,7 @@ def test_no_faces_left() -> None:
         ({"left": -0.05}, "cut off by the photo's edge"),
     ],
 )
-def test_advice_for_what_is_wrong_and_only_for_that(fault: dict[str, float], advice: str) -> None:
+def test_advice_fits_the_fault(fault: dict[str, float], advice: str) -> None:
     text = explained(one_match(**fault))
     lines = text.split("What would make the photos better:\n")[1].splitlines()
     assert len(lines) == 1

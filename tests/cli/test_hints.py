@@ -1,4 +1,4 @@
-"""What is said about a wrong value fits the value, and never prints a photo that was put in the wrong place."""
+"""Hints for invalid values fit the value, and never print a photo given in the wrong place."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""`likeness keys` at the terminal."""
+"""`likeness keys` on the command line."""
 
 import io
 import json
@@ -76,7 +76,7 @@ def test_an_expired_session_is_shown_as_such(path: Path, capsys: pytest.CaptureF
     assert "expired" in capsys.readouterr().out
 
 
-def test_a_policy_from_a_file_or_standard_input(
+def test_a_policy_is_read_from_a_file_or_standard_input(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}

@@ -1,4 +1,4 @@
-"""The front door: quick, lazy, and clear about what it does not know."""
+"""The command `likeness`: subcommands, lazy imports, errors of usage."""
 
 import json
 import os

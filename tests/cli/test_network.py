@@ -1,4 +1,4 @@
-"""The command as a client: addresses, signatures, TLS, timeouts, retries, profiles, and what happens without them."""
+"""The command as a client: endpoints, signatures, TLS, timeouts, retries, profiles."""
 
 import base64
 import json
@@ -237,7 +237,7 @@ def test_certificates_are_checked(likeness: Likeness, tls_endpoint: str, certifi
 
 @needs_openssl
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
-def test_certificates_are_not_checked_where_told(likeness: Likeness, tls_endpoint: str) -> None:
+def test_certificates_are_not_verified_on_request(likeness: Likeness, tls_endpoint: str) -> None:
     assert likeness([*PHOTOS, "--endpoint-url", tls_endpoint, "--no-verify-ssl"]).code == 0
 
 

@@ -1,6 +1,6 @@
-"""What newer versions of AWS CLI take than the version 2 that `test_oracle` asks: one table, each row tested.
+"""Syntax of newer versions of AWS CLI than the version 2 of `test_oracle`: one table, each row tested.
 
-Where the version 1 of the test dependencies, which is from 2026, takes it too, the answer must be the same.
+If the newer version 1 of the test dependencies accepts it too, the answers must be the same.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""The same arguments to AWS CLI version 2 and to `likeness compare-faces`: with an endpoint, and without.
+"""The same arguments to AWS CLI version 2 and to `likeness compare-faces`, with and without an endpoint.
 
-Byte for byte the same standard output, the same exit code, the same error text. Without an endpoint, lines that begin
-with `likeness:` may follow on standard error: they say what the service does not.
+Standard output is the same byte for byte, and so are exit code and error text. Without an endpoint, lines that begin
+with `likeness:` may follow on standard error, with reasons that the service does not give.
 """
 
 import base64

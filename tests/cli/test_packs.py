@@ -1,4 +1,4 @@
-"""`likeness packs` as people and scripts meet it."""
+"""`likeness packs` for people and for scripts."""
 
 import os
 import pty

@@ -31,7 +31,7 @@ PROOFS: dict[str, list[tuple[str, str]]] = {
     ],
     "debug": [("test_network", "test_debug_log_holds_no_photo")],
     "endpoint-url": [("test_network", "test_requests_are_signed"), ("test_network", "test_no_server")],
-    "no-verify-ssl": [("test_network", "test_certificates_are_not_checked_where_told")],
+    "no-verify-ssl": [("test_network", "test_certificates_are_not_verified_on_request")],
     "no-paginate": [("test_oracle", "no paginate")],
     "output": [
         *(("test_oracle", f"{output} of group") for output in ("json", "text", "table", "yaml", "yaml-stream")),

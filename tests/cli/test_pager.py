@@ -1,4 +1,4 @@
-"""The pager: on a terminal only, the one configured, and not at all where it is not wanted."""
+"""The pager: only on a terminal, the configured one, and none if disabled."""
 
 import os
 import sys
@@ -45,7 +45,7 @@ def test_configured_pager_and_the_users_flags(
     assert terminal.close() == 0
 
 
-def test_missing_pager_is_said(environment: dict[str, str], terminal_of: Callable[..., Any]) -> None:
+def test_a_missing_pager_is_reported(environment: dict[str, str], terminal_of: Callable[..., Any]) -> None:
     terminal = terminal_of({**environment, "AWS_PAGER": "no-such-pager"}, *PHOTOS, *QUERY)
     terminal.wait_for(lambda text: "Unable to redirect output to pager" in text and "no-such-pager" in text)
     assert terminal.close() == 253

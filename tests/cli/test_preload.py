@@ -1,4 +1,4 @@
-"""The engine made ready beside the command: only where it will be asked, and as if it had been made when asked."""
+"""The preloaded engine: only where it is needed, and with the same results."""
 
 import argparse
 import threading
@@ -32,7 +32,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inprocess, "Comparer", _Made)
 
 
-def test_the_engine_is_made_and_warmed_beside() -> None:
+def test_the_engine_is_loaded_and_warmed_in_a_thread() -> None:
     comparer, *rest = preload.PreloadedComparer("mine").compare(b"s", b"t", **HOW)
     assert (comparer.pack, comparer.warm, rest) == ("mine", True, [b"s", b"t", HOW])
     assert comparer.thread is not threading.current_thread()
@@ -64,7 +64,7 @@ def test_a_pack_that_is_not_there_is_not_made_beside(tmp_path: Path, monkeypatch
         (None, None, "[default]\nendpoint_url = http://localhost:1\n", False),
     ],
 )
-def test_nothing_is_made_where_a_server_may_be_asked(
+def test_nothing_is_preloaded_if_a_server_may_be_used(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     option: str | None,

@@ -1,4 +1,4 @@
-"""`--cli-auto-prompt` driven by keys: what is offered, what is shown, what is run."""
+"""`--cli-auto-prompt` driven by keys: completions, display, and the command that runs."""
 
 import io
 import sys
@@ -95,7 +95,7 @@ def test_split_line(line: str, words: tuple[list[str], str]) -> None:
         ("--source-image-bytes fileb://a ", "still missing: --target-image-bytes"),
         ("--source-image a --target-image b ", "Enter compares the photos"),
         ("--cli-input-json {} ", "Enter compares the photos"),
-        ("--source-image a --quality-filter ", "--quality-filter: Leave out faces below a quality bar"),
+        ("--source-image a --quality-filter ", "--quality-filter: Exclude faces below a quality level"),
     ],
 )
 def test_toolbar(line: str, shown: str) -> None:
@@ -127,7 +127,7 @@ def test_the_line_typed_is_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
 
 
-def test_the_words_given_begin_the_line() -> None:
+def test_the_given_arguments_begin_the_line() -> None:
     with typing("--output text\r"):
         _, ran = run(["--cli-auto-prompt", "--query", "a b"])
     assert ran == ["--query", "a b", "--output", "text"]
@@ -180,7 +180,7 @@ def test_on_a_terminal(environment: dict[str, str], tmp_path: Path, terminal_of:
     terminal = terminal_of(environment, "--cli-auto-prompt", "--no-cli-pager", "--generate-cli-skeleton", "output")
     terminal.wait_for(lambda text: "> likeness compare-faces --no-cli-pager --generate-cli-skeleton output" in text)
     terminal.type("--quality-filter ")
-    terminal.wait_for(lambda text: "MEDIUM" in text and "--quality-filter: Leave out faces" in text)
+    terminal.wait_for(lambda text: "MEDIUM" in text and "--quality-filter: Exclude faces" in text)
     terminal.type("HIGH --source-image-bytes fileb://po")
     terminal.wait_for(lambda text: ends_a_line(text, "fileb://po") and offers(text, "fileb://portrait.jpg"))
     terminal.type("\t")

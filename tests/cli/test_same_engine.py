@@ -1,4 +1,4 @@
-"""A running Likeness with the real engine: AWS CLI 2 and 1, and our command with and without it, say the same."""
+"""A running server with the real engine: AWS CLI 2 and 1, and our command with and without it, give the same answer."""
 
 import http.client
 import json
@@ -72,7 +72,7 @@ def photos(portraits: dict[str, Path], tmp_path: Path) -> list[str]:
     return ["--source-image-bytes", f"fileb://{portraits['obama.jpg']}", "--target-image-bytes", "fileb://group.jpg"]
 
 
-def test_all_say_the_same(
+def test_all_clients_print_the_same_answer(
     running: str,
     photos: list[str],
     version_1: Callable[..., Any],

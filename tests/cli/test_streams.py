@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or left by their reader: no traceback, and nothing that was good is lost."""
+"""Standard streams that are closed, full or without a reader: no traceback, and no loss of other output."""
 
 import errno
 import io
@@ -48,7 +48,7 @@ def test_a_full_disk_behind_the_answer_loses_neither_overlay_nor_explanation(pho
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&-"])
-def test_words_that_nobody_can_read_cost_neither_answer_nor_overlay(
+def test_an_unwritable_standard_error_costs_neither_answer_nor_overlay(
     photos: str, tmp_path: Path, redirection: str
 ) -> None:
     ran = compare(photos, redirection, tmp_path, "--overlay", "both.png", "--explain")
@@ -72,7 +72,7 @@ def test_a_reader_that_has_enough_costs_no_overlay(photos: str, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"])
-def test_the_exit_code_of_a_mistake_does_not_depend_on_who_reads_it(tmp_path: Path, redirection: str) -> None:
+def test_the_exit_code_of_a_mistake_does_not_depend_on_its_reader(tmp_path: Path, redirection: str) -> None:
     assert compare("--source-image none.jpg", redirection, tmp_path).returncode == 252
     ran = subprocess.run(
         ["bash", "-c", f'"$0" -m likeness.cli.main nonsense {redirection}', sys.executable],
@@ -153,7 +153,7 @@ PRINTING = [
 
 @pytest.mark.parametrize("buffered", [True, False], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("words", PRINTING)
-def test_what_cannot_be_printed_is_a_failure_of_every_command(words: str, buffered: bool, monkeypatch, capsys) -> None:
+def test_output_that_cannot_be_written_fails_every_command(words: str, buffered: bool, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "stdout", FullDisk(buffered=buffered))
     assert front.main(words.split()) == 255
     said = capsys.readouterr().err.strip()

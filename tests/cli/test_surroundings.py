@@ -1,4 +1,4 @@
-"""Surroundings that lack something: no home folder, standard streams that are closed or full. Words, no traceback."""
+"""No home folder, closed or full standard streams: an error message instead of a traceback."""
 
 import os
 import re
@@ -97,7 +97,7 @@ def likeness(words: str, redirections: str, folder: Path) -> subprocess.Complete
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_a_full_disk_behind_standard_output_is_told_in_a_line(words: str, tmp_path: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_an_error_of_one_line(words: str, tmp_path: Path) -> None:
     ran = likeness(words, ">/dev/full", tmp_path)
     assert (ran.returncode, ran.stderr) == (255, "likeness: the output: No space left on device\n")
     assert likeness(words, ">/dev/full 2>/dev/full", tmp_path).returncode == 255

@@ -1,9 +1,9 @@
-"""`make screenshots`: the console's main states as pictures to be looked at, and how long it takes to be there.
+"""`make screenshots`: pictures of the console's main states, and its rendering times.
 
-    screenshots/NAME.png      each state, in the window's size and scheme of its name
+    screenshots/NAME.png      each state, in the window's size and colour scheme of its name
 
-Printed: the first paint of a page that the browser has (ETag), and from an answer's arrival until it is painted, for a
-pair and for a crowd of 100 faces (medians of nine). With `--times` nothing else is done.
+Prints the time to the first paint of a cached page (ETag), and from the arrival of an answer until it is painted, for a
+pair and for a crowd of 100 faces (medians of nine). With `--times` it only prints these.
 """
 
 import statistics

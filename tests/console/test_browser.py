@@ -1,4 +1,4 @@
-"""The console in a real browser: what a person does with it, and what is drawn."""
+"""The console in a real browser: interaction and drawing."""
 
 import json
 import re
@@ -223,7 +223,7 @@ def test_everything_can_be_reached_with_the_tab_key(server: Served, open_page: O
         ("person", "huge", "The photos are too large", "status 413"),
     ],
 )
-def test_errors_are_told_in_words_with_the_code(
+def test_errors_are_explained_with_their_code(
     server: Served, open_page: Open, photo_files: Files, source: str, target: str, title: str, code: str
 ) -> None:
     page = open_page(server.url)
@@ -233,7 +233,7 @@ def test_errors_are_told_in_words_with_the_code(
     assert f"Code of the service: {code}" in problem(page)
 
 
-def test_the_hidden_reason_is_told_or_where_it_is(
+def test_the_reason_or_its_place_in_the_log_is_shown(
     serve: Callable[..., Served], server: Served, open_page: Open, photo_files: Files
 ) -> None:
     page = open_page(server.url)
@@ -252,7 +252,7 @@ def test_the_hidden_reason_is_told_or_where_it_is(
     assert "ProvisionedThroughputExceededException" in problem(verbose)
 
 
-def test_a_server_that_is_away_is_said_to_be(server: Served, open_page: Open, photo_files: Files) -> None:
+def test_a_server_that_does_not_answer_is_reported(server: Served, open_page: Open, photo_files: Files) -> None:
     page = open_page(server.url)
     page.route("**/*", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
     put(page, "source", photo_files["person"])
@@ -342,7 +342,7 @@ def test_signed_over_tls_below_a_prefix(
     assert f"{guarded.url} --data-binary" in page.locator("#code-text").inner_text()
 
 
-def test_a_wrong_clock_is_told_with_both_times(
+def test_a_wrong_clock_is_reported_with_both_times(
     serve: Callable[..., Served], open_page: Open, photo_files: Files, tmp_path: Path
 ) -> None:
     key = create_key(tmp_path / "keys.json", user="console")
@@ -441,7 +441,7 @@ def test_a_target_whose_faces_the_filter_drops_has_no_similarity(
     assert page.locator("#many-grid .told").all_inner_texts() == ["no face passes the filter"] * 2
 
 
-def test_a_busy_server_is_asked_again_and_a_run_can_be_stopped(
+def test_a_busy_server_is_retried_and_a_run_can_be_stopped(
     serve: Callable[..., Served], open_page: Open, photo_files: Files
 ) -> None:
     slow = serve("--rate-per-second", "0.5", "--rate-burst", "1")

@@ -1,4 +1,4 @@
-"""The console's modules without a page, in Node: figures, words, layout, patience, CSV."""
+"""The console's modules without a page, in Node: figures, texts, layout, retries, CSV."""
 
 import re
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def told(node: Node, promise: Any, similarities: list[float]) -> list[str]:
     )
 
 
-def test_a_similarity_is_told_as_its_false_match_rate(node: Node) -> None:
+def test_a_similarity_is_shown_as_its_false_match_rate(node: Node) -> None:
     similarities = [0.0, 50.0, 80.0, 85.0, 90.0, 95.0, 99.0, 99.5, 100.0]
     assert told(node, FULL, similarities) == [
         "1 in 1",
@@ -46,7 +46,7 @@ def test_a_similarity_is_told_as_its_false_match_rate(node: Node) -> None:
     assert told(node, None, [80.0]) == [""]
 
 
-def test_nothing_rarer_is_claimed_than_the_data_carry(node: Node) -> None:
+def test_no_rate_is_claimed_beyond_the_data(node: Node) -> None:
     assert told(node, FULL | {"measured": -4.5}, [90.0, 95.0, 99.9]) == [
         "1 in 10,000",
         "rarer than 1 in 32,000",
@@ -94,7 +94,7 @@ def test_another_threshold_reads_the_answer_as_the_server_would(
         assert in_order == {str(each) for each in theirs["UnmatchedFaces"]}
 
 
-def test_labels_stand_in_the_photo_and_on_no_other(node: Node) -> None:
+def test_labels_are_within_the_photo_and_do_not_overlap(node: Node) -> None:
     generator = np.random.default_rng(5)
     area = {"width": 600, "height": 400}
     boxes = [
@@ -116,7 +116,7 @@ def test_labels_stand_in_the_photo_and_on_no_other(node: Node) -> None:
         assert all(abs(one["x"] - other["x"]) >= 80 or abs(one["y"] - other["y"]) >= 18 for other in spots[:at])
 
 
-def test_axes_turn_as_the_services_signs_say(node: Node) -> None:
+def test_axes_rotate_by_the_services_signs(node: Node) -> None:
     frontal, left, up, clockwise = node(
         READ + 'import { axes } from "console/pose.js"; console.log(JSON.stringify(given.map(axes)));',
         [
@@ -132,7 +132,7 @@ def test_axes_turn_as_the_services_signs_say(node: Node) -> None:
     assert clockwise[0] == pytest.approx([0, 1])  # the eye line turns clockwise
 
 
-def test_patience_waits_longer_each_time_and_ends(node: Node) -> None:
+def test_retries_back_off_and_end(node: Node) -> None:
     script = """
 import { eachAtMost, patiently, pauseMs } from "console/patience.js";
 const answers = [{ status: 400, code: "ThrottlingException" }, { status: 503 }, { status: 200 }];
@@ -196,7 +196,7 @@ console.log(JSON.stringify((await droppedFiles({ items })).map(({ path, name }) 
     assert found == ["a/1.jpg", "a/b/2.jpg", "a/3.jpg", "4.jpg"]
 
 
-def test_failures_are_told_in_words(node: Node) -> None:
+def test_failures_are_explained(node: Node) -> None:
     large = {"width": 8000, "height": 8000, "isKnown": True, "bytes": 3 * 2**20, "name": "a.jpg"}
     failures = [
         {"status": 0, "code": "Unreachable"},

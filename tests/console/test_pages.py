@@ -1,4 +1,4 @@
-"""The console as files: headers, sizes, caching, where it is served and where not."""
+"""The console's files: headers, sizes, caching, and where it is served."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def test_the_files_are_of_three_languages_and_do_not_grow() -> None:
     assert {path.suffix for path in files} == {".html", ".css", ".js"}
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_is_inline() -> None:
+def test_nothing_is_from_another_origin_and_nothing_is_inline() -> None:
     for path in CONSOLE.iterdir():
         text = path.read_text("utf-8")
         hosts = set(re.findall(r"https?://([a-z0-9.-]+)", text)) - {"www.w3.org", "localhost"}
@@ -54,7 +54,7 @@ def test_headers(server: Served) -> None:
         assert "camera=(self)" in headers["Permissions-Policy"]
 
 
-def test_the_page_is_asked_for_again_and_its_files_are_kept(server: Served) -> None:
+def test_the_page_is_revalidated_and_its_files_are_cached(server: Served) -> None:
     first = server.get("/")
     assert (first.headers["Content-Type"], first.headers["Cache-Control"]) == ("text/html; charset=utf-8", "no-cache")
     tag = first.headers["ETag"]

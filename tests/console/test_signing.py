@@ -1,4 +1,4 @@
-"""The signer that runs in the browser, in Node: against the published suite, and against botocore."""
+"""The browser's signer, in Node: against the published suite and against botocore."""
 
 from collections.abc import Callable
 from pathlib import Path

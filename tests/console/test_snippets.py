@@ -1,4 +1,4 @@
-"""The calls that the console shows are run as they stand, with odd file names, open and signed."""
+"""The calls that the console shows run unchanged, with unusual file names, unsigned and signed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Evaluation by cell: every pair of a cell once, bounded memory, a page whose pictures show wrong labels."""
+"""Evaluation by cell: every pair once, bounded memory, a page with photos that reveals wrong labels."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The cohort: like faces, but nobody's; and what is judged is never what was learned."""
+"""The cohort: distributed like faces, near no person's face; evaluation excludes the people it was drawn from."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_faces_without_a_group_teach_nothing() -> None:
     assert np.array_equal(draw_cohort(VECTORS, PEOPLE, blind).vectors, alone.vectors)
 
 
-def test_too_few_faces_say_too_little() -> None:
+def test_too_few_faces_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 500"):
         draw_cohort(VECTORS[:499], PEOPLE[:499], GROUPS[:499])
 
@@ -93,7 +93,7 @@ def test_parts_divide_people_not_photos() -> None:
 EVERY = tuple(places.astype(np.int64) for places in np.triu_indices(len(VECTORS), k=1))
 
 
-def test_every_pair_is_judged_by_those_who_know_neither() -> None:
+def test_every_pair_is_scored_by_a_cohort_without_its_people() -> None:
     learned_from: list[set[int]] = []
 
     class Naming(Scorer):

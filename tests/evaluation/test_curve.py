@@ -1,4 +1,4 @@
-"""The curve: tails of known shape are found again, and the promise holds on scores that the fit has not seen."""
+"""The curve: tails of known shape are recovered, and the rates hold on scores outside the fit."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration, fit
 GENERATOR = np.random.default_rng(8)
 
 
-def test_an_exponential_tail_goes_on_as_it_began() -> None:
+def test_an_exponential_tail_is_extrapolated() -> None:
     tail = fit_tail(Ranked.of(GENERATOR.exponential(2.0, 1_000_000)))
     assert tail.shape < 0.1
     # An exponential score is reached with the rate exp(-score / 2).

@@ -1,4 +1,4 @@
-"""Errors counted block by block are those of all pairs at once; intervals come from people, not pairs."""
+"""Errors counted block by block equal those of all pairs at once; intervals resample people, not pairs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The model card: its tables are those of the pack and of the record, and what it claims of itself is measured."""
+"""The model card: its tables are those of the pack and of the record, and its claims are measured."""
 
 import importlib.util
 import json
@@ -61,7 +61,7 @@ def test_a_changed_figure_would_be_seen(accuracy: ModuleType, record: dict[str, 
     assert accuracy.tables(other, pack)[part] != accuracy.tables(record, pack)[part]
 
 
-def test_who_pays_for_the_average_comes_first() -> None:
+def test_the_table_of_cells_comes_first() -> None:
     assert CARD.index("<!-- cells -->") == min(CARD.index(f"<!-- {name} -->") for name in PARTS)
     before = CARD[: CARD.index("<!-- cells -->")]
     assert "\n|" not in before
@@ -69,7 +69,7 @@ def test_who_pays_for_the_average_comes_first() -> None:
         assert f"| {cell} |" in CARD
 
 
-def test_the_card_says_what_is_not_measured_and_must_not_be_done() -> None:
+def test_the_card_names_what_is_not_measured_and_misuse() -> None:
     for words in (
         *("same origin and sex", "Latino", "Southeast Asian", "Middle Eastern", "under 16", "mask", "twins"),
         *("siblings", "Children", "Profile", "Human review", "must not be used", "rarer than", "calibrate"),
@@ -91,7 +91,7 @@ def test_the_record_is_of_the_pack_that_ships(record: dict[str, Any]) -> None:
     assert shipped["at"]["1e-03"]["accepted"] == pytest.approx(1 - measured["FNMR at 80", "lfw-dev"], abs=0.01)
 
 
-def test_people_kept_apart_get_about_what_is_promised(record: dict[str, Any]) -> None:
+def test_people_outside_the_calibration_get_about_the_promised_rates(record: dict[str, Any]) -> None:
     assert len(record["apart"]) == 2
     for half in record["apart"]:
         assert half["at"]["80"]["mean"] == pytest.approx(1e-3, rel=0.5)
@@ -114,7 +114,7 @@ def small_world(people: int = 1000) -> LabelledFaces:
     return LabelledFaces("world", vectors, numbers.astype(np.int64), cells, cells)
 
 
-def test_those_who_judge_taught_nothing(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluated_people_are_not_learned_from(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     world = small_world()
     taught: list[set[int]] = []
     learn = accuracy.learn_shipped

@@ -1,4 +1,4 @@
-"""Writing what was learned: a manifest that still reads, with everything else left as it was."""
+"""Writing calibration results: the manifest stays valid, and the rest unchanged."""
 
 import tomllib
 from pathlib import Path

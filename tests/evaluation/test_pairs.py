@@ -1,3 +1,5 @@
+"""Tables of labelled pairs."""
+
 from pathlib import Path
 
 import numpy as np

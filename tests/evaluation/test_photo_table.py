@@ -1,4 +1,4 @@
-"""Tables of photos: who is on each, in which cell; what is wrong is said with its line."""
+"""Tables of photos: persons and cells; errors name the line."""
 
 from pathlib import Path
 
@@ -33,12 +33,12 @@ def test_people_and_cells(tmp_path: Path) -> None:
         ("image,person\n", "lists no photos"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, text: str, why: str) -> None:
+def test_an_invalid_table_is_reported(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(PhotoTableError, match=why):
         read_photo_table(written(tmp_path, text))
 
 
-def test_a_column_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_column(tmp_path: Path) -> None:
     table = read_photo_table(written(tmp_path, TABLE))
     with pytest.raises(PhotoTableError, match="no column origin; it has group, sex, age"):
         table.cells(["origin"])

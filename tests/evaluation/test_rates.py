@@ -1,3 +1,5 @@
+"""False match and false non-match rates, and their intervals."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What ships: a cohort that is nobody, a curve that keeps its promise, similarities that small changes do not move."""
+"""The standard pack: cohort, curve, rates, and the stability of similarities under small changes."""
 
 import csv
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_the_curve_covers_the_promise_and_marks_its_tail() -> None:
     assert {row.measure for row in manifest.accuracy} >= {"FMR at 80", "FMR at 90", "accuracy over folds"}
 
 
-def test_no_rate_is_told_that_fewer_than_thirty_pairs_show() -> None:
+def test_no_rate_is_reported_from_fewer_than_thirty_pairs() -> None:
     manifest = store.known("standard")
     assert manifest.calibration is not None
     told = {float(row.measure.split()[2].rstrip(",")) for row in manifest.accuracy if row.measure.startswith("FMR at")}
@@ -97,7 +97,7 @@ def test_none_of_the_cohort_is_near_a_real_face(some_faces: NDArray[np.float32])
 
 @pytest.mark.data
 @pytest.mark.engine
-def test_people_whom_no_cohort_was_drawn_for_are_safe(comparer: Comparer, some_faces: NDArray[np.float32]) -> None:
+def test_rates_hold_for_people_outside_the_cohort(comparer: Comparer, some_faces: NDArray[np.float32]) -> None:
     """The cohort is of people-dev; these are pairs of different people of lfw-dev, of any origin and sex.
 
     Of 31,125 pairs 31 keep the promise to the letter, and with 250 other people it may be half as many or twice; the
@@ -110,7 +110,7 @@ def test_people_whom_no_cohort_was_drawn_for_are_safe(comparer: Comparer, some_f
 
 @pytest.mark.data
 @pytest.mark.engine
-def test_another_encoding_moves_the_similarity_little(comparer: Comparer, data_dir: Path) -> None:
+def test_another_encoding_changes_the_similarity_little(comparer: Comparer, data_dir: Path) -> None:
     with (data_dir / "lfw-dev" / "pairs.csv").open(newline="") as file:
         genuine = [row for row in csv.DictReader(file) if row["same"] == "1"][::75]
     moved: dict[str, list[float]] = {"90": [], "60": [], "half": []}
@@ -124,7 +124,7 @@ def test_another_encoding_moves_the_similarity_little(comparer: Comparer, data_d
 
 
 @pytest.mark.engine
-def test_source_and_target_may_change_places(comparer: Comparer, portraits: dict[str, Path]) -> None:
+def test_source_and_target_are_interchangeable(comparer: Comparer, portraits: dict[str, Path]) -> None:
     for a, b in (("obama.jpg", "obama2.jpg"), ("obama.jpg", "biden.jpg")):
         there, back = (similarity(comparer, portraits[x], portraits[y]) for x, y in ((a, b), (b, a)))
         assert there == pytest.approx(back, abs=0.01)

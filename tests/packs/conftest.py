@@ -1,4 +1,4 @@
-"""A package index on the loopback that can misbehave, and a small pack to install from it."""
+"""A package index on loopback that can misbehave, and a small pack to install from it."""
 
 import base64
 import hashlib

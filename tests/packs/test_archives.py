@@ -1,4 +1,4 @@
-"""One member out of an archive: the right one, verified, nothing else unpacked."""
+"""One member of an archive: the right one, verified; nothing else is unpacked."""
 
 import hashlib
 import tarfile

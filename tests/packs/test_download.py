@@ -1,4 +1,4 @@
-"""Downloads: streamed, resumed, verified; whatever the server does, the file is right or not there."""
+"""Downloads: streamed, resumed, verified; the file is right or absent, for any behaviour of the server."""
 
 import datetime
 import ipaddress
@@ -55,7 +55,7 @@ def test_a_part_is_continued_where_it_stopped(ready, url, big, part: Path, heard
     assert [headers["range"] for _, headers in ready.requests] == [f"bytes={have}-"]
 
 
-def test_a_complete_part_is_not_asked_for_again(ready, url, big, part: Path, heard, tiny) -> None:
+def test_a_complete_part_is_not_downloaded_again(ready, url, big, part: Path, heard, tiny) -> None:
     part.write_bytes(tiny.files[big.file])
     fetch(url, big, part.parent, DIRECT, heard)
     assert ready.requests == []
@@ -66,9 +66,7 @@ def test_a_part_longer_than_the_file_is_started_again(url, big, part: Path, hear
     assert fetch(url, big, part.parent, DIRECT, heard).read_bytes() == tiny.files[big.file]
 
 
-def test_a_part_of_something_else_is_deleted_so_that_the_next_run_starts_again(
-    url, big, part: Path, heard, tiny
-) -> None:
+def test_a_part_of_another_file_is_deleted_so_that_the_next_run_starts_over(url, big, part: Path, heard, tiny) -> None:
     part.write_bytes(b"?" * 1000)
     with pytest.raises(PackDamaged, match="is not the published file"):
         fetch(url, big, part.parent, DIRECT, heard)
@@ -122,7 +120,7 @@ def test_a_longer_file_is_not_read_to_its_end(ready, url, big, part: Path, heard
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_refusal_is_told_at_once(ready, url, big, part: Path, heard, status: int) -> None:
+def test_a_refusal_is_not_retried(ready, url, big, part: Path, heard, status: int) -> None:
     ready.status = status
     with pytest.raises(PackDownloadFailed, match=f"answers {status}"):
         fetch(url, big, part.parent, DIRECT, heard)
@@ -130,7 +128,7 @@ def test_a_refusal_is_told_at_once(ready, url, big, part: Path, heard, status: i
 
 
 @pytest.mark.parametrize("status", [500, 503, 429])
-def test_a_server_in_trouble_is_asked_again_and_then_given_up(ready, url, big, part: Path, heard, status) -> None:
+def test_server_errors_are_retried_a_limited_number_of_times(ready, url, big, part: Path, heard, status) -> None:
     ready.status = status
     with pytest.raises(PackDownloadFailed, match=f"answers {status}"):
         fetch(url, big, part.parent, DIRECT, heard)
@@ -157,7 +155,7 @@ def test_a_trickle_is_not_waited_for(ready, url, big, part: Path, heard, monkeyp
     assert time.monotonic() - start < 25
 
 
-def test_too_little_room_is_told_before_anything_is_fetched(ready, url, big, part: Path, heard, monkeypatch) -> None:
+def test_too_little_disk_space_is_reported_before_any_download(ready, url, big, part: Path, heard, monkeypatch) -> None:
     usage = download.shutil.disk_usage(part.parent)
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     with pytest.raises(OSError, match=r"3 MB needed, 1 MB free.*big-2.0.tar.gz.part"):
@@ -179,7 +177,7 @@ def test_a_redirect_is_followed_with_the_range_and_without_the_password(
     assert "authorization" not in back.requests[0][1]
 
 
-def test_a_wrong_password_is_told_without_it(ready) -> None:
+def test_an_error_for_a_wrong_password_does_not_contain_it(ready) -> None:
     ready.credentials = "me:secret"
     with pytest.raises(PackDownloadFailed, match=r"answers 401 \(credentials are missing or wrong\)") as caught:
         read_page(f"{ready.url.replace('http://', 'http://me:wrong@')}/simple/big/?token=x", DIRECT)
@@ -203,7 +201,7 @@ def test_a_server_that_is_not_there_is_named(configured) -> None:
 
 
 @pytest.mark.parametrize("url", ["not an address", "gopher://index.example/", "http://[index/"])
-def test_what_is_no_address_is_an_error_and_no_traceback(configured, url: str) -> None:
+def test_an_invalid_address_is_an_error_without_traceback(configured, url: str) -> None:
     with pytest.raises(PackDownloadFailed, match="no answer"):
         read_page(url, DIRECT)
     with pytest.raises(PackDownloadFailed, match="no answer"):

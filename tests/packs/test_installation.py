@@ -1,4 +1,4 @@
-"""Installing: from the index, from a folder, interrupted anywhere, by many at once; a pack is whole or absent."""
+"""Installation: from the index or a folder, interrupted anywhere, by many at once; a pack is complete or absent."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, h
     assert heard.lines[-1].startswith("installed tiny in ")
 
 
-def test_a_second_installation_asks_nobody(tiny_index, heard) -> None:
+def test_a_second_installation_uses_no_network(tiny_index, heard) -> None:
     installation.install("tiny")
     tiny_index.requests.clear()
     installation.install("tiny", progress=heard)
@@ -58,7 +58,7 @@ def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monk
     assert installation.install("tiny") == folder
 
 
-def test_an_installation_that_nobody_asked_for_is_announced_in_the_log(tiny_index, caplog, monkeypatch) -> None:
+def test_an_automatic_installation_is_announced_in_the_log(tiny_index, caplog, monkeypatch) -> None:
     # A command that ran in this process before may have chosen its own way to show it.
     monkeypatch.setattr(progress, "_beginnings", progress._beginnings[:1])
     caplog.set_level("INFO", "likeness.packs")
@@ -338,7 +338,7 @@ def test_ten_processes_at_once_install_once(start_process, tiny_index, tiny, hom
     assert sum("waiting for it" in out for out, _ in outputs) >= 1
 
 
-def test_who_waits_goes_on_when_the_other_is_killed(start_process, tiny_index, tiny, home: Path) -> None:
+def test_a_waiting_installation_continues_when_the_other_is_killed(start_process, tiny_index, tiny, home: Path) -> None:
     first = start_process(stopped_before("installation._write_synced", 1, "__import__('time').sleep(60)"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list((home / "packs").glob(".tiny-*")):

@@ -1,4 +1,4 @@
-"""Loaded packs: by name or folder, networks on demand, damage found before ONNX Runtime meets it."""
+"""Loaded packs: by name or folder, networks on demand, damage found before ONNX Runtime reads it."""
 
 import hashlib
 import shutil

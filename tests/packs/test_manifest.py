@@ -1,4 +1,4 @@
-"""Manifests: those of the catalogue are sound, and every mistake in one is named."""
+"""Manifests: those of the catalogue are valid, and every mistake in one is named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A pack that lies partly on npm's index, and what is said where that index is out of reach."""
+"""A pack with files from npm, and the error if that index is out of reach."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_the_pack_is_installed_whole(npm: FakeIndex, tiny: TinyPack) -> None:
     assert store.damages(folder) == []
 
 
-def test_what_two_packs_share_is_fetched_once(npm: FakeIndex) -> None:
+def test_a_file_of_two_packs_is_fetched_once(npm: FakeIndex) -> None:
     small = installation.install("tiny")
     npm.requests.clear()
     folder = installation.install("larger")

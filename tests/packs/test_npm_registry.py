@@ -1,4 +1,4 @@
-"""Where npm's packages come from is read as npm reads it, and its tokens go to their own place only."""
+"""npm's configuration is read as npm reads it, and tokens are sent only to their registry."""
 
 from pathlib import Path
 

@@ -64,14 +64,12 @@ def test_another_file_of_that_name_is_refused(configured, tmp_path: Path) -> Non
     assert not (tmp_path / file).exists()
 
 
-def test_what_pip_says_is_told(configured, tmp_path: Path) -> None:
+def test_the_error_contains_pips_message(configured, tmp_path: Path) -> None:
     with pytest.raises(PackDownloadFailed, match=r"pip: No matching distribution found for net==1.5"):
         fetched(pinned("net-1.5-py3-none-any.whl", b""), tmp_path)
 
 
-def test_a_python_without_pip_is_told_what_to_do_before_anything_is_fetched(
-    tiny_index, tmp_path: Path, monkeypatch
-) -> None:
+def test_without_pip_the_remedy_is_given_before_any_download(tiny_index, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("likeness.packs.python_index.find_spec", lambda _: None)
     with pytest.raises(PackDownloadFailed, match=r"has no pip, .*ensurepip.*uv pip install pip.*--from DIR"):
         installation.install("tiny")

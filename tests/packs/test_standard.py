@@ -1,4 +1,4 @@
-"""The packs of the catalogue as they really install, from the package index or the cache."""
+"""The packs of the catalogue as installed from the package index or the cache."""
 
 import hashlib
 import os

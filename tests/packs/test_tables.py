@@ -1,4 +1,4 @@
-"""TOML written by us is read back as it was."""
+"""TOML that we write reads back unchanged."""
 
 import tomllib
 

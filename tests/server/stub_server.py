@@ -1,6 +1,6 @@
-"""`likeness serve` on an engine that answers by what is written in the source image instead of looking at it.
+"""`likeness serve` with a stub engine, whose answer depends on a text in the source image.
 
-Everything else is the real server, in a real process: this is for tests of the server, which need no face.
+Everything else is the real server in a real process, for tests of the server, which need no faces.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Which connections are let in, and which yield."""
+"""Accepting connections, and which ones yield."""
 
 import resource
 
@@ -11,7 +11,7 @@ def add(connections: Connections, closed: list[str], name: str, address: str = "
     connections.add(_Client(name, address, lambda: closed.append(name)))
 
 
-def test_the_longest_silent_of_the_address_with_most_yields() -> None:
+def test_the_longest_silent_connection_of_the_address_with_most_yields() -> None:
     connections, closed = Connections(10), list[str]()
     for name in ("a1", "a2", "a3"):
         add(connections, closed, name)
@@ -25,7 +25,7 @@ def test_the_longest_silent_of_the_address_with_most_yields() -> None:
     assert len(connections) == 2
 
 
-def test_nobody_who_is_being_answered_yields() -> None:
+def test_a_connection_with_a_running_request_does_not_yield() -> None:
     connections, closed = Connections(1), list[str]()
     for name in ("a1", "a2"):
         add(connections, closed, name)

@@ -1,4 +1,4 @@
-"""Admission: a bounded queue before threads; and rates."""
+"""Admission: a bounded queue before a fixed number of threads; rates."""
 
 import asyncio
 import gc
@@ -49,7 +49,7 @@ def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
     asyncio.run(scene())
 
 
-def test_an_answer_is_gone_with_who_asked() -> None:
+def test_an_answer_is_released_when_its_caller_drops_it() -> None:
     class Answer:
         def __init__(self) -> None:
             time.sleep(0.05)  # else it is there before anybody waits for it

@@ -1,4 +1,4 @@
-"""The server as a client sees it: answers, errors, pages, limits of bodies."""
+"""The server as seen by a client: answers, errors, pages, limits of bodies."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def test_a_bug_is_an_internal_server_error_and_in_the_log(server: Running, comma
         ("POST", "/", HEADERS, 400, b'{"__type":"SerializationException"}'),
     ],
 )
-def test_what_is_not_the_operation(
+def test_requests_for_anything_but_the_operation(
     server: Running, method: str, path: str, headers: dict[str, str], status: int, start: bytes
 ) -> None:
     answer = server.request(b"{" if method != "GET" else b"", headers, method, path)
@@ -76,7 +76,7 @@ def test_what_is_not_the_operation(
 
 
 @pytest.mark.parametrize("target", ["http://x/", "http://x", "HTTP://x:80/?a=b", "//", "/.", "/%2e", "/a/..", "/?"])
-def test_the_root_in_other_words(server: Running, target: str) -> None:
+def test_other_spellings_of_the_root_path(server: Running, target: str) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
         data = body()
@@ -111,7 +111,7 @@ def test_other_forms_of_the_request_line(server: Running, line: str, status: int
     ("name", "status", "code"),
     [("Content-Type", 404, None), ("X-Amz-Target", 400, b"UnknownOperationException")],
 )
-def test_headers_that_are_there_twice(server: Running, name: str, status: int, code: bytes | None) -> None:
+def test_duplicate_headers(server: Running, name: str, status: int, code: bytes | None) -> None:
     head = "".join(f"{each}: {value}\r\n" for each, value in [*HEADERS.items(), (name, HEADERS[name])])
     head += "Connection: close\r\n"
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
@@ -175,7 +175,7 @@ def test_a_chunked_body_is_read_and_limited_too(server: Running) -> None:
         assert read_answer(connection).status == status
 
 
-def test_who_asks_first_is_refused_before_sending(server: Running) -> None:
+def test_expect_100_continue_is_refused_before_the_body(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -252,7 +252,7 @@ def test_cors_is_open_without_authentication_on_loopback(server: Running) -> Non
     assert server.request(body(b"no face"), HEADERS | origin).headers["access-control-allow-origin"] == "*"
 
 
-def test_what_settings_change(serve: Serve) -> None:
+def test_settings_change_answers(serve: Serve) -> None:
     flags = "--verbose-errors --path-prefix /faces --cors-origins http://ours.example --no-metrics"
     server = serve(*flags.split(), "--max-inline-bytes", "10")
     verbose = server.request(body(b"no face"), path="/faces")
@@ -271,7 +271,7 @@ def test_what_settings_change(serve: Serve) -> None:
     assert origins == {"http://ours.example": "http://ours.example", "http://theirs.example": None}
 
 
-def test_forwarded_addresses_are_believed_only_from_trusted_proxies(serve: Serve, server: Running) -> None:
+def test_forwarded_addresses_are_used_only_from_trusted_proxies(serve: Serve, server: Running) -> None:
     trusting = serve("--trusted-proxies", "127.0.0.0/8")
     forwarded = HEADERS | {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
     clients = []

@@ -1,4 +1,4 @@
-"""The memory of bodies: counted as octets arrive, shared between callers, and never stuck."""
+"""The memory of bodies: counted as octets arrive, shared between callers, without deadlock."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scene)
 
 
-def test_what_is_held_is_counted_and_given_back() -> None:
+def test_memory_is_counted_and_released() -> None:
     async def scene() -> None:
         memory = BodyMemory(100)
         with memory.share("a") as share:
@@ -31,7 +31,7 @@ def test_what_is_held_is_counted_and_given_back() -> None:
     run(scene())
 
 
-def test_who_holds_least_is_served_first() -> None:
+def test_the_caller_that_holds_least_is_served_first() -> None:
     async def scene() -> None:
         memory = BodyMemory(100)
         order: list[str] = []
@@ -55,7 +55,7 @@ def test_who_holds_least_is_served_first() -> None:
 
 
 @pytest.mark.parametrize("callers", ["aaaaaaaa", "abbbbbbb", "abcdefgh"])
-def test_parts_that_wait_for_each_other_do_not_wait_for_ever(callers: str) -> None:
+def test_bodies_do_not_deadlock(callers: str) -> None:
     """Those that came last, of the caller that holds most, are refused, until the others fit: four do."""
 
     async def scene() -> None:
@@ -115,7 +115,7 @@ def test_a_wait_ends_at_the_deadline_and_when_it_is_cancelled() -> None:
     run(scene())
 
 
-def test_being_ahead_once_does_not_excuse_a_stop() -> None:
+def test_a_fast_start_does_not_excuse_a_stalled_body() -> None:
     lag = bodies._Lag(1000.0)
     lag.note(0.1, 1_000_000)
     assert lag.seconds == 0

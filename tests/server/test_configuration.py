@@ -1,4 +1,4 @@
-"""Settings: where they come from, who wins, what is refused, and that the documentation has them all."""
+"""Settings: sources and precedence, refusals, and complete documentation."""
 
 import argparse
 import os
@@ -192,7 +192,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("host = '192.0.2.1'\nkeys = '/nonexistent'", r"likeness keys create"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(tmp_path: Path, text: str, expected: str) -> None:
+def test_invalid_settings_are_refused_by_name(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         from_file(tmp_path, text)
 
@@ -222,7 +222,7 @@ def test_every_variable_that_the_program_reads_is_known() -> None:
     assert {name for name in read if not any(each == name or each.startswith(name + "_") for each in known)} == set()
 
 
-def test_a_prefix_that_all_names_have_is_no_likeness() -> None:
+def test_a_common_prefix_is_no_reason_for_a_suggestion() -> None:
     for name in ("LIKENESS_NONSENSE", "LIKENESS_NONE", "LIKENESS_HOSE_X"):
         with pytest.raises(SettingsError, match=rf"unknown setting {name} in the environment$"):
             configure({}, {name: "1"})
@@ -236,7 +236,7 @@ def test_unknown_flags_are_refused_with_a_suggestion() -> None:
     refuse_unknown_flags([], parser)
 
 
-def test_the_engine_gets_what_the_server_was_told(tmp_path: Path) -> None:
+def test_the_engine_gets_the_settings_of_the_server(tmp_path: Path) -> None:
     settings = from_file(tmp_path, "max_faces = 7\nface_attributes = 'default'\nmax_s3_bytes = 20_000_000").settings
     assert settings.comparer == ComparerSettings(max_faces=7, face_attributes="default", max_bytes=20_000_000)
     assert Settings().comparer == ComparerSettings()
@@ -244,14 +244,14 @@ def test_the_engine_gets_what_the_server_was_told(tmp_path: Path) -> None:
     assert shared <= set(SETTINGS)
 
 
-def test_buckets_take_from_the_section_what_they_do_not_say(tmp_path: Path) -> None:
+def test_buckets_inherit_settings_of_the_section(tmp_path: Path) -> None:
     text = "[s3]\nregion = 'eu-west-1'\nattempts = 5\n[[s3.buckets]]\npattern = 'a-*'\nregion = 'us-west-2'\n"
     first, rest = from_file(tmp_path, text).settings.stores()
     assert (first.pattern, first.region, first.attempts) == ("a-*", "us-west-2", 5)
     assert (rest.pattern, rest.region, rest.attempts) == ("*", "eu-west-1", 5)
 
 
-def test_authentication_is_on_where_there_are_keys(tmp_path: Path) -> None:
+def test_authentication_is_on_if_there_are_keys(tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text("{}")
     with_keys = Settings(keys=tmp_path / "keys.json")
     without = Settings(keys=tmp_path / "none")
@@ -261,7 +261,7 @@ def test_authentication_is_on_where_there_are_keys(tmp_path: Path) -> None:
     assert Settings(keys=tmp_path / "none", host="192.0.2.1", auth="none").cors == ()
 
 
-def test_a_key_file_that_goes_away_does_not_turn_authentication_off(tmp_path: Path) -> None:
+def test_a_deleted_key_file_does_not_turn_authentication_off(tmp_path: Path) -> None:
     """A worker that starts later, when a mount is away, must not answer everybody."""
     path = tmp_path / "keys.json"
     path.write_text("{}")
@@ -271,7 +271,7 @@ def test_a_key_file_that_goes_away_does_not_turn_authentication_off(tmp_path: Pa
     assert Settings(keys=path).signed is False
 
 
-def test_a_key_file_that_may_not_be_looked_at_counts_as_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inaccessible_key_file_counts_as_existing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def denied(path: Path) -> os.stat_result:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -292,7 +292,7 @@ def test_a_key_file_that_may_not_be_looked_at_counts_as_there(tmp_path: Path, mo
         ("example.com", False),
     ],
 )
-def test_what_counts_as_loopback(host: str, expected: bool) -> None:
+def test_addresses_of_loopback(host: str, expected: bool) -> None:
     assert Settings(host=host).on_loopback is expected
 
 
@@ -303,7 +303,7 @@ def test_the_body_limit_grows_with_the_images() -> None:
     assert larger.body_memory >= larger.body_limit_bytes
 
 
-def test_every_setting_is_in_force_once_and_documented() -> None:
+def test_every_setting_is_listed_once_and_documented() -> None:
     rows = list(in_force(configure({}, {})))
     assert [name for name, _, _ in rows] == list(SETTINGS)
     assert {origin for _, _, origin in rows} == {"default"}

@@ -1,4 +1,4 @@
-"""What decoding will take, from headers."""
+"""The decoding cost of a request, from headers."""
 
 from io import BytesIO
 
@@ -21,10 +21,10 @@ def test_the_photos_of_a_request_add_up() -> None:
     assert pixel_bytes == 8 * 5_000_000
 
 
-def test_the_limits_of_a_server_are_not_asked() -> None:
+def test_the_default_limits_do_not_apply() -> None:
     """They may be other than the defaults, and what they refuse is refused by the engine."""
     assert decoding_cost((png(40),))[1] == 8 * 1600
 
 
-def test_what_is_no_photo_or_not_here_yet_costs_nothing() -> None:
+def test_an_invalid_or_missing_photo_costs_nothing() -> None:
     assert decoding_cost((b"no photo", S3ObjectReference("bucket", "name", None))) == (0.0, 0)

@@ -1,4 +1,4 @@
-"""The queue: order, shares, deadlines, and that no place is ever lost, whatever is cancelled when."""
+"""The queue: order, shares, deadlines, and no lost places under any cancellation."""
 
 import asyncio
 from collections import Counter
@@ -46,13 +46,13 @@ async def _in_a_new_queue(tickets: list[Ticket], **seconds: float) -> list[Ticke
     return order
 
 
-def test_a_caller_with_little_is_soon_served_beside_one_with_much() -> None:
+def test_a_light_caller_is_served_soon_despite_a_heavy_one() -> None:
     order = asyncio.run(_in_a_new_queue([*(Ticket("much") for _ in range(40)), Ticket("little"), Ticket("little")]))
     assert [ticket.caller for ticket in order].index("little") <= 2
     assert [ticket.caller for ticket in order[:5]].count("little") == 2
 
 
-def test_what_is_shared_is_the_time_that_requests_took() -> None:
+def test_callers_share_processing_time() -> None:
     """Nothing of the photos tells that one caller's requests take ten times as long."""
     tickets = [Ticket(caller) for _ in range(60) for caller in ("slow", "quick")]
     order = asyncio.run(_in_a_new_queue(tickets, slow=0.5, quick=0.05))
@@ -61,7 +61,7 @@ def test_what_is_shared_is_the_time_that_requests_took() -> None:
 
 
 @pytest.mark.parametrize("attacker", ["same", "another"])
-def test_cheap_requests_get_three_quarters_of_the_time_beside_costly_ones(attacker: str) -> None:
+def test_cheap_requests_get_three_quarters_of_the_time(attacker: str) -> None:
     costly = [Ticket(attacker, 0.95) for _ in range(20)]
     cheap = [Ticket("same") for _ in range(400)]
 
@@ -115,7 +115,7 @@ def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -
     asyncio.run(scene())
 
 
-def test_a_full_queue_makes_the_one_with_most_yield() -> None:
+def test_a_full_queue_drops_a_request_of_the_caller_with_most() -> None:
     async def scene() -> None:
         queue = FairQueue(1)
         assert await queue.take(Ticket("much"), later(60))
@@ -135,7 +135,7 @@ def test_a_full_queue_makes_the_one_with_most_yield() -> None:
     asyncio.run(scene())
 
 
-def test_who_was_away_has_saved_nothing_up() -> None:
+def test_an_idle_caller_gains_no_credit() -> None:
     async def scene() -> list[str]:
         queue = FairQueue(1)
         for _ in range(50):
@@ -160,7 +160,7 @@ def test_callers_that_are_gone_are_forgotten() -> None:
     assert asyncio.run(scene()) <= 257
 
 
-def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
+def test_a_request_past_its_deadline_is_refused_and_the_next_one_runs() -> None:
     async def scene() -> None:
         queue = FairQueue(1)
         first = Ticket("a")
@@ -189,7 +189,7 @@ def test_who_waits_too_long_is_told_and_the_next_may_pass() -> None:
         max_size=12,
     )
 )
-def test_nothing_is_lost_whatever_is_cancelled_when(
+def test_no_place_is_lost_under_any_cancellation(
     pixel_bytes: int | None, visits: list[tuple[str, float, int, str, int]]
 ) -> None:
     async def visit(queue: FairQueue, ticket: Ticket, kind: str) -> None:

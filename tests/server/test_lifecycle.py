@@ -1,4 +1,4 @@
-"""Start, end and everything between: signals, workers, sockets, TLS, and settings that are refused."""
+"""Start, shutdown and signals; workers, sockets, TLS, and refused settings."""
 
 import http.client
 import os
@@ -45,7 +45,7 @@ def refused(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_sigterm_finishes_what_runs_refuses_what_is_new_and_exits_0(serve: Serve, number: signal.Signals) -> None:
+def test_sigterm_finishes_running_requests_refuses_new_ones_and_exits_0(serve: Serve, number: signal.Signals) -> None:
     server = serve()
     server.wait_ready()
     idle = server.connect()
@@ -73,7 +73,7 @@ def test_the_grace_period_ends(serve: Serve) -> None:
     assert re.search("1 comparisons unfinished|within its grace period and is cut off", server.errors)
 
 
-def test_whatever_hangs_the_server_ends_within_its_grace_period(serve: Serve) -> None:
+def test_a_stalled_log_does_not_delay_shutdown(serve: Serve) -> None:
     """Here it is the thread of a log that nobody reads."""
     folder = Path(tempfile.mkdtemp())
     os.mkfifo(folder / "log")
@@ -99,7 +99,7 @@ def test_sigterm_before_anything_is_loaded_ends_at_once(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=needs_two_processors)])
-def test_a_pack_that_is_missing_ends_the_server_and_says_so(serve: Serve, workers: str) -> None:
+def test_a_missing_pack_ends_the_server_with_an_error(serve: Serve, workers: str) -> None:
     server = serve("--pack", "missing", "--workers", workers, wait=False)
     assert server.process.wait(60) == 78
     assert "pack 'missing' is not installed" in server.errors
@@ -207,7 +207,7 @@ def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
     connection.close()
 
 
-def test_a_renewed_certificate_is_taken_up(serve: Serve, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_renewed_certificate_is_loaded(serve: Serve, certificate: tuple[Path, Path], tmp_path: Path) -> None:
     cert, key = (tmp_path / name for name in ("cert.pem", "key.pem"))
     cert.write_bytes(certificate[0].read_bytes())
     key.write_bytes(certificate[1].read_bytes())
@@ -227,7 +227,7 @@ def test_small_answers_are_not_held_back() -> None:
         assert listener.proto == socket.IPPROTO_TCP
 
 
-def test_listening_for_others_needs_keys_or_insistence(serve: Serve) -> None:
+def test_listening_beyond_loopback_needs_keys_or_auth_none(serve: Serve) -> None:
     code, text = refused("--host", "0.0.0.0", "--port", "0")
     assert code == 252
     assert "likeness keys create" in text
@@ -261,7 +261,7 @@ def test_a_log_that_cannot_be_written_ends_the_server(workers: str) -> None:
     assert (ended, "log file /nonexistent/log cannot be written" in text) == (252, True)
 
 
-def test_check_prints_what_is_in_force_and_hides_secrets(tmp_path: Path) -> None:
+def test_check_prints_the_settings_and_hides_secrets(tmp_path: Path) -> None:
     file = tmp_path / "likeness.toml"
     file.write_text('port = 9000\nmax_faces = 50\n[s3]\naccess_key_id = "AKID"\nsecret_access_key = "hush-hush"\n')
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Too many, too much: what is refused, how, and that the rest goes on."""
+"""Limits of number and size: what is refused, how, and that other requests are served."""
 
 import signal
 import threading
@@ -47,7 +47,7 @@ def test_a_full_queue_refuses_at_once(single: Running) -> None:
     assert [line for line in single.log() if (line.get("reason") or "").startswith("the queue is full")]
 
 
-def test_what_cannot_start_in_time_is_refused_then(serve: Serve) -> None:
+def test_a_request_that_cannot_start_in_time_is_refused_at_its_deadline(serve: Serve) -> None:
     server = serve("--threads", "1", "--request-deadline-seconds", "0.5")
     server.wait_ready()
     with ThreadPoolExecutor(1) as pool:
@@ -62,7 +62,7 @@ def test_what_cannot_start_in_time_is_refused_then(serve: Serve) -> None:
         assert running.result().status == 200  # what has begun is finished
 
 
-def test_a_client_that_leaves_gives_its_place_free(single: Running) -> None:
+def test_a_client_that_disconnects_frees_its_place(single: Running) -> None:
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(single.request, body(b"until left"))
         single.wait_running()
@@ -80,7 +80,7 @@ def test_a_client_that_leaves_gives_its_place_free(single: Running) -> None:
     assert single.request(body()).status == 200
 
 
-def test_a_client_that_leaves_while_it_is_served_does_not_free_the_thread(single: Running) -> None:
+def test_a_client_that_disconnects_during_a_comparison_does_not_free_the_thread(single: Running) -> None:
     before = [line["status"] for line in single.log()].count(499)
     connection = single.connect()
     connection.request("POST", "/", body(b"until noticed"), HEADERS)
@@ -105,7 +105,7 @@ def test_a_rate_for_each_key(serve: Serve) -> None:
     # That the bucket fills again is shown with a clock of its own in test_admission.
 
 
-def test_while_the_engine_loads_requests_wait_and_then_are_told_it_is_overloaded(serve: Serve) -> None:
+def test_requests_wait_while_the_engine_loads_and_are_refused_at_the_deadline(serve: Serve) -> None:
     server = serve("--pack", "not yet", "--request-deadline-seconds", "0.3")
     assert server.get("/healthz").status == 200
     assert server.get("/readyz").json["status"] == "loading"
@@ -137,7 +137,7 @@ def test_more_requests_than_connections_get_503_and_health_is_answered(serve: Se
     wait_for(lambda: any(line.get("reason") == "more than 4 connections" for line in server.log()))
 
 
-def test_a_body_that_waits_for_memory_waits_for_the_slow_one_to_yield(serve: Serve) -> None:
+def test_a_slow_body_yields_to_one_that_waits_for_memory(serve: Serve) -> None:
     """With room for one body, a sender that is slow is refused once others wait; small ones wait for nobody."""
     server = serve("--body-memory-bytes", "15728640", "--least-body-bytes-per-second", "0.001")
     server.wait_ready()
@@ -152,7 +152,7 @@ def test_a_body_that_waits_for_memory_waits_for_the_slow_one_to_yield(serve: Ser
         assert b'"ThrottlingException"' in refusal
 
 
-def test_announcements_take_no_memory(serve: Serve) -> None:
+def test_announced_lengths_take_no_memory(serve: Serve) -> None:
     server = serve("--body-memory-bytes", "15728640", "--least-body-bytes-per-second", "0.001")
     server.wait_ready()
     announced = [connect(server) for _ in range(20)]
@@ -165,7 +165,7 @@ def test_announcements_take_no_memory(serve: Serve) -> None:
         each.close()
 
 
-def test_answers_while_the_server_ends_say_that_the_connection_does(serve: Serve) -> None:
+def test_answers_during_shutdown_close_the_connection(serve: Serve) -> None:
     server = serve("--threads", "1")
     server.wait_ready()
     connections = [server.connect() for _ in range(3)]
@@ -180,7 +180,7 @@ def test_answers_while_the_server_ends_say_that_the_connection_does(serve: Serve
     assert server.process.wait(60) == 0
 
 
-def test_a_key_with_much_waiting_yields_to_one_with_little(serve: Serve, tmp_path: Path) -> None:
+def test_a_key_with_few_requests_overtakes_one_with_many(serve: Serve, tmp_path: Path) -> None:
     """Both from one address: with keys, it is the key that counts."""
     path = tmp_path / "keys.json"
     keys = [create_key(path, user=user) for user in ("much", "little")]

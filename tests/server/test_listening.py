@@ -1,4 +1,4 @@
-"""Sockets of servers that are gone, and servers that start at the same moment."""
+"""Sockets of servers that have ended, and servers that start at the same moment."""
 
 import socket
 import threading
@@ -55,7 +55,7 @@ def test_of_two_servers_that_find_a_stale_socket_one_gets_it(tmp_path: Path, mon
     assert [each.name for each in tmp_path.iterdir()] == ["socket"]
 
 
-def test_a_server_that_does_not_accept_is_there(tmp_path: Path) -> None:
+def test_a_socket_of_a_server_that_does_not_accept_is_not_stale(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as full, socket.socket(socket.AF_UNIX) as first:
         full.bind(str(path))
@@ -65,7 +65,7 @@ def test_a_server_that_does_not_accept_is_there(tmp_path: Path) -> None:
             listen(Settings(unix_socket=path))
 
 
-def test_a_path_that_is_no_socket_is_told_in_words(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_socket_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Ordinary clients beside attackers, in short; `make load` is the long form, with the real engine."""
+"""Ordinary clients during an attack, in short; `make load` is the long form, with the real engine."""
 
 import socket
 import threading
@@ -73,7 +73,9 @@ def ordinary(server: Running) -> tuple[int, float, set[int]]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
-def test_ordinary_clients_get_at_least_half_beside_attackers(serve: Serve, costly: bytes, address: str) -> None:
+def test_ordinary_clients_keep_half_of_their_throughput_during_an_attack(
+    serve: Serve, costly: bytes, address: str
+) -> None:
     """From the same address, and from one of their own."""
     server = serve("--threads", "2")
     server.wait_ready()

@@ -1,4 +1,4 @@
-"""The engine's first question, and what the log says of it."""
+"""The engine's first comparison, and its log messages."""
 
 import logging
 from typing import Any

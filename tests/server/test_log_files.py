@@ -1,4 +1,4 @@
-"""Logs: whole lines whatever happens, and a reader that stalls stops nothing."""
+"""Log files: complete lines in all circumstances, and no blocking by a stalled reader."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def file_size_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_line_that_finds_half_of_its_room_is_not_there(tmp_path: Path) -> None:
+def test_a_line_that_does_not_fit_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "log"
     file = LogFile(str(path))
     file.append(b'{"n":1}\n')
@@ -43,7 +43,7 @@ def test_a_line_that_finds_half_of_its_room_is_not_there(tmp_path: Path) -> None
     assert lines(path) == [{"n": 1}, {"n": 3}]
 
 
-def test_a_line_torn_by_the_end_of_its_writer_stays_alone(tmp_path: Path) -> None:
+def test_a_partial_line_of_a_killed_writer_does_not_join_the_next(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b'{"n":1}\n{"n"')
     LogFile(str(path)).append(b'{"n":3}\n')
@@ -62,7 +62,7 @@ def test_the_writer_drops_what_cannot_be_written_and_counts_it(tmp_path: Path) -
     assert lines(path) == [{"n": 2}]
 
 
-def test_a_writer_that_keeps_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_keeps_records_retries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_files, "_RETRY_SECONDS", 0.02)
     path = tmp_path / "log"
     writer = LogWriter("test log", LogFile(str(path)), keep=True)
@@ -89,7 +89,7 @@ def test_a_full_queue_drops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert lines(tmp_path / "log") == [{"n": number} for number in range(5)]
 
 
-def test_a_rotated_file_is_taken_up(tmp_path: Path) -> None:
+def test_a_rotated_file_is_reopened(tmp_path: Path) -> None:
     path = tmp_path / "log"
     file = LogFile(str(path))
     file.append(b'{"n":1}\n')
@@ -99,7 +99,7 @@ def test_a_rotated_file_is_taken_up(tmp_path: Path) -> None:
     assert (lines(tmp_path / "old"), lines(path)) == ([{"n": 1}], [{"n": 2}])
 
 
-def test_nobody_reads_the_logs_and_the_server_goes_on(serve: Serve) -> None:
+def test_the_server_keeps_answering_when_nothing_reads_its_logs(serve: Serve) -> None:
     """Both streams are pipes that nobody reads: more is logged than they hold."""
     server = serve("--audit-log", "-")
     server.wait_ready()
@@ -137,7 +137,7 @@ def environment(server: Running) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("what", "status"), [("drop", 200), ("refuse", 500)])
-def test_what_happens_without_room_for_audit_records_is_a_setting(
+def test_audit_when_full_decides_what_happens_on_a_full_disk(
     serve: Serve, tmp_path: Path, what: str, status: int
 ) -> None:
     server = serve("--audit-log", str(tmp_path / "audit"), "--audit-when-full", what)

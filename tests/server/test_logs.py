@@ -1,4 +1,4 @@
-"""Messages: a repeated one once a minute, none that waits for its reader."""
+"""Messages: repeated ones once a minute, and no blocking by their reader."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def test_a_repeated_message_passes_once_a_minute_with_its_count() -> None:
     assert all(once.filter(record("started", 61, logging.INFO)) for _ in range(3))
 
 
-def test_the_same_bug_is_told_by_its_place_whatever_request_meets_it() -> None:
+def test_a_repeated_bug_is_recognised_by_its_location() -> None:
     once = OncePerMinute()
 
     def bug() -> Exception:
@@ -44,7 +44,7 @@ def test_the_same_bug_is_told_by_its_place_whatever_request_meets_it() -> None:
     assert not once.filter(record("request 2 failed", 2, error=bug()))
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_the_memory_of_messages_is_bounded() -> None:
     once = OncePerMinute()
     for number in range(1000):
         once.filter(record(str(number), 1))

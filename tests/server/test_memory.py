@@ -1,4 +1,4 @@
-"""The server's own memory stays flat: what an answered, refused or abandoned request held is let go of."""
+"""The server's memory stays flat: answered, refused and abandoned requests release theirs."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""Files that change while the server runs: keys, logs and certificates that cannot be read at once."""
+"""Files that change while the server runs: unreadable keys, logs and certificates are retried."""
 
 import os
 import shutil
@@ -66,7 +66,7 @@ def test_a_key_file_that_cannot_be_read_shows_in_the_metrics_and_then_in_readyz(
     assert b'likeness_stale_files{file="keys"} 0.0' in server.get("/metrics").body
 
 
-def test_half_of_a_renewed_certificate_is_not_taken_up_and_the_whole_is(
+def test_a_renewed_certificate_is_loaded_only_when_complete(
     serve: Serve,
     certificate: tuple[Path, Path],
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""S3Object references through the server: from a real S3 on loopback and from a folder, and who may read what."""
+"""S3Object references through the server: from a real S3 on loopback and from a folder, with policies."""
 
 import contextlib
 import socket
@@ -205,7 +205,7 @@ def dripping_url(dripping: threading.Event) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_store_that_drips_takes_no_thread_for_good(
+def test_a_slow_store_does_not_hold_a_thread_forever(
     serve: Serve, dripping_url: str, s3_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "likeness.toml").write_text(
@@ -228,9 +228,7 @@ def test_a_store_that_drips_takes_no_thread_for_good(
     wait_for(lambda: server.request(s3_body("a.jpg")).status == 200)  # within the deadline of a second
 
 
-def test_a_store_that_drips_does_not_keep_the_server_from_ending(
-    serve: Serve, dripping_url: str, dripping: threading.Event
-) -> None:
+def test_a_slow_store_does_not_delay_shutdown(serve: Serve, dripping_url: str, dripping: threading.Event) -> None:
     server = serve("--s3-endpoint-url", dripping_url, "--s3-anonymous", "--grace-seconds", "0.5")
     server.wait_ready()
     connection = server.connect()
@@ -292,7 +290,7 @@ def test_the_callers_policy_must_allow_the_object(signed: tuple[Running, dict[st
         assert f"does not allow {action} on arn:aws:s3:::{BUCKET}/{name}" in server.log()[-1]["reason"]
 
 
-def test_who_is_refused_and_who_is_known(signed: tuple[Running, dict[str, Record]]) -> None:
+def test_signatures_are_verified_and_keys_logged(signed: tuple[Running, dict[str, Record]]) -> None:
     server, keys = signed
     unsigned = server.request(s3_body("a.jpg"))
     assert unsigned.code == "MissingAuthenticationTokenException"

@@ -1,4 +1,4 @@
-"""Memory that the processes of a server share: whole snapshots, whoever is killed when, and sums of them."""
+"""Memory shared by the processes of a server: complete snapshots, whichever process is killed, and sums of them."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_sums_are_by_series(counts: list[list[int]]) -> None:
     assert [value for family in families for _, _, value in family.samples] == expected
 
 
-def test_counts_of_a_worker_that_is_gone_stay_and_its_gauges_go() -> None:
+def test_counters_of_an_ended_worker_stay_and_its_gauges_go() -> None:
     import msgspec
 
     shared = SharedState(3)

@@ -38,7 +38,7 @@ def test_headers_must_arrive_in_time(impatient: Running, sent: bytes) -> None:
     assert 0.29 < time.monotonic() - begun < 9.5  # the default is 10
 
 
-def test_dribbling_headers_do_not_help(impatient: Running) -> None:
+def test_headers_sent_byte_by_byte_do_not_extend_the_limit(impatient: Running) -> None:
     with connect(impatient) as connection, dripping(connection, octet=b"X"):
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
     wait_for(lambda: "not there in time" in impatient.log()[-1]["reason"])
@@ -70,7 +70,7 @@ def test_a_body_must_arrive_in_time(serve: Serve) -> None:
             assert read_all(connection).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_client_that_does_not_read_is_cut_off(serve: Serve) -> None:
+def test_a_client_that_does_not_read_is_disconnected(serve: Serve) -> None:
     """More answers than the system's buffers hold are asked for, and none is read. It has the only connection."""
     server = serve("--body-timeout-seconds", "0.4", "--max-connections", "1")
     wait_for(lambda: is_served(server))
@@ -92,7 +92,7 @@ def test_silent_connections_yield_to_new_ones(serve: Serve) -> None:
         each.close()
 
 
-def test_a_flood_of_silent_connections_keeps_nobody_out(serve: Serve) -> None:
+def test_a_flood_of_silent_connections_locks_no_client_out(serve: Serve) -> None:
     """With fewer descriptors than connections wanted; one message tells of it."""
     limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (260, 260)); "
     server = serve(
@@ -127,7 +127,7 @@ def test_a_tls_handshake_must_be_done_in_time_and_yields(serve: Serve, certifica
         each.close()
 
 
-def test_silent_tls_handshakes_are_bounded_and_lock_nobody_out(serve: Serve, certificate: tuple[Path, Path]) -> None:
+def test_silent_tls_handshakes_are_bounded_and_lock_no_client_out(serve: Serve, certificate: tuple[Path, Path]) -> None:
     tls = ["--tls-certificate", str(certificate[0]), "--tls-key", str(certificate[1])]
     server = serve(*tls, "--header-timeout-seconds", "120", "--max-connections", "500")
     silent = [connect(server) for _ in range(MAX_HANDSHAKES + 40)]

@@ -1,4 +1,4 @@
-"""What a server cannot start with is said by `serve --check` in the words of `serve`."""
+"""`serve --check` refuses what `serve` refuses, with the same message."""
 
 import os
 import pty
@@ -94,7 +94,7 @@ def test_folders_that_may_not_be_written_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", ["nonsense", "./nonsense"])
-def test_a_pack_that_is_nowhere_is_refused_by_check(pack: str, capsys, tmp_path: Path) -> None:
+def test_check_refuses_a_missing_pack(pack: str, capsys, tmp_path: Path) -> None:
     code, words = said(["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), "--pack", pack], capsys)
     assert code == 78
     assert words.startswith("likeness serve: the engine cannot be loaded: ")

@@ -1,4 +1,4 @@
-"""Several workers on one port: who starts, who ends, who is started again, and what they know of each other."""
+"""Several workers on one port: start, end, restart, and shared state."""
 
 import os
 import re
@@ -83,7 +83,7 @@ def test_workers_do_not_outlive_their_supervisor(serve: Serve) -> None:
 
 
 @needs_two_processors
-def test_workers_finish_what_runs(serve: Serve) -> None:
+def test_workers_finish_running_requests(serve: Serve) -> None:
     server = serve("--workers", "2")
     server.wait_ready()
     with ThreadPoolExecutor(2) as pool:
@@ -146,7 +146,7 @@ def test_a_worker_that_cannot_load_for_a_moment_does_not_end_the_others(serve: S
 
 
 @needs_two_processors
-def test_workers_queue_together_what_one_may_queue_alone(serve: Serve) -> None:
+def test_the_queue_limit_is_shared_by_all_workers(serve: Serve) -> None:
     """The system does not deal connections out evenly: one worker may have all of them."""
     server = serve("--workers", "2", "--threads", "2", "--max-queue", "20", "--request-deadline-seconds", "60")
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)

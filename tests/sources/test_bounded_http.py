@@ -1,4 +1,4 @@
-"""Stores that send for ever, or nonsense: every fetch ends in time, in bounded memory, and with the service's error."""
+"""Stores that send without end, or nonsense: every fetch ends in time, in bounded memory, with the service's error."""
 
 import socket
 import threading
@@ -47,7 +47,7 @@ def read_request(connection: socket.socket) -> bytes:
     ],
     ids=["status", "header", "continue", "body", "chunk", "error"],
 )
-def test_a_byte_now_and_then_ends_at_the_deadline_and_with_the_connection(
+def test_a_slow_body_ends_at_the_deadline_and_closes_the_connection(
     misbehaving: Misbehaving, to_head: bytes, to_get: bytes
 ) -> None:
     """Each byte comes well within the time-out of a read."""
@@ -79,7 +79,7 @@ def test_a_byte_now_and_then_ends_at_the_deadline_and_with_the_connection(
 
 
 @pytest.mark.parametrize("status", [b"301 Moved", b"404 No", b"503 Busy"])
-def test_an_error_without_end_is_not_read_to_its_end(misbehaving: Misbehaving, status: bytes) -> None:
+def test_an_endless_error_body_is_read_up_to_a_limit(misbehaving: Misbehaving, status: bytes) -> None:
     sent = 0
 
     def pour(connection: socket.socket, number: int) -> None:
@@ -128,7 +128,7 @@ LAUGHS = (
         b"",
     ],
 )
-def test_whatever_a_store_answers_is_the_services_error(misbehaving: Misbehaving, answer: bytes) -> None:
+def test_any_invalid_answer_of_a_store_is_the_services_error(misbehaving: Misbehaving, answer: bytes) -> None:
     def nonsense(connection: socket.socket, number: int) -> None:
         read_request(connection)
         connection.sendall(answer)

@@ -1,4 +1,4 @@
-"""The server's own credentials: sources that do not answer, that answer nonsense, and that change."""
+"""The server's credentials: sources that do not answer, that answer nonsense, and that change."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def write_key(files: Path, key: str) -> None:
     (files / "credentials").write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n")
 
 
-def test_a_program_that_does_not_answer_is_asked_once_and_waited_for_no_longer_than_the_request(files: Path) -> None:
+def test_a_credential_process_that_hangs_is_run_once_and_awaited_until_the_deadline(files: Path) -> None:
     (files / "config").write_text("[profile slow]\ncredential_process = sleep 30\n")
     store = S3Store(StoreSettings(endpoint_url="http://127.0.0.1:9", profile="slow"))
     begun = time.monotonic()
@@ -51,7 +51,7 @@ def test_a_program_that_does_not_answer_is_asked_once_and_waited_for_no_longer_t
 
 
 @pytest.mark.parametrize("answer", ["", "[]", "{}", json.dumps({"Version": 1}), json.dumps({"Version": 9}), "\\xff"])
-def test_a_program_that_answers_nonsense_is_the_services_error(files: Path, answer: str) -> None:
+def test_an_invalid_answer_of_a_credential_process_is_the_services_error(files: Path, answer: str) -> None:
     (files / "answer").write_text(answer)
     (files / "config").write_text(f"[profile odd]\ncredential_process = cat {files / 'answer'}\n")
     store = S3Store(StoreSettings(endpoint_url="http://127.0.0.1:9", profile="odd"))
@@ -59,7 +59,7 @@ def test_a_program_that_answers_nonsense_is_the_services_error(files: Path, answ
         fetch(store)
 
 
-def test_a_configuration_file_that_cannot_be_parsed_is_told(files: Path) -> None:
+def test_an_invalid_configuration_file_is_reported(files: Path) -> None:
     (files / "config").write_text("no section\n")
     with pytest.raises(SettingsError, match="s3 profile 'x'"):
         CredentialsFinder("x")

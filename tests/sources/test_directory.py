@@ -1,4 +1,4 @@
-"""A folder as a bucket: what is in it, and that nothing outside it is ever read."""
+"""A folder as a bucket: its files are objects, and nothing outside it is ever read."""
 
 import itertools
 import os
@@ -56,7 +56,7 @@ def test_gives_the_bytes_of_a_file(bucket: Path) -> None:
         "\ud800",
     ],
 )
-def test_refuses_what_is_no_file_of_the_folder(bucket: Path, name: str) -> None:
+def test_refuses_names_that_are_not_files_of_the_folder(bucket: Path, name: str) -> None:
     with pytest.raises(InvalidS3Object):
         fetch(bucket, name)
 

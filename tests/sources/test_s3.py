@@ -1,4 +1,4 @@
-"""Objects from a real S3 server on loopback, and from servers that hang, break off or lie."""
+"""Objects from a real S3 server on loopback, and from servers that hang, disconnect or lie."""
 
 import base64
 import hashlib
@@ -44,7 +44,7 @@ def test_gives_the_bytes_of_an_object(s3_url: str, s3_admin: Any) -> None:
     assert fetch(store(s3_url), "folder/Grüße 1+1.jpg") == b"jpeg" * MIB
 
 
-def test_gives_the_version_asked_for(s3_url: str, s3_admin: Any) -> None:
+def test_gives_the_requested_version(s3_url: str, s3_admin: Any) -> None:
     first = s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"first")["VersionId"]
     s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"second")
     assert fetch(store(s3_url), "versions", version=first) == b"first"
@@ -62,7 +62,7 @@ def test_gives_the_version_asked_for(s3_url: str, s3_admin: Any) -> None:
         (BUCKET, "\ud800", None, "not valid Unicode"),
     ],
 )
-def test_tells_in_the_reason_what_is_missing(
+def test_the_reason_names_what_is_missing(
     s3_url: str, s3_admin: Any, bucket: str, name: str, version: str | None, cause: str
 ) -> None:
     s3_admin.put_object(Bucket=BUCKET, Key="versions", Body=b"x")
@@ -71,7 +71,7 @@ def test_tells_in_the_reason_what_is_missing(
     assert caught.value.service_message == InvalidS3Object.service_message
 
 
-def test_denied_is_told_apart(s3_url: str, s3_admin: Any) -> None:
+def test_a_denied_request_has_its_own_reason(s3_url: str, s3_admin: Any) -> None:
     s3_admin.create_bucket(Bucket="locked-bucket")
     s3_admin.put_object(Bucket="locked-bucket", Key="a", Body=b"x")
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::locked-bucket/*"}
@@ -96,13 +96,13 @@ def test_an_empty_object_is_no_image(s3_url: str, s3_admin: Any) -> None:
         fetch(store(s3_url), "empty")
 
 
-def test_an_archived_object_is_told_apart(s3_url: str, s3_admin: Any) -> None:
+def test_an_archived_object_has_its_own_reason(s3_url: str, s3_admin: Any) -> None:
     s3_admin.put_object(Bucket=BUCKET, Key="frozen", Body=b"x", StorageClass="DEEP_ARCHIVE")
     with pytest.raises(InvalidS3Object, match="archived"):
         fetch(store(s3_url), "frozen")
 
 
-def test_a_store_that_hangs_is_given_up_in_time(misbehaving: Misbehaving) -> None:
+def test_a_hanging_store_times_out(misbehaving: Misbehaving) -> None:
     url = misbehaving(lambda connection, _: time.sleep(60))
     begun = time.monotonic()
     with pytest.raises(InvalidS3Object, match="does not answer in time"):
@@ -124,7 +124,7 @@ def test_no_try_begins_after_the_deadline(misbehaving: Misbehaving) -> None:
     assert len(seen) <= 3
 
 
-def test_a_connection_cut_once_is_tried_again(misbehaving: Misbehaving) -> None:
+def test_a_connection_that_drops_once_is_retried(misbehaving: Misbehaving) -> None:
     def cut_then_serve(connection: socket.socket, number: int) -> None:
         request = read_request(connection)
         if number == 0:
@@ -136,13 +136,13 @@ def test_a_connection_cut_once_is_tried_again(misbehaving: Misbehaving) -> None:
     assert fetch(store(misbehaving(cut_then_serve)), "x") == b"face"
 
 
-def test_a_connection_cut_always_is_told_apart(misbehaving: Misbehaving) -> None:
+def test_a_connection_that_always_drops_has_its_own_reason(misbehaving: Misbehaving) -> None:
     url = misbehaving(lambda connection, _: read_request(connection) and None)
     with pytest.raises(InvalidS3Object, match="breaks the connection off"):
         fetch(store(url, attempts=2), "x")
 
 
-def test_a_body_cut_short_is_never_taken_for_whole(misbehaving: Misbehaving) -> None:
+def test_a_truncated_body_is_never_accepted(misbehaving: Misbehaving) -> None:
     def cut_body(connection: socket.socket, number: int) -> None:
         request = read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n")
@@ -154,7 +154,7 @@ def test_a_body_cut_short_is_never_taken_for_whole(misbehaving: Misbehaving) -> 
 
 
 @pytest.mark.parametrize("algorithm", ["crc32", "sha1", "sha256"])
-def test_a_body_whose_checksum_is_another_is_refused(misbehaving: Misbehaving, algorithm: str) -> None:
+def test_a_body_with_a_wrong_checksum_is_refused(misbehaving: Misbehaving, algorithm: str) -> None:
     """A real S3 sends the checksum only when asked for it."""
     digests = {
         "crc32": zlib.crc32(b"photo").to_bytes(4, "big"),
@@ -193,7 +193,7 @@ def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -
     assert sent < 3 * LIMIT
 
 
-def test_a_store_that_dribbles_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
+def test_a_slow_store_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
     def dribble(connection: socket.socket, number: int) -> None:
         head = read_request(connection).startswith(b"HEAD")
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\n")
@@ -227,7 +227,7 @@ def test_a_store_that_asks_to_slow_down(misbehaving: Misbehaving) -> None:
     assert caught.value.code == "ProvisionedThroughputExceededException"
 
 
-def test_nobody_there() -> None:
+def test_a_store_that_cannot_be_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(InvalidS3Object, match="cannot be reached"):

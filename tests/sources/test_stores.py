@@ -1,4 +1,4 @@
-"""Which store a bucket is in."""
+"""The store of a bucket."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from likeness.sources.store import StoreSettings
 from likeness.sources.stores import Stores
 
 
-def test_the_first_pattern_that_fits_decides(tmp_path: Path) -> None:
+def test_the_first_matching_pattern_decides(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x").write_bytes(name.encode())

@@ -172,7 +172,7 @@ def faceless() -> Iterator[tuple[str, Pixels]]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize(("name", "pixels"), [pytest.param(*each, id=each[0]) for each in faceless()])
-def test_no_face_in_what_has_none(engine: Engine, name: str, pixels: Pixels) -> None:
+def test_a_photo_without_faces(engine: Engine, name: str, pixels: Pixels) -> None:
     found, turns = found_in(engine, pixels)
     assert len(found) == 0
     assert turns == 0

@@ -1,4 +1,4 @@
-"""A running `likeness serve` with the real engine, S3 behind it, keys of every kind, a client that signs by hand."""
+"""A running `likeness serve` with the real engine, S3, keys of every kind, and a client that signs by hand."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""boto3 as it comes: nothing changed but the endpoint (vector 40)."""
+"""Unmodified boto3: only the endpoint differs (vector 40)."""
 
 import uuid
 from collections.abc import Callable

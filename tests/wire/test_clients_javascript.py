@@ -1,4 +1,4 @@
-"""The JavaScript SDK v3: every case in one run of node, because starting it is what takes time."""
+"""The JavaScript SDK v3: all cases in one run of node, as its start takes most of the time."""
 
 import json
 import subprocess

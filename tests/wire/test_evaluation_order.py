@@ -1,4 +1,4 @@
-"""Table 2.4 against the running server: each row's answer, and that an earlier row wins over a later one."""
+"""Table 2.4 against the running server: each row's answer, and the precedence of earlier rows."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/migrating.md says what is so: its policy loads, its settings exist, each decision has its row."""
+"""docs/migrating.md matches the code: its policy loads, its settings exist, each decision has its row."""
 
 import json
 import re
@@ -18,12 +18,12 @@ def page() -> str:
     return PAGE.read_text("utf-8")
 
 
-def test_the_policy_on_the_page_is_one(page: str) -> None:
+def test_the_policy_on_the_page_is_valid(page: str) -> None:
     (policy,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert len(Policy.load(json.loads(policy)).statements) == 2
 
 
-def test_every_decision_has_its_row_and_every_setting_is_one(page: str) -> None:
+def test_every_decision_has_its_row_and_every_setting_exists(page: str) -> None:
     rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*)\|$", page, re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 21))
     known = {each.name for kind in (Settings, S3Settings) for each in fields(kind)} | {"[s3]"}

@@ -1,7 +1,7 @@
 """The conformance vectors of specification section 13, by number, against a running server.
 
-Vector 42, the published signature suite, is `tests/aws/test_published_suite.py`; 40 and 41 are about clients and stand
-beside those of `test_clients_*.py`.
+Vector 42, the published signature suite, is in `tests/aws/test_published_suite.py`; 40 and 41, about clients, are in
+`test_clients_*.py`.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Vectors 31 to 38 of specification section 13: who calls, when, what they may do, how often; and what is logged."""
+"""Vectors 31 to 38 of specification section 13: signatures, clocks, policies, rates, and logs."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Vectors 23 to 26 of specification section 13: turned photos, faces cut by the border, and a crowd."""
+"""Vectors 23 to 26 of specification section 13: rotated photos, faces cut by the border, and a crowd."""
 
 from collections.abc import Callable
 from io import BytesIO

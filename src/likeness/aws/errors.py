@@ -1,4 +1,4 @@
-"""What the front end of the service answers before the operation is reached: errors that are not in its model.
+"""Errors of the service's front end, which precede the operation and are not in its model.
 
     WireError
     ├── UnknownOperation      UnknownOperationException, no text

@@ -26,7 +26,7 @@ from likeness.aws.policy import Policy
 from likeness.aws.shapes import ACTION
 from likeness.errors import SettingsError
 
-#: What a key may do that was made without a policy: compare photos that come with the request; no S3 object.
+#: The policy of a key created without one: compare photos sent in the request, but no S3 objects.
 DEFAULT_POLICY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ACTION, "Resource": "*"}],
@@ -113,12 +113,12 @@ def default_path() -> Path:
 
 
 def load_keys(path: Path) -> dict[str, Key]:
-    """The keys of a file by id. Raises SettingsError that says what is wrong, and never quotes a secret."""
+    """The keys of a file by id. Raises SettingsError, whose message never quotes a secret."""
     records = read_records(path)
     by_id: dict[str, Record] = {}
     for record in records:
         if record.id in by_id:
-            raise SettingsError(f"{path}: the key {record.id} is there twice")
+            raise SettingsError(f"{path}: the key {record.id} is duplicate")
         by_id[record.id] = record
     return {record.id: _key(record, by_id, path) for record in records}
 
@@ -241,7 +241,7 @@ def create_session(
     duration: timedelta = SESSION_DURATION,
     policy: dict[str, Any] | None = None,
 ) -> Record:
-    """Temporary credentials of a key, written to the file; `policy` can only narrow what the key may do."""
+    """Temporary credentials of a key, written to the file; `policy` can only restrict that of the key."""
     if not timedelta(0) < duration <= MAX_SESSION_DURATION:
         raise SettingsError(f"a session lasts from 1 second to {MAX_SESSION_DURATION.total_seconds():.0f}")
     if policy is not None:
@@ -331,5 +331,5 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-#: What `signature.verify` asks for a key.
+#: Finds a key for `signature.verify`.
 LookupKey = Callable[[str], Key | None]

@@ -71,7 +71,7 @@ class Policy:
 
     @classmethod
     def load(cls, document: Any) -> "Policy":
-        """From parsed JSON. Raises SettingsError that names what is not understood; nothing is silently ignored."""
+        """Reads parsed JSON. Raises SettingsError naming any unsupported element; nothing is silently ignored."""
         members = _object(document, "the policy")
         _refuse_unknown(members, {"Version", "Id", "Statement"}, "the policy")
         if members.get("Version", _VERSIONS[0]) not in _VERSIONS:
@@ -101,7 +101,7 @@ def decide(policies: Iterable[Policy], action: str, resource: str, context: Cont
 
 
 def _verdicts(policy: Policy, action: str, resource: str, context: Context) -> set[bool]:
-    """What the statements that apply say: True for Allow, False for Deny."""
+    """The effects of the applicable statements: True for Allow, False for Deny."""
     return {each.allow for each in policy.statements if each.applies(action, resource, context)}
 
 

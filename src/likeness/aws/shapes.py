@@ -1,4 +1,4 @@
-"""The request of CompareFaces as values, checked: what `protocol.validate` gives and the server works with."""
+"""A validated request of CompareFaces, as returned by `protocol.validate`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class S3ObjectReference:
 
     @property
     def action(self) -> str:
-        """What the caller's policy must allow to read it: `s3:GetObject`, or `s3:GetObjectVersion` with a version."""
+        """The action that the caller's policy must allow: `s3:GetObject`, or `s3:GetObjectVersion` with a version."""
         return "s3:GetObject" if self.version is None else "s3:GetObjectVersion"
 
     @property

@@ -82,7 +82,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What a request says about its own signature, header and query form alike."""
+    """The authorisation values of a request, in header or query form."""
 
     credential: str
     signed_headers: tuple[str, ...]
@@ -95,7 +95,7 @@ class _Claim:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a server accepts: the clock skew, the regions (None: any) and service of the scope, unsigned payloads."""
+    """A server's rules for signatures: clock skew, regions (None: any) and service of the scope, unsigned payloads."""
 
     skew: timedelta = DEFAULT_SKEW
     regions: Collection[str] | None = None

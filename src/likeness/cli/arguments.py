@@ -17,7 +17,7 @@ CHOICES_PER_LINE = 2
 
 
 class VersionAsked(Exception):
-    """The words ask for the version."""
+    """`--version` was given."""
 
 
 class _Version(argparse.Action):

@@ -1,4 +1,4 @@
-"""What could come next on a command line of `compare-faces`: options, values of enumerations, file names, profiles."""
+"""Completions for a command line of `compare-faces`: options, values of enumerations, file names, profiles."""
 
 import os
 from collections.abc import Iterable, Sequence

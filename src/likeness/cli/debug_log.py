@@ -1,4 +1,4 @@
-"""`--debug`: what happens, on standard error; photos are cut out of it."""
+"""`--debug`: a log on standard error, without photos."""
 
 import logging
 import re

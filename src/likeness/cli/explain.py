@@ -1,4 +1,4 @@
-"""`--explain`: the facts that a reviewer of an answer needs, in words.
+"""`--explain`: the facts that a person needs to review an answer.
 
 Sizes, pose and quality of both faces, how rare the similarity and the threshold are among pairs of different people of
 the same origin and sex, and what would make the photos better.

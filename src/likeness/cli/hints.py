@@ -1,4 +1,4 @@
-"""What to write instead, for values that are not what they should be: said only after a look at the value."""
+"""Hints for invalid values: what to write instead, derived from the value."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How an installation looks: a progress bar on a terminal, plain lines elsewhere; always on standard error."""
+"""The progress display of an installation, on standard error: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time

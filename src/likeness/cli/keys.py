@@ -1,4 +1,4 @@
-"""`likeness keys`: make, show and end the access keys of a server."""
+"""`likeness keys`: create, list and revoke the access keys of a server."""
 
 import argparse
 import json
@@ -40,31 +40,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness keys",
-        description="Access keys of a Likeness server. A running server takes changes up by itself.",
+        description="Access keys of a Likeness server. A running server applies changes at the next request.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="create | list | session | revoke")
     create = _command(commands, "create", _create, "make a key and print it once, ready for ~/.aws/credentials")
     create.add_argument(
-        "--name", required=True, metavar="USER", help="the user that the key is for, as policies name it"
-    )
-    create.add_argument("--account", metavar="ID", help="12 digits; that of the keys already there, else 000000000000")
-    create.add_argument(
-        "--expires", type=_time, metavar="TIME", help="when it ends: 2030-01-31, or 30d, 12h, 15m from now"
+        "--name", required=True, metavar="USER", help="the user of the key, as named in policies and logs"
     )
     create.add_argument(
-        "--policy", metavar="FILE", help="what it may do, as IAM writes it; CompareFaces on photos in the request"
+        "--account", metavar="ID", help="12 digits (default: that of the existing keys, else 000000000000)"
+    )
+    create.add_argument(
+        "--expires", type=_time, metavar="TIME", help="when the key expires: 2030-01-31, or 30d, 12h, 15m from now"
+    )
+    create.add_argument(
+        "--policy", metavar="FILE", help="an IAM policy (default: CompareFaces on photos in the request)"
     )
     show = _command(commands, "list", _list, "show the keys, without their secrets")
     show.add_argument("--json", action="store_true", help="for programs")
     session = _command(commands, "session", _session, "make temporary credentials from a key")
-    session.add_argument("id", metavar="KEY", help="the access key that they stand for")
+    session.add_argument("id", metavar="KEY", help="the access key that they belong to")
     session.add_argument(
         "--duration", type=_duration, default=keys.SESSION_DURATION, metavar="TIME", help="1h; at most 36h"
     )
-    session.add_argument("--policy", metavar="FILE", help="narrows what the key may do")
+    session.add_argument("--policy", metavar="FILE", help="an IAM policy that restricts that of the key")
     revoke = _command(commands, "revoke", _revoke, "end a key and its temporary credentials")
     revoke.add_argument("id", metavar="KEY")
-    revoke.add_argument("--delete", action="store_true", help="take it out of the file, too")
+    revoke.add_argument("--delete", action="store_true", help="also delete it from the file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command `likeness`: finds the subcommand and hands over; nothing heavy is imported before that."""
+"""The command `likeness`: imports and runs the subcommand, and nothing heavy before."""
 
 import difflib
 import importlib
@@ -19,7 +19,7 @@ _PIPE_CLOSED = 141
 #: How much of an unknown command's name is shown: it may be a photo.
 _LONGEST_NAME = 60
 
-#: Subcommand → module and function that takes its arguments and returns an exit code, and what it does.
+#: Subcommand → module, function (takes the arguments, returns an exit code), and description.
 COMMANDS: dict[str, tuple[str, str]] = {
     "compare-faces": (
         "likeness.cli.compare_faces:main",

@@ -20,10 +20,9 @@ COLORS = ("on", "off", "auto")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its `name` without dashes, what it takes, the values worth offering, and a sentence about it.
+    """One option: its `name` without dashes, the kind of its value, suggested values, and a description.
 
-    `scope` says whose it is: `operation` and `global` options are on the page of the service's command, `likeness` ones
-    only here.
+    `scope` is `operation` or `global` for an option of the service's command, `likeness` for one of our own.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is typed: `--name`."""
+        """The option as typed: `--name`."""
         return f"--{self.name}"
 
     @property
@@ -56,7 +55,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "quality-filter",
         "choice",
-        "Leave out faces below a quality bar; NONE is the default.",
+        "Exclude faces below a quality level; NONE is the default.",
         "operation",
         QUALITY_FILTERS,
     ),
@@ -76,20 +75,20 @@ OPTIONS: tuple[Option, ...] = (
         "operation",
         SKELETONS,
     ),
-    Option("debug", "flag", "Log what happens to standard error. Photos are left out of the log.", "global"),
-    Option("endpoint-url", "text", "Ask a server at this URL instead of the engine in this process.", "global"),
-    Option("no-verify-ssl", "flag", "Do not check the server's certificate.", "global"),
-    Option("no-paginate", "flag", "Accepted for compatibility: the answer always is one page.", "global"),
-    Option("output", "format", "How to print the answer; json is the default.", "global", OUTPUT_FORMATS),
-    Option("query", "text", "A JMESPath expression that picks from the answer what is printed.", "global"),
+    Option("debug", "flag", "Log to standard error, without photos.", "global"),
+    Option("endpoint-url", "text", "Use the server at this URL instead of the engine in this process.", "global"),
+    Option("no-verify-ssl", "flag", "Do not verify the server's certificate.", "global"),
+    Option("no-paginate", "flag", "Accepted for compatibility: the answer is always one page.", "global"),
+    Option("output", "format", "The format of the answer; json is the default.", "global", OUTPUT_FORMATS),
+    Option("query", "text", "A JMESPath expression that selects the part of the answer to print.", "global"),
     Option("profile", "text", "The profile of ~/.aws/config and ~/.aws/credentials to use.", "global"),
     Option("region", "text", "The region to sign for, and that of S3 buckets.", "global"),
-    Option("version", "flag", "Print the version and leave.", "global"),
+    Option("version", "flag", "Print the version and exit.", "global"),
     Option("color", "choice", "Colours in tables: on, off, or auto (on a terminal only).", "global", COLORS),
     Option("no-sign-request", "flag", "Send requests unsigned, without looking for credentials.", "global"),
-    Option("ca-bundle", "file", "Certificates (PEM) to check the server's certificate with.", "global"),
-    Option("cli-read-timeout", "number", "Seconds to wait for the server's answer; 0 waits for ever.", "global"),
-    Option("cli-connect-timeout", "number", "Seconds to wait for a connection; 0 waits for ever.", "global"),
+    Option("ca-bundle", "file", "Certificates (PEM) with which to verify the server's certificate.", "global"),
+    Option("cli-read-timeout", "number", "Seconds to wait for the server's answer; 0: no limit.", "global"),
+    Option("cli-connect-timeout", "number", "Seconds to wait for a connection; 0: no limit.", "global"),
     Option(
         "cli-binary-format",
         "choice",
@@ -97,13 +96,13 @@ OPTIONS: tuple[Option, ...] = (
         "global",
         BINARY_FORMATS,
     ),
-    Option("no-cli-pager", "flag", "Print straight to the terminal, without a pager.", "global"),
-    Option("cli-auto-prompt", "flag", "Build the command line with completion before it runs.", "global"),
-    Option("no-cli-auto-prompt", "flag", "Never prompt, whatever the configuration says.", "global"),
+    Option("no-cli-pager", "flag", "Print directly to the terminal, without a pager.", "global"),
+    Option("cli-auto-prompt", "flag", "Complete the command line interactively before it runs.", "global"),
+    Option("no-cli-auto-prompt", "flag", "Do not prompt, regardless of the configuration.", "global"),
     Option(
         "overlay", "file", "Also draw both photos with boxes, landmarks and similarities into this PNG.", "likeness"
     ),
-    Option("explain", "flag", "Also say in words, on standard error, what a reviewer should know.", "likeness"),
+    Option("explain", "flag", "Also explain the answer for a reviewer, on standard error.", "likeness"),
     Option("pack", "text", "The model pack to compare with: a name or a folder.", "likeness"),
 )
 

@@ -62,7 +62,7 @@ class Output:
 def write(content: Callable[[TextIO], object], pager: str | None = None) -> None:
     """Give `content` standard output, or the pager, to write to. Raises PagerError, and OutputError where that fails.
 
-    A reader who has gone is no failure.
+    A closed pipe is not an error.
     """
     with output_stream(pager) as stream:
         try:

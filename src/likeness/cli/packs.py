@@ -29,12 +29,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ToolParser(prog="likeness packs", description="Model packs: the networks that Likeness works with.")
+    parser = ToolParser(prog="likeness packs", description="Model packs: the networks that Likeness uses.")
     parser.set_defaults(run=_list)
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=ToolParser)
-    listing = commands.add_parser("list", help="the packs that Likeness knows and those installed")
+    listing = commands.add_parser("list", help="list known and installed packs")
     listing.set_defaults(run=_list)
-    show = commands.add_parser("show", help="roles, files, licences, accuracy and calibration of a pack")
+    show = commands.add_parser("show", help="print roles, files, licences, accuracy and calibration of a pack")
     show.add_argument("pack", nargs="?", default=DEFAULT, help=f"a name or a folder (default: {DEFAULT})")
     show.set_defaults(run=_show)
     install = commands.add_parser("install", help="fetch, verify, convert and install packs")

@@ -44,7 +44,7 @@ Compare two photos:
   likeness compare-faces --source-image-bytes fileb://a.jpg \\
       --target-image-bytes fileb://b.jpg
 
-Only the similarities, one a line, of all faces whatever the threshold:
+Only the similarities of all faces, one per line:
   likeness compare-faces --source-image-bytes fileb://a.jpg \\
       --target-image-bytes fileb://group.jpg --similarity-threshold 0 \\
       --query 'FaceMatches[].[Similarity]' --output text

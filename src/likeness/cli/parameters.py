@@ -72,7 +72,7 @@ def _loaded(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _content(option: str, value: Any) -> Any:
-    """`value`, or what is in the file that it names."""
+    """`value`, or the content of the file that it names."""
     if not isinstance(value, str) or not value.startswith(("file://", "fileb://")):
         return value
     prefix, _, name = value.partition("://")

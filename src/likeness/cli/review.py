@@ -1,4 +1,4 @@
-"""What follows the answer of the engine in this process: notes about the photos, `--explain`, `--overlay`.
+"""Additional output for answers of the engine in this process: notes about the photos, `--explain`, `--overlay`.
 
 All of it goes to standard error or to the file asked for, so that standard output holds the answer and nothing else.
 """

@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "file, and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
         allow_abbrev=False,
     )
-    parser.add_argument("--check", action="store_true", help="print what is in force and where it is set, and end")
+    parser.add_argument("--check", action="store_true", help="print the settings and their origin, and exit")
     add_flags(parser)
     return parser
 

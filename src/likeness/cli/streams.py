@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full: a command says so in a line, and sends nothing where it does not belong."""
+"""Standard streams that are closed or full: an error message, and no output into other files."""
 
 import os
 import re

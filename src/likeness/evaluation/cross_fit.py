@@ -1,4 +1,4 @@
-"""Scores of pairs of faces, each by a cohort that was drawn without the two people it is about."""
+"""Cross-fitted scores: each pair of faces is scored with a cohort that was drawn without its two people."""
 
 from collections.abc import Callable
 

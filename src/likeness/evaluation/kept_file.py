@@ -1,4 +1,4 @@
-"""The SQLite file in which an evaluation keeps between runs what took it long."""
+"""The SQLite file in which an evaluation keeps vectors and counts between runs."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Labelled photos → a pack's cohort and curve, and its errors on people that it did not learn from."""
+"""Labelled photos → a pack's cohort and curve, and its error rates on people from whom they were not learned."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

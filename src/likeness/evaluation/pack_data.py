@@ -1,4 +1,4 @@
-"""What calibration learned → the files of a pack: the cohort, and the measured tables of its manifest."""
+"""The results of a calibration → the files of a pack: the cohort, and the measured tables of its manifest."""
 
 import hashlib
 import io

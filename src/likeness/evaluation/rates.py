@@ -1,4 +1,4 @@
-"""Error rates of scores: how often different people match (FMR), and one person does not (FNMR).
+"""False match rate (FMR) and false non-match rate (FNMR) of scores.
 
 Terms are those of ISO/IEC 19795-1: a genuine pair shows one person, an impostor pair two; FMR at a threshold is the
 share of impostor pairs that score at or above it, FNMR the share of genuine pairs that score below, TAR is 1 - FNMR.

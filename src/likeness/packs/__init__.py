@@ -1,4 +1,4 @@
-"""Model packs: what they are, where they come from, how they load."""
+"""Model packs: manifests, installation and loading."""
 
 from likeness.packs.installation import ensure, install, remove
 from likeness.packs.loaded import LoadedPack, is_at_hand, load

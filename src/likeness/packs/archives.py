@@ -1,4 +1,4 @@
-"""One file out of a wheel or an sdist; nothing else of it is unpacked, imported or executed."""
+"""Extracts one file from a wheel or an sdist; nothing else is unpacked, imported or executed."""
 
 import hashlib
 import tarfile

@@ -1,4 +1,4 @@
-"""How an embedder is fed, as the manifest of a pack says it: chips, colours, where points belong, which views."""
+"""The input of an embedder as described in a pack's manifest: chips, colours, alignment template, views."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args

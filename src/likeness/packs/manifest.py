@@ -1,4 +1,4 @@
-"""What a model pack is: a folder with a `manifest.toml` that anyone can read, ONNX files and small data files.
+"""The manifest of a model pack, a folder with a `manifest.toml`, ONNX files and small data files.
 
     [pack]                    name, version, summary
     [distributions.ID]        where files come from: a project on a package index, its version, exact file and SHA-256

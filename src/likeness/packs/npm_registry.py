@@ -1,4 +1,4 @@
-"""Where the user's npm looks for packages: registries, one for a scope where there is such, and their tokens.
+"""The npm registries that the user has configured, per scope if so, and their tokens.
 
 Read from the variables npm_config_* and from npmrc files, as npm itself reads them (docs.npmjs.com, "npmrc" and
 "config"); npm need not be installed.

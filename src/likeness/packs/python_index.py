@@ -1,4 +1,4 @@
-"""Wheels by `pip download`, and where pip looks for what it cannot download without running it.
+"""Wheels by `pip download`, and pip's indexes for source distributions, which pip could not download without running.
 
 pip reads its own configuration: indexes, folders, credentials of netrc and keyring, proxies, certificates, time limits.
 It would build source distributions to read their metadata, which runs their code; their address is looked up here, in

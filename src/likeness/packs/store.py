@@ -38,7 +38,7 @@ def home() -> Path:
 
 
 def _platform_cache() -> Path:
-    """Where programs keep what they can make again: the XDG base directory specification, Apple's and Microsoft's."""
+    """The platform's cache folder, by the XDG base directory specification, Apple's and Microsoft's guidelines."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     if sys.platform == "win32":
@@ -94,7 +94,7 @@ def optimised_folder() -> Path:
 
 
 def damages(folder: Path) -> list[PackError]:
-    """What is wrong with an installed pack, every file read in full; empty when it is whole."""
+    """The defects of an installed pack, found by reading every file in full; empty if there are none."""
     try:
         manifest = read_manifest(folder)
     except PackInvalid as error:
@@ -104,7 +104,7 @@ def damages(folder: Path) -> list[PackError]:
 
 
 def damage(folder: Path, file: PackFile) -> PackDamaged | None:
-    """What is wrong with `file` of the pack in `folder`, None when it is whole."""
+    """The defect of `file` of the pack in `folder`, None if there is none."""
     try:
         check_file(folder, file)
     except PackDamaged as error:

@@ -1,4 +1,4 @@
-"""TOML tables: read with every mistake named by its place, and written back."""
+"""TOML tables: reading with errors that name the place of a mistake, and writing."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Which connections are accepted: no more than the descriptors allow; silent ones yield to new ones.
+"""Accepting connections: as many as the descriptors allow; silent ones yield to new ones.
 
 asyncio's own server accepts without a bound, does not count connections that are still in their TLS handshake, and logs
 an error for each attempt when descriptors run out.

@@ -1,4 +1,4 @@
-"""The Comparer behind the server: loaded in the background, asked once before the server calls itself ready."""
+"""The server's Comparer: loaded in the background, with a first comparison before the server reports ready."""
 
 import asyncio
 import logging

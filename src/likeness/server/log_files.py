@@ -1,4 +1,4 @@
-"""Files of JSON lines that never stop the server: written by a thread, from a queue that is bounded.
+"""Log files of JSON lines, written by a thread from a bounded queue, so that they never block the server.
 
 A line is in the file whole or not at all, also when the disk fills in the middle of it or several workers write.
 """

@@ -1,4 +1,4 @@
-"""What Prometheus reads from GET /metrics.
+"""The Prometheus metrics of GET /metrics.
 
 The service's own CloudWatch names (specification section 7.4) are in the label `metric`. With several workers each
 writes a snapshot of its series to the memory that they share, and whichever answers adds them up.

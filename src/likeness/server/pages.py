@@ -1,4 +1,4 @@
-"""What is answered to GET: health, readiness, metrics, and the routing of every such page.
+"""The pages for GET: health, readiness, metrics, and their routing.
 
 The API itself only ever POSTs, so all other methods' paths are free. A page is an ASGI application; the application
 hands the pages to `Pages` by path.

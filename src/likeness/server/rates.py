@@ -1,4 +1,4 @@
-"""How often each key may ask: token buckets in memory that all workers share; N workers do not mean N times the rate.
+"""Rate limits of keys: token buckets in memory shared by all workers, so that the rate does not grow with them.
 
 Steady-rate excess is ProvisionedThroughputExceededException (specification section 7.1).
 """

@@ -1,4 +1,4 @@
-"""HTTP's own refusals: what is answered before, or instead of, the service's protocol. Each closes the connection."""
+"""Refusals at the level of HTTP, before the service's protocol. Each closes the connection."""
 
 import re
 from collections.abc import Mapping

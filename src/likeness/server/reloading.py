@@ -1,4 +1,4 @@
-"""Files that are read again while the server runs: what could not be read is tried again, and told.
+"""Files that are reloaded while the server runs: failures are reported and retried.
 
 The key file is watched by itself (`likeness.aws.key_file`); logs and certificates are read again on SIGHUP.
 """

@@ -1,4 +1,4 @@
-"""One request on its way through the server: what is known of it, for its answer, the logs and the metrics."""
+"""The context of one request: what its answer, the logs and the metrics need."""
 
 import time
 import uuid

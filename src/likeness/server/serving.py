@@ -1,4 +1,4 @@
-"""One worker's HTTP server: signals, log rotation, and an end that finishes what runs."""
+"""One worker's HTTP server: signals, log rotation, and graceful shutdown."""
 
 import asyncio
 import logging

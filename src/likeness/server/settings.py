@@ -1,4 +1,4 @@
-"""What a server can be told, with the defaults; the table in docs/operations.md is written from here.
+"""The settings of the server with their defaults; the tables in docs/operations.md are generated from here.
 
 Values only. `configuration` reads them from the file, the environment and the flags, and checks them.
 """
@@ -38,7 +38,7 @@ def _setting(default: Any, text: str, *, secret: bool = False, file_only: bool =
 class S3Settings:
     """The `[s3]` section: what a bucket without a pattern of its own is reached by, and the buckets that have one."""
 
-    enabled: bool = _setting(True, "whether S3Object is served at all")
+    enabled: bool = _setting(True, "whether S3Object references are accepted")
     directory: Path | None = _setting(None, "a folder whose files are the objects of every bucket")
     endpoint_url: str | None = _setting(None, "an S3 other than AWS, such as http://minio:9000")
     region: str | None = _setting(None, "region of the buckets; else AWS_REGION, else us-east-1")
@@ -74,7 +74,7 @@ class Settings:
         "off", "estimate: emit Source- and TargetImageOrientationCorrection"
     )
     face_attributes: Literal["all", "default"] = _setting("all", "default: neither Emotions nor Smile, as on AWS today")
-    search_rotations: bool = _setting(True, "look for sideways and upside-down faces where no upright one is found")
+    search_rotations: bool = _setting(True, "search for sideways and upside-down faces if no upright one is found")
     verbose_errors: bool = _setting(False, "append the reason to the texts of errors")
     max_inline_bytes: Positive = _setting(5_242_880, "bytes of an image in the request, after base64")
     max_s3_bytes: Positive = _setting(15 * MIB, "bytes of an image from S3")
@@ -87,10 +87,10 @@ class Settings:
 
     # Who may call
     auth: Literal["sigv4", "none"] | None = _setting(
-        None, "unset: sigv4 when the keys file is there, else none, on loopback only"
+        None, "unset: sigv4 if the key file exists, else none, on loopback only"
     )
-    keys: Path = _setting(default_path, "the file that `likeness keys` keeps; read again when it changes")
-    clock_skew_seconds: Seconds = _setting(300.0, "how far a signature's time may be off")
+    keys: Path = _setting(default_path, "the key file of `likeness keys`; reloaded when it changes")
+    clock_skew_seconds: Seconds = _setting(300.0, "the largest deviation of a signature's time")
     regions: tuple[str, ...] = _setting((), "regions accepted in the credential scope; empty: any")
     cors_origins: tuple[str, ...] | None = _setting(
         None, "browser origins that may call; unset: * without authentication on loopback, else none"
@@ -110,14 +110,14 @@ class Settings:
     tls_certificate: Path | None = _setting(None, "PEM file with the certificate chain; read again on SIGHUP")
     tls_key: Path | None = _setting(None, "PEM file with its key")
     trusted_proxies: tuple[str, ...] = _setting(
-        (), "addresses or networks whose X-Forwarded-For and -Proto are believed; *: all"
+        (), "addresses or networks whose X-Forwarded-For and -Proto are trusted; *: all"
     )
 
     # How much at once
     workers: Positive = _setting(1, "processes that share the port")
     threads: Positive | None = _setting(None, "processors to use, in all; unset: all that the process may use")
     request_deadline_seconds: Seconds = _setting(30.0, "a request that has not started by then is refused")
-    max_queue: Count = _setting(64, "requests that wait, in all workers together; more are refused at once")
+    max_queue: Count = _setting(64, "waiting requests of all workers; further ones are refused")
     max_body_bytes: Positive | None = _setting(
         None, "largest request body; unset: what two inline images need, 15 MiB at least"
     )
@@ -135,14 +135,14 @@ class Settings:
         60.0, "for a request's body to arrive, and for a client to read its answer"
     )
     least_body_bytes_per_second: Annotated[float, Meta(gt=0)] = _setting(
-        4096.0, "a body that comes slower for more than five seconds is refused"
+        4096.0, "a body slower than this for over five seconds is refused"
     )
     keep_alive_seconds: Positive = _setting(65, "an idle connection is closed after")
-    grace_seconds: Seconds = _setting(25.0, "after SIGTERM, for what is running to finish")
+    grace_seconds: Seconds = _setting(25.0, "after SIGTERM, for running requests to finish")
 
     # What it tells
     access_log: str = _setting("-", "file of the access log; -: standard output")
-    log_requests: Literal["all", "errors"] = _setting("all", "which requests the access log has")
+    log_requests: Literal["all", "errors"] = _setting("all", "which requests the access log contains")
     audit_log: str | None = _setting(None, "file of the audit records; -: standard output; unset: none")
     audit_when_full: Literal["drop", "refuse"] = _setting(
         "drop", "when audit records cannot be written: drop them, or refuse requests"

@@ -1,4 +1,4 @@
-"""What the processes of one server know of each other: memory that they share, made before the workers are.
+"""Memory shared by the processes of one server, allocated before the workers start.
 
 It has no name in any folder, so that nothing can clean it away and nothing stays behind, however the processes end.
 """

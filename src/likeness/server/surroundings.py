@@ -1,4 +1,4 @@
-"""What a server needs of the machine before it starts, looked at by `serve` and by `serve --check`."""
+"""Checks of the machine before the server starts, made by `serve` and by `serve --check`."""
 
 from likeness.server.listening import check_address
 from likeness.server.log_files import check_log_file

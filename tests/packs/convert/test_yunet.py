@@ -1,4 +1,4 @@
-"""YuNet out of libfacedetection's library: the same network as OpenCV publishes, and files that are something else."""
+"""YuNet from libfacedetection's library: the same network as OpenCV publishes, and invalid files."""
 
 import hashlib
 import struct

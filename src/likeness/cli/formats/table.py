@@ -107,7 +107,7 @@ class _Section:
 
 
 class _Layout:
-    """The sections of an answer in order; rows without a title of their own go into the section begun last."""
+    """The sections of an answer in order; rows without a title belong to the last section."""
 
     def __init__(self) -> None:
         self.sections: list[_Section] = []

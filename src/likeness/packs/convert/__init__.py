@@ -1,1 +1,1 @@
-""""""
+"""Converters of published weights to ONNX."""
