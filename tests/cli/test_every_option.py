@@ -170,4 +170,4 @@ def test_a_wrong_value_of_compare_faces(option: Any, likeness: Likeness, tmp_pat
         assert PHOTO[LONGEST_WORD + 1 : LONGEST_WORD + 60] not in ran.err
         hints = [line for line in ran.err.splitlines() if line.startswith("likeness: ")]
         assert len(hints) <= 1
-        assert not any("fileb://" in hint for hint in hints), hints
+        assert not any("fileb://" in hint for hint in hints if "is empty" not in hint), hints
