@@ -66,8 +66,8 @@ Versions = Mapping[str, Callable[[NDArray[np.uint8]], bytes]]
 
 def measure(data: Path, keep: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        one_look = with_one_look(pack_folder("standard"), Path(folder) / "one-look")
-        with Comparer(one_look) as comparer:
+        one_view = with_one_view(pack_folder("standard"), Path(folder) / "one-view")
+        with Comparer(one_view) as comparer:
             single = faces_of(comparer, data, keep)
         with Comparer("standard") as comparer:
             both = faces_of(comparer, data, keep)
@@ -75,10 +75,10 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
     return with_times(
         {
             "steps": [
-                judged("one look, cosine", 1, single, learn_nothing),
-                judged("one look, relative to the cohort", 1, single, learn_shipped),
-                judged("two looks, cosine", 2, both, learn_nothing),
-                judged("**two looks, relative to the cohort: `standard`**", 2, both, learn_shipped),
+                judged("one view, cosine", 1, single, learn_nothing),
+                judged("one view, relative to the cohort", 1, single, learn_shipped),
+                judged("two views, cosine", 2, both, learn_nothing),
+                judged("**two views, relative to the cohort: `standard`**", 2, both, learn_shipped),
             ],
             "thresholds": thresholds(both),
             "frontier": frontier(both),
@@ -90,7 +90,7 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
     )
 
 
-def with_one_look(pack: Path, folder: Path) -> Path:
+def with_one_view(pack: Path, folder: Path) -> Path:
     """A copy of `pack` whose embedder uses only the second view."""
     shutil.copytree(pack, folder)
     manifest = folder / "manifest.toml"
@@ -131,7 +131,7 @@ def learn_spread(
 
 
 def judged(
-    name: str, looks: int, sets: tuple[LabelledFaces, LabelledFaces], learn: Learn, seed: int = 0
+    name: str, views: int, sets: tuple[LabelledFaces, LabelledFaces], learn: Learn, seed: int = 0
 ) -> dict[str, Any]:
     """A row of the table of steps: at the score for each mean false match rate of `RATES`, the spread of the cells and
     the share of accepted genuine pairs of lfw-dev.
@@ -141,7 +141,7 @@ def judged(
     ranked, by_cell = scored_cells(people, (first, second, cells), learn, seed)
     # Nothing is learned from lfw-dev, so no cross-fitting is needed for it.
     genuine = genuine_scores(lfw, learn(people.vectors, people.people, people.groups))
-    row: dict[str, Any] = {"name": name, "looks": looks, "genuine_pairs": len(genuine), "at": {}}
+    row: dict[str, Any] = {"name": name, "views": views, "genuine_pairs": len(genuine), "at": {}}
     for rate in RATES:
         threshold = ranked.score(rate)
         fmr = [float((scores >= threshold).mean()) for scores in by_cell.values()]
@@ -277,7 +277,9 @@ def with_times(record: dict[str, Any], engine: Engine) -> dict[str, Any]:
     """`record` with the time of one view, and of scoring a pair of faces for the first time."""
     side_px = engine.embedder.aligner.size_px
     chips = np.zeros((VIEWS_A_RUN, side_px, side_px, 3), np.uint8)
-    looks = [seconds_taken(partial(engine.embedder.vectors, [chips[:1]] * len(chips))) / len(chips) for _ in range(60)]
+    view_seconds = [
+        seconds_taken(partial(engine.embedder.vectors, [chips[:1]] * len(chips))) / len(chips) for _ in range(60)
+    ]
     vectors = np.random.default_rng(0).standard_normal((402, 192)).astype(np.float32)
     scorers = {"cosine": Scorer(), "cohort": engine.scorer}
     # Interleaved, so that other load on the machine affects both.
@@ -288,7 +290,7 @@ def with_times(record: dict[str, Any], engine: Engine) -> dict[str, Any]:
     milliseconds = dict(zip(scorers, (np.median(pairs, axis=0) * 1e3).round(3).tolist(), strict=True))
     return {
         **record,
-        "milliseconds_a_look": round(float(np.median(looks)) * 1e3, 2),
+        "milliseconds_a_view": round(float(np.median(view_seconds)) * 1e3, 2),
         "milliseconds_a_pair": milliseconds,
     }
 
@@ -318,7 +320,7 @@ def robustness(data: Path, pairs: PairSet) -> dict[str, Any]:
                 moved[name].append(abs(similarity(comparer, source, other) - plain))
     return {
         "pairs": len(chosen),
-        "source and target change places": {"median": float(np.median(swapped)), "most": float(np.max(swapped))},
+        "source and target swapped": {"median": float(np.median(swapped)), "most": float(np.max(swapped))},
         **{name: {"median": float(np.median(m)), "p90": float(np.quantile(m, 0.9))} for name, m in moved.items()},
     }
 

@@ -78,7 +78,7 @@ def apart_table(halves: Sequence[Mapping[str, Any]]) -> str:
         for level, row in half["at"].items():
             cells = f"{row['least']:.1e} to {row['most']:.1e}"
             rows.append((str(number), f"{half['people']:,}", level, f"{row['mean']:.1e}", cells))
-    return markdown(("half", "people judged", "Similarity at least", "mean of the cells", "cells"), rows)
+    return markdown(("half", "people evaluated", "Similarity at least", "mean of the cells", "cells"), rows)
 
 
 def lfw_table(measured: Mapping[str, Any]) -> str:
@@ -109,7 +109,7 @@ def steps_table(record: Mapping[str, Any]) -> str:
         rows.append(
             (
                 row["name"],
-                f"{row['looks'] * record['milliseconds_a_look']:.1f} ms",
+                f"{row['views'] * record['milliseconds_a_view']:.1f} ms",
                 f"{record['milliseconds_a_pair'][kind]:.2f} ms",
                 f"{at_80['accepted']:.3f}",
                 f"{at_90['accepted']:.3f}",
@@ -161,7 +161,7 @@ def robustness_table(measured: dict[str, Any]) -> str:
         if name != "pairs"
     ]
     return f"{measured['pairs']} pairs of one person.\n\n" + markdown(
-        ("the other photo", "median change", "90 % (places: most)"), rows
+        ("the other photo", "median change", "90 % (swapped: largest)"), rows
     )
 
 
