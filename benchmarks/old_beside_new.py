@@ -1,11 +1,11 @@
-"""Another checkout of Likeness beside this one: processor time, time and memory of the same comparisons, by turns.
+"""Another checkout of Likeness against this one: processor time, time and memory of the same comparisons, interleaved.
 
     git worktree add ../old 355f669 && make -C ../old .venv/.installed
     python benchmarks/old_beside_new.py ../old [--rounds 9]
 
 Each checkout runs in its own process with its own interpreter (.venv), its own packs (LIKENESS_HOME, `--old-home` for
 the other) and the same photos. Ratios are medians over rounds of new over old. `cold start` is a whole process that
-compares one pair, with all looks that its pack takes at a face.
+compares one pair, with all views of its pack.
 """
 
 import argparse
@@ -102,7 +102,7 @@ class Checkout:
 
 
 def _print(name: str, old: list[list[float]], new: list[list[float]]) -> None:
-    """The medians of processor time and of time, and the medians over rounds of new over old."""
+    """Prints the medians of processor time and of time, and the medians over rounds of new over old."""
     cells = []
     for column in (0, 1):
         olds, news = ([row[column] for row in rows] for rows in (old, new))
@@ -114,7 +114,7 @@ def _print(name: str, old: list[list[float]], new: list[list[float]]) -> None:
 def _by_turns(
     both: list[Checkout], pair: tuple[Path, Path] | None, repeat: int, rounds: int
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """What each measured, by round; the first round warms up and does not count."""
+    """The measurements of both checkouts by round, after a round of warm-up."""
     rows: tuple[list[list[float]], list[list[float]]] = ([], [])
     for round_ in range(rounds + 1):
         for which in (0, 1) if round_ % 2 else (1, 0):
@@ -130,16 +130,14 @@ def main() -> None:
     parser.add_argument("--old-home", type=Path, help="its LIKENESS_HOME, by default this one's")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--cases", nargs="*", help="names of some cases only; scoring: two vectors")
-    parser.add_argument(
-        "--one-look", action="store_true", help="this one's embedder looks once at a face, as at 355f669"
-    )
+    parser.add_argument("--one-look", action="store_true", help="use one view per face in this checkout, as at 355f669")
     options = parser.parse_args()
     home = Path(os.environ.get("LIKENESS_HOME", Path.home() / ".cache" / "likeness"))
     both = [
         Checkout(options.old.resolve(), options.old_home or home),
         Checkout(REPOSITORY, home, one_look=options.one_look),
     ]
-    print(f"looks a face: old {both[0].looks}, new {both[1].looks}; Python {sys.version.split()[0]}")
+    print(f"views a face: old {both[0].looks}, new {both[1].looks}; Python {sys.version.split()[0]}")
     print(f"{'':28s}  cpu ms: old, new, ratio            ms: old, new, ratio")
     if not options.cases or SCORING in options.cases:
         _print("scoring two faces", *_by_turns(both, None, 500, options.rounds))

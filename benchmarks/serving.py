@@ -1,11 +1,11 @@
-"""Another checkout's server beside this one's: processor time of the server for one ordinary request, by turns.
+"""Another checkout's server against this one's: processor time of the server for one ordinary request, interleaved.
 
     git worktree add ../old 355f669 && make -C ../old .venv/.installed
     python benchmarks/serving.py ../old [--rounds 9] [--engine]
 
-One client sends the same pair of 640x480 portraits over a kept connection. Without `--engine` the servers answer
-without looking at the photos (`tests/server/stub_server.py`), so that what is measured is HTTP, JSON and admission
-alone; with it, they compare. Prints the medians over rounds and the median of new less old. Linux only.
+One client sends the same pair of 640x480 portraits over a persistent connection. Without `--engine`, the servers answer
+without analysing the photos (`tests/server/stub_server.py`), so that only HTTP, JSON and admission are measured; with
+it, they compare. Prints the medians over rounds and the median of new minus old. Linux only.
 """
 
 import argparse

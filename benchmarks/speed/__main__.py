@@ -4,7 +4,7 @@ python -m benchmarks.speed                            everything: about 20 minut
 python -m benchmarks.speed --only 640x480,12mp        some cases; also: clients, cold
 python -m benchmarks.speed --peers none --rounds 1    without the slow ones
 python -m benchmarks.speed --resume                   what the results file lacks
-python -m benchmarks.speed --soak 10000               only the server's memory over so many mixed requests
+python -m benchmarks.speed --soak 10000               only the server's memory over that many mixed requests
 """
 
 import argparse
@@ -30,16 +30,16 @@ _PEERS = ("face_recognition", "deepface", "moto")
 _ALWAYS = ("floor", "likeness", "likeness http")
 _RESULTS = Path(__file__).resolve().parents[1] / "results"
 _OTHER = ("clients", "cold")
-#: Repetitions in a turn: the first of them meets caches that another has filled.
+#: Repetitions in a turn: in the first one, caches hold the data of another contestant.
 _SHORT_TURN = 5
-#: Into so many turns the time for each number of clients is divided.
+#: The number of turns into which the time for each number of clients is divided.
 _CLIENTS_ROUNDS = 6
 
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers and workers, and keeps the results
     options = _options()
-    # A soak leaves what else was measured, and the rest leaves the soak: it takes as long as all the others together.
+    # A soak keeps the other results, and they keep the soak's, which takes as long as all others together.
     results = Results.open(options.results, resume=True)
     if not options.resume and not options.soak:
         results = Results(options.results, soak=results.soak)
@@ -103,7 +103,7 @@ def _measure(options: argparse.Namespace, results: Results) -> None:
 
 
 def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
-    """The contestants take turns, so that what else the machine does meets them all."""
+    """The contestants take turns, so that other load on the machine affects all of them."""
     pair = case.pair()
     absent: set[str] = set()
     done = {each.name for each in field if results.has(case.name, each.name)}
@@ -129,8 +129,8 @@ def _measure_case(case: Case, field: list[Contestant], options: argparse.Namespa
 
 
 def _turns(case: Case, field: list[Contestant], factor: float) -> Iterator[tuple[int, Contestant, int]]:
-    """The turns of a round: its number, who has it, and how many repetitions. All who are measured meet in as many
-    short turns as the quick ones need, as a processor's clock changes within seconds.
+    """The turns of a round: number, contestant and repetitions. Turns are short, and all contestants have as many as
+    the fastest ones need, since a processor's clock changes within seconds.
     """
     left = {each.name: max(1, round(case.repeat[each.name] * factor)) for each in field if case.repeat.get(each.name)}
     turns = -(-max(left.values()) // _SHORT_TURN)
@@ -161,11 +161,11 @@ def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: 
 
 def _measure_clients(field: list[Contestant], options: argparse.Namespace, results: Results) -> None:
     pair = next(case for case in CASES if case.name == CLIENTS_CASE).pair()
-    # What boto3 takes itself comes off the same processors, so it is shown for one number of clients only.
+    # boto3's own time comes from the same processors, so it is measured for one number of clients only.
     most = CLIENTS[-1]
     turns = [("likeness http", "likeness http, boto3", most, False), ("likeness", "likeness", most, True)]
     turns += [(name, name, count, True) for count in CLIENTS[:-1] for name in ("likeness http", "likeness")]
-    # Next to each other, as their ratio is looked at: all processors in process, and many clients.
+    # Consecutive, as their ratio is reported: all processors in process, and many clients.
     turns.sort(key=lambda turn: turn[:3] == ("likeness", "likeness", thread_budget()))
     turns.append(("likeness http", "likeness http", most, True))
     measured: dict[tuple[str, int], list[dict[str, Any]]] = {}

@@ -1,4 +1,4 @@
-"""What is measured: the pairs of photos, and how often each contestant gets to see them."""
+"""The cases of the benchmark: pairs of photos, and the repetitions of each contestant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ from benchmarks.speed.photos import Pair, group, portrait_pair, portraits_of
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table. `repeat` says how many comparisons each contestant makes in a round; none means that it is
-    left out. With `targets`, one source is compared with that many photos, and a comparison with all of them is one
-    repetition. `beside` is another pair that Likeness compares after each of its turns, because its times are held
-    against those of this one.
+    """One row of the table. `repeat` gives the comparisons of each contestant in a round; a contestant without is left
+    out. With `targets`, one source is compared with that many photos, and a comparison with all of them is one
+    repetition. `beside` is a reference pair that Likeness compares after each of its turns.
     """
 
     name: str
@@ -70,11 +69,11 @@ CASES: tuple[Case, ...] = (
     ),
 )
 
-#: Who a case's pair beside is measured of, as the results name it.
+#: The name of the reference pair in the results.
 BESIDE = "likeness, 1920x1080"
-#: Of 50 target photos the peers are given this many, and their figures are multiplied.
+#: The peers process this many of 50 target photos, and their figures are multiplied.
 PEERS_TARGETS = 5
-#: The photos of about 500 KB each that the cost of HTTP is measured on, and those for many clients at once.
+#: The case (photos of about 500 KB) for the cost of HTTP, and the case for many clients at once.
 HTTP_CASE = "1920x1080"
 CLIENTS_CASE = "1280x886"
 CLIENTS = (1, 2, 4, 8)

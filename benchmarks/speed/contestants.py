@@ -1,4 +1,4 @@
-"""Those who are measured: a process each, started when first needed, spoken to by `workers/turn.py`."""
+"""The contestants: a process each, started on first use, with the protocol of `workers/turn.py`."""
 
 import contextlib
 import json
@@ -30,8 +30,8 @@ class ContestantFailed(Exception):
 
 @dataclass
 class Contestant:
-    """One worker process. `open` gives its command and what it needs around it (a server); `cold_s` is known once it
-    runs: from the start of the process until it can answer.
+    """One worker process. `around` starts what it needs, such as a server, and returns variables of its environment;
+    `cold_s` is the time from the start of the process until it can answer.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Contestant:
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def ask(self, do: str, *, repeat: int = 1, seconds: float = 600.0, **arguments: Any) -> dict[str, Any]:
-        """What `workers/turn.py` answers; ContestantFailed when the process ends instead."""
+        """The answer of `workers/turn.py`; raises ContestantFailed if the process ends instead."""
         process = self._process or self._start()
         request = {"do": do, "repeat": repeat, "seconds": seconds, **arguments}
         return self._exchange(process, json.dumps(request, default=str) + "\n")
 
     def close(self) -> None:
-        """Ends the process and what stands around it."""
+        """Ends the process and its server."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -87,7 +87,7 @@ class Contestant:
             self._log.seek(0)
             last = self._log.read().strip().splitlines()[-1:]
             self.close()
-            raise ContestantFailed(f"{self.name}: {last[0] if last else 'ended without a word'}")
+            raise ContestantFailed(f"{self.name}: {last[0] if last else 'ended without a message'}")
         answered: dict[str, Any] = json.loads(answer)
         return answered
 
@@ -148,7 +148,7 @@ class Server:
 
 @contextmanager
 def serving(*options: str) -> Iterator[Server]:
-    """`likeness serve` with one access key and signatures checked, as a process of its own."""
+    """`likeness serve` in a separate process, with one access key and signature verification."""
     from likeness.aws.keys import create_key
 
     folder = Path(tempfile.mkdtemp(prefix="likeness-bench-"))
@@ -211,7 +211,7 @@ def _free_port() -> int:
 
 
 def cold_start_s(source: Path, target: Path) -> float:
-    """The seconds that `likeness compare-faces` takes as a new process, from start to end."""
+    """The seconds of a whole process of `likeness compare-faces`."""
     began = time.perf_counter()
     command = [_LIKENESS, "compare-faces", "--source-image-bytes", f"fileb://{source}"]
     command += ["--target-image-bytes", f"fileb://{target}", "--no-cli-pager"]

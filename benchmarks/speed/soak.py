@@ -1,4 +1,4 @@
-"""The server's memory over many mixed requests: photos of all sizes and shapes, groups, PNG, and what it refuses."""
+"""The server's memory over many mixed requests: photos of all sizes and shapes, groups, PNG, invalid requests."""
 
 import http.client
 import itertools
@@ -26,9 +26,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 _CLIENTS = 8
-#: A reading depends on what is just being worked on, by 8 MB; so many of them that a tenth's mean is sure to 2 MB.
+#: Single readings vary by 8 MB with the requests in progress; with this many, the mean of a tenth is within 2 MB.
 _OBSERVATIONS = 200
-#: Of a hundred requests so many are of each kind; the rest are pairs of photos of every size.
+#: The percentage of each kind of request; the rest are pairs of photos of every size.
 _SHARES = {"12mp": 1, "group of 100": 1, "group of 20": 4, "png": 5, "refused": 14}
 _SIZES = 120
 
@@ -87,7 +87,7 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
 
 
 def server_memory_mb(pid: int) -> float:
-    """Resident memory of the server and of its children, MB. ContestantFailed where it has ended."""
+    """Resident memory of the server and its children in MB. ContestantFailed if it has ended."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     family = [pid, *map(int, children.read_text().split())] if children.is_file() else [pid]
     resident_mb = sum(memory_mb(each, "VmRSS") or 0.0 for each in family)
@@ -97,7 +97,7 @@ def server_memory_mb(pid: int) -> float:
 
 
 def _mixed(count: int) -> Iterator[_Request]:
-    """`count` requests, the same each time, in an order that is the same each time."""
+    """`count` requests, the same and in the same order each time."""
     chance = random.Random(7)
     kinds = {
         "12mp": [_pair("12mp", *_files(portrait_pair(4032, 3024)))],
@@ -159,7 +159,7 @@ def _refused() -> list[_Request]:
 def _send(
     server: Server, request: _Request, connection: http.client.HTTPConnection | None
 ) -> tuple[int, http.client.HTTPConnection | None]:
-    """The status of the answer, and the connection where it can be used again."""
+    """The status of the answer, and the connection if it can be reused."""
     headers = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "application/x-amz-json-1.1"}
     if request.signed:
         aws = AWSRequest("POST", server.url + "/", headers=headers, data=request.body)

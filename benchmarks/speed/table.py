@@ -1,4 +1,4 @@
-"""The results as tables for people: times, ratios to each peer, and what issue and documents promise."""
+"""The results as tables: times, ratios to each peer, and goals."""
 
 import statistics
 from typing import Any
@@ -16,7 +16,7 @@ _ORDER = ("floor", "likeness", "likeness http", "moto", "face_recognition", "dee
 
 
 def show(results: Results) -> None:
-    """Prints everything that the results hold."""
+    """Prints all results."""
     console = Console(width=132 if not Console().is_terminal else None)
     console.print(_times(results))
     if results.rates:
@@ -88,7 +88,7 @@ def _goals(results: Results) -> Table:
 
 
 def goals(results: Results) -> list[tuple[str, float, float, bool]]:
-    """The bars that the results say something about: text, bar, value, whether the value must lie below it."""
+    """The goals with measured values: text, bar, value, and whether the value must be at most the bar."""
     found: list[tuple[str, float, float | None, bool]] = []
     for case in ("1280x886", "1920x1080", "group-100"):
         found += [(f"{case}: wall over floor", 1.25, results.ratio(case, "likeness", "floor"), True)]
@@ -113,8 +113,8 @@ def goals(results: Results) -> list[tuple[str, float, float, bool]]:
 
 
 def _rate_over_in_process(results: Results) -> float | None:
-    """What 8 clients get, over what as many comparisons at once as there are processors give in process: the median
-    of the ratios of turns that follow each other.
+    """The rate of 8 clients over the in-process rate with one comparison per processor at once: the median of the
+    ratios of consecutive turns.
     """
     processors = str(results.machine["processors"])
     ours, theirs = results.rates.get("likeness", {}).get(processors), results.rates.get("likeness http", {}).get("8")
@@ -125,7 +125,7 @@ def _rate_over_in_process(results: Results) -> float | None:
 
 
 def show_soak(soak: dict[str, Any]) -> None:
-    """Prints what the soak found."""
+    """Prints the results of the soak."""
     table = Table(title=f"{soak['requests']} mixed requests: resident memory of the server", title_justify="left")
     table.add_column("requests", justify="right")
     table.add_column("MB", justify="right")

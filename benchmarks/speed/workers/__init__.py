@@ -1,1 +1,1 @@
-"""Scripts that run in the environments of those who are measured."""
+"""Scripts that run in the environments of the contestants."""

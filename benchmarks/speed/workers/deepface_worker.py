@@ -5,7 +5,7 @@ from deepface import DeepFace
 
 
 def _verify(source, target):
-    # enforce_detection=False would compare whole photos where no face is found; an error is the honest answer.
+    # enforce_detection=False would compare whole photos if no face is found, instead of an error.
     return DeepFace.verify(source, target, model_name="Dlib", detector_backend="dlib")
 
 

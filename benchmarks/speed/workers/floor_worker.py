@@ -1,9 +1,9 @@
-"""The floor under Likeness: the bare network runs and JPEG decodings of a comparison, and nothing else.
+"""A lower bound for Likeness: only the network runs and JPEG decodings of a comparison.
 
-A comparison is made once and its calls are recorded: every `session.run` with its inputs, every decoding with its
-reduction. The same calls are then replayed on the same networks. Three arrangements are tried and the fastest counts:
-both photos at once, one thread each, a thread that has finished helping the other; one call after the other on all
-processors; and the first with equal calls joined into batches of the best size.
+One comparison is recorded: every `session.run` with its inputs, every decoding with its reduction. These calls are then
+replayed on the same networks, in the fastest of three arrangements: both photos at once, one thread each, where a
+thread that has finished helps the other; one call after the other on all processors; and the first one with equal calls
+joined into batches of the best size.
 """
 
 import time
@@ -33,7 +33,7 @@ Call = Callable[[], object]
 
 @cache
 def _pack(threads: int) -> packs.LoadedPack:
-    """The networks on so many threads: those of the comparison where it has as many."""
+    """The networks with this number of threads; those of the comparison if it uses as many."""
     compared = _COMPARER._engine._pack
     return compared if compared.threads == threads else packs.load("standard", threads=threads)
 
@@ -77,7 +77,7 @@ def record(work: Callable[[], object]) -> Recorded:
         return plain_run(network, *inputs)
 
     def decode(data: bytes, **options: Any) -> Any:
-        # The comparison seals the pixels that it decodes into, so a replay has a buffer of its own.
+        # The comparison makes its decoded pixels read-only, so a replay needs a separate buffer.
         own = {"buffer": np.empty_like(options["buffer"])} if "buffer" in options else {}
         calls.append(_Decoding(bytes(data), options | own))
         return plain_decode(data, **options)
@@ -88,7 +88,7 @@ def record(work: Callable[[], object]) -> Recorded:
 
 
 def _side_by_side(first: list[Call], second: list[Call]) -> None:
-    """Two threads, a list of calls each; who has finished takes from the other's end."""
+    """Two threads with a list of calls each; one that has finished takes from the end of the other's."""
     queues = deque(first), deque(second)
 
     def work(own: deque[Call], other: deque[Call]) -> None:
@@ -110,7 +110,7 @@ def _one_by_one(calls: list[Call]) -> None:
 
 
 def _batched(calls: Recorded) -> Recorded:
-    """Runs of one network on inputs of one shape joined into batches of the size that takes least a face."""
+    """Joins runs of one network on inputs of one shape into batches of the size that is fastest per face."""
     joined: Recorded = []
     alike: dict[tuple[Any, ...], list[_Run]] = {}
     for call in calls:

@@ -1,4 +1,4 @@
-"""Clients of a server that is already running, Likeness or moto: boto3, and what only sends what boto3 has signed.
+"""Clients of a running server, Likeness or moto: boto3, and a client that only sends requests signed by boto3.
 
 Environment: BENCH_URL, BENCH_SERVER_PID and AWS keys.
 CPU seconds are those of the server and its children; the client's own are added to the answer.
@@ -80,10 +80,10 @@ def many(request):
 
 
 def clients(request):
-    """`clients` threads send the pair again and again for `lasting` seconds: how long each answer took.
+    """`clients` threads send the pair repeatedly for `lasting` seconds; returns the time of each answer.
 
-    Where `prepared`, boto3 makes and signs the request once, and the threads send those bytes: what a client takes to
-    encode, hash and sign a request would else come off the processors that the server is measured on.
+    If `prepared`, boto3 creates and signs the request once and the threads send those bytes; encoding, hashing and
+    signing would otherwise take time from the processors that the server runs on.
     """
     source, target = _photo(request["source"]), _photo(request["target"])
     prepared = _signed(source, target) if request["prepared"] else None
@@ -116,7 +116,7 @@ def _signed(source, target):
 
 
 def _sender(request):
-    """What sends a signed request over a connection of its own, and reads the answer."""
+    """A function that sends a signed request over a separate connection and reads the answer."""
     where = urlsplit(request.url)
     connection = http.client.HTTPConnection(where.hostname, where.port)
 

@@ -1,4 +1,4 @@
-"""Likeness in the process that asks: one warm Comparer."""
+"""Likeness in process: one warm Comparer."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ def many(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def clients(request: dict[str, Any]) -> dict[str, Any]:
-    """`clients` threads compare the pair for `lasting` seconds: how long each comparison took."""
+    """`clients` threads compare the pair for `lasting` seconds; returns the time of each comparison."""
     source, target = Path(request["source"]).read_bytes(), Path(request["target"]).read_bytes()
     end = time.perf_counter() + request["lasting"]
 

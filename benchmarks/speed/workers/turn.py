@@ -1,4 +1,4 @@
-"""How a contestant's process is spoken to: one JSON object a line, in and out; only the standard library.
+"""The protocol of contestants' processes: one JSON object per line, in and out. Uses only the standard library.
 
 A request is {"do": name, "repeat": n, "seconds": s, ...}. The answer is {"wall_s": [...], "cpu_s": [...], "peak_mb": m,
 "answer": ...} with one entry a repetition: n of them, fewer once `s` seconds have passed, at least one.
@@ -16,7 +16,7 @@ from typing import Any
 def serve(
     actions: Mapping[str, Callable[[dict[str, Any]], Any]], *, cpu: Callable[[], float] = time.process_time
 ) -> None:
-    """Answers requests on standard input until it ends. `actions` do one repetition and return what was found."""
+    """Answers requests on standard input until it ends. `actions` do one repetition and return its result."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print goes to standard error
     answers.write(json.dumps({"ready": True}) + "\n")
@@ -42,7 +42,7 @@ def _measured(
 
 
 def forget_peak() -> None:
-    """Starts the kernel's record of this process's peak memory anew, where it lets us."""
+    """Resets the kernel's record of this process's peak memory, if permitted."""
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
         file.write("5")
 
@@ -53,7 +53,7 @@ def peak_mb() -> float | None:
 
 
 def memory_mb(process: str | int, field: str) -> float | None:
-    """A field of /proc/PID/status in MB; None where there is none."""
+    """A field of /proc/PID/status in MB; None if it is missing."""
     with contextlib.suppress(OSError), open(f"/proc/{process}/status") as file:
         for line in file:
             if line.startswith(field + ":"):
