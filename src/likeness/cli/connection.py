@@ -23,7 +23,7 @@ FOR_EVER_SECONDS = 3600.0
 
 
 def open_session(given: argparse.Namespace) -> Any:
-    """botocore's session for the options given; the profile is looked at when something of it is needed."""
+    """botocore's session for the given options; the profile is read on first use."""
     import botocore.session
     from botocore import configprovider as sources
 
@@ -87,7 +87,7 @@ def check_endpoint_url(value: str | None) -> None:
 
 
 def timeout_seconds(value: str | None) -> int | None:
-    """Seconds; None for ever (a value of 0). Raises ValueError for what is not a whole number."""
+    """Seconds; None without a limit (a value of 0). Raises ValueError for anything but an integer."""
     return (DEFAULT_TIMEOUT_SECONDS if value is None else int(value)) or None
 
 

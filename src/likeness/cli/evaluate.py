@@ -194,7 +194,7 @@ def _print(result: Evaluation, described: str) -> None:
 def _print_cells(result: CellEvaluation, described: str) -> None:
     print_title(described)
     print_facts([(f"photos {why}", f"{count:,}") for why, count in result.left_out.items()])
-    print_title("Pairs of different people within each cell (95 %: people drawn anew)")
+    print_title("Pairs of different people within each cell (95 %: people resampled)")
     print_table(CELL_HEAD, cell_rows(result))
     print(FEW_SAID)
     if missed := missed_rows(result):

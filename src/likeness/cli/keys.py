@@ -19,7 +19,7 @@ _MAX_POLICY_CHARACTERS = 1024 * 1024
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `likeness keys ARGV`; the exit code is 0, 252 for arguments that make no sense, 255 for everything else."""
+    """Runs `likeness keys ARGV`; the exit code is 0, 252 for invalid arguments, 255 for other errors."""
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit as leaving:

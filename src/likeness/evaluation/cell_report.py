@@ -102,14 +102,14 @@ def write_cell_report(
 
 def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
     yield "<p>Pairs of different people are compared within cells. A Similarity promises a false match rate (FMR) "
-    yield "in the mean of the cells, each of which counts alike.</p>"
+    yield "in the mean of the cells, with equal weights.</p>"
     yield html_table(DIFFERENTIAL_HEAD, _in_two_lines(differential_rows(e)))
-    yield "<p class=note>Max/geometric mean: 1 is even; in brackets 95 %, people drawn anew, which alone makes even "
-    yield "cells differ. FDR: 1 is even. GARBE: 0 is even.</p>"
+    yield "<p class=note>Max/geometric mean: 1 means equality; in brackets the 95 % interval from resampled people, "
+    yield "which is above 1 even for equal cells. FDR: 1 means equality. GARBE: 0 means equality.</p>"
     yield '<h2>False match rate by cell</h2><div class="charts">'
     for level in _DRAWN:
         yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
-        yield "Bars: 95 %, people drawn anew.</figcaption></figure>"
+        yield "Bars: 95 %, people resampled.</figcaption></figure>"
     yield "</div>" + html_table(CELL_HEAD, _in_two_lines(cell_rows(e)))
     yield f"<p class=note>{FEW_SAID}</p>"
     if missed := missed_rows(e):

@@ -20,7 +20,7 @@ _ALPHA = 0.5
 class Differential:
     """Of the cells' FMR the highest over the geometric mean and over the lowest, None where a cell has no false match;
     `fdr` (1 is even) and `garbe` (0 is even) of FMR and, where it is known, FNMR. `interval` is the 95 % interval of
-    the first, where it is known; its end is None where people drawn anew leave a cell without a false match.
+    the first, where it is known; its end is None if resampled people leave a cell without a false match.
     """
 
     max_over_geometric_mean: float | None
@@ -33,7 +33,7 @@ class Differential:
 def differential(fmr: Sequence[float], fnmr: Sequence[float], drawn: NDArray[np.float64] | None = None) -> Differential:
     """The differential of the cells' `fmr`, of which there are two or more, and of `fnmr`, of the cells that have
     genuine pairs; with fewer than two of these only FMR counts in `fdr` and `garbe`. `drawn` (cells, rounds) is FMR
-    with the people of each cell drawn anew.
+    with the people of each cell resampled.
     """
     rates, misses = np.asarray(fmr, dtype=np.float64), np.asarray(fnmr, dtype=np.float64)
     all_seen = bool(np.all(rates > 0))

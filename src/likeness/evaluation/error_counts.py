@@ -77,7 +77,7 @@ class ErrorCounts:
         return [interval(float(value), rates, pairs) for value, rates in zip(values, drawn, strict=True)]
 
     def drawn_false_match_rates(self, seed: int = 0) -> NDArray[np.float64]:
-        """FMR at each level, (levels, rounds), with the people drawn anew in each round."""
+        """FMR at each level, (levels, rounds), with the people resampled in each round."""
         weights = self._weights(seed)
 
         def drawn(pairs: NDArray[np.float64]) -> NDArray[np.float64]:

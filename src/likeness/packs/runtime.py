@@ -134,7 +134,7 @@ class Runtime:
             raise missing
         providers = [("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}), "CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(str(file), self._options(), providers=providers)
-        # Without the driver ONNX Runtime only writes a warning and goes on with the processor.
+        # Without the driver ONNX Runtime only prints a warning and uses the processor.
         if "CUDAExecutionProvider" not in session.get_providers():
             raise missing
         return session
@@ -199,7 +199,7 @@ def _share_arena(options: Any) -> None:
 
 @cache
 def _make_arena() -> None:
-    """Made anew, an arena would take the place of the one that sessions are using: once in a process."""
+    """Creates the shared arena once per process: another one would replace that of existing sessions."""
     kind, where = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     one_piece = onnxruntime.OrtArenaCfg({"initial_chunk_size_bytes": _ARENA_BYTES})
     onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, where), one_piece)
@@ -215,7 +215,7 @@ def _checksum(file: Path) -> str:
 
 @cache
 def _processor_key() -> str:
-    """Short digest of what a saved network depends on: ONNX Runtime's version and the processor's abilities."""
+    """Short digest of what a saved network depends on: ONNX Runtime's version and the processor's instruction sets."""
     return hashlib.sha256(f"{onnxruntime.__version__} {_processor_features()}".encode()).hexdigest()[:16]
 
 

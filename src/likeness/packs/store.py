@@ -1,4 +1,4 @@
-"""The cache folder: where packs are installed, and how they are found, checked and removed.
+"""The cache folder: finding, checking and removing installed packs.
 
     LIKENESS_HOME/             default: the platform's cache folder
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files

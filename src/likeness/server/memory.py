@@ -11,8 +11,8 @@ _M_ARENA_MAX = -8
 #: More arenas than this hold what each thread freed and no other can use; two let two threads allocate at once.
 _ARENAS = 2
 #: Free memory at the top from which on it is returned; and the size from which on a block is mapped from the system
-#: for itself (the most that the library takes). Setting the first alone leaves the second at 128 KB for ever, and then
-#: every picture is mapped and zeroed anew: 10 ms of processor time a request.
+#: for itself (the most that the library takes). Setting the first alone leaves the second at 128 KB, and then
+#: every picture is mapped and zeroed again: 10 ms of processor time a request.
 _TRIM_BYTES = 64 * 1024 * 1024
 _MAPPED_BYTES = 32 * 1024 * 1024
 

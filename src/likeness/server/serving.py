@@ -118,7 +118,7 @@ class Server(uvicorn.Server):
 
 
 def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
-    """Serves until told to end; returns the exit code."""
+    """Serves until a signal ends it; returns the exit code."""
     memory.limit_arenas()
     # Libraries that would start a thread per processor for one request's matrix product; requests are the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

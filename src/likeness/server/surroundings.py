@@ -6,7 +6,7 @@ from likeness.server.settings import Settings
 
 
 def check_surroundings(settings: Settings) -> None:
-    """Raises SettingsError for logs that cannot be written and an address that cannot be had.
+    """Raises SettingsError for logs that cannot be written and an address that cannot be bound.
 
     An address in use is none of them: `serve` itself finds that out when it listens.
     """

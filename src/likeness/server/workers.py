@@ -105,7 +105,7 @@ class Supervisor:
     _has_been_ready: bool = False
 
     def run(self, *, grace_seconds: float) -> int:
-        """Runs until told to end, or until no worker can start. Returns the exit code."""
+        """Runs until a signal ends it, or until no worker can start. Returns the exit code."""
         self._workers = [_Worker(slot) for slot in self.slots]
         with _signals() as wakeups:
             while True:

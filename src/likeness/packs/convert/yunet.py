@@ -114,7 +114,7 @@ class _YuNetWriter:
         strides: list[int] | None = None,
         group: int = 1,
     ) -> str:
-        """A convolution that keeps the size of what it is given, but for its strides."""
+        """A convolution that keeps the size of its input, except for strides."""
         side = weights.shape[2]
         inputs = [value, self._graph.constant(f"{name}_w", weights), self._graph.constant(f"{name}_b", biases)]
         pads = [side // 2] * 4
@@ -126,7 +126,7 @@ class _YuNetWriter:
         return self._graph.node("MaxPool", [value], f"{value}_pooled", kernel_shape=[2, 2], strides=[2, 2])
 
     def _join(self, sizes: list[str]) -> None:
-        """Adds to each size what the next coarser one knows, and mixes it, in place."""
+        """Adds to each size the features of the next coarser one, and mixes them, in place."""
         twice = self._graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
         for at in (2, 1, 0):
             if at < 2:
