@@ -89,7 +89,7 @@ def test_a_crowd_is_counted() -> None:
     text = explained(Comparison(face(), (), tuple(FaceMatch(5.0, face()) for _ in range(14))))
     assert "face 10," in text
     assert "face 11," not in text
-    assert "and 4 faces more" in text
+    assert "and 4 more faces" in text
 
 
 def test_no_faces_left() -> None:

@@ -46,9 +46,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness calibrate",
-        description="Draws the cohort that a pack's scores are compared with, and fits its Similarity so that of pairs "
-        "of different people within a cell, such as of one origin and sex, 1 in 1,000 reaches 80, 1 in 10,000 reaches "
-        "90, 1 in 100,000 reaches 95 and 1 in 1,000,000 reaches 99, in the mean of the cells. Each pair is scored by a "
+        description="Draws the cohort that normalises a pack's scores, and fits its Similarity so that of pairs of "
+        "different people within a cell, such as one origin and sex, 1 in 1,000 reaches 80, 1 in 10,000 reaches 90, "
+        "1 in 100,000 reaches 95 and 1 in 1,000,000 reaches 99, in the mean of the cells. Each pair is scored with a "
         "cohort drawn without its two people.",
     )
     parser.add_argument(
@@ -56,21 +56,21 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="TABLE.csv",
-        help="photos (image, person, any other columns) or pairs (image_a, image_b, same; fold if any); photos lie "
-        "in the folder of their table",
+        help="photos (image, person, any other columns) or pairs (image_a, image_b, same; fold if any); paths are "
+        "relative to the table",
     )
     parser.add_argument(
         "--within",
         default="",
         metavar="COLUMNS",
         help="compare different people within cells, such as group,sex; the cohort is drawn for each value of the "
-        "first, and photos without these columns teach what pairs of one person score (default: all in one cell)",
+        "first column; photos without these columns are used for pairs of one person only (default: one cell)",
     )
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
     parser.add_argument(
         "--into", type=Path, metavar="PACK", help="write into this pack's folder or description (.toml)"
     )
-    parser.add_argument("--keep-scoring", action="store_true", help="fit the curve only, for the scores as they are")
+    parser.add_argument("--keep-scoring", action="store_true", help="fit only the curve, for the pack's current scores")
     parser.add_argument("--embeddings", type=Path, metavar="FILE", help="keep vectors here and resume from it")
     return parser
 

@@ -108,7 +108,7 @@ def _embedded(comparer: Comparer, options: argparse.Namespace, photos: Sequence[
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness evaluate",
-        description="Measures how often a pack errs on labelled pairs of photos, or on all pairs within cells.",
+        description="Measures the error rates of a pack on labelled pairs of photos, or on all pairs within cells.",
     )
     parser.add_argument(
         "table",
@@ -120,20 +120,20 @@ def _parser() -> argparse.ArgumentParser:
         "--within",
         default="",
         metavar="COLUMNS",
-        help="of a table of photos, compare people within cells, such as group,sex (default: all in one cell)",
+        help="for a table of photos: compare people within cells, such as group,sex (default: one cell)",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: the table's folder)")
     parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
     parser.add_argument(
-        "--all-pairs", action="store_true", help="of a table of pairs, compare every photo with every other"
+        "--all-pairs", action="store_true", help="for a table of pairs: compare every photo with every other"
     )
-    parser.add_argument("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out what fails it")
+    parser.add_argument("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="exclude faces that fail it")
     parser.add_argument(
         "--face",
         choices=("central", "largest"),
         default="central",
-        help="of several faces, the one in the middle (default), whom a set of photos is labelled after, or the "
-        "largest, which the operation compares",
+        help="of several faces, use the central one (default), to which labels usually refer, or the largest, as in "
+        "CompareFaces",
     )
     parser.add_argument(
         "--embeddings", type=Path, metavar="FILE", help="keep vectors and counts here and resume from it"
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def progress_over(count: int, what: str = "photos") -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, else a line now and then, on standard error; what it gives is called for each of them."""
+    """Progress on standard error: a bar on a terminal, else occasional lines; call the result once per item."""
     if not sys.stderr.isatty():
         yield _plain_lines(count, what)
         return

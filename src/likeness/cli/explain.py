@@ -1,7 +1,7 @@
 """`--explain`: the facts that a person needs to review an answer.
 
-Sizes, pose and quality of both faces, how rare the similarity and the threshold are among pairs of different people of
-the same origin and sex, and what would make the photos better.
+Size, pose and quality of both faces, the false match rates of the similarity and the threshold among different people
+of the same origin and sex, and advice on better photos.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from likeness.claims import Claim
 from likeness.faces import Comparison, Face, FaceMatch
 
-#: Similarity (0 to 100) → what may be said of the share of pairs of different people that reach it.
+#: Similarity (0 to 100) → the false match rate that may be claimed for it.
 Claims = Callable[[float], Claim]
 
-#: Faces that are described one by one; of a crowd, the others are only counted.
+#: The number of faces described individually; further ones are only counted.
 DESCRIBED = 10
 
-# Above these a photo is as good as it needs to be. Sides and angles: specification section 8 (50 px in 1920x1080, yaw
+# Beyond these values a photo needs no advice. Sizes and angles: specification section 8 (50 px in 1920x1080, yaw
 # under 45, pitch under 30 down and 45 up) with a margin; sharpness and brightness: the HIGH bar of `vision.quality`.
 GOOD_WIDTH_PX = 60
 GOOD_YAW_DEG, GOOD_PITCH_DEG = 30, 25
 GOOD_SHARPNESS, GOOD_BRIGHTNESS, GLARING_BRIGHTNESS = 40, 30, 92
-#: The threshold that the service's documentation asks for where a decision touches a person's rights.
+#: The threshold that the service's documentation recommends for decisions that affect a person's rights.
 STRICT_THRESHOLD = 99.0
 
 
@@ -52,7 +52,7 @@ def explain(
         lines += [f"  face {number}, {_place(each.face)}: {verdict}, {_similarity(each.similarity, claims)}"]
         lines += _described(each.face, target)
     if len(found) > DESCRIBED:
-        lines.append(f"  and {len(found) - DESCRIBED} faces more")
+        lines.append(f"  and {len(found) - DESCRIBED} more faces")
     lines += _about_threshold(threshold, claims, found)
     advice = list(_advice(comparison, source, target, found))
     lines += (
