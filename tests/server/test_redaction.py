@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from likeness.aws.quoting import MOST
 from likeness.server.redaction import redact, redact_all
 
-from .conftest import HEADERS, Running, Serve, wait_for
+from .conftest import HEADERS, Running, Serve, s3_body, wait_for
 
 PHOTO = random.Random(1).randbytes(3000)
 ENCODED = base64.b64encode(PHOTO).decode()
@@ -101,33 +102,39 @@ def test_redaction_takes_time_in_proportion(piece: str) -> None:
     assert time.process_time() - begun < 0.5
 
 
-def in_member(name: str) -> Callable[[Running], None]:
-    def send(server: Running) -> None:
+#: A photo, and pieces of it that look like names.
+VALUES = [ENCODED, ENCODED[1000:1040], PHOTO.hex()[200:300], "'".join(ENCODED[n : n + 33] for n in range(0, 1000, 33))]
+Send = Callable[[Running, str], object]
+
+
+def in_member(name: str) -> Send:
+    def send(server: Running, value: str) -> None:
         members = {"SourceImage": {"Bytes": ENCODED}, "TargetImage": {"Bytes": ENCODED}}
         s3_object = {"Bucket": "bucket", "Name": "name"}
         if name in ("Bucket", "Name", "Version"):
-            value = ENCODED[:1000] if name == "Name" else ENCODED
-            members["SourceImage"] = {"S3Object": s3_object | {name: value}}  # type: ignore[dict-item]
+            members["SourceImage"] = {"S3Object": s3_object | {name: value[:1000]}}  # type: ignore[dict-item]
         else:
-            members[name] = ENCODED  # type: ignore[assignment]
+            members[name] = value  # type: ignore[assignment]
         server.request(json.dumps(members).encode())
 
     return send
 
 
-def in_header(name: str) -> Callable[[Running], None]:
-    return lambda server: server.request(b"{}", HEADERS | {name: ENCODED}) and None
+def in_header(name: str, before: str = "") -> Send:
+    return lambda server, value: server.request(b"{}", HEADERS | {name: before + value})
 
 
 @pytest.fixture(scope="module")
 def logging_server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> tuple[Running, Path]:
     audit = tmp_path_factory.mktemp("audit") / "audit"
-    keys = tmp_path_factory.mktemp("keys") / "none"
-    server = serve("--audit-log", str(audit), "--keys", str(keys), "--trusted-proxies", "*")
+    (audit.parent / "none").mkdir()
+    flags = ["--audit-log", str(audit), "--trusted-proxies", "*", "--s3-directory", str(audit.parent / "none")]
+    server = serve(*flags, "--keys", str(audit.parent / "keys"))
     server.wait_ready()
     return server, audit
 
 
+@pytest.mark.parametrize("value", VALUES, ids=["photo", "base64", "hex", "quotes"])
 @pytest.mark.parametrize(
     "send",
     [
@@ -135,18 +142,35 @@ def logging_server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> tu
             in_member(name)
             for name in ("QualityFilter", "SimilarityThreshold", "Bucket", "Name", "Version", "TargetImage")
         ],
-        *[in_header(name) for name in ("User-Agent", "X-Amz-Target", "Content-Type", "Authorization", "Origin")],
+        *[
+            in_header(name)
+            for name in ("User-Agent", "X-Amz-Target", "Content-Type", "Authorization", "Origin", "Host")
+        ],
         in_header("X-Forwarded-For"),
-        lambda server: server.request(b"{}", path="/" + ENCODED),
-        lambda server: server.request(b"{}", method=ENCODED[:200].replace("/", "-").replace("=", "-")),
+        in_header("User-Agent", "Boto3/"),
+        lambda server, value: server.request(b"{}", path="/" + value),
+        lambda server, value: server.request(b"{}", path="/?" + value),
+        lambda server, value: server.request(b"{}", method=value[:200].translate({47: 45, 61: 45})),
+        lambda server, value: server.request(b"{}", HEADERS | {value[:200].translate({47: 45, 61: 45}): "x"}),
+        lambda server, value: server.request(value.encode()),
+        lambda server, value: server.request(f'{{"{value}": 1}}'.encode()),
     ],
 )
-def test_a_photo_in_another_place_is_in_no_log(
-    logging_server: tuple[Running, Path], send: Callable[[Running], None]
+def test_a_value_of_a_caller_is_in_no_log_beyond_its_ends(
+    logging_server: tuple[Running, Path], send: Send, value: str
 ) -> None:
     server, audit = logging_server
-    send(server)
+    send(server, value)
     assert server.log()
     wait_for(lambda: 'likeness_log_queue_length{log="audit log"} 0.0' in server.get("/metrics").body.decode())
     written = (server.folder / "stdout").read_text() + server.errors + audit.read_text()
-    assert all(ENCODED[start : start + 60] not in written for start in range(0, len(ENCODED) - 60, 7))
+    for form in (value, value.translate({47: 45, 61: 45})):
+        assert all(form[start : start + MOST + 1] not in written for start in range(len(form) - MOST))
+
+
+def test_the_name_of_an_object_that_is_there_is_in_the_audit_log(logging_server: tuple[Running, Path]) -> None:
+    server, audit = logging_server
+    name = "a-portrait-with-a-name-of-more-than-so-many-characters.jpg"
+    (audit.parent / "none" / name).write_bytes(b"photo")
+    assert server.request(s3_body(name)).status == 200
+    wait_for(lambda: name in audit.read_text())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from likeness.aws.errors import WireError
+from likeness.aws.quoting import brief
 from likeness.aws.shapes import CompareFacesRequest, ImageReference, S3ObjectReference
 from likeness.aws.signature import Identity
 from likeness.errors import RequestError
@@ -44,7 +45,7 @@ def audit_record(
         "eventTime": _iso(time),
         "eventSource": "rekognition.amazonaws.com",
         "eventName": "CompareFaces",
-        "awsRegion": region if identity is None else identity.region,
+        "awsRegion": region if identity is None else brief(identity.region),
         "sourceIPAddress": caller.source_ip or "local",
         "userAgent": caller.user_agent,
         **_error(error),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from likeness.aws.document import ImageMembers, RequestMembers, S3ObjectMembers, echo
 from likeness.aws.errors import InvalidS3Reference, ValidationError
+from likeness.aws.quoting import Quoting, brief
 from likeness.aws.shapes import DEFAULT_THRESHOLD, CompareFacesRequest, ImageReference, S3ObjectReference
 from likeness.errors import InvalidParameter
 from likeness.faces import QUALITY_FILTERS, single
@@ -78,7 +79,8 @@ def _broken_length(value: str, length: int, path: str, least: int, most: int) ->
 
 
 def _sentence(value: str, path: str, rule: str) -> str:
-    return f"Value '{echo(value)}' at '{path}' failed to satisfy constraint: Member must {rule}"
+    end = f"at '{path}' failed to satisfy constraint: Member must {rule}"
+    return Quoting(f"Value '{echo(value)}' {end}", f"Value '{brief(value)}' {end}")
 
 
 def _reference(member: str, image: ImageMembers | None) -> ImageReference:

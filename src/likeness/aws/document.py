@@ -128,7 +128,7 @@ def parse_body(body: bytes | bytearray | memoryview) -> Document:
     except msgspec.ValidationError as error:
         if _is_list(body):
             raise SerializationError(_LIST) from error
-        raise SerializationError(loggable="the body is neither an object nor a list, but a single value") from error
+        raise SerializationError(for_log="the body is neither an object nor a list, but a single value") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _not_json(body, error) from error
 
@@ -138,10 +138,10 @@ def _not_json(body: bytes | bytearray | memoryview, error: Exception) -> Seriali
     begins = bytes(memoryview(body)[:4])
     looks_like = next((text for magic, text in _LOOKS.items() if begins.startswith(magic)), None)
     if not begins:
-        return SerializationError(loggable="the body is empty")
+        return SerializationError(for_log="the body is empty")
     if looks_like is not None:
-        return SerializationError(loggable=f"the body is no JSON: it is {looks_like}")
-    return SerializationError(loggable=f"the body is no JSON in UTF-8: {error}")
+        return SerializationError(for_log=f"the body is no JSON: it is {looks_like}")
+    return SerializationError(for_log=f"the body is no JSON in UTF-8: {error}")
 
 
 def _check_utf8(body: bytes | bytearray | memoryview) -> None:
@@ -284,7 +284,7 @@ def _read_blob_exactly(raw: Raw) -> bytes:
 
 def _not_a_blob(text: str, reason: str) -> SerializationError:
     can_not = f"can not be converted to a Blob: {reason}"
-    return SerializationError(f"'{echo(text)}' {can_not}", loggable=f"Bytes {can_not}{_evidence(text)}")
+    return SerializationError(f"'{echo(text)}' {can_not}", for_log=f"Bytes {can_not}{_evidence(text)}")
 
 
 def _evidence(text: str) -> str:

@@ -15,6 +15,7 @@ Errors of the operation itself are `likeness.errors.RequestError`. The body styl
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from likeness.aws.quoting import Quoting, loggable
 from likeness.errors import InvalidS3Object, LikenessError
 
 #: How many constraint errors one answer lists (specification section 4.3).
@@ -24,7 +25,7 @@ LISTED_ERRORS = 10
 class WireError(LikenessError):
     """An error of the front end.
 
-    `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key.
+    `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key. `str(error)` is for the log.
     """
 
     code: str = "InternalServerError"
@@ -32,7 +33,7 @@ class WireError(LikenessError):
     member: ClassVar[Literal["message", "Message"]] = "message"
 
     def __init__(self, text: str | None = None) -> None:
-        super().__init__(text or self.code)
+        super().__init__(loggable(text or self.code))
         self.text = text
 
 
@@ -43,18 +44,15 @@ class UnknownOperation(WireError):
 
 
 class SerializationError(WireError):
-    """The body is not JSON, or a member has the wrong type (table 2.4, rows 7, 8 and 11).
-
-    A text that quotes an image's bytes comes with a `loggable` one that does not; that one is `str(error)`.
-    """
+    """The body is not JSON, or a member has the wrong type (table 2.4, rows 7, 8 and 11)."""
 
     code = "SerializationException"
     member = "Message"
 
-    def __init__(self, text: str | None = None, *, loggable: str | None = None) -> None:
+    def __init__(self, text: str | None = None, *, for_log: str | None = None) -> None:
         super().__init__(text)
-        if loggable is not None:
-            self.args = (loggable,)
+        if for_log is not None:
+            self.args = (for_log,)
 
 
 class ValidationError(WireError):
@@ -64,8 +62,9 @@ class ValidationError(WireError):
 
     def __init__(self, broken: Sequence[str]) -> None:
         count = len(broken)
-        listed = "; ".join(broken[:LISTED_ERRORS])
-        super().__init__(f"{count} validation error{'' if count == 1 else 's'} detected: {listed}")
+        start = f"{count} validation error{'' if count == 1 else 's'} detected: "
+        listed = broken[:LISTED_ERRORS]
+        super().__init__(Quoting(start + "; ".join(listed), start + "; ".join(map(loggable, listed))))
 
 
 class SignatureError(WireError):

@@ -19,6 +19,7 @@ from typing import Any
 from likeness.aws.constraints import check
 from likeness.aws.document import Document, parse_body, read_members
 from likeness.aws.errors import BodyTooLarge, UnknownOperation, WireError
+from likeness.aws.quoting import brief
 from likeness.aws.shapes import TARGET, CompareFacesRequest
 from likeness.errors import AccessDenied, RequestError
 from likeness.faces import Comparison
@@ -103,19 +104,20 @@ def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()
         return _response(200, b"", request_id, extra=cors.preflight(joined))
     if method != "POST":
         return replace(
-            _response(403, _NOT_POST, request_id, content_type="text/xml"), reason=f"the method is {method}, not POST"
+            _response(403, _NOT_POST, request_id, content_type="text/xml"),
+            reason=f"the method is {brief(method)}, not POST",
         )
     content_type = joined.get("content-type", "")
     if content_type.split(";")[0].strip().lower() != CONTENT_TYPE:
         return replace(
             _response(404, _NOT_JSON_1_1, request_id, content_type="text/xml"),
-            reason=f"the path is not ours, or the Content-Type '{content_type}' is not {CONTENT_TYPE}",
+            reason=f"the path is not ours, or the Content-Type '{brief(content_type)}' is not {CONTENT_TYPE}",
         )
     if joined.get("x-amz-target") != TARGET:
         asked = joined.get("x-amz-target")
         return replace(
             failure(UnknownOperation(), request_id),
-            reason="no X-Amz-Target header" if asked is None else f"X-Amz-Target is '{asked}', not {TARGET}",
+            reason="no X-Amz-Target header" if asked is None else f"X-Amz-Target is '{brief(asked)}', not {TARGET}",
         )
     return None
 

@@ -1,8 +1,9 @@
 """A validated request of CompareFaces, as returned by `protocol.validate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from likeness.aws.quoting import brief
 from likeness.faces import QualityFilter
 
 #: The operation's name in `X-Amz-Target`, its action in a policy, and the service's name in a credential scope.
@@ -32,6 +33,11 @@ class S3ObjectReference:
         """The object's resource name in a policy."""
         return f"arn:aws:s3:::{self.bucket}/{self.name}"
 
+    def shortened(self) -> "S3ObjectReference":
+        """The same, with no more of its names than a log may hold when they may be anything."""
+        version = None if self.version is None else brief(self.version)
+        return S3ObjectReference(brief(self.bucket), brief(self.name), version)
+
     def to_dict(self) -> dict[str, Any]:
         """As CloudTrail writes it: lower camel case, no version when there is none."""
         members = {"bucket": self.bucket, "name": self.name}
@@ -50,6 +56,18 @@ class CompareFacesRequest:
     target: ImageReference
     similarity_threshold: float = DEFAULT_THRESHOLD
     quality_filter: QualityFilter = "NONE"
+
+    @property
+    def objects(self) -> list[S3ObjectReference]:
+        """Those of its images that are S3 objects."""
+        return [each for each in (self.source, self.target) if isinstance(each, S3ObjectReference)]
+
+    def shortened(self) -> "CompareFacesRequest":
+        """The same without what a log may not hold of names that may be anything."""
+        images = [
+            each.shortened() if isinstance(each, S3ObjectReference) else b"" for each in (self.source, self.target)
+        ]
+        return replace(self, source=images[0], target=images[1])
 
     def __repr__(self) -> str:
         images = [f"<{len(i)} bytes>" if isinstance(i, bytes) else repr(i) for i in (self.source, self.target)]

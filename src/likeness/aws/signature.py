@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from likeness.aws.errors import SignatureError
 from likeness.aws.keys import Key
+from likeness.aws.quoting import Quoting, quoting
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
@@ -148,16 +149,14 @@ def _read_claim(request: Request) -> _Claim:
 def _read_header_claim(authorization: str, request: Request) -> _Claim:
     algorithm, _, rest = authorization.strip().partition(" ")
     if algorithm != ALGORITHM:
-        raise SignatureError(_INCOMPLETE, f"Unsupported AWS 'algorithm': '{algorithm}'.")
+        raise SignatureError(_INCOMPLETE, quoting("Unsupported AWS 'algorithm': '{}'.", algorithm))
     parts: dict[str, str] = {}
     for part in filter(None, (each.strip() for each in rest.split(","))):
         name, equals, value = part.partition("=")
         # Repeated Authorization headers are joined by commas; the second begins with an algorithm and a blank.
         if not equals or " " in name.strip() or name.strip() in parts:
-            text = (
-                f"'{part}' not a valid key=value pair (missing equal-sign) in Authorization header: '{authorization}'."
-            )
-            raise SignatureError(_INCOMPLETE, text)
+            text = "'{}' not a valid key=value pair (missing equal-sign) in Authorization header: '{}'."
+            raise SignatureError(_INCOMPLETE, quoting(text, part, authorization))
         parts[name.strip()] = value.strip()
     date = request.header("x-amz-date") or request.header("date")
     missing = [
@@ -168,7 +167,7 @@ def _read_header_claim(authorization: str, request: Request) -> _Claim:
     if not date:
         missing.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     if missing or not date:
-        raise SignatureError(_INCOMPLETE, " ".join([*missing, f"Authorization={authorization}"]))
+        raise SignatureError(_INCOMPLETE, quoting(" ".join([*missing, "Authorization={}"]), authorization))
     signed = tuple(parts["SignedHeaders"].split(";"))
     return _Claim(parts["Credential"], signed, parts["Signature"], date, request.header("x-amz-security-token"))
 
@@ -177,7 +176,7 @@ def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
     parameters = dict(pairs)
     algorithm = parameters["X-Amz-Algorithm"]
     if algorithm != ALGORITHM:
-        raise SignatureError(_INCOMPLETE, f"Unsupported AWS 'algorithm': '{algorithm}'.")
+        raise SignatureError(_INCOMPLETE, quoting("Unsupported AWS 'algorithm': '{}'.", algorithm))
     names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
     # A repeated parameter counts as missing: parsers differ in which of the two they use.
     counts = Counter(name for name, _ in pairs)
@@ -207,7 +206,7 @@ def _read_time(text: str) -> datetime:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         wanted = "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601"
-        raise SignatureError(_INCOMPLETE, wanted.format(text)) from error
+        raise SignatureError(_INCOMPLETE, quoting(wanted, text)) from error
 
 
 def _check_time(time: datetime, claim: _Claim, now: datetime, skew: timedelta) -> None:
@@ -242,22 +241,21 @@ def _check_scope(
     elements = credential.split("/")
     if len(elements) != 5:
         wanted = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term"
-        raise SignatureError(_INCOMPLETE, f"{wanted}, got '{credential}'")
+        raise SignatureError(_INCOMPLETE, quoting(wanted + ", got '{}'", credential))
     key_id, day, region, scoped_service, terminator = elements
     wrong = []
     if not region or (regions is not None and region not in regions):
-        wrong.append(f"Credential should be scoped to a valid region, not '{region}'.")
+        wrong.append(quoting("Credential should be scoped to a valid region, not '{}'.", region))
     if scoped_service != service:
-        wrong.append(f"Credential should be scoped to correct service: '{service}'.")
+        wrong.append(quoting("Credential should be scoped to correct service: '{}'.", service))
     if terminator != TERMINATOR:
-        wrong.append(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'.")
+        text = "Credential should be scoped with a valid terminator: '{}', not '{}'."
+        wrong.append(quoting(text, TERMINATOR, terminator))
     if day != stamp[:8]:
-        wrong.append(
-            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{day}' != '{stamp[:8]}', from '{date}'."
-        )
+        text = "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+        wrong.append(quoting(text + "'{}' != '{}', from '{}'.", day, stamp[:8], date))
     if wrong:
-        raise SignatureError(_INVALID, " ".join(wrong))
+        raise SignatureError(_INVALID, Quoting(" ".join(wrong), " ".join(each.loggable for each in wrong)))
     return key_id, region
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from likeness.aws.audit import Caller, audit_record
 from likeness.aws.key_file import KeyFile
 from likeness.aws.protocol import Cors, WireResponse, failure
+from likeness.aws.quoting import brief
 from likeness.server import logs
 from likeness.server.accepting import Connections
-from likeness.server.access_log import access_record
+from likeness.server.access_log import access_record, user_agent
 from likeness.server.admission import Admission, Unavailable
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
 from likeness.server.connections import MALFORMED
@@ -207,12 +208,15 @@ class Application:
             self._audit.write(redact_all(self._audit_record(context)))
 
     def _audit_record(self, context: RequestContext) -> dict[str, Any]:
+        request = context.request
+        if request is not None and not context.are_loaded:
+            request = request.shortened()
         return audit_record(
             request_id=context.request_id,
             time=context.time,
             region=self.settings.audit_region,
-            caller=Caller(context.client, context.header("user-agent"), context.identity),
-            request=context.request,
+            caller=Caller(context.client and brief(context.client), user_agent(context), context.identity),
+            request=request,
             error=context.error,
         )
 

@@ -95,6 +95,7 @@ class ImageReader:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+        context.are_loaded = True
         return [answer for answer in answers if isinstance(answer, bytes)]
 
     async def _fetch(self, reference: S3ObjectReference, store: int, deadline: float) -> bytes:

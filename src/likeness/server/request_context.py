@@ -33,6 +33,8 @@ class RequestContext:
     identity: Identity | None = None
     #: The request without its photos, which only the comparing thread holds.
     request: CompareFacesRequest | None = None
+    #: Whether its S3 objects exist, so that their names are not just what a caller wrote.
+    are_loaded: bool = False
     #: Seconds and bytes that decoding its photos is expected to take.
     decoding: tuple[float, int] = (0.0, 0)
     #: The operation that was asked for, where it is not one of ours.
