@@ -11,7 +11,7 @@ import pytest
 from likeness.aws.keys import create_key
 
 from .conftest import Served
-from .test_browser import DESKTOP, PHONE, answered, problem, put
+from .page import DESKTOP, PHONE, answered, problem, put
 
 pytestmark = pytest.mark.engine
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
