@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -401,10 +400,3 @@ def test_faces_that_are_found_late_take_their_place_by_size(
     with Comparer(settings=ComparerSettings(max_faces=2)) as two:
         fewer = two.compare(portraits["obama.jpg"], large_and_small, similarity_threshold=100)
     assert [face.face for face in fewer.unmatched] == [face.face for face in answer.unmatched[:2]]
-
-
-@pytest.mark.engine
-@pytest.mark.parametrize("threshold", ["80", None, True, [80], 80j])
-def test_a_threshold_of_another_type_is_told_in_words(comparer: Comparer, threshold: Any) -> None:
-    with pytest.raises(InvalidParameter, match=r"similarity_threshold is .*; it must be a number from 0 to 100"):
-        comparer.compare(b"", b"", similarity_threshold=threshold)

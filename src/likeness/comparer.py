@@ -9,13 +9,20 @@ from functools import cache
 from numbers import Real
 from os import PathLike
 from threading import Lock
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.engine import Engine
-from likeness.errors import InvalidImageFormat, InvalidParameter, NoFaceFound, RequestError
+from likeness.errors import (
+    ComparerUnusable,
+    InvalidImageFormat,
+    InvalidParameter,
+    NoFaceFound,
+    RequestError,
+    SettingsError,
+)
 from likeness.executor import Executor, Map, in_turn
 from likeness.faces import QUALITY_FILTERS, Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import ImageLimits, Photo, open_image
@@ -32,6 +39,13 @@ _VECTOR_FORM = 6
 
 #: A search of so many pixels, 48 MB of the networks' memory, needs more than any photo and what runs at the same time.
 _RESERVING = (1024, 1024, 3)
+
+
+_CHOICES = {
+    "target_without_faces": ("error", "empty"),
+    "face_attributes": ("all", "default"),
+    "orientation_correction": ("off", "estimate"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,16 @@ class ComparerSettings:
     max_pixels: int = 100_000_000
     max_bytes: int = 15 * 1024 * 1024
     max_decoding_seconds: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a value that makes no sense."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
+        for name in ("max_faces", "min_side_px", "max_pixels", "max_bytes", "max_decoding_seconds"):
+            value: Any = getattr(self, name)
+            if not (isinstance(value, Real) and float(value) > 0):
+                raise SettingsError(f"{name} is {value!r}; it must be a number above 0")
 
     @property
     def limits(self) -> ImageLimits:
@@ -96,6 +120,7 @@ class Comparer:
         settings: ComparerSettings | None = None,
         threads: int | None = None,
     ) -> None:
+        _check_types(pack, settings, threads)
         self.settings = settings or ComparerSettings()
         self.threads = threads or thread_budget()
         self._engine = Engine(pack)
@@ -167,7 +192,7 @@ class Comparer:
         Raises NoFaceFound, ImageTooSmall, ImageTooLarge, InvalidImageFormat, InvalidParameter, all RequestErrors, with
         the photo named; when both photos are bad, for the source.
         """
-        _check(similarity_threshold, quality_filter)
+        check_choices(similarity_threshold, quality_filter)
         with self._executor.running() as spread:
             # The target comes first: it may have many faces, in which the thread that is done with the source shares.
             photos: list[Callable[[], Any]] = [
@@ -184,7 +209,7 @@ class Comparer:
 
         With `prefer` "central" it is the face nearest to the middle, of those at least a quarter as large.
         """
-        _check(80.0, quality_filter)
+        check_choices(80.0, quality_filter)
         with self._executor.running():
             return self._source(source, quality_filter, prefer)
 
@@ -201,7 +226,7 @@ class Comparer:
         with their vectors (see `similarities`); none where none is found, see `no_face`. With `prefer` "central" the
         face that `prepare` takes then is among them. Raises what `compare` raises but NoFaceFound.
         """
-        _check(80.0, quality_filter)
+        check_choices(80.0, quality_filter)
         wanted = replace(self._wanted_of_target(quality_filter), prefer=prefer)
         if most is not None:
             wanted = replace(wanted, most=most)
@@ -211,6 +236,9 @@ class Comparer:
     def close(self) -> None:
         """Waits for running work and ends the threads; the comparer cannot be used afterwards."""
         self._executor.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise ComparerUnusable("a Comparer cannot be copied or sent to another process; make one there")
 
     def __enter__(self) -> Self:
         return self
@@ -322,7 +350,18 @@ def _value(outcome: Any) -> Any:
     return outcome
 
 
-def _check(similarity_threshold: float, quality_filter: str) -> None:
+def _check_types(pack: object, settings: object, threads: object) -> None:
+    """Raises SettingsError for arguments that make no Comparer."""
+    if not isinstance(pack, (str, PathLike)):
+        raise SettingsError(f"pack is {pack!r}; it must be the name of a pack or the path of its folder")
+    if not isinstance(settings, ComparerSettings | None):
+        raise SettingsError(f"settings is an object of type {type(settings).__name__}; pass a ComparerSettings")
+    if threads is not None and not (isinstance(threads, int) and threads >= 0):
+        raise SettingsError(f"threads is {threads!r}; it must be a whole number, or None for all processors")
+
+
+def check_choices(similarity_threshold: float, quality_filter: str) -> None:
+    """Raises InvalidParameter for a threshold or a filter that a comparison cannot have."""
     if not isinstance(similarity_threshold, Real) or isinstance(similarity_threshold, bool):
         raise InvalidParameter(f"similarity_threshold is {similarity_threshold!r}; it must be a number from 0 to 100.")
     if not 0.0 <= similarity_threshold <= 100.0:

@@ -1,14 +1,20 @@
 """`likeness.compare_many` gives what `Comparer.compare` gives, pair by pair."""
 
+import io
+import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import likeness
 from likeness.comparer import Comparer
-from likeness.errors import InvalidParameter, RequestError
+from likeness.errors import InvalidParameter, NoFaceFound, RequestError
 
 pytestmark = pytest.mark.engine
 
@@ -67,6 +73,65 @@ def test_a_data_frame_is_read_by_its_columns(pairs: list[tuple[Path, Path]], com
 def test_what_is_no_pair_is_told_so(comparer: Comparer) -> None:
     with pytest.raises(InvalidParameter, match="pair 1 is str"):
         next(likeness.compare_many(["a.jpg"], comparer=comparer))
+
+
+@pytest.mark.parametrize("pairs", [None, 5])
+def test_what_are_no_pairs_is_told_so(comparer: Comparer, pairs: Any) -> None:
+    with pytest.raises(InvalidParameter, match=f"pairs is an object of type {type(pairs).__name__}"):
+        next(likeness.compare_many(pairs, comparer=comparer))
+
+
+def test_a_threshold_out_of_range_is_refused_as_by_the_comparer(comparer: Comparer) -> None:
+    options = likeness.BatchOptions(similarity_threshold=500)
+    with pytest.raises(InvalidParameter, match="between 0 and 100"):
+        next(likeness.compare_many([], comparer=comparer, options=options))
+
+
+def blank(number: int) -> bytes:
+    """A photo without a face, unlike any other."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (80, 80), (number, 0, 0)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_iteration_goes_on_in_a_forked_child_and_in_the_parent(
+    comparer: Comparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("likeness.batch.many._PAIRS_AT_ONCE", 3)
+    results = likeness.compare_many(
+        [(blank(2 * number), blank(2 * number + 1)) for number in range(12)], comparer=comparer
+    )
+    assert isinstance(next(results).error, NoFaceFound)
+
+    def rest() -> None:
+        os._exit(sum(1 for _ in results))
+
+    child = multiprocessing.get_context("fork").Process(target=rest)
+    child.start()
+    child.join(60)
+    hangs = child.is_alive()
+    child.kill()
+    child.join()
+    assert not hangs
+    assert child.exitcode == 11
+    assert sum(1 for _ in results) == 11
+
+
+def test_an_iteration_goes_on_in_a_thread_that_outlives_the_main_thread(standard_pack: None) -> None:
+    program = f"""
+import threading, time
+import likeness
+results = likeness.compare_many([({blank(0)!r}, {blank(1)!r})] * 300)
+next(results)
+def late():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    print(sum(1 for _ in results), sum(1 for _ in likeness.compare_many([({blank(2)!r}, {blank(3)!r})])))
+threading.Thread(target=late).start()
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (ran.stdout, ran.stderr) == ("299 1\n", "")
 
 
 def test_a_photo_that_is_source_and_target_is_analysed_once(

@@ -3,7 +3,6 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,8 +14,9 @@ from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failure
 from likeness.batch.records import comparison
 from likeness.batch.scoring import similarities
-from likeness.comparer import Comparer
+from likeness.comparer import Comparer, check_choices
 from likeness.errors import InvalidParameter, RequestError
+from likeness.executor import Executor
 from likeness.faces import Comparison
 from likeness.image import Photo
 
@@ -56,11 +56,13 @@ def compare_many(
     [True, False]
     """
     options = options or BatchOptions()
+    check_choices(options.similarity_threshold, options.quality_filter)
     rest = _pairs(pairs)
     with ExitStack() as stack:
         engine = comparer or stack.enter_context(Comparer(options.pack, settings=options.settings))
-        pool = stack.enter_context(ThreadPoolExecutor(engine.threads, thread_name_prefix="likeness-batch"))
-        photos = _Photos(engine, options, pool)
+        executor = Executor(engine.threads)
+        stack.callback(executor.close)
+        photos = _Photos(engine, options, executor)
         while batch := list(islice(rest, _PAIRS_AT_ONCE)):
             yield from _results(engine, batch, photos.get(batch), options)
 
@@ -90,37 +92,43 @@ class _Photos:
 
     comparer: Comparer
     options: BatchOptions
-    pool: ThreadPoolExecutor
-    known: "OrderedDict[object, Future[DescribedPhoto]]" = field(default_factory=OrderedDict)
+    executor: Executor
+    known: "OrderedDict[object, DescribedPhoto]" = field(default_factory=OrderedDict)
 
     def get(self, pairs: Sequence[tuple[Photo, Photo]]) -> list[tuple[DescribedPhoto, DescribedPhoto]]:
-        """Both photos of each pair; the second is asked for as a target."""
-        futures = [(self._future(source), self._future(target)) for source, target in pairs]
-        found = [(source.result(), target.result()) for source, target in futures]
+        """Both photos of each pair."""
+        keyed = [(_key(source), source, _key(target), target) for source, target in pairs]
+        photos = {
+            key: photo for source, first, target, second in keyed for key, photo in ((source, first), (target, second))
+        }
+        new = [key for key in photos if key not in self.known]
+        with self.executor.running() as spread:
+            described = spread(self._describe, [photos[key] for key in new])
+        self.known.update(zip(new, described, strict=True))
+        for key in photos:
+            self.known.move_to_end(key)
+        found = [(self.known[source], self.known[target]) for source, _, target, _ in keyed]
+        for key in [key for key in photos if isinstance(key, _ReadOnce)]:
+            del self.known[key]
         while len(self.known) > _REMEMBERED:
             self.known.popitem(last=False)
         return found
 
-    def _future(self, photo: Photo) -> "Future[DescribedPhoto]":
-        key = _key(photo)
-        if key is None:
-            return self._begun(photo)
-        if key not in self.known:
-            self.known[key] = self._begun(photo)
-        self.known.move_to_end(key)
-        return self.known[key]
-
-    def _begun(self, photo: Photo) -> "Future[DescribedPhoto]":
-        return self.pool.submit(describe, self.comparer, photo, AS_SOURCE | AS_TARGET, self.options)
+    def _describe(self, photo: Photo) -> DescribedPhoto:
+        return describe(self.comparer, photo, AS_SOURCE | AS_TARGET, self.options)
 
 
-def _key(photo: Photo) -> object | None:
-    """What a photo is remembered by: its path or its content; None for what can be read but once."""
+class _ReadOnce:
+    """Stands for a photo that can be read but once, and so is not remembered."""
+
+
+def _key(photo: Photo) -> object:
+    """What a photo is remembered by: its path or its content."""
     if isinstance(photo, (str, PathLike)):
         return fspath(photo)
     if isinstance(photo, bytes):
         return hashlib.sha256(photo).digest()
-    return None
+    return _ReadOnce()
 
 
 def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
@@ -131,6 +139,8 @@ def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
         except (KeyError, LookupError) as error:
             raise InvalidParameter("the DataFrame must have the columns source and target") from error
         return
+    if not isinstance(pairs, Iterable):
+        raise InvalidParameter(f"pairs is an object of type {type(pairs).__name__}; pass pairs (source, target)")
     for number, pair in enumerate(pairs, 1):
         if not isinstance(pair, Sequence) or isinstance(pair, (str, bytes)) or len(pair) != 2:
             raise InvalidParameter(f"pair {number} is {type(pair).__name__}; pass (source, target)")

@@ -1,0 +1,50 @@
+"""Arguments and settings of a Comparer: what makes no sense is told in words, at once."""
+
+import pickle
+from typing import Any
+
+import pytest
+
+from likeness.comparer import Comparer, ComparerSettings
+from likeness.errors import ComparerUnusable, InvalidParameter, SettingsError
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"pack": 5}, "pack is 5; it must be"),
+        ({"settings": {"max_faces": 3}}, "settings is an object of type dict; pass a ComparerSettings"),
+        ({"threads": -1}, "threads is -1; it must be a whole number"),
+        ({"threads": "2"}, "threads is '2'"),
+    ],
+)
+def test_arguments_that_make_no_comparer_are_told_in_words(arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        Comparer(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"target_without_faces": "x"}, "target_without_faces is 'x'; it must be one of error, empty"),
+        ({"max_faces": 0}, "max_faces is 0; it must be a number above 0"),
+        ({"max_bytes": "15"}, "max_bytes is '15'"),
+        ({"max_decoding_seconds": float("nan")}, "max_decoding_seconds is nan"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told_in_words(setting: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        ComparerSettings(**setting)
+
+
+def test_a_comparer_is_not_sent_to_another_process(comparer: Comparer) -> None:
+    with pytest.raises(ComparerUnusable, match="make one there"):
+        pickle.dumps(comparer)
+
+
+@pytest.mark.parametrize("threshold", ["80", None, True, [80], 80j])
+def test_a_threshold_of_another_type_is_told_in_words(comparer: Comparer, threshold: Any) -> None:
+    with pytest.raises(InvalidParameter, match=r"similarity_threshold is .*; it must be a number from 0 to 100"):
+        comparer.compare(b"", b"", similarity_threshold=threshold)
