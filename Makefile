@@ -1,4 +1,4 @@
-# Every command a contributor or a newcomer needs. Nothing has to be installed beforehand but Python 3.11+ and make.
+# The commands for users and contributors. They need only Python 3.11 or newer and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 .PHONY: help demo test lint serve bench load kills fuzz accuracy screenshots clean
 
 help: ## list these commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
@@ -28,13 +28,13 @@ demo: $(VENV)/.installed ## install everything and compare real portraits
 serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080, with the console for your browser
 	$(BIN)/likeness serve
 
-lint: $(VENV)/.test-installed ## formatting, lint, types, and who may import whom
+lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## everything that must hold, as CI runs it
+test: lint ## run all checks, as in CI
 	$(BIN)/pytest
 
 bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes); ARGS="--only 640x480 --peers none" for less
@@ -42,14 +42,14 @@ bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-load: $(VENV)/.installed ## 64 ordinary clients beside 64 attackers (2 minutes); ARGS="--apart" for attackers with an address of their own
+load: $(VENV)/.installed ## 64 ordinary clients during an attack by 64 others (2 minutes); ARGS="--apart" gives attackers another address
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.load $(ARGS)
 
-kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, a batch here and one on a Ray cluster (10 minutes)
+kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
 	LIKENESS_RAY_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
 
-fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" for longer
+fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" to run longer
 	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)
 
 accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rates on LIKENESS_DATA (half an hour)
@@ -57,8 +57,8 @@ accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rat
 	$(BIN)/python benchmarks/attributes.py
 	$(BIN)/python benchmarks/accuracy.py
 
-screenshots: $(VENV)/.test-installed ## the console's main states as pictures, and its times, into screenshots/ (needs Chromium)
+screenshots: $(VENV)/.test-installed ## pictures of the console's main states into screenshots/, and its rendering times (needs Chromium)
 	PYTHONPATH=. $(BIN)/python tests/console/screenshots.py
 
-clean: ## remove the virtual environment and what was built
+clean: ## remove the virtual environment and build products
 	rm -rf $(VENV) build dist demo-output

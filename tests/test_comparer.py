@@ -362,7 +362,7 @@ def large_and_small(portraits: dict[str, Path]) -> bytes:
 
 @pytest.fixture(scope="module")
 def two_large_and_small(portraits: dict[str, Path]) -> bytes:
-    """Two faces that a coarse search settles, and a small one."""
+    """Two large faces and a small one."""
     canvas = Image.new("RGB", (1920, 1080), (96, 96, 96))
     for name, place, side in (
         ("biden.jpg", (0, 0), 800),

@@ -1,4 +1,4 @@
-"""One box a face: the best survives, its neighbours correct it, nobody else's do."""
+"""One box per face: the best one remains, corrected by overlapping ones only."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-// CSV (RFC 4180) of which a spreadsheet reads no cell as a formula.
+// CSV (RFC 4180) without cells that a spreadsheet reads as formulas.
 
 export const toCsv = (rows) => rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 

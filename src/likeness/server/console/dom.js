@@ -1,4 +1,4 @@
-// Makes elements. Text is always text: nothing here reads HTML.
+// Creates elements. Text is never parsed as HTML.
 
 export const byId = (id) => document.getElementById(id);
 

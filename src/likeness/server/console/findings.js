@@ -1,4 +1,4 @@
-// What was found: the table of all faces, and one face in detail.
+// The results: the table of all faces, and one face in detail.
 
 import { byId, make } from "./dom.js";
 import { poseInWords } from "./pose.js";
@@ -8,7 +8,7 @@ import { state } from "./state.js";
 
 const [table, told] = [byId("faces"), byId("told")];
 
-// A similarity as it is shown: never rounded up.
+// A similarity as displayed: never rounded up.
 export const shown = (similarity) => (similarity === 100 ? "100" : (Math.floor(similarity * 100) / 100).toFixed(2));
 export const verdict = (matched) => (matched ? "✓ match" : "✕ no match");
 export const kind = (matched) => (matched ? "match" : "other");

@@ -1,4 +1,4 @@
-// Where labels go: beside their box, in the photo, on no other label and no face.
+// Label placement: next to their box, within the photo, on no other label or face.
 
 const GAP = 2;
 

@@ -1,4 +1,4 @@
-// What a person does, and what follows. A pair is asked once, at threshold 0; thresholds are applied here.
+// The page's interaction. A pair is requested once, at threshold 0; thresholds are applied here.
 
 import { facesAt, ownFace } from "./answer.js";
 import { showCode } from "./code.js";

@@ -1,9 +1,9 @@
-// Requests in numbers: few at once, repeated where the server is busy, stopped at once.
+// Many requests: few at once, retried while the server is busy, cancelled immediately.
 
 export const isBusy = ({ status, code }) =>
 	/^(Throttling|ProvisionedThroughputExceeded)Exception$/.test(code) || status === 429 || status === 503;
 
-// How long to wait after so many refusals: twice as long each time, half of it by chance.
+// The delay after a number of refusals: exponential backoff, half of it random.
 export const pauseMs = (refusals, random = Math.random()) => Math.min(500 * 2 ** (refusals - 1), 20_000) * (0.5 + random / 2);
 
 // What `ask` returns, asked again while the server is busy; `onPause(text)` is told of each pause.

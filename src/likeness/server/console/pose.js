@@ -10,7 +10,7 @@ export function axes({ Roll, Yaw, Pitch }) {
 	].map(([x, y]) => [x * Math.cos(roll) - y * Math.sin(roll), x * Math.sin(roll) + y * Math.cos(roll)]);
 }
 
-// The pose in words; nobody sees angles under 5 degrees.
+// The pose in words; angles under 5 degrees are not noticeable.
 export function poseInWords({ Roll, Yaw, Pitch }) {
 	const turns = [
 		[Yaw, "turned left", "turned right"],

@@ -1,4 +1,4 @@
-// What went wrong, in words that need no knowledge of the service.
+// Explanations of errors that need no knowledge of the service.
 
 import { isBusy } from "./patience.js";
 import { state } from "./state.js";
@@ -12,7 +12,7 @@ const WORDS = {
 	Unreachable: ["The server does not answer", "It was stopped, or the network is down. Start it (likeness serve) and repeat."],
 	Unreadable: ["A photo cannot be read any more", "It was moved or changed after you chose it. Choose it again."],
 	InternalServerError: ["Something broke in the server", "This is a bug, not your photos' fault."],
-	AccessDeniedException: ["This key may not compare faces", "Its policy does not allow it. Ask whoever keeps the keys."],
+	AccessDeniedException: ["This key may not compare faces", "Its policy does not allow it. Ask the administrator of the keys."],
 	UnrecognizedClientException: ["The server does not know this key", "It is mistyped or revoked, or the session token is another's."],
 	ExpiredTokenException: ["The session has expired", "Get new credentials (likeness keys session) and sign in again."],
 };

@@ -18,7 +18,7 @@ export function raritySentence(promise, similarity) {
 	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;
 }
 
-// Where a similarity stands on the scale, 0 to 1: decades are of one length, 99 to 100 is the last.
+// The position of a similarity on the scale, 0 to 1: decades have equal lengths, 99 to 100 is the last.
 export const position = (promise, similarity) => interpolate(...scale(promise), similarity);
 
 // The similarity at a position, to a tenth (above 99 to a hundredth).

@@ -1,4 +1,4 @@
-// The server: what it says about itself, and comparisons.
+// The server: its settings, and comparisons.
 
 import { requestBody } from "./answer.js";
 import { patiently } from "./patience.js";

@@ -1,4 +1,4 @@
-// Who asks: nobody where the server is open, else a key that is kept in memory only.
+// The caller: none if the server is open, else a key that is kept in memory only.
 
 import { byId, make } from "./dom.js";
 import { canSign, importKeys } from "./signing.js";
@@ -7,7 +7,7 @@ import { state } from "./state.js";
 const UNSAFE = "This server asks for signed requests, and browsers sign on safe pages only: open it over https, or through a tunnel "
 	+ "(ssh -L 8080:localhost:8080 SERVER, then http://localhost:8080).";
 
-// Says how the server is guarded, and asks for keys where they are needed.
+// Shows whether the server needs keys, and asks for them.
 export function guard(onChange) {
 	const { about: { signed, regions }, keys } = state;
 	const [access, form] = [byId("access"), byId("sign-in")];
@@ -19,7 +19,7 @@ export function guard(onChange) {
 	state.region ||= regions[0] ?? "us-east-1";
 	form.hidden = !signed || !canSign() || Boolean(keys);
 	form.elements.region.value ||= state.region;
-	if (!signed) access.textContent = "This server is open: whoever can connect to it may compare faces.";
+	if (!signed) access.textContent = "This server is open: anyone who can connect to it may compare faces.";
 	else if (!canSign()) access.textContent = UNSAFE;
 	else if (!keys) access.textContent = "This server answers signed requests only.";
 	else access.replaceChildren(`Signed in as ${keys.id}. `, make("button", { click: () => changeTo(null) }, "Sign out"));

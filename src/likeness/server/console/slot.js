@@ -1,4 +1,4 @@
-// How a photo comes here: dropped, picked, taken with the camera, or a sample portrait.
+// Photo input: dropped, picked, taken with the camera, or a sample portrait.
 
 import { byId, make } from "./dom.js";
 import { tell } from "./findings.js";

@@ -1,4 +1,4 @@
-// What the page knows. All of it is gone when the page is closed.
+// The page's state, which ends with the page.
 
 export const state = {
 	about: null, // what the server says about itself
