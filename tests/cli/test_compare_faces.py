@@ -35,6 +35,13 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
         (["--source-image", "Bytes=" + "*" * 5000 + "abcde", *TARGET], 255, 'Invalid base64: "***'),
         ([*PHOTOS, "--overlay", "none/x.png"], 252, "there is no folder"),
         ([*PHOTOS, "--overlay", "."], 252, "it is a folder"),
+        (
+            ["--cli-input-json", "one.jpg"],
+            252,
+            "Invalid JSON received.\nlikeness: to read that file, write file://one.jpg",
+        ),
+        (["--cli-input-yaml", "a: 1" + "0" * 5000], 252, "Invalid YAML received."),
+        (["--cli-input-json", '{"sourceImage": {}}'], 252, 'Unknown parameter in input: "sourceImage"'),
         (["a.jpg", "b.jpg"], 252, "likeness: give photos as --source-image-bytes fileb://a.jpg --target"),
         (["--source-image-bytes", "fileb://one.jpg ", *TARGET], 252, "there is a file one.jpg: write fileb://one.jpg"),
         (["--source-image-bytes", "fileb://'one.jpg'", *TARGET], 252, "there is a file one.jpg: write fileb://one.jpg"),
@@ -57,8 +64,15 @@ def test_mistakes_get_a_clear_line(
     assert ran.code == code
     assert ran.out == ""
     assert told in ran.err
+    assert "Unknown parameter" not in told or "give both photos" not in ran.err
     assert "Traceback" not in ran.err
     assert len(ran.err) < 1500
+
+
+def test_a_byte_order_mark_is_no_part_of_a_document(likeness: Likeness, tmp_path: Path) -> None:
+    """As Windows' programs write it before UTF-8."""
+    (tmp_path / "bom.json").write_bytes(b"\xef\xbb\xbf" + b'{"QualityFilter": "NONE"}')
+    assert likeness([*PHOTOS, "--cli-input-json", "file://bom.json"]).code == 0
 
 
 def test_a_huge_file_is_not_read_whole(likeness: Likeness, tmp_path: Path) -> None:

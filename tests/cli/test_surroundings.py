@@ -103,6 +103,12 @@ def test_a_full_disk_behind_standard_output_is_an_error_of_one_line(words: str, 
     assert likeness(words, ">/dev/full 2>/dev/full", tmp_path).returncode == 255
 
 
+def test_a_current_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    gone = f'cd "{tmp_path}"; rmdir "{tmp_path}"; exec "$0" -m likeness.cli.main packs show ./pack'
+    ran = subprocess.run(["bash", "-c", gone, sys.executable], capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (255, "likeness: the current folder: No such file or directory\n")
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_closed_streams_are_no_error(words: str, tmp_path: Path) -> None:
     ran = likeness(words, "<&- >&-", tmp_path)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
@@ -181,7 +181,7 @@ def fingerprint_of_folder(folder: Path) -> str:
     """Changes where the photos of a folder do: names, sizes and times of change. Also for a single photo."""
     found = hashlib.sha256()
     for path in _listed(folder):
-        status = path.stat()
+        status = path.stat() if path.exists() else path.lstat()  # a broken link is a photo that cannot be read
         found.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return found.hexdigest()
 
@@ -192,12 +192,20 @@ def _listed(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise BatchError(f"{place} is neither a folder nor a photo")
-    found = [
-        Path(folder, name) for folder, _, names in os.walk(place) for name in names if name.lower().endswith(SUFFIXES)
-    ]
+    walk = os.walk(place, onerror=_unreadable)
+    found = [Path(folder, name) for folder, _, names in walk for name in names if name.lower().endswith(SUFFIXES)]
     if not found:
         raise BatchError(f"{place} holds no photos ({', '.join(SUFFIXES)})")
+    for path in found:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise BatchError(f"{str(path)!a}: the name is not UTF-8, and no output could hold it; rename it") from error
     return sorted(found, key=lambda path: path.parts)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise BatchError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -131,7 +131,9 @@ def classify(error: BaseException) -> tuple[int, str]:
 
 def _hint(error: BaseException) -> str | None:
     """What the user may have meant, or None."""
-    if str(error).startswith("Parameter validation failed:\nMissing required parameter in input: "):
+    if str(error).startswith(
+        "Parameter validation failed:\nMissing required parameter in input: "
+    ) and "Unknown parameter" not in str(error):
         return f"give both photos, {PHOTOS}; see also: likeness compare-faces help"
     return getattr(error, "hint", None)
 

@@ -37,14 +37,15 @@ def photo_hint(value: str) -> str | None:
         scheme = address[1].lower()
         return f"{scheme}:// addresses are not fetched: download the photo, and write fileb:// and the name of the file"
     path = meant[file.end() :] if file else meant
-    if path.startswith("@") and not _is_file(path):  # as curl has it
+    if path.startswith("@") and not is_file(path):  # as curl has it
         path = path[1:]
-    if not (file or path.lower().endswith(_PHOTO_NAMES) or _is_file(path)):
+    if not (file or path.lower().endswith(_PHOTO_NAMES) or is_file(path)):
         return None
     return f"to compare the photo in that file, write --source-image-bytes (or --target-image-bytes) fileb://{path}"
 
 
-def _is_file(path: str) -> bool:
+def is_file(path: str) -> bool:
+    """Whether there is such a file; False for what cannot be a path."""
     try:
         return os.path.isfile(os.path.expanduser(path))
     except ValueError:  # a NUL in it

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # A full disk behind standard output, for one.
         forget_output()
-        say(f"likeness: {error.filename or 'the output'}: {error.strerror or error}")
+        nameless = "the current folder" if isinstance(error, FileNotFoundError) else "the output"
+        say(f"likeness: {error.filename or nameless}: {error.strerror or error}")
         return OTHER_ERROR
 
 

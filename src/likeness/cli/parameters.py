@@ -18,7 +18,7 @@ from typing import Any
 
 from likeness.bounded_file import meant_file, read_at_most
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
-from likeness.cli.hints import base64_hint, photo_hint
+from likeness.cli.hints import base64_hint, is_file, photo_hint
 
 IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
 
@@ -91,7 +91,7 @@ def _content(option: str, value: Any) -> Any:
     if prefix == "fileb":
         return content
     try:
-        return content.decode(_file_encoding()).replace("\r\n", "\n").replace("\r", "\n")
+        return content.decode(_file_encoding()).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise OptionError(
             option,
@@ -145,7 +145,7 @@ def _json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise OptionError("cli-input-json", "Invalid JSON received.") from error
+        raise OptionError("cli-input-json", "Invalid JSON received.", hint=_document_hint(text)) from error
 
 
 def _yaml(text: str | bytes) -> Any:
@@ -155,5 +155,10 @@ def _yaml(text: str | bytes) -> Any:
 
     try:
         return yaml12.load(text)
-    except yaml.YAMLError as error:
-        raise OptionError("cli-input-yaml", "Invalid YAML received.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise OptionError("cli-input-yaml", "Invalid YAML received.", hint=_document_hint(text)) from error
+
+
+def _document_hint(text: str | bytes) -> str | None:
+    """What to write for the name of a file in place of what is in it."""
+    return f"to read that file, write file://{text}" if isinstance(text, str) and is_file(text) else None
