@@ -6,9 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore import UNSIGNED
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
 
 from likeness.aws.keys import Key, create_key
@@ -118,6 +121,23 @@ def test_requests_wait_while_the_engine_loads_and_are_refused_at_the_deadline(se
     server.create("now")
     server.wait_ready()
     assert server.request(body()).status == 200
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard"])
+def test_sdks_try_again_while_the_engine_loads(serve: Serve, mode: str) -> None:
+    server = serve("--pack", "not yet", "--request-deadline-seconds", "0.1")
+    client = botocore.session.Session().create_client(
+        "rekognition",
+        "us-east-1",
+        endpoint_url=server.url,
+        config=Config(signature_version=UNSIGNED, retries={"mode": mode, "total_max_attempts": 9}),
+    )
+    photo = {"Bytes": b"photo"}
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.compare_faces, SourceImage=photo, TargetImage=photo)
+        wait_for(lambda: any(line["status"] == 500 for line in server.log()))
+        server.create("now")
+        assert answer.result()["ResponseMetadata"]["RetryAttempts"] > 0
 
 
 def test_more_requests_than_connections_get_503_and_health_is_answered(serve: Serve) -> None:
