@@ -1,7 +1,7 @@
 """What batches cost: comparisons, photos, memory, kills, broken photos, and what that means for large ones.
 
     python benchmarks/batch.py                    everything but the cluster; 15 minutes on two cores
-    python benchmarks/batch.py comparisons all-pairs photos throughput engines memory broken kills ray sizing
+    python benchmarks/batch.py comparisons all-pairs photos throughput engines memory broken kills ray ray-memory sizing
 
 Photos are made of the sample portraits, each with content of its own. Figures go to benchmarks/results/batch.json, from
 which `sizing` computes the table of docs/batch.md.
@@ -28,13 +28,14 @@ from typing import Any
 import numpy as np
 
 from likeness import packs
-from likeness.batch.all_pairs import AllPairs
+from likeness.batch.all_pairs import PHOTOS_A_BLOCK, AllPairs, Blocks, block_of
 from likeness.batch.describe import BatchOptions, describe
-from likeness.batch.described import AS_SOURCE, AS_TARGET
+from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Faces
 from likeness.batch.photos import PhotoReader
 from likeness.batch.progress import Silent
 from likeness.batch.rows import TableRows
 from likeness.batch.run import Job, run
+from likeness.batch.storage import FolderStorage
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.sources.stores import Stores
 
@@ -58,20 +59,23 @@ def comparisons(comparer: Comparer) -> dict[str, Any]:
 
 
 def all_pairs(comparer: Comparer) -> dict[str, Any]:
-    """All pairs of 20,000 embedded photos, of which every tenth is there twice."""
+    """All pairs of 20,000 embedded photos, of which every tenth is there twice; found, ranked and named."""
     chance = np.random.default_rng(2)
     vectors = chance.normal(size=(20_000, 192)).astype(np.float32)
     vectors[1::10] = vectors[::10] + 0.1 * chance.normal(size=(2000, 192)).astype(np.float32)
-    work = AllPairs(comparer, vectors, np.arange(len(vectors)), 80.0, 10)
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = sum(len(work.shard(number).first) for number in range(work.shards))
-    return {
-        "photos": len(vectors),
-        "found": found,
-        "wall_s": time.perf_counter() - wall,
-        "cpu_s": time.process_time() - cpu,
-        "peak_mb": peak_of(os.getpid()) / 1024,
-    }
+    photos = [DescribedPhoto(source=Faces((), vector.tobytes())) for vector in vectors]
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = Blocks(FolderStorage(Path(folder)), len(photos))
+        for number in range(len(blocks)):
+            start = number * PHOTOS_A_BLOCK
+            blocks.write(number, block_of(start, photos[start : start + PHOTOS_A_BLOCK]))
+        work = AllPairs(comparer, blocks, 80.0, 10)
+        wall, cpu = time.perf_counter(), time.process_time()
+        for number in range(len(blocks)):
+            blocks.write_candidates(number, work.candidates(number))
+        found = sum(1 for _ in blocks.records(10, str))
+        took = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    return {"photos": len(photos), "found": found, **took, "peak_mb": peak_of(os.getpid()) / 1024}
 
 
 def photos(comparer: Comparer) -> dict[str, Any]:
@@ -217,11 +221,11 @@ def kills(_: Comparer) -> dict[str, Any]:
 
 
 def ray(_: Comparer) -> dict[str, Any]:
-    """Photos a second on a Ray cluster on this machine by its actors, one processor each; and the memory of the driver.
+    """Photos a second on a Ray cluster on this machine by its actors, one processor each.
 
     The start of the cluster and of its actors, which a run of two photos shows, is taken off.
     """
-    actors_of, drivers = {}, {}
+    actors_of = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         names = make_photos(place, 512)
@@ -235,12 +239,22 @@ def ray(_: Comparer) -> dict[str, Any]:
             same = (place / f"{actors}.jsonl").read_bytes() == (place / "local.jsonl").read_bytes()
             rate = (len(names) - 2) / (ran_s - start_s)
             actors_of[str(actors)] = {"start_s": start_s, "photos_a_second": rate, "as_local": same}
-        for count in (10_000, 200_000):
+    return {"photos": len(names), "actors": actors_of}
+
+
+def ray_memory(_: Comparer) -> dict[str, Any]:
+    """The memory of Ray's driver and of its object store with 10,000 and with 1,000,000 pairs over the same photos."""
+    sizes = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        names = make_photos(place, 64)
+        for count in (10_000, 1_000_000):
             chance = random.Random(count)
-            write_pairs(place / f"{count}.csv", (chance.choices(names[:64], k=2) for _ in range(count)))
-            drivers[str(count)] = command(place, f"{count}.csv", f"{count}.jsonl", "--engine", "ray", "--actors", "1")
-    ratio = drivers["200000"]["peak_mb"] / drivers["10000"]["peak_mb"]
-    return {"photos": len(names), "actors": actors_of, "driver": drivers, "driver_memory_ratio": ratio}
+            write_pairs(place / f"{count}.csv", (chance.choices(names, k=2) for _ in range(count)))
+            ran = command(place, f"{count}.csv", f"{count}.jsonl", "--engine", "ray", "--actors", "2")
+            sizes[str(count)] = ran
+    few, many = sizes["10000"], sizes["1000000"]
+    return {"runs": sizes, "ratio": {name: many[name] / few[name] for name in ("peak_mb", "object_store_mb")}}
 
 
 def sizing(results: dict[str, Any]) -> str:
@@ -289,24 +303,48 @@ def write_pairs(path: Path, pairs: Any) -> None:
 
 
 def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, float]:
-    """Runs the command; its time, and the largest memory that it had."""
+    """Runs the command; its time, the largest memory that it had, and on Ray that of the object store."""
     start = time.perf_counter()
     process = subprocess.Popen(words(pairs, output, *more), cwd=folder, stderr=subprocess.DEVNULL)
-    peak_kb = 0
+    peak_kb, stored, looked = 0, 0, start
     while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
         peak_kb = max(peak_kb, peak_of(process.pid))
+        if "ray" in more and time.perf_counter() - looked > 0.2:
+            stored, looked = max(stored, object_store_bytes(process.pid)), time.perf_counter()
         time.sleep(0.02)
     _, status, used = ended
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"the batch ended with {process.returncode}")
     wall = time.perf_counter() - start
-    return {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": peak_kb / 1024}
+    took = {"wall_s": wall, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": peak_kb / 1024}
+    return took | ({"object_store_mb": stored / (1 << 20)} if "ray" in more else {})
+
+
+def object_store_bytes(driver: int) -> int:
+    """How much shared memory Ray's object store has in use, of a cluster that this process started.
+
+    It is a file of the raylet, a child of the driver, in memory and without a name; its blocks are the pages written.
+    """
+    held = 0
+    for process in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
+        try:
+            if Path(f"/proc/{process}/comm").read_text().strip() != "raylet":
+                continue
+            for handle in Path(f"/proc/{process}/fd").iterdir():
+                if "plasma" in os.readlink(handle):
+                    held = max(held, handle.stat().st_blocks * 512)
+        except OSError:  # it has ended, or the handle is closed
+            continue
+    return held
 
 
 def peak_of(process: int) -> int:
     """The most memory, kB, that a process has had since it began its program; ru_maxrss counts what its parent had."""
-    lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
+    try:
+        lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
+    except OSError:
+        return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
@@ -324,15 +362,16 @@ PARTS: dict[str, Callable[[Comparer], dict[str, Any]]] = {
     "broken": broken,
     "kills": kills,
     "ray": ray,
+    "ray-memory": ray_memory,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, sizing (default: all but ray)"
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, sizing (default: all but those of ray)"
     )
-    chosen = parser.parse_args().parts or [*(name for name in PARTS if name != "ray"), "sizing"]
+    chosen = parser.parse_args().parts or [*(name for name in PARTS if not name.startswith("ray")), "sizing"]
     packs.install("samples")
     results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     with Comparer() as comparer:

@@ -1,5 +1,6 @@
 """Photos for batches: the sample portraits, each in several sizes, and what is no photo."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,22 @@ from PIL import Image
 LIKENESS = Path(sys.executable).parent / "likeness"
 
 
-def likeness(*arguments: object, check: bool = True) -> "subprocess.CompletedProcess[str]":
+def likeness(*arguments: object, check: bool = True, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
     """Runs the command."""
-    done = subprocess.run([LIKENESS, *map(str, arguments)], capture_output=True, text=True, timeout=280)
+    done = subprocess.run([LIKENESS, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280)
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def benchmark() -> Any:
+    """The module benchmarks/batch.py."""
+    place = Path(__file__).resolve().parents[2] / "benchmarks" / "batch.py"
+    spec = importlib.util.spec_from_file_location("batch_benchmark", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import shutil
+import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 from tests.batch.conftest import likeness
 
+from likeness.batch.described import DescribedPhoto, Faces, Failure, encode
 from likeness.comparer import Comparer
 from likeness.errors import RequestError
 from likeness.faces import Comparison
@@ -202,6 +204,14 @@ def test_all_pairs_finds_who_is_there_twice(work: Path, comparer: Comparer) -> N
         (["p.csv", "--all-pairs", "x"], "give pairs as a table"),
         (["p.csv", "--store-size", "much"], "is no size"),
         (["p.csv", "--columns", "a"], "two names"),
+        (["p.csv", "--similarity-threshold", "nan"], "no number from 0 to 100"),
+        (["--all-pairs", "x", "--top", "0"], "no number from 1 on"),
+        (["--all-pairs", "x", "--full"], "--full goes with pairs"),
+        (["--all-pairs", "x", "--images", "y"], "--images goes with a table"),
+        (["p.csv", "--top", "3"], "--top goes with --all-pairs"),
+        (["p.csv", "--targets", "x"], "--targets goes with"),
+        (["p.csv", "--actors", "2"], "--actors goes with --engine ray"),
+        (["p.csv", "--engine", "ray", "--memory", "2G"], "--memory is for --engine local"),
     ],
 )
 def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -245,3 +255,72 @@ def test_objects_of_a_bucket_are_photos_too(work: Path, monkeypatch: pytest.Monk
     assert first["error"] == "InvalidS3ObjectException"
     assert first["target"] == rows[0]["target"]
     assert second["similarity"] == 100.0
+
+
+def test_a_prefix_of_a_bucket_is_compared_as_a_folder_is(work: Path, bucket: str) -> None:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])
+    for path in (work / "photos").iterdir():
+        client.upload_file(str(path), bucket, f"photos/{path.name}")
+    client.close()
+    (work / "s3:" / bucket).mkdir(parents=True)  # a local folder that is called as the URL is
+    there_too = f"s3://{bucket}/photos/"
+    for name, here, there in (
+        ("all", ("--all-pairs", "photos"), ("--all-pairs", there_too)),
+        ("pairs", ("--sources", "photos", "--targets", "photos"), ("--sources", there_too, "--targets", there_too)),
+        (
+            "one",
+            ("--source", "photos/obama-300.jpg", "--targets", "photos"),
+            ("--source", f"{there_too}obama-300.jpg", "--targets", there_too),
+        ),
+    ):
+        likeness("batch", *here, "--output", f"{name}-here.jsonl", cwd=work)
+        likeness("batch", *there, "--output", f"{name}-there.jsonl", cwd=work)
+        expected = (work / f"{name}-here.jsonl").read_text("utf-8").replace("photos/", there_too)
+        assert (work / f"{name}-there.jsonl").read_text("utf-8") == expected, name
+    refused = likeness("batch", "--all-pairs", "s3://no-such-bucket/x/", "--output", work / "no.jsonl", check=False)
+    assert refused.returncode == 255
+    assert refused.stderr == ("likeness: listing s3://no-such-bucket/x/: there is no such bucket (404 NoSuchBucket)\n")
+
+
+def test_a_second_run_describes_nothing_that_is_kept(work: Path) -> None:
+    store = ("--store", work / "faces", "--keep-store")
+    likeness("batch", work / "pairs.csv", "--output", work / "first.jsonl", *store)
+    with sqlite3.connect(work / "faces" / "faces.sqlite") as database:
+        # As if nobody had a face: who describes anew shows it.
+        payload = encode(DescribedPhoto(Failure("NoFaceFound", "KeptException", "kept"), Faces((), b"")))
+        database.execute("UPDATE faces SET payload = ?", (payload,))
+    database.close()
+    likeness("batch", work / "pairs.csv", "--output", work / "second.jsonl", *store)
+    assert {each["error"] for each in records(work / "second.jsonl")} == {"KeptException"}
+    likeness("batch", work / "pairs.csv", "--output", work / "third.jsonl")
+    assert (work / "third.jsonl").read_bytes() == (work / "first.jsonl").read_bytes()
+
+
+def test_photos_that_cannot_be_opened_are_rows(work: Path) -> None:
+    (work / "photos" / "loop.jpg").symlink_to("loop.jpg")
+    (work / "photos" / "nowhere.jpg").symlink_to("gone.jpg")
+    os.mkfifo(work / "photos" / "pipe.jpg")
+    likeness("batch", "--all-pairs", work / "photos", "--output", work / "out.jsonl", "--top", "1")
+    found = records(work / "out.jsonl")
+    failed = [Path(str(each["source"])).name for each in found if each["error"]]
+    assert failed == ["broken.jpg", "loop.jpg", "nowhere.jpg"]
+    assert len(found) > len(failed)
+
+
+def test_every_column_travels_and_a_table_without_pairs_has_them_too(work: Path) -> None:
+    photo = "photos/obama-300.jpg"
+    rows = [{"source": photo, "target": photo, "a": 1}, {"source": photo, "target": photo, "b": {"c": "ü"}}]
+    (work / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    likeness("batch", work / "p.jsonl", "--output", work / "out.csv")
+    with (work / "out.csv").open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file)
+    assert (first["a"], first["b"], second["a"], second["b"]) == ("1", "", "", '{"c":"ü"}')
+    (work / "none.csv").write_text("source,target\n", "utf-8")
+    likeness("batch", work / "none.csv", "--output", work / "none-out.csv")
+    header = "source,target,similarity,matched,matches,unmatched,error,reason\r\n"
+    assert (work / "none-out.csv").read_bytes() == header.encode()
+    parquet = pytest.importorskip("pyarrow.parquet")
+    likeness("batch", work / "none.csv", "--output", work / "none.parquet", "--full")
+    assert parquet.read_schema(work / "none.parquet").names == [*header.split()[0].split(","), "answer"]

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from likeness.batch.errors import BatchError
-from likeness.batch.rows import EveryTwo
+from likeness.batch.listing import Listing
+from likeness.sources.stores import Stores
+
+
+def listed(folder: Path) -> Listing:
+    return Listing(str(folder), Stores(()))
 
 
 @pytest.fixture
@@ -20,14 +25,14 @@ def photos(tmp_path: Path) -> Path:
 def test_a_name_that_no_output_could_hold_is_told(photos: Path) -> None:
     os.close(os.open(os.fsencode(photos) + b"/f\xff.jpg", os.O_CREAT))
     with pytest.raises(BatchError, match=r"f\\udcff\.jpg': the name is not UTF-8"):
-        _ = EveryTwo(photos).photos
+        listed(photos)
 
 
 def test_a_broken_link_is_a_photo_like_others(photos: Path) -> None:
-    before = EveryTwo(photos).fingerprint
+    before = listed(photos).fingerprint
     (photos / "c.jpg").symlink_to("nowhere")
-    assert len(EveryTwo(photos).photos) == 3
-    assert EveryTwo(photos).fingerprint != before
+    assert len(listed(photos)) == 3
+    assert listed(photos).fingerprint != before
 
 
 def test_a_folder_that_cannot_be_read_is_told(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,4 +45,4 @@ def test_a_folder_that_cannot_be_read_is_told(photos: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "scandir", guarded)
     with pytest.raises(BatchError, match="inner cannot be read: Permission denied"):
-        _ = EveryTwo(photos).photos
+        listed(photos)

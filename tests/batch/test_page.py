@@ -1,7 +1,6 @@
 """docs/batch.md is held to the code: its commands run in the order in which they are shown, its table is computed."""
 
 import csv
-import importlib.util
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.batch.conftest import benchmark
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "batch.md").read_text("utf-8")
@@ -47,10 +47,5 @@ def test_the_commands_of_the_page_run(portraits: dict[str, Path], tmp_path: Path
 
 
 def test_the_sizing_table_is_what_the_script_computes() -> None:
-    spec = importlib.util.spec_from_file_location("batch_benchmark", REPOSITORY / "benchmarks" / "batch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    results = json.loads(benchmark.RESULTS.read_text("utf-8"))
-    assert benchmark.sizing(results) in PAGE
+    script = benchmark()
+    assert script.sizing(json.loads(script.RESULTS.read_text("utf-8"))) in PAGE

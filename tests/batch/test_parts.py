@@ -7,12 +7,12 @@ import pytest
 
 from likeness.batch.all_pairs import Alike
 from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
-from likeness.batch.cluster.storage import FolderStorage, Storage, open_storage
 from likeness.batch.described import DescribedPhoto, Faces
 from likeness.batch.errors import BatchError
 from likeness.batch.memory import threads_within
 from likeness.batch.photos import reference_of
 from likeness.batch.progress import Count, PlainLines
+from likeness.batch.storage import FolderStorage, Storage, open_storage
 from likeness.threads import thread_budget
 
 
@@ -76,8 +76,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:
     assert storage.names("faces") == set()
-    storage.write("faces/a", b"0123456789")
-    storage.write("faces/a", b"9876543210")
+    storage.write("faces/a", [b"01234", b"56789"])
+    storage.write("faces/a", [b"9876543210"])
     assert storage.names("faces") == {"a"}
     assert storage.read("faces/a") == b"9876543210"
     assert storage.read("faces/a", 2, 3) == b"765"
@@ -89,8 +89,10 @@ def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:
 def test_one_photo_of_a_part_is_read_alone(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path)
     photos = [DescribedPhoto(source=Faces((), bytes([n]) * n)) for n in range(PHOTOS_A_PART)]
-    storage.write(f"faces/{part_name(0)}", part_of(photos))
-    storage.write(f"faces/{part_name(1)}", part_of(photos[:3]))
+    storage.write(f"faces/{part_name(0)}", [part_of(photos)])
+    storage.write(f"faces/{part_name(1)}", [part_of(photos[:3])])
     stored = StoredPhotos(storage)
     assert [stored.get(n + 1) for n in range(PHOTOS_A_PART)] == photos
     assert stored.get(PHOTOS_A_PART + 3) == photos[2]
+    assert stored.part(0) == photos
+    assert stored.part(1) == photos[:3]

@@ -3,18 +3,21 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.batch.conftest import likeness
+from tests.batch.conftest import benchmark, likeness
 
 from likeness.batch.cluster.engine import run_stage
 from likeness.batch.cluster.work import DescribeParts, Work
 from likeness.batch.describe import BatchOptions
+from likeness.batch.described import DescribedPhoto, Failure, encode
 from likeness.batch.errors import BatchError
 
 #: `make kills` asks for more.
@@ -69,12 +72,63 @@ def test_on_a_cluster_that_shares_a_bucket_failed_pairs_end_the_run_or_are_tried
     assert b'"error":"' not in (work / "far.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("option", ["--keep-store", "--all-pairs"])
-def test_what_is_for_one_machine_is_refused(many: Path, tmp_path: Path, option: str) -> None:
-    given = (many / "pairs.csv", option) if option == "--keep-store" else (option, many / "photos")
-    done = likeness("batch", *given, "--output", tmp_path / "out.csv", "--engine", "ray", check=False)
+def test_all_pairs_on_a_cluster_are_those_of_one_machine(
+    work: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    upload(work / "photos", bucket)
+    there = ("batch", "--all-pairs", f"s3://{bucket}/photos/", "--top", "2", "--output")
+    likeness(*there, work / "local.jsonl")
+    on_ray = ("--engine", "ray", "--actors", "1", "--keep-store")
+    kept = likeness(*there, work / "far.jsonl", *on_ray).stderr
+    assert (work / "far.jsonl").read_bytes() == (work / "local.jsonl").read_bytes()
+    assert len((work / "far.jsonl").read_text("utf-8").splitlines()) > 3
+    # What is kept serves the next run, which is of other pairs, and goes with it, as that keeps nothing.
+    run = work / "far.jsonl.run"
+    assert f"{run}/kept holds faces as vectors, which are biometric data" in kept
+    assert {path.name for path in run.iterdir()} >= {"kept", "manifest.json"}
+    assert not {path.name for path in run.iterdir()} & {"faces", "vectors", "alike", "photos"}
+    blobs = [path for path in run.glob("kept/*/*") if path.is_file()]
+    assert len(blobs) == 6, "one a photo that can be used"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in blobs} == {0o600}
+    for blob in blobs:
+        blob.write_bytes(encode(DescribedPhoto(Failure("NoFaceFound", "KeptException", "kept"))))
+    again = ("batch", "--all-pairs", f"s3://{bucket}/photos/", "--top", "3", "--output", work / "again.jsonl")
+    likeness(*again, "--engine", "ray", "--actors", "1", "--store", run)
+    assert (work / "again.jsonl").read_text("utf-8").count("KeptException") == 6
+    assert not list(run.glob("kept/*/*"))
+
+
+def upload(folder: Path, bucket: str) -> None:
+    import boto3
+
+    client: Any = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL_S3"])
+    for path in folder.iterdir():
+        client.upload_file(str(path), bucket, f"{folder.name}/{path.name}")
+    client.close()
+
+
+def test_memory_of_driver_and_object_store_is_flat_in_the_number_of_pairs(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    header, *lines = (many / "pairs.csv").read_text("utf-8").splitlines()
+    lines = [line for line in lines if line.startswith(("photos/00", "photos/01"))][:12]
+    used = {}
+    for pairs in (1_000, 100_000):
+        table = [header, *(lines * (pairs // len(lines) + 1))[:pairs]]
+        (many / f"{pairs}.csv").write_text("\n".join(table) + "\n", "utf-8")
+        output = str(tmp_path / f"{pairs}.jsonl")
+        used[pairs] = benchmark().command(many, f"{pairs}.csv", output, "--engine", "ray", "--actors", "1")
+    for what in ("peak_mb", "object_store_mb"):
+        assert 0 < used[100_000][what] <= 1.2 * used[1_000][what] + 8, (what, used)
+
+
+def test_a_bound_of_the_store_is_for_one_machine(many: Path, tmp_path: Path) -> None:
+    words = ("batch", many / "pairs.csv", "--output", tmp_path / "out.csv", "--engine", "ray", "--store-size", "1G")
+    done = likeness(*words, check=False)
     assert done.returncode == 255
-    assert "are for one machine" in done.stderr
+    assert "--store-size is for one machine: the nodes of a cluster need all faces" in done.stderr
 
 
 class FailingRay:

@@ -2,11 +2,12 @@
 
 import hashlib
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Faces, Failure
+from likeness.batch.described import DescribedPhoto, Faces, Failure
 from likeness.batch.errors import BatchError
 from likeness.batch.store import FaceStore
 
@@ -19,17 +20,27 @@ def photo(number: int) -> DescribedPhoto:
     return DescribedPhoto(source=Faces((), bytes([number]) * 1000))
 
 
-def test_what_was_put_is_there_for_the_same_maker_and_roles_alone(tmp_path: Path) -> None:
+def test_what_was_put_is_there_for_the_same_maker_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "faces.sqlite"
     with FaceStore.open(path, "one") as store:
         store.put([(key(1), photo(1))])
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with FaceStore.open(path, "one") as store:
-        assert store.get(key(1), AS_SOURCE) == photo(1)
-        assert store.get(key(1), AS_SOURCE | AS_TARGET) is None
-        assert store.get(key(2), AS_SOURCE) is None
+        assert store.get(key(1)) == photo(1)
+        assert store.get(key(2)) is None
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(store.known, [key(1), key(2)] * 50)) == [photo(1), None] * 50
     with FaceStore.open(path, "another") as store:
-        assert store.get(key(1), AS_SOURCE) is None
+        assert store.get(key(1)) is None
+
+
+def test_a_description_in_more_roles_takes_the_place_of_one_in_fewer(tmp_path: Path) -> None:
+    both = DescribedPhoto(source=photo(1).source, target=photo(1).source)
+    with FaceStore.open(tmp_path / "faces.sqlite", "one") as store:
+        store.put([(key(1), photo(1))])
+        assert store.get(key(1)) == photo(1)
+        store.put([(key(1), both)])
+        assert store.get(key(1)) == both
 
 
 def test_a_full_store_lets_the_oldest_go(tmp_path: Path) -> None:
@@ -37,7 +48,7 @@ def test_a_full_store_lets_the_oldest_go(tmp_path: Path) -> None:
         for number in range(30):
             store.put([(key(number), photo(number))])
     with FaceStore.open(tmp_path / "faces.sqlite", "one") as store:
-        there = [number for number in range(30) if store.get(key(number), AS_SOURCE)]
+        there = [number for number in range(30) if store.get(key(number))]
     assert 5 <= len(there) <= 10
     assert there == list(range(30 - len(there), 30))
 
@@ -47,8 +58,8 @@ def test_failures_are_forgotten_when_asked(tmp_path: Path) -> None:
     with FaceStore.open(tmp_path / "faces.sqlite", "one") as store:
         store.put([(key(1), failed), (key(2), photo(2))])
         store.forget_failures()
-        assert store.get(key(1), AS_SOURCE) is None
-        assert store.get(key(2), AS_SOURCE) == photo(2)
+        assert store.get(key(1)) is None
+        assert store.get(key(2)) == photo(2)
 
 
 def test_a_file_that_is_no_store_is_told_so(tmp_path: Path) -> None:

@@ -149,3 +149,26 @@ def test_no_name_reaches_the_secret(tmp_path_factory: pytest.TempPathFactory, pa
     except InvalidS3Object:
         return
     assert answer == b"inside"
+
+
+def test_lists_regular_files_below_a_prefix_and_follows_no_link(bucket: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "c.jpg").write_bytes(SECRET)
+    (bucket / "a" / "b2.jpg").write_bytes(b"photo")
+    (bucket / "a" / "link.jpg").symlink_to(tmp_path / "secret")
+    (bucket / "a" / "out").symlink_to(tmp_path / "outside")
+    os.mkfifo(bucket / "a" / "pipe.jpg")
+    store = DirectoryStore(bucket)
+    assert sorted(each.name for each in store.objects("bucket", "")) == ["a/b/photo.jpg", "a/b2.jpg", "empty"]
+    assert [each.name for each in store.objects("bucket", "a/b/")] == ["a/b/photo.jpg"]
+    assert sorted(each.name for each in store.objects("bucket", "a/b")) == ["a/b/photo.jpg", "a/b2.jpg"]
+    for nowhere in ("a/out/", "../", "nothing/", "/"):
+        assert list(store.objects("bucket", nowhere)) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_listed_is_told_so(bucket: Path) -> None:
+    (bucket / "a").chmod(0)
+    with pytest.raises(InvalidS3Object, match="cannot be listed: the server may not read it"):
+        list(DirectoryStore(bucket).objects("bucket", ""))
+    (bucket / "a").chmod(0o700)

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -269,3 +269,57 @@ def test_the_endpoint_of_rekognition_is_not_taken_for_s3(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
     assert fetch(S3Store(StoreSettings(access_key_id="test", secret_access_key="test")), "env") == b"x"
+
+
+def names(store: S3Store, prefix: str, *, bucket: str = BUCKET) -> list[str]:
+    return [each.name for each in store.objects(bucket, prefix)]
+
+
+def test_lists_what_begins_with_a_prefix_and_notices_other_content(s3_url: str, s3_admin: Any) -> None:
+    for name in ("listed/Grüße 1+1.jpg", "listed/b/c.png", "listed-not.jpg"):
+        s3_admin.put_object(Bucket=BUCKET, Key=name, Body=b"face")
+    before = list(store(s3_url).objects(BUCKET, "listed/"))
+    assert [each.name for each in before] == ["listed/Grüße 1+1.jpg", "listed/b/c.png"]
+    s3_admin.put_object(Bucket=BUCKET, Key="listed/b/c.png", Body=b"mien")
+    after = list(store(s3_url).objects(BUCKET, "listed/"))
+    assert after[0] == before[0]
+    assert after[1].state != before[1].state
+    assert names(store(s3_url), "nothing/") == []
+    with pytest.raises(InvalidS3Object, match=r"listing s3://no-such-bucket/x/: there is no such bucket"):
+        names(store(s3_url), "x/", bucket="no-such-bucket")
+
+
+def page(names: Sequence[str], token: str | None) -> bytes:
+    """A page of a listing, with where the next one begins."""
+    contents = "".join(f"<Contents><Key>{name}</Key><Size>1</Size></Contents>" for name in names)
+    rest = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    body = f"<ListBucketResult>{contents}{rest}</ListBucketResult>".encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body
+
+
+def test_a_long_listing_comes_page_by_page_and_a_page_that_fails_once_is_asked_for_again(
+    misbehaving: Misbehaving,
+) -> None:
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket, number: int) -> None:
+        line = read_request(connection).splitlines()[0]
+        asked.append(line)
+        if number == 1:
+            return
+        connection.sendall(page(["c"], None) if b"continuation-token=two" in line else page(["a", "b"], "two"))
+
+    listed = store(misbehaving(serve)).objects(BUCKET, "x")
+    assert next(listed).name == "a"
+    assert len(asked) == 1, "the second page is asked for when the first one is read"
+    assert [each.name for each in listed] == ["b", "c"]
+    assert [b"continuation-token=two" in line for line in asked] == [False, True, True]
+
+
+def test_a_listing_without_end_is_given_up(misbehaving: Misbehaving) -> None:
+    def serve(connection: socket.socket, _: int) -> None:
+        read_request(connection)
+        connection.sendall(page(["a"], "same"))
+
+    with pytest.raises(InvalidS3Object, match="says that there is more, and not where"):
+        names(store(misbehaving(serve)), "x")

@@ -16,6 +16,7 @@ def test_the_first_matching_pattern_decides(tmp_path: Path) -> None:
         (tmp_path / name / "x").write_bytes(name.encode())
     stores = Stores([StoreSettings("photos-*", tmp_path / "one"), StoreSettings("photos-b", tmp_path / "two")])
     assert stores.fetch("photos-b", "x", None, max_bytes=10, deadline=time.monotonic() + 60) == b"one"
+    assert [each.name for each in stores.objects("photos-b", "")] == ["x"]
     with pytest.raises(InvalidS3Object, match=r"no store is set for bucket 'Photos-b'"):
         stores.fetch("Photos-b", "x", None, max_bytes=10, deadline=time.monotonic() + 60)
 

@@ -9,6 +9,11 @@ from likeness.batch.errors import BatchError
 WRITTEN = ("similarity", "matched", "matches", "unmatched", "error", "reason", "answer", "decision", "note")
 
 
+def written_columns(*, full: bool) -> Sequence[str]:
+    """The columns that a run adds to those given, in order."""
+    return WRITTEN[: WRITTEN.index("answer") + full]
+
+
 def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
     """Raises BatchError unless the columns of a table hold both photos, and none that the batch writes."""
     missing = [name for name in needed if name not in columns]

@@ -11,12 +11,18 @@ from pathlib import Path
 def open_database(path: Path, tables: str) -> Iterator[sqlite3.Connection]:
     """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises sqlite3.Error and OSError.
 
-    SQLite gives its journal files the same mode.
+    SQLite gives its journal files the same mode. Threads that share the connection take turns.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(tables)
         yield database
+
+
+def remove_database(path: Path) -> None:
+    """Removes the file with its journal files."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -6,11 +6,11 @@ Threads rather than processes: on two cores they describe nine tenths of what pr
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failure
@@ -23,6 +23,9 @@ from likeness.comparer import Comparer
 from likeness.errors import RequestError
 
 Content = bytes
+#: Has what is known of a content, in whichever roles; used by several threads at once.
+Known = Callable[[Content], DescribedPhoto | None]
+Item = TypeVar("Item")
 #: Descriptions are written to the store so many at a time.
 _KEPT_AT_ONCE = 64
 #: Photos, for each thread, that are in work or described and not asked for yet; and faces that are compared at a time.
@@ -31,16 +34,38 @@ _IN_FLIGHT, _FACES_AT_ONCE = 64, 8192
 
 
 def read_and_describe(
-    comparer: Comparer, read: Reads, reference: str, roles: int, options: BatchOptions
+    comparer: Comparer, read: Reads, wanted: tuple[str, int], options: BatchOptions, known: Known
 ) -> tuple[Content, DescribedPhoto]:
-    """The key of a photo's content, and what the photo is; of one that cannot be read, why."""
+    """The key of the content of a photo, given by reference and roles, and what the photo is; of one that cannot be
+    read, why. A content that is `known` is not described again.
+    """
+    reference, roles = wanted
     try:
         encoded = read(reference)
     except RequestError as error:
         failure = Failure.of(error)
         key = hashlib.sha256(b"unread " + reference.encode(errors="surrogateescape")).digest()
         return key, DescribedPhoto(failure if roles & AS_SOURCE else None, failure if roles & AS_TARGET else None)
-    return hashlib.sha256(encoded).digest(), describe(comparer, encoded, roles, options)
+    key = hashlib.sha256(encoded).digest()
+    there = known(key)
+    if there is None:
+        return key, describe(comparer, encoded, roles, options)
+    if there.roles & roles == roles:
+        return key, there
+    return key, describe(comparer, encoded, roles | there.roles, options)
+
+
+def one_ahead(items: Iterator[Item], begin: Callable[[Item], None]) -> Iterator[Item]:
+    """The items, each after the one behind it was begun."""
+    current = next(items, None)
+    if current is not None:
+        begin(current)
+    while current is not None:
+        following = next(items, None)
+        if following is not None:
+            begin(following)
+        yield current
+        current = following
 
 
 class LocalPhotos(AbstractContextManager["LocalPhotos"]):
@@ -113,7 +138,12 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
 
     def _known(self, reference: str) -> DescribedPhoto | None:
         content = self._plan.content(reference)
-        return None if content is None else self._store.get(content, self._plan.roles(reference))
+        found = None if content is None else self._store.get(content)
+        return found if found is not None and self._covers(found, reference) else None
+
+    def _covers(self, photo: DescribedPhoto, reference: str) -> bool:
+        roles = self._plan.roles(reference)
+        return photo.roles & roles == roles
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._most_running:
@@ -122,7 +152,7 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
                 self._start(reference)
 
     def _start(self, reference: str) -> None:
-        roles = self._plan.roles(reference)
+        wanted = reference, self._plan.roles(reference)
         self._running[reference] = self._pool.submit(
-            read_and_describe, self._comparer, self._read, reference, roles, self._options
+            read_and_describe, self._comparer, self._read, wanted, self._options, self._store.known
         )

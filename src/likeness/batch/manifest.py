@@ -9,7 +9,7 @@ from likeness.batch.errors import BatchError
 from likeness.whole_file import write_whole
 
 #: To be counted up when records or shards change their form.
-FORM = 1
+FORM = 2
 
 
 State = Literal["new", "begun", "finished"]

@@ -37,10 +37,13 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[Record]:
     return (decode(line) for line in lines)
 
 
-def write_output(output: Path, shards: Sequence[Path]) -> None:
-    """Puts the shards together, in order; the output is there whole or not at all."""
+def write_output(output: Path, shards: Sequence[Path], columns: Sequence[str]) -> None:
+    """Puts the shards together, in order; the output is there whole or not at all.
+
+    A table without rows has these columns.
+    """
     if output.suffix.lower() != ".jsonl":
-        write_records(output, lambda: _read(shards))
+        write_records(output, lambda: _read(shards), columns)
         return
     with whole(output) as file:
         for shard in shards:
@@ -49,16 +52,19 @@ def write_output(output: Path, shards: Sequence[Path]) -> None:
                     file.write(chunk)
 
 
-def write_records(output: Path, records: Callable[[], Iterator[Record]]) -> None:
-    """Writes records, which may be asked for twice; the output is there whole or not at all."""
+def write_records(output: Path, records: Callable[[], Iterator[Record]], columns: Sequence[str]) -> None:
+    """Writes records, which may be asked for twice; the output is there whole or not at all.
+
+    A table without rows has these columns.
+    """
     with whole(output) as file:
         match output.suffix.lower():
             case ".parquet":
                 from likeness.batch import parquet
 
-                parquet.write_records(file, records)
+                parquet.write_records(file, records, columns)
             case ".csv":
-                _write_csv(file, records())
+                _write_csv(file, records, columns)
             case _:
                 for record in records():
                     file.write(encode_lines([record]))
@@ -70,14 +76,13 @@ def _read(shards: Sequence[Path]) -> Iterator[Record]:
             yield from decode_lines(file)
 
 
-def _write_csv(file: IO[bytes], records: Iterator[Record]) -> None:
+def _write_csv(file: IO[bytes], records: Callable[[], Iterator[Record]], columns: Sequence[str]) -> None:
+    names = dict.fromkeys(name for record in records() for name in record)
     text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
-    first = next(records, None)
-    if first is not None:
-        writer = csv.DictWriter(text, list(first), extrasaction="ignore")
-        writer.writeheader()
-        for record in _with(first, records):
-            writer.writerow({name: _cell(value) for name, value in record.items()})
+    writer = csv.DictWriter(text, list(names) or columns)
+    writer.writeheader()
+    for record in records():
+        writer.writerow({name: _cell(value) for name, value in record.items()})
     text.flush()
     text.detach()
 
@@ -86,8 +91,3 @@ def _cell(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return msgspec.json.encode(value).decode() if isinstance(value, (dict, list)) else value
-
-
-def _with(first: Record, others: Iterator[Record]) -> Iterator[Record]:
-    yield first
-    yield from others

@@ -41,9 +41,12 @@ def read_rows(path: Path, check: Callable[[Sequence[str]], None] | None = None) 
         raise BatchError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def write_records(file: IO[bytes], records: Callable[[], Iterator[dict[str, Any]]]) -> None:
-    """Writes records, which are read twice: first for the types of the columns, which are text where values vary."""
-    schema = _schema(records())
+def write_records(file: IO[bytes], records: Callable[[], Iterator[dict[str, Any]]], columns: Sequence[str]) -> None:
+    """Writes records, which are read twice: first for the types of the columns, which are text where values vary.
+
+    A table without rows has `columns`.
+    """
+    schema = _schema(records()) or pa.schema([(name, _TYPES.get(name, pa.string())) for name in columns])
     rest = records()
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         while rows := list(islice(rest, _ROWS_AT_ONCE)):
@@ -80,7 +83,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return value
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -13,7 +13,8 @@ from likeness.errors import InvalidParameter
 from likeness.image import inputs
 from likeness.sources.store import Store
 
-_S3 = "s3://"
+#: How the URL of an object begins.
+S3 = "s3://"
 _VERSION = "?versionId="
 _SECONDS_TO_FETCH = 60.0
 
@@ -39,7 +40,7 @@ def reference_of(value: object) -> str:
         inner: Mapping[str, Any] = value.get("S3Object", value)
         bucket, name, version = (inner.get(key) for key in ("Bucket", "Name", "Version"))
         if isinstance(bucket, str) and isinstance(name, str) and bucket and name:
-            return f"{_S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
+            return f"{S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
     raise ValueError(f"{value!r} is no photo: give a path, an s3:// URL or an S3Object with Bucket and Name")
 
 
@@ -52,9 +53,9 @@ class PhotoReader:
     max_bytes: int
 
     def __call__(self, reference: str, /) -> bytes:
-        if not reference.startswith(_S3):
+        if not reference.startswith(S3):
             return inputs.contents(self.folder / reference, PHOTO, self.max_bytes)
-        place, _, version = reference.removeprefix(_S3).partition(_VERSION)
+        place, _, version = reference.removeprefix(S3).partition(_VERSION)
         bucket, _, name = place.partition("/")
         if not bucket or not name:
             raise InvalidParameter(f"{reference} is no object: an s3:// URL has a bucket and a name.")

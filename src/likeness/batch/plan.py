@@ -1,7 +1,7 @@
 """The plan: which photos a batch needs, each once, as what, and which content they turned out to have."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,42 +39,27 @@ class Plan:
 
     def make(self, rows: Iterable[Row]) -> int:
         """Plans all rows, unless that was done before, and returns how many there are."""
-        made = self._database.execute("SELECT pairs FROM made").fetchone()
-        if made is not None:
-            return int(made[0])
-        planned = 0
-        known: dict[str, int] = {}
-        self._database.execute("BEGIN")
-        for planned, row in enumerate(rows, 1):  # noqa: B007
-            for reference, role in ((row.source, AS_SOURCE), (row.target, AS_TARGET)):
-                roles = known.get(reference, 0)
-                if roles & role:
-                    continue
-                if len(known) >= _REMEMBERED:
-                    known.clear()
-                known[reference] = roles | role
-                self._add(reference, role)
-        self._database.execute("INSERT INTO made VALUES (?)", (planned,))
-        self._database.execute("COMMIT")
-        return planned
+        return self._once(lambda: self._add_rows(rows))
 
     def make_of_photos(self, references: Iterable[str]) -> int:
-        """Plans photos that are compared with each other by one face of each; returns how many there are."""
-        photos = [(reference, AS_SOURCE) for reference in references]
-        self._database.execute("BEGIN")
-        for reference, role in photos:
-            self._add(reference, role)
-        self._database.execute("COMMIT")
-        return len(photos)
+        """Plans photos of which every two are compared, by one face of each; returns how many pairs that is."""
+        return self._once(lambda: self._add_photos(references))
 
     def counts(self) -> tuple[int, int]:
         """Distinct photos, and how many of them have been read."""
         total, read = self._database.execute("SELECT count(*), count(content) FROM photos").fetchone()
         return int(total), int(read)
 
-    def photos(self) -> Iterator[tuple[str, int]]:
-        """All photos with what they are needed as, in the order of their numbers, which count from 1."""
-        yield from self._database.execute("SELECT reference, roles FROM photos ORDER BY number")
+    def photos(self, start: int = 0, count: int = -1) -> Iterator[tuple[str, int]]:
+        """Photos behind the number `start`, with what they are needed as, in order; numbers count from 1."""
+        yield from self._database.execute(
+            "SELECT reference, roles FROM photos WHERE number > ? ORDER BY number LIMIT ?", (start, count)
+        )
+
+    def reference(self, number: int) -> str:
+        """The photo of a number."""
+        (reference,) = self._database.execute("SELECT reference FROM photos WHERE number = ?", (number,)).fetchone()
+        return str(reference)
 
     def number(self, reference: str) -> int:
         """The number of a photo."""
@@ -102,6 +87,36 @@ class Plan:
     def forget_contents(self) -> None:
         """All photos are read again."""
         self._database.execute("UPDATE photos SET content = NULL")
+
+    def _once(self, add: Callable[[], int]) -> int:
+        made = self._database.execute("SELECT pairs FROM made").fetchone()
+        if made is not None:
+            return int(made[0])
+        self._database.execute("BEGIN")
+        pairs = add()
+        self._database.execute("INSERT INTO made VALUES (?)", (pairs,))
+        self._database.execute("COMMIT")
+        return pairs
+
+    def _add_rows(self, rows: Iterable[Row]) -> int:
+        planned = 0
+        known: dict[str, int] = {}
+        for planned, row in enumerate(rows, 1):  # noqa: B007
+            for reference, role in ((row.source, AS_SOURCE), (row.target, AS_TARGET)):
+                roles = known.get(reference, 0)
+                if roles & role:
+                    continue
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[reference] = roles | role
+                self._add(reference, role)
+        return planned
+
+    def _add_photos(self, references: Iterable[str]) -> int:
+        count = 0
+        for count, reference in enumerate(references, 1):  # noqa: B007
+            self._add(reference, AS_SOURCE)
+        return count * (count - 1) // 2
 
     def _add(self, reference: str, role: int) -> None:
         self._database.execute(

@@ -1,23 +1,19 @@
-"""Pairs of photos from tables and folders, as a stream that can be read again: nothing of it is held."""
+"""Pairs of photos from tables, folders and buckets, as a stream that can be read again: nothing of it is held."""
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
-from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
 from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError
+from likeness.batch.listing import Listing
 from likeness.batch.photos import reference_of
 from likeness.bounded_file import check_regular
-
-#: Files of a folder that are photos.
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +116,21 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class FolderRows:
-    """Each source photo with each target photo, or with those of the same name.
+    """Each source photo with each target photo, or with those of the same name, see `Listing`."""
 
-    The name of a photo is the first part of its path below the folder, without suffix: anna.jpg goes with anna.png and
-    with anna/1.jpg and anna/2.jpg.
-    """
-
-    sources: Path
-    targets: Path
+    sources: Listing
+    targets: Listing
     match_names: bool = False
 
     def __iter__(self) -> Iterator[Row]:
-        sources, targets = _listed(self.sources), _listed(self.targets)
-        if not self.match_names:
-            pairs: Iterator[tuple[Path, Path]] = product(sources, targets)
-        else:
-            by_name: dict[str, list[Path]] = {}
-            for target in targets:
-                by_name.setdefault(_name(target, self.targets), []).append(target)
-            pairs = ((source, target) for source in sources for target in by_name.get(_name(source, self.sources), ()))
-        for source, target in pairs:
-            yield _row(source, target)
+        for source, name in self.sources.with_names():
+            for target in self.targets.named(name) if self.match_names else self.targets:
+                yield Row(source, target, {"source": source, "target": target})
 
     @property
     def fingerprint(self) -> str:
-        listings = [fingerprint_of_folder(self.sources), fingerprint_of_folder(self.targets)]
-        return f"{listings[0]} {listings[1]} {'same name' if self.match_names else 'all'}"
+        matched = "same name" if self.match_names else "all"
+        return f"{self.sources.fingerprint} {self.targets.fingerprint} {matched}"
 
     @property
     def columns(self) -> Sequence[str]:
@@ -154,67 +139,18 @@ class FolderRows:
 
 @dataclass(frozen=True, slots=True)
 class EveryTwo:
-    """Every two photos of a folder, once; of each photo the `top` most alike are asked for."""
+    """Every two photos of a place, once; of each photo the `top` most alike are asked for."""
 
-    folder: Path
+    photos: Listing
     top: int = 10
-
-    def __iter__(self) -> Iterator[Row]:
-        for first, second in combinations(_listed(self.folder), 2):
-            yield _row(first, second)
-
-    @property
-    def photos(self) -> list[str]:
-        """References of all photos, in order."""
-        return [str(path) for path in _listed(self.folder)]
 
     @property
     def fingerprint(self) -> str:
-        return f"{fingerprint_of_folder(self.folder)} top {self.top}"
+        return f"{self.photos.fingerprint} top {self.top}"
 
     @property
     def columns(self) -> Sequence[str]:
         return ["source", "target"]
-
-
-def fingerprint_of_folder(folder: Path) -> str:
-    """Changes where the photos of a folder do: names, sizes and times of change. Also for a single photo."""
-    found = hashlib.sha256()
-    for path in _listed(folder):
-        status = path.stat() if path.exists() else path.lstat()  # a broken link is a photo that cannot be read
-        found.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return found.hexdigest()
-
-
-def _listed(place: Path) -> list[Path]:
-    """The photos below a folder, or the one photo, sorted by their path."""
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        raise BatchError(f"{place} is neither a folder nor a photo")
-    walk = os.walk(place, onerror=_unreadable)
-    found = [Path(folder, name) for folder, _, names in walk for name in names if name.lower().endswith(SUFFIXES)]
-    if not found:
-        raise BatchError(f"{place} holds no photos ({', '.join(SUFFIXES)})")
-    for path in found:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise BatchError(f"{str(path)!a}: the name is not UTF-8, and no output could hold it; rename it") from error
-    return sorted(found, key=lambda path: path.parts)
-
-
-def _unreadable(error: OSError) -> NoReturn:
-    raise BatchError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def _name(path: Path, folder: Path) -> str:
-    inner = path.name if path == folder else path.relative_to(folder).parts[0]
-    return PurePosixPath(inner).stem if inner == path.name else inner
-
-
-def _row(source: Path, target: Path) -> Row:
-    return Row(str(source), str(target), {"source": str(source), "target": str(target)})
 
 
 def _hash_of(path: Path) -> str:

@@ -2,16 +2,19 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from likeness.batch import manifest
+from likeness.batch.all_pairs import Blocks
+from likeness.batch.columns import written_columns
+from likeness.batch.database import remove_database
 from likeness.batch.describe import BatchOptions, identity
 from likeness.batch.errors import BatchError
-from likeness.batch.local import LocalPhotos
-from likeness.batch.outputs import check_format, encode_lines, write_output
+from likeness.batch.local import LocalPhotos, one_ahead
+from likeness.batch.outputs import check_format, decode_lines, encode_lines, write_output
 from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
@@ -19,6 +22,7 @@ from likeness.batch.records import Record, records_of
 from likeness.batch.rows import EveryTwo, Row, Rows
 from likeness.batch.run_all_pairs import Wanted, search
 from likeness.batch.shards import Shards
+from likeness.batch.storage import FolderStorage
 from likeness.batch.store import FaceStore
 from likeness.comparer import Comparer
 from likeness.locking import one_at_a_time
@@ -26,7 +30,8 @@ from likeness.whole_file import remove_parts
 
 #: Pairs in a shard: 8,192 are compared in a tenth of a second, and at most so many are done again after a kill.
 ROWS_A_SHARD = 8192
-_FACES, _PLAN = "faces.sqlite", "plan.sqlite"
+PLAN = "plan.sqlite"
+_FACES, _MANIFEST = "faces.sqlite", "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,11 @@ class Job:
     run. `retry_errors` tries those again that could not be compared before.
     """
 
-    pairs: Rows
+    pairs: Rows | EveryTwo
     output: Path
     options: BatchOptions = field(default_factory=BatchOptions)
     full: bool = False
-    store: Path | None = None
+    store: str | None = None
     store_bytes: int | None = None
     keep_store: bool = False
     fail_fast: bool = False
@@ -65,41 +70,98 @@ class Outcome:
     was_finished: bool = False
 
 
+FINISHED_BEFORE = Outcome(0, 0, 0, was_finished=True)
+
+
 def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcome:
     """Runs a job, or resumes an interrupted one. Raises BatchError."""
-    check_format(job.output, full=job.full)
-    with folder_of(job) as folder:
-        facts = facts_of(job, comparer)
-        state = manifest.state(folder / "manifest.json", job.output, facts)
-        shards = Shards(folder / "shards", job.rows_a_shard)
-        if state == "finished" and not (job.retry_errors and shards.all()):
-            return Outcome(0, 0, 0, was_finished=True)
-        remove_parts(folder)
-        if state == "new":  # what is there is of a run that ended before its pairs were read to the end
-            remove_store(folder / _PLAN)
-        shards.folder.mkdir(mode=0o700, exist_ok=True)
-        remove_parts(shards.folder)
+    with begun(job, comparer) as here:
+        if here is None:
+            return FINISHED_BEFORE
+        faces = Path(job.store or here.folder) / _FACES
         with (
-            Plan.open(folder / _PLAN) as plan,
-            FaceStore.open((job.store or folder) / _FACES, identity(comparer, job.options), job.store_bytes) as store,
+            Plan.open(here.folder / PLAN) as plan,
+            FaceStore.open(faces, identity(comparer, job.options), job.store_bytes) as store,
         ):
-            if job.retry_errors and shards.drop_failed():
+            if job.retry_errors:
+                here.drop_failed()
                 store.forget_failures()
                 plan.forget_contents()
-            pairs = plan.make_of_photos(job.pairs.photos) if isinstance(job.pairs, EveryTwo) else plan.make(job.pairs)
-            manifest.write(folder / "manifest.json", facts, finished=False)
+            pairs = here.plan(plan, job.pairs)
             photos, read_before = plan.counts()
-            written = shards.written(pairs)
-            progress.begin(Count(photos, read_before, read_before), Count(pairs, written, written))
             with LocalPhotos(comparer, read, job.options, plan, store, progress) as described:
                 if isinstance(job.pairs, EveryTwo):
-                    _search(job, job.pairs, comparer, shards, described, progress)
+                    blocks = Blocks(FolderStorage(here.folder), photos)
+                    done = pairs - sum(map(blocks.pairs, blocks.missing("alike")))
+                    progress.begin(Count(photos, read_before, read_before), Count(pairs, done, done))
+                    wanted = Wanted(job.options.similarity_threshold, job.pairs.top, job.fail_fast)
+                    search(comparer, blocks, plan, described, wanted, progress)
                 else:
-                    _write_shards(job, comparer, shards, described, progress)
-        return finish(job, facts, shards, Outcome(pairs, 0, photos))
+                    done = here.shards.written(pairs)
+                    progress.begin(Count(photos, read_before, read_before), Count(pairs, done, done))
+                    _write_shards(job, job.pairs, comparer, here.shards, described, progress)
+        return here.finish(job, photos, lambda: None if job.keep_store else remove_database(faces))
 
 
-def facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that starts or resumes: its folder, which no other process works in, what it is of, and its shards."""
+
+    folder: Path
+    facts: dict[str, object]
+    shards: Shards
+
+    def plan(self, plan: Plan, pairs: Rows | EveryTwo) -> int:
+        """Plans the pairs, from which on the run is resumed; returns how many there are."""
+        count = plan.make_of_photos(pairs.photos) if isinstance(pairs, EveryTwo) else plan.make(pairs)
+        manifest.write(self.folder / _MANIFEST, self.facts, finished=False)
+        return count
+
+    def drop_failed(self) -> None:
+        """Everything goes that a photo which cannot be used had a part in."""
+        self.shards.drop_failed()
+        _remove_blocks(self.folder)
+
+    def finish(self, job: Job, photos: int, clean_up: Callable[[], None]) -> Outcome:
+        """The output is put together; what is not needed any more goes, elsewhere by `clean_up`."""
+        paths = self.shards.all()
+        write_output(job.output, paths, [*job.pairs.columns, *written_columns(full=job.full)])
+        rows = failed = 0
+        for path in paths:
+            with path.open("rb") as file:
+                for record in decode_lines(file):
+                    rows += 1
+                    failed += record["error"] is not None
+        # Before the run counts as finished: a kill in between must not leave faces behind for good.
+        _remove_blocks(self.folder)
+        clean_up()
+        manifest.write(self.folder / _MANIFEST, self.facts, finished=True)
+        if not failed:  # else they are needed to try those again
+            shutil.rmtree(self.shards.folder, ignore_errors=True)
+            remove_database(self.folder / PLAN)
+        return Outcome(rows, failed, photos)
+
+
+@contextmanager
+def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
+    """The run of a job, ready to start or to resume; None where it was finished before. Raises BatchError."""
+    check_format(job.output, full=job.full)
+    with _folder_of(job) as folder:
+        facts = _facts_of(job, comparer)
+        state = manifest.state(folder / _MANIFEST, job.output, facts)
+        shards = Shards(folder / "shards", job.rows_a_shard)
+        if state == "finished" and not (job.retry_errors and shards.all()):
+            yield None
+            return
+        remove_parts(folder)
+        if state == "new":  # what is there is of a run that ended before its pairs were read to the end
+            remove_database(folder / PLAN)
+        shards.folder.mkdir(mode=0o700, exist_ok=True)
+        remove_parts(shards.folder)
+        yield Begun(folder, facts, shards)
+
+
+def _facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
     """All that changes what is written, for the manifest."""
     calibration = hashlib.sha256(repr(asdict(comparer.calibration)).encode()).hexdigest()[:24]
     options = job.options
@@ -116,9 +178,11 @@ def facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
     }
 
 
-def _write_shards(job: Job, comparer: Comparer, shards: Shards, described: LocalPhotos, progress: Progress) -> None:
+def _write_shards(
+    job: Job, pairs: Rows, comparer: Comparer, shards: Shards, described: LocalPhotos, progress: Progress
+) -> None:
     """Writes what is missing; while one shard is compared, the photos of the next are described."""
-    for number, rows in _one_ahead(shards.missing(job.pairs), described):
+    for number, rows in one_ahead(shards.missing(pairs), lambda upcoming: described.begin(_references(upcoming[1]))):
         with shards.writing(number) as file:
             for some, photos in described.portions(rows):
                 records = records_of(comparer, some, photos, threshold=job.options.similarity_threshold, full=job.full)
@@ -127,29 +191,6 @@ def _write_shards(job: Job, comparer: Comparer, shards: Shards, described: Local
                 file.write(encode_lines(records))
         described.keep()
         progress.pairs(len(rows))
-
-
-def _search(
-    job: Job, pairs: EveryTwo, comparer: Comparer, shards: Shards, described: LocalPhotos, progress: Progress
-) -> None:
-    """Writes the pairs of every two photos that are alike, as the one shard that the output is made of."""
-    if not shards.path(0).exists():
-        wanted = Wanted(job.options.similarity_threshold, pairs.top, job.fail_fast)
-        search(comparer, pairs.photos, described, shards.folder, wanted, progress)
-
-
-def _one_ahead(
-    shards: Iterator[tuple[int, Sequence[Row]]], described: LocalPhotos
-) -> Iterator[tuple[int, Sequence[Row]]]:
-    current = next(shards, None)
-    if current is not None:
-        described.begin(_references(current[1]))
-    while current is not None:
-        following = next(shards, None)
-        if following is not None:
-            described.begin(_references(following[1]))
-        yield current
-        current = following
 
 
 def _references(rows: Sequence[Row]) -> Iterator[str]:
@@ -164,35 +205,13 @@ def _check_none_failed(records: Sequence[Record]) -> None:
             raise BatchError(f"{record['reason']} ({record['error']}); the batch ends here, as --fail-fast asks")
 
 
-def finish(job: Job, facts: dict[str, object], shards: Shards, outcome: Outcome) -> Outcome:
-    """The output is put together; what is not needed any more goes."""
-    from likeness.batch.outputs import decode_lines
-
-    paths = shards.all()
-    write_output(job.output, paths)
-    rows = failed = 0
-    for path in paths:
-        with path.open("rb") as file:
-            for record in decode_lines(file):
-                rows += 1
-                failed += record["error"] is not None
-    manifest.write(job.folder / "manifest.json", facts, finished=True)
-    if not job.keep_store:
-        remove_store((job.store or job.folder) / _FACES)
-    if not failed:  # else they are needed to try those again
-        shutil.rmtree(shards.folder, ignore_errors=True)
-        remove_store(job.folder / _PLAN)
-    return Outcome(rows, failed, outcome.photos)
-
-
-def remove_store(path: Path) -> None:
-    """Removes a SQLite database with its journal files."""
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _remove_blocks(folder: Path) -> None:
+    for made in ("vectors", "alike"):
+        shutil.rmtree(folder / made, ignore_errors=True)
 
 
 @contextmanager
-def folder_of(job: Job) -> Iterator[Path]:
+def _folder_of(job: Job) -> Iterator[Path]:
     """The folder of the run, for this process alone."""
     job.folder.mkdir(mode=0o700, exist_ok=True)
 

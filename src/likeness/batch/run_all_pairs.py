@@ -1,20 +1,17 @@
-"""`--all-pairs` from a folder to its output: described, compared in shards, the most similar written; or resumed."""
+"""`--all-pairs` on this machine: photos described into blocks, these compared, the most similar pairs written."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-
-from likeness.batch.all_pairs import PHOTOS_A_SHARD, Alike, AllPairs, one_face, read_shards, records, write_shard
-from likeness.batch.described import Failure
+from likeness.batch.all_pairs import PHOTOS_A_BLOCK, AllPairs, Blocks, block_of
+from likeness.batch.described import DescribedPhoto, Failure
 from likeness.batch.errors import BatchError
-from likeness.batch.local import LocalPhotos
+from likeness.batch.local import LocalPhotos, one_ahead
 from likeness.batch.outputs import encode_lines
+from likeness.batch.plan import Plan
 from likeness.batch.progress import Progress
+from likeness.batch.shards import shard_name
 from likeness.comparer import Comparer
-from likeness.whole_file import whole
-
-_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,40 +24,36 @@ class Wanted:
 
 
 def search(
-    comparer: Comparer,
-    photos: list[str],
-    described: LocalPhotos,
-    folder: Path,
-    wanted: Wanted,
-    progress: Progress,
+    comparer: Comparer, blocks: Blocks, plan: Plan, described: LocalPhotos, wanted: Wanted, progress: Progress
 ) -> None:
-    """Leaves the records in `folder`, a file that `Shards` knows, and next to it the shards of the search."""
-    parts, usable = [], []
-    failures: dict[int, Failure] = {}
-    described.begin(photos)
-    for start in range(0, len(photos), _AT_ONCE):
-        found = {photo: described.get(photo) for photo in photos[start : start + _AT_ONCE]}
+    """Leaves the records next to the blocks, as the one shard that the output is made of; resumes."""
+    missing = ((number, photos_of(plan, number)) for number in blocks.missing("vectors"))
+    for number, photos in one_ahead(missing, lambda upcoming: described.begin(upcoming[1])):
+        found = _checked(photos, described) if wanted.fail_fast else map(described.get, photos)
+        block = block_of(number * PHOTOS_A_BLOCK, found)
         described.keep()
-        vectors, good = one_face(found)
-        parts.append(vectors)
-        usable.append(good)
-        for place, photo in enumerate(found.values(), start):
-            if isinstance(photo.source, Failure):
-                failures[place] = photo.source
-                if wanted.fail_fast:
-                    reason = photo.source.reason_for(f"photo ({photos[place]})")
-                    raise BatchError(f"{reason} ({photo.source.code}); the batch ends here, as --fail-fast asks")
-    width = max(part.shape[1] for part in parts)
-    vectors = np.concatenate([part.reshape(-1, width) for part in parts])
-    work = AllPairs(comparer, vectors, np.flatnonzero(np.concatenate(usable)), wanted.threshold, wanted.top)
-    paths = [folder / f"alike-{number:08}.json" for number in range(work.shards)]
-    for number, path in enumerate(paths):
-        if not path.exists():
-            write_shard(path, work.shard(number))
-        progress.pairs(min(PHOTOS_A_SHARD, len(vectors) - number * PHOTOS_A_SHARD))
-    chosen = Alike.joined([])
-    for shard in read_shards(paths):
-        chosen = Alike.joined([chosen, shard]).most_alike(wanted.top)
-    with whole(folder / "00000000.jsonl") as file:
-        for record in records(photos, failures, chosen):
-            file.write(encode_lines([record]))
+        blocks.write(number, block)
+    work = AllPairs(comparer, blocks, wanted.threshold, wanted.top)
+    for number in blocks.missing("alike"):
+        blocks.write_candidates(number, work.candidates(number))
+        progress.pairs(blocks.pairs(number))
+    write_most_alike(blocks, wanted.top, lambda place: plan.reference(place + 1))
+
+
+def write_most_alike(blocks: Blocks, top: int, name: Callable[[int], str]) -> None:
+    """Writes the records of the most similar pairs; `name` has the reference of a place in the list of photos."""
+    blocks.storage.write(f"shards/{shard_name(0)}", (encode_lines([record]) for record in blocks.records(top, name)))
+
+
+def photos_of(plan: Plan, number: int) -> list[str]:
+    """References of the photos of a block."""
+    return [reference for reference, _ in plan.photos(number * PHOTOS_A_BLOCK, PHOTOS_A_BLOCK)]
+
+
+def _checked(photos: Iterable[str], described: LocalPhotos) -> Iterator[DescribedPhoto]:
+    for name in photos:
+        photo = described.get(name)
+        if isinstance(photo.source, Failure):
+            reason = photo.source.reason_for(f"photo ({name})")
+            raise BatchError(f"{reason} ({photo.source.code}); the batch ends here, as --fail-fast asks")
+        yield photo

@@ -45,18 +45,13 @@ class Shards:
         """The shards that are there, in order."""
         return sorted(self.folder.glob("[0-9]*.jsonl"))
 
-    def drop_failed(self) -> int:
-        """Shards in which a pair could not be compared go; returns how many pairs that were."""
-        failed = 0
-        for search in self.folder.glob("alike-*.json"):  # of the photos that could be used then
-            search.unlink()
+    def drop_failed(self) -> None:
+        """Shards in which a pair could not be compared go."""
         for path in self.all():
             with path.open("rb") as file:
-                errors = sum(record["error"] is not None for record in decode_lines(file))
-            if errors:
+                failed = any(record["error"] is not None for record in decode_lines(file))
+            if failed:
                 path.unlink()
-                failed += errors
-        return failed
 
 
 def shard_name(number: int) -> str:

@@ -6,9 +6,10 @@ go first.
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 from likeness.batch.database import open_database
 from likeness.batch.described import DescribedPhoto, decode, encode
@@ -28,12 +29,13 @@ _KEPT_WHEN_FULL = 0.9
 
 
 class FaceStore:
-    """Descriptions of photos by the SHA-256 of their content. Used by one thread at a time."""
+    """Descriptions of photos by the SHA-256 of their content. Used by one thread, except for `known`."""
 
     def __init__(self, database: sqlite3.Connection, maker: str, max_bytes: int | None) -> None:
         self._database = database
         self._maker = maker
         self._max_bytes = max_bytes
+        self._lock = Lock()
         self._held: OrderedDict[bytes, DescribedPhoto] = OrderedDict()
         self._faces_held = 0
         (self._clock,) = database.execute("SELECT coalesce(max(used), 0) + 1 FROM faces").fetchone()
@@ -49,21 +51,28 @@ class FaceStore:
         except (sqlite3.Error, OSError) as error:
             raise BatchError(f"{path} cannot keep faces: {error}; name another folder with --store") from error
 
-    def get(self, content: bytes, roles: int) -> DescribedPhoto | None:
-        """The description of a photo in at least these roles, None where there is none."""
+    def get(self, content: bytes) -> DescribedPhoto | None:
+        """The description of a photo in the roles that it was needed in, None where there is none."""
         held = self._held.get(content)
-        if held is not None and held.roles & roles == roles:
+        if held is not None:
             self._held.move_to_end(content)
             return held
-        row = self._database.execute(
-            "SELECT payload FROM faces WHERE content = ? AND maker = ? AND roles & ? = ?",
-            (content, self._maker, roles, roles),
-        ).fetchone()
-        return None if row is None else self._hold(content, decode(row[0]))
+        found = self.known(content)
+        return None if found is None else self._hold(content, found)
 
-    def put(self, described: Iterable[tuple[bytes, DescribedPhoto]]) -> None:
+    def known(self, content: bytes) -> DescribedPhoto | None:
+        """What `get` gives, from the file; may be called by any thread."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT payload FROM faces WHERE content = ? AND maker = ?", (content, self._maker)
+            ).fetchone()
+        return None if row is None else decode(row[0])
+
+    def put(self, described: Collection[tuple[bytes, DescribedPhoto]]) -> None:
         """Keeps descriptions, all or none of them should the process end."""
         rows = [(content, self._maker, each.roles, encode(each), self._clock) for content, each in described]
+        for content, _ in described:
+            self._drop(content)
         with self._transaction():
             self._database.executemany("INSERT OR REPLACE INTO faces VALUES (?, ?, ?, ?, ?)", rows)
             self._bytes += sum(len(row[3]) for row in rows)
@@ -82,13 +91,15 @@ class FaceStore:
 
     def _hold(self, content: bytes, photo: DescribedPhoto) -> DescribedPhoto:
         # A photo without a face that can be used counts as well.
-        before = self._held.pop(content, None)
-        self._faces_held += max(photo.faces, 1) - (max(before.faces, 1) if before else 0)
+        self._faces_held += max(photo.faces, 1)
         self._held[content] = photo
         while self._faces_held > _FACES_HELD and len(self._held) > 1:
-            _, gone = self._held.popitem(last=False)
-            self._faces_held -= max(gone.faces, 1)
+            self._drop(next(iter(self._held)))
         return photo
+
+    def _drop(self, content: bytes) -> None:
+        gone = self._held.pop(content, None)
+        self._faces_held -= 0 if gone is None else max(gone.faces, 1)
 
     def _shrink(self, max_bytes: int) -> None:
         rows = self._database.execute("SELECT content, maker, length(payload) FROM faces ORDER BY used, content")
@@ -102,10 +113,11 @@ class FaceStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")

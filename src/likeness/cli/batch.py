@@ -1,4 +1,4 @@
-"""`likeness batch`: many pairs of photos, from a table or from folders."""
+"""`likeness batch`: many pairs of photos, from a table, from folders or from buckets."""
 
 import argparse
 import os
@@ -14,41 +14,54 @@ from likeness.faces import QUALITY_FILTERS
 if TYPE_CHECKING:
     from likeness.batch.photos import Reads
     from likeness.batch.progress import Progress
-    from likeness.batch.rows import Rows
+    from likeness.batch.rows import EveryTwo, Rows
     from likeness.batch.run import Job, Outcome
     from likeness.comparer import Comparer
+    from likeness.sources.store import StoreSettings
     from likeness.sources.stores import Stores
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_COLUMNS, _TOP = ("source", "target"), 10
+#: Options that mean something with another one alone: its attribute, and how it is called.
+_ONLY_WITH = {
+    "columns": ("pairs", "a table"),
+    "images": ("pairs", "a table"),
+    "match": ("targets", "--sources and --targets"),
+    "top": ("all_pairs", "--all-pairs"),
+    **dict.fromkeys(("address", "actors", "shared"), ("engine", "--engine ray")),
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs `likeness batch` with `arguments` and returns the exit code."""
     try:
         given = _parser().parse_args(arguments)
-        pairs = _pairs(given)
+        _check(given)
     except SystemExit as ended:
         return int(ended.code or 0)
     try:
-        return _run(given, pairs)
+        return _run(given)
     except KeyboardInterrupt:
         say("likeness: interrupted; the same command resumes the batch")
         return INTERRUPTED
 
 
-def _run(given: argparse.Namespace, pairs: "Rows") -> int:
+def _run(given: argparse.Namespace) -> int:
     from likeness.batch.photos import PhotoReader
     from likeness.batch.progress import on_standard_error
     from likeness.batch.run import run
     from likeness.comparer import Comparer
+    from likeness.sources.stores import Stores
 
-    job = _job(given, pairs)
-    reader = PhotoReader(given.images or _folder_of(given), _objects(), job.options.settings.max_bytes)
+    stores = _stores()
+    objects = Stores(stores)
+    job = _job(given, _pairs(given, objects))
+    reader = PhotoReader(given.images or _folder_of(given), objects, job.options.settings.max_bytes)
     comparer = Comparer(given.pack, settings=job.options.settings, threads=_threads(given))
     with comparer:
         with on_standard_error(say) as progress:
             if given.engine == "ray":
-                outcome = _on_cluster(given, job, comparer, progress)
+                outcome = _on_cluster(given, job, comparer, stores, progress)
             else:
                 outcome = run(job, comparer, reader, progress)
         _after(given, job, comparer, reader)
@@ -60,22 +73,29 @@ def _run(given: argparse.Namespace, pairs: "Rows") -> int:
         + ("; --retry-errors tries those again" if outcome.failed else "")
     )
     if given.keep_store:
-        place = (job.store or job.folder) / "faces.sqlite"
+        name = "kept" if given.engine == "ray" else "faces.sqlite"
+        place = f"{job.store or given.shared or job.folder}/{name}"
         say(f"{place} holds faces as vectors, which are biometric data; remove it when done")
     return 0
 
 
-def _on_cluster(given: argparse.Namespace, job: "Job", comparer: "Comparer", progress: "Progress") -> "Outcome":
+def _on_cluster(
+    given: argparse.Namespace,
+    job: "Job",
+    comparer: "Comparer",
+    stores: "tuple[StoreSettings, ...]",
+    progress: "Progress",
+) -> "Outcome":
     from likeness.batch.cluster.engine import Cluster
     from likeness.batch.cluster.run import Place, run_on_cluster
 
-    place = Place(given.images or _folder_of(given), given.shared)
+    place = Place(given.images or _folder_of(given), given.shared, stores)
     return run_on_cluster(job, comparer, place, Cluster(given.address, given.actors), progress)
 
 
 def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:
     """Decisions that people made come into the output; pages for people to decide are written."""
-    columns = given.columns if given.pairs is not None else ("source", "target")
+    columns = given.columns or _COLUMNS
     if given.decisions:
         from likeness.batch.review.decisions import apply
 
@@ -93,7 +113,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         say(f"{pages[0]}: {len(doubted.rows):,} pairs on {len(pages)} pages; it holds faces")
 
 
-def _job(given: argparse.Namespace, pairs: "Rows") -> "Job":
+def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
     from likeness.batch.describe import BatchOptions
     from likeness.batch.run import Job
     from likeness.comparer import ComparerSettings
@@ -113,20 +133,33 @@ def _job(given: argparse.Namespace, pairs: "Rows") -> "Job":
     )
 
 
-def _pairs(given: argparse.Namespace) -> "Rows":
-    """The pairs that the arguments ask for; exactly one way of giving them must be used."""
-    from likeness.batch.rows import EveryTwo, FolderRows, TableRows
-
+def _check(given: argparse.Namespace) -> None:
+    """Exactly one way of giving pairs must be used, and no option that does nothing."""
     ways = [given.pairs is not None, given.sources is not None or given.source is not None, given.all_pairs is not None]
     if sum(ways) != 1:
         _refuse("give pairs as a table, or --sources and --targets, or --source and --targets, or --all-pairs")
-    if given.pairs is not None:
-        return TableRows(given.pairs, *given.columns)
-    if given.all_pairs is not None:
-        return EveryTwo(given.all_pairs, given.top)
-    if given.targets is None or (given.sources is not None and given.source is not None):
+    if ways[1] != (given.targets is not None) or (given.sources is not None and given.source is not None):
         _refuse("--targets goes with one of --sources and --source")
-    return FolderRows(given.sources or given.source, given.targets, match_names=given.match == "name")
+    for name, (needed, what) in _ONLY_WITH.items():
+        if getattr(given, name) not in (None, False) and getattr(given, needed) in (None, "local"):
+            _refuse(f"--{name.replace('_', '-')} goes with {what}")
+    if given.all_pairs is not None and given.full:
+        _refuse("--full goes with pairs; --all-pairs has a similarity for each two photos and no answer")
+    if given.engine == "ray" and given.memory is not None:
+        _refuse("--memory is for --engine local; each actor of Ray has a fixed share, so give --actors")
+
+
+def _pairs(given: argparse.Namespace, objects: "Stores") -> "Rows | EveryTwo":
+    """The pairs that the arguments ask for."""
+    from likeness.batch.listing import Listing
+    from likeness.batch.rows import EveryTwo, FolderRows, TableRows
+
+    if given.pairs is not None:
+        return TableRows(given.pairs, *(given.columns or _COLUMNS))
+    if given.all_pairs is not None:
+        return EveryTwo(Listing(given.all_pairs, objects), given.top or _TOP)
+    sources = Listing(given.sources or given.source, objects)
+    return FolderRows(sources, Listing(given.targets, objects), match_names=given.match == "name")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -145,18 +178,17 @@ def _threads(given: argparse.Namespace) -> int:
     return threads_within(given.memory)
 
 
-def _objects() -> "Stores":
+def _stores() -> "tuple[StoreSettings, ...]":
     """Where S3Objects are: as the server would have them with its variables, else S3 as this user."""
     from likeness.cli.connection import SERVER_VARIABLES
     from likeness.sources.store import StoreSettings
-    from likeness.sources.stores import Stores
 
     of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
     if of_server:
         from likeness.server.configuration import configure
 
-        return Stores(configure({}, of_server).settings.stores())
-    return Stores((StoreSettings(),))
+        return configure({}, of_server).settings.stores()
+    return (StoreSettings(),)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,31 +199,31 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("pairs", type=Path, nargs="?", metavar="PAIRS", help="a .csv, .jsonl or .parquet with source and target")
     add("--output", type=Path, required=True, metavar="OUT", help="a .jsonl, .csv or .parquet to write")
-    add("--columns", type=_two, default=("source", "target"), metavar="A,B", help="names of the columns of photos")
+    add("--columns", type=_two, metavar="A,B", help="names of the columns of photos")
     add("--images", type=Path, metavar="DIR", help="where the paths of PAIRS start (default: its folder)")
-    add("--sources", type=Path, metavar="DIR", help="a folder of source photos")
-    add("--source", type=Path, metavar="PHOTO", help="one source photo")
-    add("--targets", type=Path, metavar="DIR", help="a folder of target photos")
+    add("--sources", metavar="DIR", help="a folder of source photos, or s3://bucket/prefix/, as in all of these")
+    add("--source", metavar="PHOTO", help="one source photo")
+    add("--targets", metavar="DIR", help="a folder of target photos")
     add("--match", choices=["name"], help="only targets of the source's name: anna.jpg with anna.png and anna/1.jpg")
-    add("--all-pairs", type=Path, metavar="DIR", help="every two photos of a folder, those that are alike")
-    add("--top", type=int, default=10, metavar="K", help="with --all-pairs: of each photo the K most alike (10)")
+    add("--all-pairs", metavar="DIR", help="every two photos of a folder, those that are alike")
+    add("--top", type=_count, metavar="K", help="with --all-pairs: of each photo the K most alike (10)")
     add("--full", action="store_true", help="keep whole answers")
-    add("--similarity-threshold", type=float, default=80.0, metavar="N", help="from which faces match (80)")
+    add("--similarity-threshold", type=_threshold, default=80.0, metavar="N", help="from which faces match (80)")
     add("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out faces that fail it")
     add("--face", choices=["largest", "central"], default="largest", help="which face of a source photo counts")
     add("--attributes", choices=["all", "default"], default="default", help="all: emotions and smile as well")
     add("--target-without-faces", choices=["error", "empty"], default="error", help="what such a pair is")
     add("--report", type=Path, metavar="FILE.html", help="pages for a person: the pairs in doubt, with their faces")
-    add("--report-pairs", type=int, default=5000, metavar="N", help="how many pairs they show (5000)")
+    add("--report-pairs", type=_count, default=5000, metavar="N", help="how many pairs they show (5000)")
     add("--decisions", type=Path, metavar="FILE.csv", help="write what a person decided on such pages into OUT")
     add("--pack", default="standard", help="a pack's name or folder (standard)")
-    add("--store", type=Path, metavar="DIR", help="where the faces found are kept meanwhile (default: OUT.run)")
+    add("--store", metavar="DIR", help="where faces are kept meanwhile (OUT.run, with --engine ray --shared)")
     add("--store-size", type=_size, metavar="SIZE", help="how much they may take, such as 2G")
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")
     add("--memory", type=_size, metavar="SIZE", help="how much memory to stay within, such as 2G")
     add("--engine", choices=["local", "ray"], default="local", help="this machine (default), or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="with --engine ray: the cluster (RAY_ADDRESS, else a new one here)")
-    add("--actors", type=int, metavar="N", help="with --engine ray: how many describe photos (one a processor)")
+    add("--actors", type=_count, metavar="N", help="with --engine ray: how many describe photos (one a processor)")
     add("--shared", metavar="PLACE", help="with --engine ray: a folder or s3:// URL that all nodes see (OUT.run)")
     add("--fail-fast", action="store_true", help="end with the first photo that cannot be used")
     add("--retry-errors", action="store_true", help="try the pairs again that could not be compared")
@@ -203,6 +235,22 @@ def _two(text: str) -> tuple[str, str]:
     if len(names) != 2 or not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} are not two names with a comma between them")
     return names[0], names[1]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 100.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 100")
+    return value
 
 
 def _size(text: str) -> int:

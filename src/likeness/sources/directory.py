@@ -8,9 +8,12 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.sources.store import ListedObject
 
 _CHUNK_BYTES = 1 << 20
 
@@ -58,6 +61,21 @@ class DirectoryStore:
             raise ImageTooLarge(f"file {name!r} of bucket {bucket!r} (a folder) has more than {max_bytes} bytes")
         return data
 
+    def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """The regular files whose paths below the folder begin with `prefix`, no links; see `Store.objects`."""
+        try:
+            for place, folders, names, handle in os.fwalk(self._root, onerror=_refuse):
+                below = Path(place).relative_to(self._root)
+                folders[:] = [each for each in folders if _may_hold(f"{(below / each).as_posix()}/", prefix)]
+                for name in names:
+                    path = (below / name).as_posix()
+                    status = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                    if path.startswith(prefix) and stat.S_ISREG(status.st_mode):
+                        yield ListedObject(path, f"{status.st_size} {status.st_mtime_ns}")
+        except OSError as error:
+            cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno or 0))
+            raise InvalidS3Object(f"{prefix!r} of bucket {bucket!r} (a folder) cannot be listed: {cause}") from error
+
     def _read(self, parts: list[str], max_bytes: int, deadline: float) -> bytes:
         """At most `max_bytes` + 1 bytes of the file that `parts` lead to. Raises OSError."""
         folder = os.open(self._root, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
@@ -97,3 +115,12 @@ def _parts(bucket: str, name: str) -> list[str]:
     except UnicodeEncodeError as error:
         raise InvalidS3Object(f"{name!r} in bucket {bucket!r} cannot be a file's name on this system") from error
     return parts
+
+
+def _may_hold(folder: str, prefix: str) -> bool:
+    """Whether names that begin with `prefix` may be below a folder."""
+    return folder.startswith(prefix) or prefix.startswith(folder)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error

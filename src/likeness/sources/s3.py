@@ -8,8 +8,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import botocore.session
 from botocore import UNSIGNED
@@ -28,10 +28,14 @@ from botocore.exceptions import (
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError
 from likeness.sources.bounded_http import answers_until, bounded
 from likeness.sources.credentials import Credentials, CredentialsFinder
-from likeness.sources.store import S3RateExceeded, StoreSettings
+from likeness.sources.store import ListedObject, S3RateExceeded, StoreSettings
+
+Answer = TypeVar("Answer")
 
 _CHUNK_BYTES = 256 * 1024
 _CONNECTIONS = 32
+#: How long a page of a listing may take, with all tries.
+_SECONDS_A_PAGE = 60.0
 _FIRST_PAUSE_SECONDS = 0.05
 _DEFAULT_REGION = "us-east-1"
 
@@ -86,11 +90,36 @@ class S3Store:
         place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
         _check_name(name, place)
         target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
+        return self._persistently(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """See `sources.store.Store.objects`."""
+        place = f"listing s3://{bucket}/{prefix}"
+        asked = {"Bucket": bucket, "Prefix": prefix}
+        token: str | None = None
+        while True:
+            page = self._page(asked | ({"ContinuationToken": token} if token else {}), place)
+            for each in page.get("Contents", ()):
+                state = f"{each.get('Size')} {each.get('ETag')} {each.get('LastModified')}"
+                yield ListedObject(each["Key"], state)
+            before, token = token, page.get("NextContinuationToken")
+            if not page.get("IsTruncated"):
+                return
+            if not token or token == before:
+                raise InvalidS3Object(f"{place}: the store says that there is more, and not where")
+
+    def _page(self, asked: Mapping[str, str], place: str) -> Any:
+        # Not botocore's paginator: a page that failed is asked for again, and one of its paginators ends with an error.
+        deadline = time.monotonic() + _SECONDS_A_PAGE
+        return self._persistently(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
+
+    def _persistently(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
+        """What the store answers, asked again while a failure may pass and there is time. Raises RequestError."""
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
             try:
                 with answers_until(deadline):
-                    return self._fetch_once(target, place, max_bytes, deadline)
+                    return ask()
             except RequestError:
                 raise
             except (BotoCoreError, ClientError) as error:

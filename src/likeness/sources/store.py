@@ -1,5 +1,6 @@
 """The interface and settings of an object store, and the error for one that asks to slow down."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
@@ -48,6 +49,14 @@ class StoreSettings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object as a listing tells of it; `state` changes where its content does."""
+
+    name: str
+    state: str
+
+
 class Store(Protocol):
     """One place objects come from. Used by several threads at once."""
 
@@ -56,5 +65,12 @@ class Store(Protocol):
 
         `deadline` is a `time.monotonic()` value. Raises InvalidS3Object (its reason has the cause),
         ImageTooLarge over `max_bytes`, InvalidImageFormat for an object without bytes, S3RateExceeded.
+        """
+        ...
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """The objects whose names begin with `prefix`, in any order, of which no more than a page is held.
+
+        Raises InvalidS3Object (its reason has the cause) and S3RateExceeded, also in the middle of the iteration.
         """
         ...

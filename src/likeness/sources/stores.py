@@ -1,10 +1,10 @@
 """The store of a bucket: one per bucket pattern; the first match decides (decision 12)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from likeness.errors import InvalidS3Object, SettingsError
-from likeness.sources.store import Store, StoreSettings
+from likeness.sources.store import ListedObject, Store, StoreSettings
 
 
 class Stores:
@@ -16,11 +16,11 @@ class Stores:
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """See `Store.fetch`; a bucket that no pattern fits, or whose settings are wrong, is an InvalidS3Object."""
-        try:
-            store = self._store(self._settings[self.number(bucket)])
-        except SettingsError as error:
-            raise InvalidS3Object(str(error)) from error
-        return store.fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
+        return self._store_of(bucket).fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
+
+    def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """See `Store.objects`, and `fetch`."""
+        return self._store_of(bucket).objects(bucket, prefix)
 
     def __len__(self) -> int:
         return len(self._settings)
@@ -31,6 +31,12 @@ class Stores:
             if fnmatchcase(bucket, settings.pattern):
                 return number
         raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
+
+    def _store_of(self, bucket: str) -> Store:
+        try:
+            return self._store(self._settings[self.number(bucket)])
+        except SettingsError as error:
+            raise InvalidS3Object(str(error)) from error
 
     def _store(self, settings: StoreSettings) -> Store:
         # Not under a lock: a store that opens slowly, such as a hanging mount, must not block the others.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from likeness.batch.cluster.work import CompareShards, DescribeParts, Work
+from likeness.batch.cluster.work import Work
 from likeness.batch.errors import BatchError
 
 #: Logical memory of an actor: interpreter, networks, and a photo of 12 megapixels in work.
@@ -58,13 +58,13 @@ def connected(cluster: Cluster) -> Any:
 
 def run_stage(
     ray: Any,
-    stage: type[DescribeParts] | type[CompareShards],
+    stage: Callable[[Work], object],
     work: Work,
     numbers: Sequence[int],
     actors: int,
-    done: Callable[[dict[str, int]], None],
+    done: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Has `stage` do its work on `numbers`; `done` is told of each."""
+    """Has `stage`, a class of `cluster.work`, do its work on `numbers`; `done` is told of each."""
     if not numbers:
         return
     blocks = min(len(numbers), 4 * actors) if len(numbers) < 1000 else len(numbers) // 64

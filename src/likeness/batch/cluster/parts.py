@@ -3,13 +3,15 @@
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
-from likeness.batch.cluster.storage import Storage
 from likeness.batch.described import DescribedPhoto, decode, encode
+from likeness.batch.storage import Storage
 
 #: A part is what is lost with an actor: ten seconds of its work.
 PHOTOS_A_PART = 64
+#: Where each photo of a part ends, unsigned, behind a zero.
+_TABLE = struct.Struct(f"<{PHOTOS_A_PART + 1}I")
 _OFFSETS_HELD = 4096
 _PHOTOS_HELD = 8192
 
@@ -20,12 +22,10 @@ def part_name(number: int) -> str:
 
 
 def part_of(photos: Sequence[DescribedPhoto]) -> bytes:
-    """Photos one behind the other, with a table of where each ends before them (unsigned 32 bits, little-endian)."""
+    """Photos one behind the other, with a table of where each ends before them ."""
     payloads = [encode(photo) for photo in photos]
     ends = list(accumulate(map(len, payloads)))
-    return struct.pack(f"<{PHOTOS_A_PART + 1}I", *([0, *ends] + [0] * PHOTOS_A_PART)[: PHOTOS_A_PART + 1]) + b"".join(
-        payloads
-    )
+    return _TABLE.pack(*([0, *ends] + [0] * PHOTOS_A_PART)[: PHOTOS_A_PART + 1]) + b"".join(payloads)
 
 
 class StoredPhotos:
@@ -45,13 +45,20 @@ class StoredPhotos:
         self._photos.move_to_end(number)
         return self._photos[number]
 
+    def part(self, part: int) -> list[DescribedPhoto]:
+        """The descriptions of all photos of a part."""
+        content = self._storage.read(f"faces/{part_name(part)}")
+        ends = _TABLE.unpack(content[: _TABLE.size])
+        blobs = content[_TABLE.size :]
+        # Behind the last photo of a part that is not full the table holds zeros.
+        return [decode(blobs[start:end]) for start, end in pairwise(ends) if end > start]
+
     def _read(self, number: int) -> DescribedPhoto:
         part, place = divmod(number - 1, PHOTOS_A_PART)
         name = f"faces/{part_name(part)}"
         if part not in self._tables:
-            size = 4 * (PHOTOS_A_PART + 1)
-            self._tables[part] = struct.unpack(f"<{PHOTOS_A_PART + 1}I", self._storage.read(name, 0, size))
+            self._tables[part] = _TABLE.unpack(self._storage.read(name, 0, _TABLE.size))
             if len(self._tables) > _OFFSETS_HELD:
                 self._tables.popitem(last=False)
         start, end = self._tables[part][place : place + 2]
-        return decode(self._storage.read(name, 4 * (PHOTOS_A_PART + 1) + start, end - start))
+        return decode(self._storage.read(name, _TABLE.size + start, end - start))

@@ -1,22 +1,38 @@
 """A batch on a cluster from its pairs to its output; or resumed from what is in the storage."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from likeness.batch import manifest
 from likeness.batch.cluster.engine import Cluster, actors_of, connected, run_stage
-from likeness.batch.cluster.storage import Storage, open_storage
-from likeness.batch.cluster.work import CompareShards, DescribeParts, Work, write_plan
+from likeness.batch.cluster.kept import KeptFaces
+from likeness.batch.cluster.parts import PHOTOS_A_PART
+from likeness.batch.cluster.work import (
+    CompareShards,
+    DescribeParts,
+    MakeBlocks,
+    SearchBlocks,
+    Work,
+    WriteMostAlike,
+    parts_of_block,
+    write_parts,
+    write_plan,
+)
+from likeness.batch.describe import identity
 from likeness.batch.errors import BatchError
-from likeness.batch.outputs import check_format
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
 from likeness.batch.rows import EveryTwo
-from likeness.batch.run import Job, Outcome, facts_of, finish, folder_of, remove_store
+from likeness.batch.run import FINISHED_BEFORE, PLAN, Job, Outcome, begun
 from likeness.batch.shards import Shards
+from likeness.batch.storage import Storage, open_storage
 from likeness.comparer import Comparer
-from likeness.whole_file import remove_parts, write_whole
+from likeness.sources.store import StoreSettings
+from likeness.whole_file import write_whole
+
+#: What a run makes in the shared storage and does not need any more when it ends.
+_MADE = ("faces", "photos", "pairs", "vectors", "alike")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,59 +41,89 @@ class Place:
 
     images: Path
     shared: str | None = None
+    stores: tuple[StoreSettings, ...] = (StoreSettings(),)
 
 
 def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster, progress: Progress) -> Outcome:
     """Runs a job on a cluster, or resumes it. Raises BatchError."""
-    check_format(job.output, full=job.full)
-    if isinstance(job.pairs, EveryTwo) or job.keep_store:
-        raise BatchError("--all-pairs and --keep-store are for one machine; leave out --engine ray")
-    ray = connected(cluster)
-    with folder_of(job) as folder:
-        facts = facts_of(job, comparer)
-        state = manifest.state(folder / "manifest.json", job.output, facts)
-        here = Shards(folder / "shards", job.rows_a_shard)
-        if state == "finished" and not (job.retry_errors and here.all()):
-            return Outcome(0, 0, 0, was_finished=True)
-        shared = place.shared or str(folder.absolute())
-        storage = open_storage(shared)
-        apart = ["shards"] if shared != str(folder.absolute()) else []  # else they are in the folder of the run
-        remove_parts(folder)
-        if state == "new":
-            remove_store(folder / "plan.sqlite")
+    if job.store_bytes is not None:
+        raise BatchError("--store-size is for one machine: the nodes of a cluster need all faces in the shared storage")
+    with begun(job, comparer) as here:
+        if here is None:
+            return FINISHED_BEFORE
+        ray = connected(cluster)
+        own = str(here.folder.absolute())
+        work = _work(job, place, own)
+        storage = open_storage(work.storage)
+        made = _MADE if work.storage == own else (*_MADE, "shards")
         if job.retry_errors:
-            _fetch(here, storage)
-            for made in ("faces", *apart):
-                storage.remove(made)
+            _fetch(here.shards, storage)
+            _remove(storage, made)
             here.drop_failed()
-        with Plan.open(folder / "plan.sqlite") as plan:
-            pairs = plan.make(job.pairs)
-            manifest.write(folder / "manifest.json", facts, finished=False)
+        with Plan.open(here.folder / PLAN) as plan:
+            pairs = here.plan(plan, job.pairs)
             photos, _ = plan.counts()
-            written = storage.names("shards") | {path.name for path in here.all()}
-            missing = write_plan(storage, plan, job.pairs, job.rows_a_shard, written)
-        work = Work(shared, str(place.images.absolute()), job.options, job.full)
-        actors = actors_of(ray, cluster)
-        progress.begin(Count(photos), Count(pairs))
+            progress.begin(Count(photos), Count(pairs))
+            stages = _Stages(ray, actors_of(ray, cluster), job.fail_fast, progress)
+            if isinstance(job.pairs, EveryTwo):
+                _search(stages, replace(work, photos=photos, top=job.pairs.top), storage, plan)
+            else:
+                written = storage.names("shards") | {path.name for path in here.shards.all()}
+                missing = write_plan(storage, plan, job.pairs, job.rows_a_shard, written)
+                stages.run(DescribeParts, work, missing.parts)
+                stages.run(CompareShards, work, missing.shards)
+        _fetch(here.shards, storage)
 
-        def told(done: dict[str, Any]) -> None:
-            _tell(progress, done)
-            if job.fail_fast and done["reason"]:
-                raise BatchError(f"{done['reason']}; the batch ends here, as --fail-fast asks")
+        def clean_up() -> None:
+            _remove(storage, made)
+            if work.kept and not job.keep_store:
+                KeptFaces(work.kept, identity(comparer, job.options)).remove()
 
-        run_stage(ray, DescribeParts, work, missing.parts, actors, told)
-        run_stage(ray, CompareShards, work, missing.shards, actors, told)
-        _fetch(here, storage)
-        outcome = finish(job, facts, here, Outcome(pairs, 0, photos))
-        for made in ("faces", "photos", "pairs", *apart):
-            storage.remove(made)
-        return outcome
+        return here.finish(job, photos, clean_up)
 
 
-def _tell(progress: Progress, done: dict[str, Any]) -> None:
-    for place in range(done.get("photos", 0)):
-        progress.photo(failed=place < done["failed"])
-    progress.pairs(done.get("pairs", 0))
+def _work(job: Job, place: Place, own: str) -> Work:
+    storage = place.shared or own
+    kept = job.store or (storage if job.keep_store else None)
+    return Work(storage, str(place.images.absolute()), job.options, job.full, kept, place.stores)
+
+
+def _search(stages: "_Stages", work: Work, storage: Storage, plan: Plan) -> None:
+    """Every two photos: described, gathered in blocks, compared; the most similar pairs written by one actor."""
+    blocks = work.blocks()
+    unmade = blocks.missing("vectors")
+    needed = {part for number in unmade for part in parts_of_block(number, work.photos)}
+    parts = write_parts(storage, plan, range(-(-work.photos // PHOTOS_A_PART)))
+    stages.run(DescribeParts, work, [part for part in parts if part in needed])
+    stages.run(MakeBlocks, work, unmade)
+    stages.run(SearchBlocks, work, blocks.missing("alike"))
+    stages.run(WriteMostAlike, work, [0])
+
+
+def _remove(storage: Storage, made: Sequence[str]) -> None:
+    for folder in made:
+        storage.remove(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """The stages of one run, one after the other, on so many actors."""
+
+    ray: Any
+    actors: int
+    fail_fast: bool
+    progress: Progress
+
+    def run(self, stage: Callable[[Work], object], work: Work, numbers: Sequence[int]) -> None:
+        """Runs a stage over the numbers of what is missing. Raises BatchError."""
+        run_stage(self.ray, stage, work, numbers, self.actors, self._told)
+
+    def _told(self, done: dict[str, Any]) -> None:
+        for place in range(done.get("photos", 0)):
+            self.progress.photo(failed=place < done["failed"])
+        self.progress.pairs(done.get("pairs", 0))
+        if self.fail_fast and done.get("reason"):
+            raise BatchError(f"{done['reason']}; the batch ends here, as --fail-fast asks")
 
 
 def _fetch(here: Shards, storage: Storage) -> None:

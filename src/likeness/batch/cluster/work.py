@@ -1,42 +1,62 @@
-"""What the nodes of a cluster do: describe the photos of a part, compare the pairs of a shard. Ray is not needed here.
+"""What the nodes of a cluster do: describe the photos of a part, compare the pairs of a shard, or search photos for
+pairs. Ray is not needed here.
 
 Each writes one blob with a fixed name, so repeating it changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from likeness.batch.all_pairs import PHOTOS_A_BLOCK, AllPairs, Blocks, block_of
+from likeness.batch.cluster.kept import KeptFaces
 from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
-from likeness.batch.cluster.storage import Storage, open_storage
-from likeness.batch.describe import BatchOptions
-from likeness.batch.local import read_and_describe
+from likeness.batch.describe import BatchOptions, identity
+from likeness.batch.described import DescribedPhoto
+from likeness.batch.local import Known, read_and_describe
 from likeness.batch.outputs import encode_lines
 from likeness.batch.photos import PhotoReader
 from likeness.batch.plan import Plan
 from likeness.batch.records import records_of
 from likeness.batch.rows import Row, Rows
+from likeness.batch.run_all_pairs import write_most_alike
 from likeness.batch.shards import in_batches, shard_name
+from likeness.batch.storage import Storage, open_storage
 from likeness.comparer import Comparer
 from likeness.sources.store import StoreSettings
 from likeness.sources.stores import Stores
 
+#: Lists of the photos of a part that are held while pairs are written.
+_PARTS_HELD = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a node has to know: where the storage is and where photos are, by path, and the options."""
+    """What a node has to know: where the storage, the photos, the kept faces and buckets are, and the options; for a
+    search also how many photos there are, and of each how many pairs are asked for.
+    """
 
     storage: str
     images: str
     options: BatchOptions
-    full: bool
+    full: bool = False
+    kept: str | None = None
+    stores: tuple[StoreSettings, ...] = (StoreSettings(),)
+    photos: int = 0
+    top: int = 0
 
-    def opened(self) -> tuple[Storage, Comparer]:
-        """The storage, and an engine that keeps to one thread."""
-        return open_storage(self.storage), Comparer(self.options.pack, settings=self.options.settings, threads=1)
+    def comparer(self) -> Comparer:
+        """An engine that keeps to one thread."""
+        return Comparer(self.options.pack, settings=self.options.settings, threads=1)
+
+    def blocks(self) -> Blocks:
+        """The blocks of a search, which the nodes share."""
+        return Blocks(open_storage(self.storage), self.photos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +79,20 @@ def write_plan(storage: Storage, plan: Plan, pairs: Rows, rows_a_shard: int, wri
         shards.append(shard)
         numbered = [(plan.number(row.source), plan.number(row.target), row) for row in rows]
         needed.update((number - 1) // PHOTOS_A_PART for first, second, _ in numbered for number in (first, second))
-        storage.write(f"pairs/{shard:08}.json", msgspec.json.encode(numbered))
+        storage.write(f"pairs/{shard:08}.json", [msgspec.json.encode(numbered)])
+    return Missing(write_parts(storage, plan, needed), shards)
+
+
+def write_parts(storage: Storage, plan: Plan, needed: Container[int]) -> list[int]:
+    """Leaves in the storage the photos of each part that is needed; returns those whose faces it does not have."""
     there = storage.names("faces")
-    parts = sorted(part for part in needed if part_name(part) not in there)
+    missing = []
     for part, photos in enumerate(_parts(plan.photos())):
         if part in needed:
-            storage.write(f"photos/{part:08}.json", msgspec.json.encode(photos))
-    return Missing(parts, shards)
+            storage.write(f"photos/{part:08}.json", [msgspec.json.encode(photos)])
+            if part_name(part) not in there:
+                missing.append(part)
+    return missing
 
 
 def _parts(photos: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
@@ -86,23 +113,28 @@ class DescribeParts:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._storage, self._comparer = work.opened()
+        self._storage, self._comparer = open_storage(work.storage), work.comparer()
+        self._kept = KeptFaces(work.kept, identity(self._comparer, work.options)) if work.kept else None
         settings = work.options.settings
-        self._read = PhotoReader(Path(work.images), Stores((StoreSettings(),)), settings.max_bytes)
+        self._read = PhotoReader(Path(work.images), Stores(work.stores), settings.max_bytes)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         done = [self._part(int(number)) for number in batch["number"]]
         return {name: [each[name] for each in done] for name in ("photos", "failed", "reason")}
 
     def _part(self, number: int) -> dict[str, Any]:
-        listed = msgspec.json.decode(self._storage.read(f"photos/{number:08}.json"), type=list[tuple[str, int]])
-        described = [
-            read_and_describe(self._comparer, self._read, reference, roles, self._work.options)[1]
-            for reference, roles in listed
-        ]
-        self._storage.write(f"faces/{part_name(number)}", part_of(described))
+        listed = photos_of_part(self._storage, number)
+        described = [self._described(photo) for photo in listed]
+        self._storage.write(f"faces/{part_name(number)}", [part_of(described)])
         reasons = [photo.reason_for(name) for photo, (name, _) in zip(described, listed, strict=True) if photo.failed]
         return {"photos": len(described), "failed": len(reasons), "reason": reasons[0] if reasons else ""}
+
+    def _described(self, photo: tuple[str, int]) -> DescribedPhoto:
+        known: Known = self._kept.known if self._kept else lambda _: None
+        content, described = read_and_describe(self._comparer, self._read, photo, self._work.options, known)
+        if self._kept and not described.failed:  # what cannot be used is looked at again by another run
+            self._kept.put(content, described)
+        return described
 
 
 class CompareShards:
@@ -112,7 +144,7 @@ class CompareShards:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._storage, self._comparer = work.opened()
+        self._storage, self._comparer = open_storage(work.storage), work.comparer()
         self._photos = StoredPhotos(self._storage)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +162,62 @@ class CompareShards:
             threshold=self._work.options.similarity_threshold,
             full=self._work.full,
         )
-        self._storage.write(f"shards/{shard_name(number)}", encode_lines(records))
+        self._storage.write(f"shards/{shard_name(number)}", [encode_lines(records)])
         reasons = (f"{each['reason']} ({each['error']})" for each in records if each["error"] is not None)
         return {"pairs": len(records), "reason": next(reasons, "")}
+
+
+class MakeBlocks:
+    """An actor that gathers the vectors of a search: batches of block numbers to nothing."""
+
+    def __init__(self, work: Work) -> None:
+        self._blocks = work.blocks()
+        self._photos = StoredPhotos(self._blocks.storage)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        for number in map(int, batch["number"]):
+            parts = parts_of_block(number, self._blocks.photos)
+            photos = chain.from_iterable(map(self._photos.part, parts))
+            self._blocks.write(number, block_of(number * PHOTOS_A_BLOCK, photos))
+        return {"pairs": [0] * len(batch["number"])}
+
+
+class SearchBlocks:
+    """An actor that compares every two photos: batches of block numbers to how many pairs each has."""
+
+    def __init__(self, work: Work) -> None:
+        self._blocks = work.blocks()
+        self._search = AllPairs(work.comparer(), self._blocks, work.options.similarity_threshold, work.top)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        numbers = [int(number) for number in batch["number"]]
+        for number in numbers:
+            self._blocks.write_candidates(number, self._search.candidates(number))
+        return {"pairs": [self._blocks.pairs(number) for number in numbers]}
+
+
+class WriteMostAlike:
+    """An actor that ranks what was found, and writes the records; there is one, with one thing to do."""
+
+    def __init__(self, work: Work) -> None:
+        self._blocks, self._top = work.blocks(), work.top
+        self._names = lru_cache(_PARTS_HELD)(partial(photos_of_part, self._blocks.storage))
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        write_most_alike(self._blocks, self._top, self._name)
+        return {"pairs": [0] * len(batch["number"])}
+
+    def _name(self, place: int) -> str:
+        part, place = divmod(place, PHOTOS_A_PART)
+        return self._names(part)[place][0]
+
+
+def photos_of_part(storage: Storage, number: int) -> list[tuple[str, int]]:
+    """References and roles of the photos of a part."""
+    return msgspec.json.decode(storage.read(f"photos/{number:08}.json"), type=list[tuple[str, int]])
+
+
+def parts_of_block(number: int, photos: int) -> range:
+    """The parts that hold the photos of a block."""
+    parts = PHOTOS_A_BLOCK // PHOTOS_A_PART
+    return range(number * parts, min((number + 1) * parts, -(-photos // PHOTOS_A_PART)))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.batch.columns import written_columns
 from likeness.batch.errors import BatchError
 from likeness.batch.outputs import write_records
 from likeness.batch.records import Record
@@ -66,5 +67,5 @@ def apply(path: Path, output: Path, columns: tuple[str, str] = ("source", "targe
     unknown = [pair for pair in decisions if pair not in used]
     if unknown:
         raise BatchError(f"{path} decides about {' and '.join(unknown[0])}, which {output} does not hold")
-    write_records(output, decided)
+    write_records(output, decided, [*columns, *written_columns(full=False), "decision", "note"])
     return len(used)

@@ -1,11 +1,12 @@
-"""What all nodes share: named blobs in a folder or in S3, each there whole or not at all."""
+"""What a run keeps, and what the nodes of a cluster share: named blobs in a folder or in S3, each whole or absent."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 from likeness.batch.errors import BatchError
-from likeness.whole_file import write_whole
+from likeness.whole_file import whole
 
 
 class Storage(Protocol):
@@ -15,8 +16,8 @@ class Storage(Protocol):
         """The names of the blobs in a folder, without it."""
         ...
 
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a blob; concurrent readers see the old one or none."""
+    def write(self, name: str, content: Iterable[bytes]) -> None:
+        """Writes a blob from its pieces; concurrent readers see the old one or none."""
         ...
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
@@ -38,10 +39,11 @@ class FolderStorage:
         place = self._root / folder
         return {path.name for path in place.iterdir() if not path.name.startswith(".")} if place.is_dir() else set()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: Iterable[bytes]) -> None:
         path = self._root / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(path, content)
+        with whole(path) as file:
+            file.writelines(content)
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
         with (self._root / name).open("rb") as file:
@@ -65,9 +67,10 @@ class ObjectStorage:
         found = self._files.get_file_info(FileSelector(f"{self._root}/{folder}", allow_not_found=True))
         return {each.base_name for each in found if each.is_file}
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: Iterable[bytes]) -> None:
+        complete = b"".join(content)  # closing the stream makes the object, of whatever came until then
         with self._files.open_output_stream(f"{self._root}/{name}") as stream:
-            stream.write(content)
+            stream.write(complete)
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
         with self._files.open_input_file(f"{self._root}/{name}") as file:

@@ -1,0 +1,32 @@
+"""The face store of a cluster: what was found in photos, a blob for each content, in the shared storage.
+
+It is there for a run that keeps it or finds it, see `--keep-store`; the run itself works on parts.
+"""
+
+import hashlib
+
+from likeness.batch.described import DescribedPhoto, decode, encode
+from likeness.batch.storage import Storage, open_storage
+
+
+class KeptFaces:
+    """Descriptions of photos by the SHA-256 of their content, made by `maker`, see `describe.identity`."""
+
+    def __init__(self, place: str, maker: str) -> None:
+        self._storage: Storage = open_storage(place)
+        self._folder = f"kept/{hashlib.sha256(maker.encode()).hexdigest()[:16]}"
+
+    def known(self, content: bytes) -> DescribedPhoto | None:
+        """The description of a photo, None where there is none."""
+        try:
+            return decode(self._storage.read(f"{self._folder}/{content.hex()}"))
+        except FileNotFoundError:
+            return None
+
+    def put(self, content: bytes, photo: DescribedPhoto) -> None:
+        """Keeps a description."""
+        self._storage.write(f"{self._folder}/{content.hex()}", [encode(photo)])
+
+    def remove(self) -> None:
+        """All descriptions of this maker go."""
+        self._storage.remove(self._folder)
