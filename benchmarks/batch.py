@@ -172,15 +172,21 @@ def _scheduled_s() -> tuple[float, float]:
 
 def memory(_: Comparer) -> dict[str, Any]:
     """The command's memory with 10,000 and with 1,000,000 pairs over the same photos."""
-    sizes = {}
+    few, many = with_few_and_many_pairs(200)
+    return {"runs": {"10000": few, "1000000": many}, "ratio": many["peak_mb"] / few["peak_mb"]}
+
+
+def with_few_and_many_pairs(photos: int, *more: str) -> list[dict[str, float]]:
+    """The command with 10,000 and with 1,000,000 pairs of so many photos."""
+    ran = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        names = make_photos(place, 200)
+        names = make_photos(place, photos)
         for count in (10_000, 1_000_000):
             chance = random.Random(count)
             write_pairs(place / f"{count}.csv", ((chance.choice(names), chance.choice(names)) for _ in range(count)))
-            sizes[str(count)] = command(place, f"{count}.csv", f"{count}.jsonl")
-    return {"runs": sizes, "ratio": sizes["1000000"]["peak_mb"] / sizes["10000"]["peak_mb"]}
+            ran.append(command(place, f"{count}.csv", f"{count}.jsonl", *more))
+    return ran
 
 
 def broken(_: Comparer) -> dict[str, Any]:
@@ -244,17 +250,9 @@ def ray(_: Comparer) -> dict[str, Any]:
 
 def ray_memory(_: Comparer) -> dict[str, Any]:
     """The memory of Ray's driver and of its object store with 10,000 and with 1,000,000 pairs over the same photos."""
-    sizes = {}
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        names = make_photos(place, 64)
-        for count in (10_000, 1_000_000):
-            chance = random.Random(count)
-            write_pairs(place / f"{count}.csv", (chance.choices(names, k=2) for _ in range(count)))
-            ran = command(place, f"{count}.csv", f"{count}.jsonl", "--engine", "ray", "--actors", "2")
-            sizes[str(count)] = ran
-    few, many = sizes["10000"], sizes["1000000"]
-    return {"runs": sizes, "ratio": {name: many[name] / few[name] for name in ("peak_mb", "object_store_mb")}}
+    few, many = with_few_and_many_pairs(64, "--engine", "ray", "--actors", "2")
+    ratios = {name: many[name] / few[name] for name in ("peak_mb", "object_store_mb")}
+    return {"runs": {"10000": few, "1000000": many}, "ratio": ratios}
 
 
 def sizing(results: dict[str, Any]) -> str:

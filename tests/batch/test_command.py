@@ -228,6 +228,7 @@ def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tm
         ("source,target\nx.jpg\n", "line 2"),
         ("source,target\n,x.jpg\n", "row 1"),
         ("source,target,error\nx.jpg,y.jpg,1\n", "rename that of the table"),
+        ("source,case,target,case\nx.jpg,1,y.jpg,2\n", "two columns are called case"),
     ],
 )
 def test_tables_that_cannot_be_read_are_told_so(content: str, said: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from likeness.batch.described import DescribedPhoto, Faces
 from likeness.batch.errors import BatchError
 from likeness.batch.memory import threads_within
 from likeness.batch.photos import reference_of
+from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, PlainLines
 from likeness.batch.storage import FolderStorage, Storage, open_storage
 from likeness.threads import thread_budget
@@ -84,6 +85,23 @@ def test_a_storage_holds_blobs_by_name(storage: Storage) -> None:
     storage.remove("faces")
     storage.remove("nothing")
     assert storage.names("faces") == set()
+
+
+def test_a_shared_bucket_that_is_not_there_is_told_so(bucket: str) -> None:
+    pytest.importorskip("pyarrow.fs")
+    with pytest.raises(BatchError, match=r"^the shared place s3://no-such-bucket/run cannot be written to: .*exist"):
+        open_storage("s3://no-such-bucket/run").write("faces/a", [b"x"])
+
+
+def test_a_failure_beside_a_database_is_not_called_one_of_it(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="elsewhere"), Plan.open(tmp_path / "plan.sqlite"):
+        raise OSError(28, "No space left elsewhere")
+    with pytest.raises(BatchError, match=r"plan\.sqlite cannot keep the plan: "):  # noqa: SIM117
+        with Plan.open(tmp_path / "plan.sqlite") as plan:
+            plan._database.execute("SELECT nothing")
+    (tmp_path / "file").touch()
+    with pytest.raises(BatchError, match="cannot keep the plan"), Plan.open(tmp_path / "file" / "plan.sqlite"):
+        pass
 
 
 def test_one_photo_of_a_part_is_read_alone(tmp_path: Path) -> None:

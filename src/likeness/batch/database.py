@@ -6,20 +6,29 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from likeness.batch.errors import BatchError
+
 
 @contextmanager
-def open_database(path: Path, tables: str) -> Iterator[sqlite3.Connection]:
-    """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises sqlite3.Error and OSError.
+def open_database(path: Path, tables: str, failure: str) -> Iterator[sqlite3.Connection]:
+    """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises BatchError, which begins with the
+    path and `failure`, where the file cannot be opened or used.
 
     SQLite gives its journal files the same mode. Threads that share the connection take turns.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        database.executescript(tables)
-        yield database
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:  # those of what is done with the database are not its own
+        raise BatchError(f"{path} {failure}: {error}") from error
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(tables)
+            yield database
+    except sqlite3.Error as error:
+        raise BatchError(f"{path} {failure}: {error}") from error
 
 
 def remove_database(path: Path) -> None:

@@ -31,11 +31,8 @@ class Plan:
     @contextmanager
     def open(cls, path: Path) -> Iterator["Plan"]:
         """Opens or makes the file. Raises BatchError."""
-        try:
-            with open_database(path, _CREATE) as database:
-                yield cls(database)
-        except (sqlite3.Error, OSError) as error:
-            raise BatchError(f"{path} cannot keep the plan: {error}") from error
+        with open_database(path, _CREATE, "cannot keep the plan") as database:
+            yield cls(database)
 
     def make(self, rows: Iterable[Row]) -> int:
         """Plans all rows, unless that was done before, and returns how many there are."""

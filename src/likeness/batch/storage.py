@@ -69,8 +69,11 @@ class ObjectStorage:
 
     def write(self, name: str, content: Iterable[bytes]) -> None:
         complete = b"".join(content)  # closing the stream makes the object, of whatever came until then
-        with self._files.open_output_stream(f"{self._root}/{name}") as stream:
-            stream.write(complete)
+        try:
+            with self._files.open_output_stream(f"{self._root}/{name}") as stream:
+                stream.write(complete)
+        except OSError as error:
+            raise BatchError(f"the shared place s3://{self._root} cannot be written to: {error}") from error
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
         with self._files.open_input_file(f"{self._root}/{name}") as file:

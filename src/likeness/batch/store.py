@@ -13,7 +13,6 @@ from threading import Lock
 
 from likeness.batch.database import open_database
 from likeness.batch.described import DescribedPhoto, decode, encode
-from likeness.batch.errors import BatchError
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS faces (
@@ -45,11 +44,8 @@ class FaceStore:
     @contextmanager
     def open(cls, path: Path, maker: str, max_bytes: int | None = None) -> Iterator["FaceStore"]:
         """Opens or makes the file; `max_bytes` bounds its descriptions. Raises BatchError."""
-        try:
-            with open_database(path, _CREATE) as database:
-                yield cls(database, maker, max_bytes)
-        except (sqlite3.Error, OSError) as error:
-            raise BatchError(f"{path} cannot keep faces: {error}; name another folder with --store") from error
+        with open_database(path, _CREATE, "cannot keep faces, so name another folder with --store") as database:
+            yield cls(database, maker, max_bytes)
 
     def get(self, content: bytes) -> DescribedPhoto | None:
         """The description of a photo in the roles that it was needed in, None where there is none."""
