@@ -88,8 +88,12 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ('version = "1"', "version = 1", "version must be text"),
         ('version = "1"', 'version = "1"\ncolour = "red"', "has the key 'colour'"),
         ("[pack]", "[pack", "is not readable TOML"),
+        ("[pack]", f"[[pack]]\nsize = {'9' * 5000}", "is not readable TOML"),
+        ("[pack]", f"[pack]\nsummary = {'[' * 100_000}", "is nested too deeply"),
         ('project = "big"', 'project = "big"\nindex = "cargo"', "index is 'cargo', not python or npm"),
         ("value = 0.5", 'value = "good"', "value must be a number"),
+        ("value = 0.5", f"value = 1{'0' * 400}", "value is too large for a float"),
+        ("scores = [0.2, 0.4]", f"scores = [0.2, 1{'0' * 400}]", "must be a list of only numbers"),
     ],
 )
 def test_a_wrong_manifest_says_what_is_wrong(tiny, old: str, new: str, message: str) -> None:

@@ -29,7 +29,7 @@ def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
         before = json.loads(path.read_text("utf-8"))
         known = before["facts"]
         finished = bool(before["finished"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start anew") from error
     differing = [name for name in facts if known.get(name) != json.loads(json.dumps(facts[name]))]
     if differing:

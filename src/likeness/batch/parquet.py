@@ -37,7 +37,7 @@ def read_rows(path: Path, check: Callable[[Sequence[str]], None] | None = None) 
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 for row in batch.to_pylist():
                     yield {name: _plain(value) for name, value in row.items()}
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError, OverflowError) as error:  # also times that Python has no object for
         raise BatchError(f"{path} cannot be read as Parquet: {error}") from error
 
 

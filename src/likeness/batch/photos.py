@@ -33,7 +33,10 @@ def reference_of(value: object) -> str:
     `value` is a string, or {"S3Object": {"Bucket", "Name", "Version"}} as an object or as JSON. Raises ValueError.
     """
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = json.loads(value)
+        try:
+            value = json.loads(value)
+        except RecursionError as error:
+            raise ValueError("the photo is nested too deeply") from error
     if isinstance(value, str) and value:
         return value
     if isinstance(value, Mapping):

@@ -104,7 +104,7 @@ class TableRows:
                     continue
                 try:
                     record = decode(line)
-                except (msgspec.DecodeError, msgspec.ValidationError) as error:
+                except (msgspec.DecodeError, RecursionError) as error:
                     raise BatchError(f"{self.path}, line {number}: {error}") from error
                 if check:
                     self._check(list(record))

@@ -219,7 +219,9 @@ def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None
 def _read(text: bytes, described_as: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise PackInvalid(f"{described_as} is nested too deeply") from error
+    except ValueError as error:  # also bytes that are no UTF-8, and numbers of more digits than Python takes
         raise PackInvalid(f"{described_as} is not readable TOML: {error}") from error
 
 

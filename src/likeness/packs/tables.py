@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,8 +15,10 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 def is_number(value: Any) -> bool:
-    """Whether a TOML value is an integer or a float."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a TOML value is a float, or an integer that a float can hold."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,10 @@ class Table:
         return cast(int, self._get(key, int, "a whole number", default))
 
     def number(self, key: str, default: float | None = None) -> float:
-        return float(self._get(key, (int, float), "a number", default))
+        value = self._get(key, (int, float), "a number", default)
+        if not is_number(value):
+            raise self.wrong(f"{key} is too large for a float")
+        return float(value)
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         return cast(bool, self._get(key, bool, "true or false", default))

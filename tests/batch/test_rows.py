@@ -1,0 +1,38 @@
+"""Files of pairs that no parser can take are refused in words, with their line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from likeness.batch.errors import BatchError
+from likeness.batch.rows import TableRows
+
+_NESTED = '{"a":' + "[" * 100_000
+_DIGITS = '{"a":' + "9" * 5000 + "}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"source":' + "[" * 100_000 + "\n", "line 1: .*recursion"),
+        (f'{{"source":{"9" * 5000},"target":"b.jpg"}}\n', "line 1: Integer value out of range"),
+        (json.dumps({"source": _NESTED, "target": "b.jpg"}) + "\n", "row 1: the photo is nested too deeply"),
+        (json.dumps({"source": _DIGITS, "target": "b.jpg"}) + "\n", "row 1: Exceeds the limit"),
+    ],
+    ids=["a nested line", "a long number", "a nested photo", "a long number in a photo"],
+)
+def test_a_line_that_no_parser_takes_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(BatchError, match=message):
+        list(TableRows(path))
+
+
+def test_a_time_that_python_has_no_object_for_is_told(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    far = pa.array([2**50], pa.timestamp("ms"))
+    pq.write_table(pa.table({"source": ["a.jpg"], "target": ["b.jpg"], "taken": far}), path)
+    with pytest.raises(BatchError, match="date value out of range"):
+        list(TableRows(path))
