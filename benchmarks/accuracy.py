@@ -326,7 +326,7 @@ def robustness(data: Path, pairs: PairSet) -> dict[str, Any]:
 
 
 def similarity(comparer: Comparer, source: Vectors, target: Vectors) -> float:
-    return float(comparer.calibration.similarity(comparer.scorer.score(source, target[None]))[0])
+    return float(comparer.similarities(np.stack([source, target]), np.array([0]), np.array([1]))[0])
 
 
 def jpeg(quality: int, scale: float = 1.0) -> Callable[[NDArray[np.uint8]], bytes]:

@@ -2,7 +2,7 @@
 
     python benchmarks/attributes.py [pose] [smile] [emotions] [quality] [fit] [--data DIR]
 
-Without a name it measures all but `fit`, which prints the tables of `expression.py` and `smile.py`. Learned parts are
+Without a name it measures all but `fit`, which prints the tables of `expression.py`. Learned parts are
 evaluated by five-fold cross-validation over persons, with three partitions. The data are not public (LIKENESS_DATA).
 """
 
@@ -35,13 +35,12 @@ from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.image import ImageLimits, open_image
 from likeness.pipeline import decoded, find
 from likeness.vision.detection import confidences
-from likeness.vision.expression import LABELS, ExpressionReader
+from likeness.vision.expression import LABELS, ExpressionReader, smile_features
 from likeness.vision.geometry import service_box
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import measure_quality
-from likeness.vision.smile import smile_features
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 #: Persons of lfw-dev, with two photos each, on whom the quality filters are evaluated.
@@ -64,7 +63,7 @@ class Seen:
     confidence: float
 
 
-def look(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
+def largest_face(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     """The largest face, measured as by the pipeline; None if no face is found."""
     found, _ = find(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
@@ -113,7 +112,7 @@ def expressions(engine: Engine, data: Path) -> Expressions:
         rows = [row for row in csv.DictReader(table) if row["expression"] in NAMES]
     for row in rows:
         path = data / "expressions-dev" / row["image"]
-        seen = look(engine, read(path))
+        seen = largest_face(engine, read(path))
         if seen is None:
             continue
         labels.append(NAMES.index(row["expression"]))
@@ -183,7 +182,7 @@ def fit(_: Engine, seen: Expressions) -> None:
     print("    " + ", ".join(f"{value:.3f}" for value in bias))
     usual = np.median(seen.smile[seen.meshes, 1:], axis=0)
     weights, offset = smile_regression(seen.smile, seen.labels, SMILE_RIDGE)
-    print("smile.py, _WEIGHTS, _BIAS, _USUAL_MOUTH")
+    print("_SMILE_WEIGHTS, _SMILE_BIAS, _USUAL_MOUTH")
     print("    " + ", ".join(f"{value:.3f}" for value in weights), f"   {offset:.3f}   ", np.round(usual, 3))
 
 
@@ -196,15 +195,15 @@ def pose(engine: Engine, data: Path) -> None:
     lost = 0
     for path in paths:
         pixels = read(path)
-        before = look(engine, pixels)
-        flipped = look(engine, np.ascontiguousarray(pixels[:, ::-1]))
+        before = largest_face(engine, pixels)
+        flipped = largest_face(engine, np.ascontiguousarray(pixels[:, ::-1]))
         if before is None or flipped is None or not same_face(before, flipped, pixels.shape[1]):
             lost += 1
             continue
         one, other = before.pose, flipped.pose
         mirrored.append([one.roll + other.roll, one.yaw + other.yaw, one.pitch - other.pitch])
         for angle in angles:
-            after = look(engine, turn(pixels, angle))
+            after = largest_face(engine, turn(pixels, angle))
             if after is None:
                 lost += 1
                 continue
@@ -282,7 +281,7 @@ def quality(engine: Engine, data: Path) -> None:
     for path in chosen:
         pixels = read(path)
         for version, spoil in VERSIONS.items():
-            seen = look(engine, spoil(pixels))
+            seen = largest_face(engine, spoil(pixels))
             if seen is not None:
                 faces.append((path.stem, version, seen))
                 vectors.append(vector_of(engine, seen))

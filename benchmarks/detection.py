@@ -3,11 +3,11 @@
     python benchmarks/detection.py [--data DIR] [--pack standard]
 
 Average precision as in PASCAL VOC 2010 (the area under the precision envelope) at an overlap (intersection over union)
-of 0.5, over the faces that the pipeline finds, and over those of single looks at
-other sizes. For a bound on size, as in COCO: annotated
-faces under it are neither to be found nor held against a detection that finds them, and a detection that matches
-nothing counts only if it is of that size itself. Size is measured in three ways: the square root of the area (COCO),
-the height (WIDER), and the shorter side. `strict` counts every detection that matches nothing, however small.
+of 0.5, over the faces that the pipeline finds, and over those of single searches at other sizes. For a bound on size,
+as in COCO: annotated faces under it are neither to be found nor held against a detection that finds them, and a
+detection that matches nothing counts only if it is of that size itself. Size is measured in three ways: the square
+root of the area (COCO), the height (WIDER), and the shorter side. `strict` counts every detection that matches
+nothing, however small.
 """
 
 import argparse
@@ -46,16 +46,16 @@ _BOUNDS_PX = (16, 40)
 
 
 class CountingDetector:
-    """Passes photos on to a detector, counts the looks, their pixels and their processor time."""
+    """Passes photos on to a detector, counts the searches, their pixels and their processor time."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self.looks = 0
+        self.searches = 0
         self.megapixels = 0.0
         self.seconds = 0.0
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
-        self.looks += 1
+        self.searches += 1
         self.megapixels += pixels.shape[0] * pixels.shape[1] / 1e6
         started = time.thread_time()
         seen = self._detector.detect(pixels)
@@ -110,7 +110,7 @@ def precisions(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> l
 
 
 def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> None:
-    """What share of detections at a score overlap an annotated face by 0.3, beside the confidence given for it."""
+    """What share of detections at a score overlap an annotated face by 0.3, and the confidence given for it."""
     scores = np.concatenate([found[name].scores for name in truth])
     true = np.concatenate([(overlaps(found[name].boxes, truth[name]) >= 0.3).any(axis=1) for name in truth])
     print("\nscore        detections   faces   confidence given")
@@ -120,19 +120,20 @@ def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]
         print(f"{low:.2f} to {high:.2f} {chosen.sum():10d} {100 * true[chosen].mean():8.1f} % {given:12.2f}")
 
 
-def look_alone(detector: Detector, photo: Pyramid, scale: float) -> Detections:
-    """The faces of one look at `scale` times the width and height of the first one."""
-    height, width = photo.shape[:2]
+def search_alone(detector: Detector, photo: Pyramid, scale: float) -> Detections:
+    """The faces of one search at `scale` times the width and height of the first one."""
+    width, height = photo.size
     across, down = (max(1, round(side * scale / 32)) * 32 for side in first_size(width, height))
     return detector.detect(photo.resized((across, down))).scaled(width / across, height / down)
 
 
 def print_row(name: str, photos: int, detector: CountingDetector, precisions: Sequence[float]) -> None:
-    """Looks, their size and processor time a photo, and average precisions."""
+    """Searches, their size and processor time a photo, and average precisions."""
     cells = " ".join(f"{precision:.3f}" for precision in precisions)
-    looks, pixels = detector.looks / photos, detector.megapixels / detector.looks
+    searches, pixels = detector.searches / photos, detector.megapixels / detector.searches
     print(
-        f"{name:32s} {looks:5.2f} of {pixels:.2f} Mpx {1000 * detector.seconds / photos:6.1f} ms   {cells}", flush=True
+        f"{name:32s} {searches:5.2f} of {pixels:.2f} Mpx {1000 * detector.seconds / photos:6.1f} ms   {cells}",
+        flush=True,
     )
 
 
@@ -150,15 +151,15 @@ def main() -> None:
     images = {name: open_image(folder / "images" / name) for name in truth}
     pyramids = {name: Pyramid.of(image.full()) for name, image in images.items()}
 
-    print(f"{len(images)} photos          looks and processor time a photo        AP of faces from 16, 40 px")
+    print(f"{len(images)} photos       searches and processor time a photo        AP of faces from 16, 40 px")
     detector = CountingDetector(engine.detector)
     with mock.patch.object(Engine, "detector", detector):
         found = {name: find(engine, decoded(image))[0] for name, image in images.items()}
     print_row("as shipped", len(images), detector, precisions(found, truth))
     for scale in (0.8, 1.0, 1.2, 1.6, 2.4):
         detector = CountingDetector(engine.detector)
-        alone = {name: look_alone(detector, photo, scale) for name, photo in pyramids.items()}
-        print_row(f"one look at {scale} x the first", len(images), detector, precisions(alone, truth))
+        alone = {name: search_alone(detector, photo, scale) for name, photo in pyramids.items()}
+        print_row(f"one search at {scale} x the first", len(images), detector, precisions(alone, truth))
 
     print("\nsize           bound   faces   average precision   strict")
     for size in _SIZES:

@@ -17,10 +17,11 @@ from likeness import errors
 if TYPE_CHECKING:
     from likeness.batch.describe import BatchOptions
     from likeness.batch.many import PairResult, compare_many
-    from likeness.comparer import Comparer, ComparerSettings, SourceFace
+    from likeness.comparer import Comparer, SourceFace
     from likeness.faces import Comparison, Face, FaceMatch, QualityFilter
     from likeness.image import Photo
     from likeness.inprocess import client
+    from likeness.settings import ComparerSettings
 
 __all__ = [
     "BatchOptions",
@@ -46,7 +47,7 @@ _HOMES = {
     "PairResult": "likeness.batch.many",
     "compare_many": "likeness.batch.many",
     "Comparer": "likeness.comparer",
-    "ComparerSettings": "likeness.comparer",
+    "ComparerSettings": "likeness.settings",
     "Photo": "likeness.image",
     "SourceFace": "likeness.comparer",
     "Comparison": "likeness.faces",
@@ -96,7 +97,7 @@ def compare_faces(
     InvalidParameter) for what the service would refuse, and `likeness.errors.PackError` if the networks cannot be
     installed or loaded.
     """
-    from likeness.comparer import warm_comparer
+    from likeness.process_comparer import warm_comparer
 
     return warm_comparer().compare(
         source, target, similarity_threshold=similarity_threshold, quality_filter=quality_filter

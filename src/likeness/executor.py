@@ -1,15 +1,14 @@
 """The one rule of threads.
 
-A comparison that has the machine to itself spreads its two photos, and the faces of each, over the calling thread and
-the pool's. Where several comparisons run at once, each keeps to its own thread. Networks have no threads of their own.
-The caller takes part in the work it submits and waits only for started tasks, and so never for a thread that is busy,
-or can no longer be started because the interpreter ends.
+A comparison that runs alone distributes its two photos, and the faces of each, over the calling thread and the pool's.
+When several comparisons run, each uses its own thread only. Networks start no threads. The caller does part of the work
+itself and waits only for tasks that have started, never for a thread that is busy or can no longer be started.
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -22,20 +21,20 @@ Result = TypeVar("Result")
 
 
 class Map(Protocol):
-    """Does work for each item and gives the results in order, as `map` does, in one thread or in several."""
+    """Applies `work` to each item, in one thread or several; the results are in order."""
 
     def __call__(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]: ...
 
 
 def in_turn(work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
-    """`work` of each item, in the calling thread."""
+    """A `Map` in the calling thread."""
     return [work(item) for item in items]
 
 
 class Executor:
-    """Runs comparisons on at most `threads` threads. It may be used in a child that the process forks.
+    """Runs comparisons on at most `threads` threads, also in a forked child.
 
-    ComparerUnusable where it is used after `close`, and in a child that was forked while a comparison ran.
+    Raises ComparerUnusable after `close`, and in a child that was forked while a comparison ran.
     """
 
     def __init__(self, threads: int) -> None:
@@ -46,14 +45,14 @@ class Executor:
 
     @contextmanager
     def running(self) -> Iterator[Map]:
-        """How a comparison does its work, for as long as it runs."""
+        """The `Map` of a comparison, for as long as it runs."""
         with self._counting:
             if self._refused:
                 raise ComparerUnusable(self._refused)
             self._running += 1
             alone = self._running == 1
         try:
-            yield self._spread if alone and self._pool else in_turn
+            yield self._spread if alone and self._helpers else in_turn
         finally:
             with self._counting:
                 self._running -= 1
@@ -62,16 +61,15 @@ class Executor:
         """Waits for running work and ends the threads."""
         with self._counting:
             self._refused = "this Comparer is closed; make a new one"
-        if self._pool:
-            self._pool.shutdown()
+        self._pool.shutdown()
 
     def _start(self) -> None:
-        self._pool = ThreadPoolExecutor(self._helpers, thread_name_prefix="likeness") if self._helpers else None
+        self._pool = ThreadPoolExecutor(max(self._helpers, 1), thread_name_prefix="likeness")
         self._counting = Lock()
         self._running = 0
 
     def after_fork(self) -> None:
-        """The child has none of the parent's threads, and what one of them was doing stays half done."""
+        """Starts anew in a child, which has none of the parent's threads."""
         if self._running:
             self._refused = (
                 "this process was forked while a Comparer was comparing or loading; "
@@ -80,11 +78,7 @@ class Executor:
         self._start()
 
     def _spread(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
-        """`work` of each item. The calling thread takes the first and then one after the other, and so does each thread
-        that is free.
-        """
-        if len(items) < 2:
-            return in_turn(work, items)
+        """A `Map` in which each free thread takes one item after the other, the calling thread the first."""
         results: dict[int, Result] = {}
         places = count(1)
 
@@ -93,24 +87,18 @@ class Executor:
                 results[place] = work(items[place])
                 place = next(places)
 
-        def help_out() -> None:
-            take(next(places))
-
-        helping = self._helped(help_out, min(self._helpers, len(items) - 1))
+        helping: list[Future[None]] = []
+        # RuntimeError: the pool was closed meanwhile, or the main thread has ended.
+        with suppress(RuntimeError):
+            helpers = range(min(self._helpers, len(items) - 1))
+            helping.extend(self._pool.submit(lambda: take(next(places))) for _ in helpers)
         try:
             take(0)
         finally:
-            begun = [each for each in helping if not each.cancel()]
-        for each in begun:
+            started = [each for each in helping if not each.cancel()]
+        for each in started:
             each.result()
         return [results[place] for place in range(len(items))]
-
-    def _helped(self, help_out: Callable[[], None], helpers: int) -> list["Future[None]"]:
-        """`help_out` submitted to so many threads; to none where the pool takes no more."""
-        try:
-            return [self._pool.submit(help_out) for _ in range(helpers)] if self._pool else []
-        except RuntimeError:  # closed meanwhile, or the main thread has ended
-            return []
 
 
 _EXECUTORS: "WeakSet[Executor]" = WeakSet()

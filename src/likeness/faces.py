@@ -166,6 +166,13 @@ class Trace:
     source_faces: int = 0
     target_faces: int = 0
 
+    def __add__(self, other: "Trace") -> "Trace":
+        """The trace of both photos of a comparison, its stages in alphabetical order."""
+        stages = sorted(self.seconds.keys() | other.seconds.keys())
+        seconds = {stage: self.seconds.get(stage, 0.0) + other.seconds.get(stage, 0.0) for stage in stages}
+        faces = self.source_faces + other.source_faces, self.target_faces + other.target_faces
+        return Trace(self.notes + other.notes, seconds, *faces)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

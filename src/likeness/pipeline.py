@@ -1,13 +1,10 @@
 """One photo → its faces with vectors: decode, detect, measure, filter, align and embed, attributes.
 
-`analyse` reads from top to bottom as the flow; each step is a function or a small class in `likeness.image` or
+`analyse` is this flow from top to bottom; each step is a function or a small class in `likeness.image` or
 `likeness.vision` that knows none of the others.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal, cast
 
 import numpy as np
@@ -19,19 +16,17 @@ from likeness.faces import Face, OrientationCorrection, Pose, Quality, QualityFi
 from likeness.image import Image, Reduction
 from likeness.stages import stage
 from likeness.vision import geometry
-from likeness.vision.detection import CERTAIN_SCORE, Detections, by_size, confidences, find_faces, merged
-from likeness.vision.embedding import Embedder
-from likeness.vision.expression import ExpressionReader
+from likeness.vision.detection import CERTAIN_SCORE, Detections, confidences, find_faces, merged
+from likeness.vision.expression import ExpressionReader, read_smile
 from likeness.vision.mesh import FaceMesh, Mesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid, Size
 from likeness.vision.quality import QualityBar, measure_quality
-from likeness.vision.smile import read_smile
 from likeness.vision.suppression import areas
 from likeness.vision.turned import roll_deg, seen_upright, turned, turned_back
 
-#: Which of several faces a photo is about: the largest, as the operation has it, or, as in sets of photos that were cut
-#: out around the person they are labelled with, the one nearest to the middle that is not much smaller.
+#: Which of several faces a photo is about: the largest, as in the operation, or, for sets of photos cut out around the
+#: person in their label, the one nearest to the middle that is not much smaller.
 Preference = Literal["largest", "central"]
 #: How much smaller the central face may be than the largest, in area.
 _CENTRAL_AREA = 0.25
@@ -42,18 +37,16 @@ _DETAILED_BOX_PX = 140.0
 _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
 #: The points of a face that leans further than this in an upright photo are inexact.
 _LEANING_DEG = 20.0
-#: Views that the embedder sees in one run: MobileFaceNet's take 0.9 to 0.98 of the time that they take one by one, and
-#: as long by eights, which the caches do not hold.
+#: Views in one run of the embedder: MobileFaceNet takes 0.9 to 0.98 of the time of single views, and as long for eight.
 _VIEWS_A_RUN = 4
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of a photo is asked for: the `most` largest of those faces that pass the quality filter.
+    """What is wanted of a photo: the `most` largest of the faces that pass the quality filter.
 
-    With `most` = 1, as for a source photo, only the largest face is asked: another must never stand in for the one that
-    was meant. With `prefer` "central" it is the face in the middle, see Preference.
+    With `most` 1, as for a source photo, only the face that the photo is about (`prefer`): no other may take its place.
     """
 
     most: int
@@ -65,12 +58,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysedPhoto:
-    """What is known of a photo: its `faces`, largest first, and their `vectors` (N, D) float32; how many were found
-    before any filter; how it was turned.
+    """A photo's `faces`, largest first, and their `vectors` (N, D) float32; how many were `found` before any filter.
 
-    `main` is the place among `faces` of the one that the photo is about (Preference); None where the quality filter
-    rejects it. `quarter_turns` counts the right angles by which the photo must be turned clockwise for its faces to
-    stand upright.
+    `main` is the place among `faces` of the one that the photo is about (Preference); None if the quality filter
+    rejects it. Turned clockwise by `quarter_turns` right angles, the photo has its faces upright.
     """
 
     image: Image
@@ -82,37 +73,36 @@ class AnalysedPhoto:
 
     @property
     def orientation_correction(self) -> OrientationCorrection | None:
-        """What the service used to estimate: how far the photo lies turned counterclockwise; None where EXIF says it.
-
-        Decision 3; the meaning of the values is that of the service's API until 2021.
+        """How far the photo is turned counterclockwise, as the service's API until 2021 estimated it (decision 3); None
+        if EXIF says it.
         """
         return None if self.image.orientation != 1 else _CORRECTIONS[self.quarter_turns]
 
 
 def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn) -> AnalysedPhoto:
-    """The faces of a photo that are asked for, with their vectors; `spread` shares the work on several faces.
+    """The faces of a photo that are wanted, with their vectors; `spread` distributes the faces of a stage.
 
-    A stage is done for all faces before the next begins, so that the weights of its network stay in the processor's
-    caches.
+    A stage is done for all faces before the next begins, so that the weights of its network stay in the caches.
     """
     photo = decoded(image)
     detections, quarter_turns = find(engine, photo, wanted.search_rotations)
     detections = detections[_order(detections, wanted.prefer, photo.size)]
     # The smallest face decides how finely the photo is decoded.
-    photo.at_scale(_DETAILED_BOX_PX / float(detections.sides_px.min(initial=np.inf)))
-    mesh, bar, measured = engine.mesh, engine.quality_bar(wanted.quality_filter), dict[int, _MeasuredFace]()
-    for start in range(0, len(detections), wanted.most):
-        block = range(start, min(start + wanted.most, len(detections)))
-        with stage("mesh"):
-            faces = spread(lambda place: _measured(mesh, photo, detections[place : place + 1]), block)
-        measured |= {place: face for place, face in zip(block, faces, strict=True) if not bar or face.passes(bar)}
-        if len(measured) >= wanted.most or wanted.most == 1:
-            break
+    photo.decode_for(_DETAILED_BOX_PX / float(detections.sides_px.min(initial=np.inf)))
+    mesh, bar = engine.mesh, engine.quality_bar(wanted.quality_filter)
+    # Faces that the filter rejects are replaced by smaller ones, except the one face of a source photo.
+    candidates = range(len(detections) if bar and wanted.most > 1 else min(wanted.most, len(detections)))
+    with stage("mesh"):
+        measured = spread(lambda place: _measured(mesh, photo, detections[place : place + 1]), candidates)
+    passing = [place for place in candidates if not bar or measured[place].passes(bar)]
     sizes = areas(detections.boxes)
-    places = sorted(list(measured)[: wanted.most], key=lambda place: -sizes[place])
+    places = sorted(passing[: wanted.most], key=lambda place: -sizes[place])
     faces = [measured[place] for place in places]
+    embedder = engine.embedder
     with stage("embed"):
-        vectors = spread(lambda run: _vectors(engine.embedder, photo, run), _runs(faces, engine.embedder))
+        a_run = max(1, min(_VIEWS_A_RUN // len(embedder.aligner.views), -(-len(faces) // 2)))
+        runs = [faces[start : start + a_run] for start in range(0, len(faces), a_run)]
+        vectors = spread(lambda run: embedder.vectors([embedder.chips(photo, *face.alignment) for face in run]), runs)
     with stage("attributes"):
         expressions = engine.expressions if wanted.attributes else None
         described = spread(lambda face: _described(expressions, photo, face), faces)
@@ -206,12 +196,17 @@ class _MeasuredFace:
     confidence: float
 
     @property
+    def alignment(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """What a chip is cut by: the detector's points, and the mesh's (468, 3), if it fits."""
+        return self.points, self.mesh.points if self.mesh else None
+
+    @property
     def landmarks(self) -> NDArray[np.float32]:
         """The five landmarks (5, 2): the mesh's, or the detector's where no mesh fits."""
         return self.mesh.landmarks if self.mesh else self.points
 
     def passes(self, bar: QualityBar) -> bool:
-        """Whether the face is as good as a quality filter asks."""
+        """Whether the face is as good as a quality filter requires."""
         width_px = float(self.box[2] - self.box[0])
         return bar.passes(self.quality, self.pose, face_width_px=width_px, confidence=self.confidence)
 
@@ -226,21 +221,6 @@ def _measured(network: Mesh | None, photo: Pyramid, detection: Detections) -> _M
     return _MeasuredFace(points, mesh, pose, box, measure_quality(photo, box), confidence)
 
 
-def _runs(faces: Sequence[_MeasuredFace], embedder: Embedder) -> list[Sequence[_MeasuredFace]]:
-    """Faces in runs of the embedder: as many as two threads can share evenly, or as few as there are faces."""
-    most = max(1, _VIEWS_A_RUN // len(embedder.aligner.views))
-    count = min(2 * math.ceil(len(faces) / (2 * most)), len(faces))
-    bounds = [len(faces) * run // count for run in range(count + 1)] if count else []
-    return [faces[start:stop] for start, stop in pairwise(bounds)]
-
-
-def _vectors(embedder: Embedder, photo: Pyramid, faces: Sequence[_MeasuredFace]) -> NDArray[np.float32]:
-    """The vectors (N, D) of faces."""
-    return embedder.vectors(
-        [embedder.chips(photo, each.points, each.mesh.points if each.mesh else None) for each in faces]
-    )
-
-
 def _described(expressions: ExpressionReader | None, photo: Pyramid, face: _MeasuredFace) -> Face:
     """A face as it is answered, with emotions and smile where expressions are read."""
     emotions = smile = None
@@ -252,10 +232,10 @@ def _described(expressions: ExpressionReader | None, photo: Pyramid, face: _Meas
 
 
 def _order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp]:
-    """The faces in the order in which they are asked: largest first, or the central one and then the largest."""
-    order = by_size(faces)
+    """The faces in the order in which they count: largest first, or the central one and then the largest."""
+    sizes = areas(faces.boxes)
+    order = np.argsort(-sizes, kind="stable")
     if prefer == "central" and len(order) > 1:
-        sizes = areas(faces.boxes)
         centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
         distances = np.linalg.norm(centres - np.array(size) / 2, axis=1)
         central = np.argmin(np.where(sizes >= _CENTRAL_AREA * sizes.max(), distances, np.inf))

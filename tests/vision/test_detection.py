@@ -17,7 +17,6 @@ from likeness.pipeline import Wanted, analyse, decoded, find
 from likeness.vision.detection import (
     CERTAIN_SCORE,
     Detections,
-    by_size,
     confidences,
     find_faces,
     fine_size,
@@ -290,11 +289,6 @@ def test_doubtful_faces_count_beside_a_certain_one_and_where_they_are_small() ->
 
 def test_a_lone_doubtful_finding_is_no_face() -> None:
     assert len(searched(Scripted((100, 100, 140, 152, CERTAIN_SCORE - 0.01)), (1280, 886))) == 0
-
-
-def test_the_largest_come_first() -> None:
-    faces = [(10.0 * i, 0.0, 10 * i + side, side * 1.3, 0.9) for i, side in enumerate([5, 9, 7, 9, 3])]
-    assert by_size(detections(*faces)).tolist() == [1, 3, 2, 0, 4]
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

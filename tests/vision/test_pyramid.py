@@ -61,6 +61,19 @@ def test_a_photo_is_decoded_as_coarsely_as_it_may_be_and_twice_at_most(
     assert seen == decoded
 
 
+def test_nothing_finer_is_decoded_than_what_was_asked_for_in_advance() -> None:
+    seen: list[int] = []
+
+    def decode(halvings: int) -> NDArray[np.uint8]:
+        seen.append(halvings)
+        return np.zeros((1080 >> halvings, 1920 >> halvings, 3), np.uint8)
+
+    photo = Pyramid((1920, 1080), decode)
+    photo.decode_for(0.4)
+    assert photo.at_scale(1)[1] == 2
+    assert seen == [1]
+
+
 @pytest.mark.parametrize("size", [(300, 200), (140, 96), (64, 64), (37, 21), (600, 400)])
 def test_shrunk_detail_is_averaged_and_not_sampled(size: tuple[int, int]) -> None:
     photo = Pyramid.of(STRIPES)

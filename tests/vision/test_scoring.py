@@ -19,6 +19,14 @@ SCORERS = [
 ]
 
 finite = st.floats(-1, 1, width=32)
+
+
+def score(scorer: Scorer, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Scores (N,) of one vector (D,) with each of `targets` (N, D)."""
+    scores: NDArray[np.float64] = scorer.compare(scorer.profile(source[np.newaxis]), scorer.profile(targets))[0]
+    return scores
+
+
 directions = arrays(np.float32, 16, elements=finite).filter(lambda v: float(np.linalg.norm(v)) > 0.1).map(unit)
 
 
@@ -26,27 +34,27 @@ directions = arrays(np.float32, 16, elements=finite).filter(lambda v: float(np.l
 @settings(max_examples=50)
 @given(a=directions, b=directions)
 def test_a_score_is_symmetric(scorer: Scorer, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
-    there, back = scorer.score(a, b[None])[0], scorer.score(b, a[None])[0]
+    there, back = score(scorer, a, b[None])[0], score(scorer, b, a[None])[0]
     assert there == back or abs(there - back) < 1e-9
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_only_the_same_vector_scores_without_end(scorer: Scorer) -> None:
-    assert scorer.score(FACES[0], FACES[:1])[0] == np.inf
+    assert score(scorer, FACES[0], FACES[:1])[0] == np.inf
     nearly = unit(FACES[0] + np.float32(0.005) * FACES[1])
     nearer = unit(FACES[0] + np.float32(0.0002) * FACES[1])
-    scores = scorer.score(FACES[0], np.stack([nearly, FACES[2]]))
+    scores = score(scorer, FACES[0], np.stack([nearly, FACES[2]]))
     assert np.isfinite(scores).all()
     assert scores[0] > scores[1]
     # What single precision cannot tell apart is the same.
-    assert scorer.score(FACES[0], nearer[None])[0] == np.inf
+    assert score(scorer, FACES[0], nearer[None])[0] == np.inf
 
 
 @pytest.mark.parametrize("scorer", SCORERS)
 def test_one_pair_many_targets_and_whole_matrices_agree(scorer: Scorer) -> None:
     matrix = scorer.compare(scorer.profile(FACES), scorer.profile(FACES))
     off_diagonal = ~np.eye(len(FACES), dtype=bool)
-    rows = np.stack([scorer.score(face, FACES) for face in FACES])
+    rows = np.stack([score(scorer, face, FACES) for face in FACES])
     assert np.allclose(matrix[off_diagonal], rows[off_diagonal], atol=1e-9)
     first, second = np.nonzero(np.triu(off_diagonal))
     mixed = GENERATOR.permutation(len(first))[:100]
@@ -82,16 +90,16 @@ def test_blocks_do_not_show() -> None:
     assert matrix.shape == (600, 600)
     for row in (0, 255, 256, 599):
         others = np.arange(600) != row
-        assert np.allclose(matrix[row, others], scorer.score(many[row], many[others]), atol=1e-9)
+        assert np.allclose(matrix[row, others], score(scorer, many[row], many[others]), atol=1e-9)
 
 
 def test_without_a_cohort_the_score_is_the_cosine() -> None:
-    assert np.allclose(SCORERS[0].score(FACES[0], FACES[1:]), FACES[1:] @ FACES[0], atol=1e-6)
+    assert np.allclose(score(SCORERS[0], FACES[0], FACES[1:]), FACES[1:] @ FACES[0], atol=1e-6)
 
 
 def test_more_alike_scores_higher() -> None:
     mixes = np.stack([unit(FACES[0] * np.float32(t) + FACES[1] * np.float32(1 - t)) for t in np.linspace(0, 0.9, 10)])
-    scores = np.array([SCORERS[1].score(FACES[0], mix[None])[0] for mix in mixes])
+    scores = np.array([score(SCORERS[1], FACES[0], mix[None])[0] for mix in mixes])
     assert (np.diff(scores) > 0).all()
 
 
@@ -104,7 +112,7 @@ def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
 
     def advantage(scorer: Scorer) -> float:
         """By how many standard deviations other people are nearer to the hub than to an ordinary face."""
-        to_hub, to_ordinary = scorer.score(hub, people[2:]), scorer.score(ordinary, people[2:])
+        to_hub, to_ordinary = score(scorer, hub, people[2:]), score(scorer, ordinary, people[2:])
         return float((to_hub.mean() - to_ordinary.mean()) / to_ordinary.std())
 
     assert advantage(Scorer()) > 2
@@ -113,7 +121,7 @@ def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
 
 def test_the_length_of_the_cohort_does_not_matter() -> None:
     scaled = Scorer(COHORT * np.float32(7), nearest=40)
-    assert np.allclose(scaled.score(FACES[0], FACES[1:]), SCORERS[1].score(FACES[0], FACES[1:]), atol=1e-6)
+    assert np.allclose(score(scaled, FACES[0], FACES[1:]), score(SCORERS[1], FACES[0], FACES[1:]), atol=1e-6)
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

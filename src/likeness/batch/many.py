@@ -14,11 +14,12 @@ from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failure
 from likeness.batch.records import comparison
 from likeness.batch.scoring import similarities
-from likeness.comparer import Comparer, check_choices
+from likeness.comparer import Comparer
 from likeness.errors import InvalidParameter, RequestError
 from likeness.executor import Executor
 from likeness.faces import Comparison
 from likeness.image import Photo
+from likeness.settings import check_choices
 
 #: Pairs that are worked on at a time, and photos that are remembered beyond them.
 _PAIRS_AT_ONCE, _REMEMBERED = 256, 8192

@@ -18,8 +18,8 @@ class EmbedderInput:
 
     `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
     `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
-    nose, left and right mouth corner; left is the picture's left) in px on the chip; `views` are the ways in which a
-    face is looked at, to be averaged, and `lengths` says what the length of their mean tells.
+    nose, left and right mouth corner; left is the picture's left) in px on the chip; `views` are the pictures of a
+    face whose vectors are averaged, and `lengths` says what the length of their mean means.
     """
 
     size_px: int

@@ -1,4 +1,4 @@
-"""Face chips: the pixels of one face, turned upright and scaled so that its points lie where the embedder expects them.
+"""Face chips: the pixels of one face, rotated and scaled so that its points lie where the embedder expects them.
 
 Points are continuous, in a photo as on a chip: the first pixel reaches from 0 to 1, its centre is 0.5.
 """
@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
 from likeness.vision.pyramid import Pyramid
 
-#: Points closer together than this (standard deviation, px) are taken to be this far apart: no input gives an infinite
-#: scale.
+#: The least standard deviation of points, px, so that no scale is infinite.
 _SMALLEST_SPREAD_PX = 0.5
 _AS_COMPLEX = np.array([1, 1j])
 
@@ -31,8 +30,7 @@ PointSource = Literal["detector", "mesh"]
 class View:
     """One picture of a face that the embedder is shown.
 
-    `points` are the ones that are brought to the template, the detector's where the mesh does not fit; `mirror` swaps
-    left and right.
+    `points` are brought to the template, the detector's if the mesh does not fit; `mirror` swaps left and right.
     """
 
     points: PointSource = "detector"
@@ -53,8 +51,7 @@ class Aligner:
     def cut(self, photo: Pyramid, points: ArrayLike, mesh_points: NDArray[np.float32] | None) -> NDArray[np.uint8]:
         """The views (V, S, S, 3) uint8 RGB of one face.
 
-        `points` (5, 2) px of the photo are the detector's, `mesh_points` (468, 2 or 3) px the mesh's, or None where it
-        does not fit.
+        `points` (5, 2) px of the photo are the detector's, `mesh_points` (468, 2 or 3) the mesh's, None without a fit.
         """
         chips = []
         for view in self.views:
@@ -70,21 +67,20 @@ class Aligner:
     def _rigid_template(self) -> NDArray[np.float64]:
         """Where the mesh's rigid points (55, 2) belong: those of the mean face, laid with its five onto the template.
 
-        55 points are steadier than five: with them, and one run of the mesh, 0.90 of genuine pairs of people-dev pass
-        at a false match rate of 1e-3, with the corners of the eyes and the nose 0.88.
+        55 points are steadier than five: with them 0.90 of genuine pairs of people-dev pass at a false match rate of
+        1e-3, with the corners of the eyes and the nose 0.88.
         """
         onto = similarity_transform(MEAN_FIVE[:, :2], self.template)
         return np.asarray(MEAN_RIGID[:, :2] @ onto[:, :2].T + onto[:, 2])
 
 
 def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.float64]:
-    """The turn, scale and shift that bring `points` nearest to `template` in the least squares sense.
+    """The rotation, scale and shift that bring `points` nearest to `template` in least squares, without mirroring.
 
-    Both are (K, 2), x then y, px. Returns (2, 3), to be applied as `matrix @ (x, y, 1)`; it never mirrors.
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns", PAMI 1991, in two
-    dimensions.
+    Both are (K, 2), x then y, px. Returns (2, 3), applied as `matrix @ (x, y, 1)`. Umeyama, "Least-squares estimation
+    of transformation parameters between two point patterns", PAMI 1991, in two dimensions.
     """
-    # As complex numbers x + iy, a turn and a scale together are one factor a + ib: (x, y) -> (ax - by, bx + ay).
+    # As complex numbers x + iy, a rotation and a scale are one factor a + ib: (x, y) -> (ax - by, bx + ay).
     source = np.asarray(points, dtype=np.float64) @ _AS_COMPLEX
     target = np.asarray(template, dtype=np.float64) @ _AS_COMPLEX
     middle, belongs = source.sum() / len(source), target.sum() / len(target)

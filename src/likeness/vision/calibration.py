@@ -1,4 +1,4 @@
-"""Score → Similarity: a promise about how often different people of the same origin and sex score as high."""
+"""Score → Similarity, by how often different people of the same origin and sex score as high."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +14,9 @@ PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -
 #: Nothing is said of rates that lie more decades than this beyond what was measured.
 MOST_DECADES_EXTRAPOLATED = 2.0
 
-#: Beyond the last promise each tenfold rarer score halves what is missing to 100.
-_HALVING_DECADES = 1.0
-#: Only vectors that cannot be told apart (an infinite score) reach 100; everything else stays below by more than a
-#: single's rounding.
+#: How far beyond its knots the curve goes on as a line, in scores: a hundred times those of real vectors.
+_FAR = 1e4
+#: Only identical vectors (an infinite score) reach 100; all else stays below by more than a single's rounding.
 _HIGHEST_UNLIKE = 99.9999
 
 
@@ -26,11 +25,9 @@ class Calibration:
     """A monotone curve from score to Similarity by way of the false match rate.
 
     `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so
-    high, in the mean of the cells that were measured. Between the knots the logarithm is interpolated linearly, beyond
-    the last it falls on with the last slope, before the first it rises to 0 with the first. `equal_error_rate` is the
-    share of errors of both kinds at the equal error point, which gets Similarity 50. `measured_log10_rate` is the
-    lowest rate that 30 of the calibration pairs showed; below it the curve is a fitted tail, of which `claim` says no
-    more than two decades.
+    high, in the mean of the measured cells; linear between the knots and beyond them, at most 0. `equal_error_rate` is
+    the share of errors of both kinds at the equal error point, which gets Similarity 50. `measured_log10_rate` is the
+    lowest rate that 30 of the calibration pairs showed; below it the curve is a fitted tail.
     """
 
     scores: tuple[float, ...]
@@ -48,12 +45,7 @@ class Calibration:
 
     def log10_false_match_rate_at_score(self, scores: ArrayLike) -> NDArray[np.float64]:
         """log10 of the share of impostor pairs that score at least `scores`; same shape, at most 0."""
-        s = np.asarray(scores, dtype=np.float64)
-        knots, rates, (first, last) = self._curve
-        before = rates[0] + first * (s - knots[0])
-        beyond = rates[-1] + last * (s - knots[-1])
-        inside = np.interp(s, knots, rates)
-        return np.asarray(np.minimum(np.where(s < knots[0], before, np.where(s > knots[-1], beyond, inside)), 0.0))
+        return np.asarray(np.minimum(np.interp(np.asarray(scores, dtype=np.float64), *self._curve), 0.0))
 
     def similarity(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Similarity 0 to 100 of `scores`, same shape; 100 exactly for infinite scores and only for them."""
@@ -61,7 +53,8 @@ class Calibration:
         rates = self.log10_false_match_rate_at_score(s)
         levels, knots = self._promise
         decades = np.maximum(knots[-1] - rates, 0.0)
-        above = 100.0 - (100.0 - levels[-1]) * 0.5 ** (decades / _HALVING_DECADES)
+        # Beyond the last promise each tenfold rarer score halves what is missing to 100.
+        above = 100.0 - (100.0 - levels[-1]) * 0.5**decades
         inside = np.interp(-rates, -knots, levels)
         value = np.where(decades > 0, np.minimum(above, _HIGHEST_UNLIKE), inside)
         return np.where(np.isposinf(s), 100.0, value)
@@ -72,7 +65,7 @@ class Calibration:
         levels, knots = self._promise
         missing = np.maximum(100.0 - value, 0.0) / (100.0 - levels[-1])
         with np.errstate(divide="ignore"):
-            beyond = knots[-1] + _HALVING_DECADES * np.log2(missing)
+            beyond = knots[-1] + np.log2(missing)
         inside = np.interp(value, levels, knots)
         return np.asarray(10.0 ** np.where(value > levels[-1], beyond, inside), dtype=np.float64)
 
@@ -86,11 +79,12 @@ class Calibration:
         return Claim(rate, "measured" if rate >= measured * (1 - 1e-9) else "extrapolated")
 
     @cached_property
-    def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[float, float]]:
-        """Scores and rates, and the slopes at either end."""
+    def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores and rates with a knot more at either end, far away on the line of the first and the last two."""
         knots, rates = np.asarray(self.scores), np.asarray(self.log10_rates)
-        slopes = np.diff(rates) / np.diff(knots)
-        return knots, rates, (float(slopes[0]), float(slopes[-1]))
+        slopes = (np.diff(rates) / np.diff(knots))[[0, -1]] * _FAR
+        (first, last), ends = rates[[0, -1]] + slopes * (-1, 1), knots[[0, -1]] + (-_FAR, _FAR)
+        return np.array([ends[0], *knots, ends[1]]), np.array([first, *rates, last])
 
     @cached_property
     def _promise(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

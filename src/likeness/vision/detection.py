@@ -1,4 +1,4 @@
-"""Faces found in a photo: one look at a size for its shape, and a finer one where that saw small faces."""
+"""Faces found in a photo: one search at a size for its shape, and a finer one if that found small faces."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,30 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.pyramid import Size
-from likeness.vision.suppression import areas, overlaps, suppress
+from likeness.vision.suppression import overlaps, suppress
 
-#: The first look has this share of the photo's pixels, within these bounds. The fine one has as many as 1120x640.
-#: `python benchmarks/detection.py` prints what that finds, and what one look of other sizes does.
+#: The first search has this share of the photo's pixels, within these bounds. The fine one has as many as 1120x640.
+#: `python benchmarks/detection.py` prints what that finds, and what one search of other sizes does.
 _FIRST_SHARE, _FIRST_LEAST_PIXELS, _FIRST_MOST_PIXELS = 0.5, 100_000, 200_000
 _FINE_PIXELS = 700_000
-#: A photo is never enlarged by more than this.
-_MOST_ENLARGEMENT = 2.0
-#: A face narrower than this in the first look calls for the fine one, as does a photo without a certain face.
+#: A photo is never enlarged by more than this; detectors work on multiples of so many px.
+_MOST_ENLARGEMENT, _MULTIPLE = 2.0, 32
+#: A face narrower than this in the first search calls for the fine one, as does a photo without a certain face.
 _SMALL_PX = 24.0
-#: Detectors work on multiples of 32.
-_MULTIPLE = 32
 
-#: A photo has faces where one has this score. Pictures without faces (noise, textures, cats) stay below.
+#: A photo has faces if one has this score. Pictures without faces (noise, textures, cats) stay below.
 CERTAIN_SCORE = 0.6
-#: Of faces beside it, larger ones have this score at least: detectors doubt small faces, and are sure of large ones.
-#: Narrower than so many px in the first look they may have less.
-_LARGE_SCORE, _LARGE_PX = 0.5, 48.0
-#: A doubtful finding that overlaps a certain face by more is a part of it.
-_APART_OVERLAP = 0.1
-#: What share of detections at a score are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
-#: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83 (overlap 0.3 with an annotated face). From 0.85 on there was no error
-#: in 417; the curve goes on steeply there, so that what is clearly a face reaches 99.9. benchmarks/detection.py prints
-#: the shares.
+#: Other faces need this score if they are this wide in the first search (detectors doubt smaller ones), and overlap no
+#: certain face, of which they would be a part, by more than this.
+_LARGE_SCORE, _LARGE_PX, _APART_OVERLAP = 0.5, 48.0, 0.1
+#: The share of detections at a score that are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
+#: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83, all 417 from 0.85 on (`python benchmarks/detection.py`). There the
+#: curve goes on steeply, so that what is clearly a face reaches 99.9.
 _CONFIDENCE_SCORES = (0.0, 0.3, 0.45, 0.55, 0.65, 0.725, 0.775, 0.85, 0.93, 1.0)
 _CONFIDENCE_LOG_ODDS = (-4.0, -1.6, -0.8, 0.15, 0.8, 2.0, 3.4, 5.5, 8.0, 12.0)
 
@@ -42,8 +37,8 @@ class Detections:
     """Faces in pixels of the picture they were found in, best score first.
 
     `boxes` (N, 4) float32 as x1, y1, x2, y2, which may leave the picture; `scores` (N,) float32, 0 to 1; `points`
-    (N, 5, 2) float32 as x, y: left eye, right eye, nose, left and right mouth corner, left as one sees it with the
-    face upright. Coordinates are continuous: the first pixel reaches from 0 to 1.
+    (N, 5, 2) float32 as x, y: left eye, right eye, nose, left and right mouth corner, left being the picture's left on
+    an upright face. Coordinates are continuous: the first pixel reaches from 0 to 1.
     """
 
     boxes: NDArray[np.float32]
@@ -78,13 +73,13 @@ class Detector(Protocol):
 def find_faces(detector: Detector, size: Size, picture: Callable[[Size], NDArray[np.uint8]]) -> Detections:
     """The faces of a photo of `size`, not rotated, in px of the photo.
 
-    `picture` gives its RGB pixels (height, width, 3) at a size; it is asked once or twice.
+    `picture` gives its RGB pixels (height, width, 3) at a size; it is called once or twice.
     """
-    look = first_size(*size)
-    faces = _seen(detector, size, picture(look))
-    scale = look[0] / size[0]
+    first = first_size(*size)
+    faces = _searched(detector, size, picture(first))
+    scale = first[0] / size[0]
     if (_widths_px(faces) * scale < _SMALL_PX).any() or not (faces.scores >= CERTAIN_SCORE).any():
-        faces, _ = merged([_seen(detector, size, picture(fine_size(*size))), faces])
+        faces, _ = merged([_searched(detector, size, picture(fine_size(*size))), faces])
     certain = faces.scores >= CERTAIN_SCORE
     if not certain.any():
         return faces[:0]
@@ -100,25 +95,18 @@ def first_size(width: int, height: int) -> Size:
 
 
 def fine_size(width: int, height: int) -> Size:
-    """The same for the fine look."""
+    """The same for the fine search."""
     return _size(width, height, _FINE_PIXELS)
 
 
 def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]]:
     """The faces of several searches of one photo, of those that overlap the best; and which search each is of, (N,)."""
-    together = Detections(
-        np.concatenate([each.boxes for each in searches]),
-        np.concatenate([each.scores for each in searches]),
-        np.concatenate([each.points for each in searches]),
+    boxes, scores, points = (
+        np.concatenate([getattr(each, name) for each in searches]) for name in Detections.__slots__
     )
-    kept, boxes = suppress(together.boxes, together.scores)
     of = np.repeat(np.arange(len(searches)), [len(each) for each in searches])
-    return Detections(boxes, together.scores[kept], together.points[kept]), of[kept]
-
-
-def by_size(faces: Detections) -> NDArray[np.intp]:
-    """The order (N,) of faces by the area of their boxes, largest first; equals keep their order."""
-    return np.argsort(-areas(faces.boxes), kind="stable")
+    kept, voted = suppress(boxes, scores)
+    return Detections(voted, scores[kept], points[kept]), of[kept]
 
 
 def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -131,8 +119,8 @@ def _widths_px(faces: Detections) -> NDArray[np.float32]:
     return np.asarray(faces.boxes[:, 2] - faces.boxes[:, 0], np.float32)
 
 
-def _seen(detector: Detector, size: Size, pixels: NDArray[np.uint8]) -> Detections:
-    """What a detector sees in a picture of the photo, in px of the photo."""
+def _searched(detector: Detector, size: Size, pixels: NDArray[np.uint8]) -> Detections:
+    """What a detector finds in a picture of the photo, in px of the photo."""
     height, width = pixels.shape[:2]
     return detector.detect(pixels).scaled(size[0] / width, size[1] / height)
 

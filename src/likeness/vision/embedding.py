@@ -10,20 +10,18 @@ from likeness.vision.alignment import Aligner
 from likeness.vision.network import Network, fed
 from likeness.vision.pyramid import Pyramid
 
-#: What the length of a face's vector says. "agreement": how far its views agree, as each of them has length one.
-#: "certainty": how sure the network is as well, for its vectors are averaged as they are. Networks trained with a
-#: margin between people give faces that they recognise easily longer vectors, blurred, small, turned and covered ones
-#: shorter (Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022, section 3.2).
+#: What the length of a face's vector says. "agreement": how far its views agree, as each has length one. "certainty":
+#: how sure the network is as well, as vectors are averaged as they are: networks trained with a margin give blurred,
+#: small, turned and covered faces shorter ones (Kim, Jain, Liu, "AdaFace", CVPR 2022, section 3.2).
 Lengths = Literal["agreement", "certainty"]
 
 
 class Embedder:
     """Turns faces into vectors.
 
-    `aligner` cuts the chips, whose channels are given in reverse where `reversed_colours`. `network` takes pictures of
-    S×S and answers (B, D). `mean` and `scale` are taken off and divided by, in the order of the network's channels;
-    ValueError where they are given and the network takes bytes. `lengths` says whether the views' vectors are brought
-    to length one.
+    `aligner` cuts the chips, RGB, or BGR if `reversed_colours`. `network` takes pictures of S×S and answers (B, D).
+    `normalised` holds the mean, which is subtracted in the order of the network's channels, and the scale, by which is
+    divided; ValueError if they are given and the network takes bytes.
     """
 
     def __init__(
@@ -52,10 +50,8 @@ class Embedder:
         return chips[..., ::-1] if self._reversed else chips
 
     def vectors(self, chips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views'.
-
-        The same in any company. The cosine of two says how alike the faces are. The length of MobileFaceNet's vectors
-        is 50 for the one face in a hundred of lfw-dev that it is least sure of, and 70 for most.
+        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views', whatever
+        the other faces.
         """
         pictures = fed(self._network, np.concatenate(chips))
         if self._shifted:

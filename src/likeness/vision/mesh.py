@@ -1,9 +1,9 @@
 """The 468-point face mesh: the position of every part of a face, in three dimensions.
 
 The network is MediaPipe's face landmark model (Kartynnik et al., "Real-time Facial Surface Geometry from Monocular
-Video on Mobile GPUs", 2019). Its input is a square crop, 1.5 times the face, turned so that the eyes are level. The
-first crop follows from the detector's box and points; where the mesh asks for quite another crop, it is fitted again
-there. `python benchmarks/steadiness.py` prints how much steadier landmarks would be with a second run for every face.
+Video on Mobile GPUs", 2019). Its input is a square crop, 1.5 times the face, turned so that the eyes are level, which
+follows from the detector's box and points, and from the mesh itself where that implies quite another crop. `python
+benchmarks/steadiness.py` prints how much steadier landmarks would be with a second run for every face.
 """
 
 import math
@@ -19,53 +19,36 @@ from likeness.vision.pyramid import Pyramid
 
 CROP_SIZE_PX = 192
 
-#: Where a detector's five points fall on the network's crop (left eye, right eye, nose, mouth corners): the median
-#: over lfw-dev of YuNet's points on the crops that the mesh itself asks for, made symmetric.
+#: Where YuNet's five points lie on the crops that the mesh itself implies: the median over lfw-dev, made symmetric.
 CROP_TEMPLATE: NDArray[np.float64] = np.array(
     [[71.3, 71.7], [120.7, 71.7], [96.0, 100.6], [74.2, 122.3], [117.8, 122.3]], dtype=np.float64
 )
 #: From the points' mean to the crop's middle, in crops.
 _OFF_CENTRE = 0.5 - CROP_TEMPLATE.mean(axis=0) / CROP_SIZE_PX
-#: The crop's side over the longer side of the detector's box (median over lfw-dev, as above), and over the mesh's own
-#: (MediaPipe).
-_CROP_PER_DETECTED_SIDE = 1.371
-_CROP_PER_MESH_SIDE = 1.5
+#: The crop's side over the longer side of the detector's box (median over lfw-dev), and over the mesh's (MediaPipe).
+_CROP_PER_DETECTED_SIDE, _CROP_PER_MESH_SIDE = 1.371, 1.5
 
-#: The mesh is fitted again where the crop that it asks for has its corners farther from those of the crop it was shown
-#: than this (root mean square over the crop's side), in all at most so many times: 1 in 30 upright faces is fitted
-#: twice, and nearly every face that leans by 45 degrees.
+#: The mesh is fitted again if the corners of the crop that it implies are farther from its own than this (root mean
+#: square over the side), at most so often: for 1 in 30 upright faces, and nearly all that lean by 45 degrees.
 _SETTLED, _MOST_RUNS = 0.12, 3
-#: A mesh under this presence (MediaPipe's own bar) is none.
-LEAST_PRESENCE = 0.5
-#: Nor is one whose five landmarks lie farther from the detector's than this, mean distance over the crop's side: it has
-#: gone to another face. Of upright faces of lfw-dev none is farther than 0.09.
-MOST_DISAGREEMENT = 0.15
-_LEFT_EYE, _RIGHT_EYE = (33, 133), (362, 263)
-_NOSE_TIP, _NOSE_RIDGE = 1, 4
-_LEFT_MOUTH, _RIGHT_MOUTH = 61, 291
-#: These points, and how the five landmarks are made of them.
-_PARTS: NDArray[np.intp] = np.array(
-    [*_LEFT_EYE, *_RIGHT_EYE, _NOSE_TIP, _NOSE_RIDGE, _LEFT_MOUTH, _RIGHT_MOUTH], dtype=np.intp
-)
-_FIVE_OF_PARTS: NDArray[np.float64] = np.zeros((5, 8))
-_FIVE_OF_PARTS[0, :2] = _FIVE_OF_PARTS[1, 2:4] = 1 / 2
-_FIVE_OF_PARTS[2, 4:6] = 2 / 3, 1 / 3
-_FIVE_OF_PARTS[3, 6] = _FIVE_OF_PARTS[4, 7] = 1
+#: A mesh fits with this presence (MediaPipe's own bar), and if its landmarks lie no farther from the detector's than
+#: this, mean distance over the crop's side; of upright faces of lfw-dev none is farther than 0.09.
+LEAST_PRESENCE, MOST_DISAGREEMENT = 0.5, 0.15
+#: The mesh's points that two of each make a landmark (eyes, nose, mouth corners), and the share of the first.
+_PARTS: NDArray[np.intp] = np.array([(33, 133), (362, 263), (1, 4), (61, 61), (291, 291)])
+_SHARES: NDArray[np.float64] = np.array([[1 / 2], [1 / 2], [2 / 3], [1], [1]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceMesh:
     """One face's mesh.
 
-    `points` is (468, 3) float32: x and y in px of the photo (the first pixel reaches from 0 to 1), z in the same
-    unit, smaller is nearer. `landmarks` is (5, 2) float32 px: left eye, right eye, nose, left and right mouth corner,
-    left being the picture's left on an upright face. `presence` is the network's belief, 0 to 1, that there is a
-    face.
+    `points` is (468, 3) float32: x and y in px of the photo (the first pixel reaches from 0 to 1), z in the same unit,
+    smaller is nearer. `landmarks` is (5, 2) float32 px in the detector's order.
     """
 
     points: NDArray[np.float32]
     landmarks: NDArray[np.float32]
-    presence: float
 
 
 class Mesh:
@@ -89,19 +72,17 @@ class Mesh:
         for _ in range(_MOST_RUNS):
             mesh, presence = self._run(photo, crop)
             shown, crop = crop, mesh_crop(mesh)
-            if _crops_apart(shown, crop) < _SETTLED:
+            if _apart(shown, crop) < _SETTLED:
                 break
         landmarks = five_landmarks(mesh)
         apart_px = float(np.abs((landmarks - np.asarray(points)) @ (1, 1j)).mean())
         if presence < LEAST_PRESENCE or apart_px * _scale(crop) > MOST_DISAGREEMENT * CROP_SIZE_PX:
             return None
-        return FaceMesh(mesh.astype(np.float32), landmarks.astype(np.float32), presence)
+        return FaceMesh(mesh.astype(np.float32), landmarks.astype(np.float32))
 
     def _run(self, photo: Pyramid, crop: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        """The mesh (468, 3) in px of the photo, and the presence, in a crop (2, 3), photo to crop.
-
-        One crop a run takes 1.0 ms, 16 in a run 1.6 ms each: they leave the processor's caches.
-        """
+        """The mesh (468, 3) in px of the photo, and the presence, in a crop (2, 3), photo to crop."""
+        # One crop a run takes 1.0 ms, 16 in a run 1.6 ms each: they leave the processor's caches.
         points, presence = self._network(warp_chip(photo, crop, CROP_SIZE_PX)[np.newaxis])
         scale = _scale(crop)
         mesh = points.reshape(MESH_POINTS, 3).astype(np.float64)
@@ -114,25 +95,25 @@ class Mesh:
 def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
     """The five landmarks (5, 2) px of a mesh (468, 3), in the detector's order.
 
-    An eye is midway between its corners. The nose's tip lies a third of the way from mesh point 1 to point 4: there
-    the median ratio of (nose - eyes) to (mouth - eyes) over lfw-dev is 0.56, which is both detectors' and, at pitch
-    0, the service's (section 5.5).
+    An eye is midway between its corners. The nose's tip lies a third of the way from mesh point 1 to point 4: there the
+    median of (nose - eyes) / (mouth - eyes) over lfw-dev is 0.56, as the detector's and the service's (section 5.5).
     """
-    return _FIVE_OF_PARTS @ np.asarray(mesh[_PARTS, :2], dtype=np.float64)
+    one, other = np.asarray(mesh[_PARTS.T, :2], dtype=np.float64)
+    return np.asarray(_SHARES * one + (1 - _SHARES) * other)
 
 
 def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop.
 
-    Turn from the points; centre and size midway between what points and box say: of a turned head, points shrink
-    together and boxes do not; of a turned photo, boxes grow and points do not.
+    The angle follows from the points, centre and size lie midway between those of points and box: of a turned head the
+    points lie closer together, of a rotated photo the box grows.
     """
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64).tolist()
     box_side_px = max(_CROP_PER_DETECTED_SIDE * max(x2 - x1, y2 - y1), 1.0)
     five = np.asarray(points, dtype=np.float64)
     (cosine, _, _), (sine, _, _) = similarity_transform(five, CROP_TEMPLATE).tolist()
     turn_rad, scale = math.atan2(sine, cosine), max(math.hypot(cosine, sine), 1e-9)
-    # Points that nearly coincide say nothing of size.
+    # Points that nearly coincide tell no size.
     side_px = min(max(CROP_SIZE_PX / scale, box_side_px / 3), box_side_px * 3)
     x, y = five.mean(axis=0).tolist()
     right, down = (float(part) * side_px / scale for part in _OFF_CENTRE)
@@ -145,7 +126,7 @@ def mesh_crop(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
     level (MediaPipe's own rule).
     """
     flat = np.asarray(mesh, dtype=np.float64)[:, :2]
-    right, down = (flat[_RIGHT_EYE[1]] - flat[_LEFT_EYE[0]]).tolist()
+    right, down = (flat[_PARTS[1, 1]] - flat[_PARTS[0, 0]]).tolist()
     turn_rad = -math.atan2(down, right)
     cosine, sine = math.cos(turn_rad), math.sin(turn_rad)
     level = flat @ np.array([[cosine, sine], [-sine, cosine]])
@@ -167,12 +148,10 @@ def _scale(transform: NDArray[np.float64]) -> float:
     return max(math.hypot(transform[0, 0], transform[1, 0]), 1e-9)
 
 
-def _crops_apart(shown: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
+def _apart(shown: NDArray[np.float64], implied: NDArray[np.float64]) -> float:
     """The root mean square distance between the corners of two crops (2, 3), in sides of the crop."""
-    # As complex numbers a crop is z -> factor z + shift.
-    one, other = (complex(t[0, 0], t[1, 0]) for t in (shown, wanted))
-    shift, onto = (complex(t[0, 2], t[1, 2]) for t in (shown, wanted))
-    # What turns and scales the one into the other moves the corners by as much as their distance from the middle.
+    # As complex numbers a crop is z -> factor z + shift; a corner is half (1 + 1j) from the middle.
+    (factor, shift), (factor2, shift2) = (t[:, [0, 2]].T @ (1, 1j) for t in (shown, implied))
     half = CROP_SIZE_PX / 2 * (1 + 1j)
-    moved = (half - shift) / one * other + onto - half
-    return math.hypot(abs(moved), abs(other / one - 1) * abs(half)) / CROP_SIZE_PX
+    moved = (half - shift) / factor * factor2 + shift2 - half
+    return math.hypot(abs(moved), abs(factor2 / factor - 1) * abs(half)) / CROP_SIZE_PX

@@ -1,9 +1,8 @@
-"""What is known of the 468-point face mesh besides its network: the mean face in three dimensions.
+"""The mean face of the 468-point mesh in three dimensions.
 
 It was computed from meshes of 1,200 faces of lfw-dev: their mean shape (generalised Procrustes analysis, made
 symmetric), turned so that the median pitch of faces with less than 12 degrees of yaw is zero. It is in units of the
-distance between the eyes' centres; x to the picture's right, y down, z away from the camera, its origin between the
-eyes. It is an average over some thousand people and no one's face.
+distance between the eyes' centres, its origin between them: x to the picture's right, y down, z away from the camera.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a step on pixels knows of a neural network: something to call with arrays."""
+"""A neural network as the steps on pixels see it: something to call with arrays."""
 
 from typing import Protocol
 

@@ -1,9 +1,8 @@
-"""How a head is turned: roll, yaw and pitch from the mesh, or from a detector's five points where no mesh fits.
+"""How a head is turned: roll, yaw and pitch from the mesh, or from a detector's five points if no mesh fits.
 
-Signs as the service's (specification section 5.5): roll is positive clockwise in the picture, yaw is negative when
-the nose points to the picture's left, pitch is positive when the face looks up. Roll turns with the photo; yaw and
-pitch do not change with it: a head is taken to be pitched first, then yawed about the vertical, then rolled in the
-picture's plane.
+Signs as the service's (specification section 5.5): roll is positive clockwise in the picture, yaw negative if the nose
+points to the picture's left, pitch positive if the face looks up. A head is taken to be pitched first, then yawed about
+the vertical, then rolled in the picture's plane, so only roll turns with the photo.
 """
 
 import math

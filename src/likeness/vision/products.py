@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 Float = TypeVar("Float", bound=np.floating)
 
-#: OpenBLAS, which numpy brings, does no product of so many multiplications on several threads (SMP_THRESHOLD_MIN times
-#: GEMM_MULTITHREAD_THRESHOLD, interface/gemm.c). Of a larger one it wakes a thread for every processor, and these wait
-#: for more by spinning: 120 ms of processor time for a product that takes one, at the expense of other threads.
+#: Up to so many multiplications OpenBLAS uses one thread (SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD,
+#: interface/gemm.c), beyond one for every processor, which spin: 120 ms of processor time for a product that takes one.
 _MOST_MULTIPLICATIONS = 2**18
 #: More rows than any photo has faces: so large a product may use all processors.
 _MANY_ROWS = 256

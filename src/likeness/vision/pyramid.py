@@ -36,15 +36,15 @@ class Pyramid:
     def of(cls, pixels: NDArray[np.uint8]) -> Self:
         """The pyramid of a decoded photo (height, width, 3)."""
         photo = cls((pixels.shape[1], pixels.shape[0]), lambda _: pixels)
-        photo.at_scale(1)
+        photo.decode_for(1)
         return photo
 
     def at_scale(self, scale: float) -> tuple[NDArray[np.uint8], int]:
         """The smallest halving that is no smaller than the photo times `scale`: pixels (height, width, 3), and by what
         the photo's sides were divided.
 
-        It is smaller where the photo has been decoded twice and not that finely. Each pixel is the mean of four of the
-        halving before; sides are rounded down, or up where they are decoded so.
+        It is smaller if no more may be decoded. Each pixel is the mean of four of the halving before; sides are rounded
+        down, or up where they are decoded so.
         """
         wanted = min(_halvings(scale), min(self.size).bit_length() - 1)
         with self._lock:
@@ -55,8 +55,16 @@ class Pyramid:
                 self._halved[finest] = self._decode(finest)
             wanted = max(wanted, finest)
             for halvings in range(max(each for each in self._halved if each <= wanted), wanted):
-                self._halved[halvings + 1] = _halved(self._halved[halvings])
+                height, width = (side // 2 for side in self._halved[halvings].shape[:2])
+                even = self._halved[halvings][: 2 * height, : 2 * width]
+                halved = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+                self._halved[halvings + 1] = np.asarray(halved, np.uint8)
             return self._halved[wanted], 2**wanted
+
+    def decode_for(self, scale: float) -> None:
+        """Decodes what `at_scale` gives for `scale`, and nothing finer afterwards."""
+        self.at_scale(scale)
+        self._decodings.clear()
 
     def resized(self, size: Size) -> NDArray[np.uint8]:
         """The photo at `size` (width, height): halved while that is larger, the rest by bilinear interpolation.
@@ -70,9 +78,3 @@ class Pyramid:
 def _halvings(scale: float) -> int:
     """How often sides may be halved without falling under `scale` of their length."""
     return max(0, math.floor(-math.log2(max(scale, 1e-9))))
-
-
-def _halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
-    even = pixels[: 2 * height, : 2 * width]
-    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,11 +1,9 @@
-"""How well a face can be seen: brightness, sharpness, and what each quality filter asks of a face.
+"""How well a face can be seen: brightness, sharpness, and what each quality filter requires of a face.
 
-Sharpness is a mean spatial frequency: the energy of the face's Laplacian over the energy of its gradient, which is
-the mean of the squared frequency under the gradient's spectrum. A Gaussian blur weighs that spectrum with a falling
-function of frequency, so the mean cannot rise; a change of gain divides out; slow shading counts for little. A slight
-smoothing before it keeps sensor noise and the rounding to bytes from counting as detail. It is taken at one size of
-face: a large photo is not called blurred for being large, and a small face, enlarged to that size, shows that enlarging
-adds no detail.
+Sharpness is a mean spatial frequency: the energy of the face's Laplacian over that of its gradient is the mean squared
+frequency under the gradient's spectrum. A Gaussian blur cannot raise it, gain divides out, and slow shading counts for
+little. A slight smoothing first keeps sensor noise and the rounding to bytes from counting as detail. It is measured at
+one size of face, so that the size of a photo does not count as sharpness, nor enlarging as detail.
 """
 
 import math
@@ -21,8 +19,7 @@ from likeness.vision.pyramid import Pyramid
 
 #: ITU-R BT.601 luma of R, G, B.
 _LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-#: The width of the service's box at which sharpness is taken: about the detail that embedders see (a 150 px chip has
-#: 123 px of it).
+#: The width of the service's box at which sharpness is measured: about the detail that embedders see.
 _FACE_WIDTH_PX = 112.0
 _FACE_HEIGHT_PER_WIDTH = 1.385
 #: Brightness is 100 (luma / 255)^0.66: so the median face of lfw-dev has 67, next to the 65.3 of the page's sample.
@@ -30,14 +27,12 @@ _BRIGHTNESS_EXPONENT = 0.66
 #: Sharpness is 100 f^4 / (f^4 + 0.28^4) of the mean squared frequency f: crisp portraits have f of 0.54 to 0.76, a 51
 #: px face enlarged from half its size has 0.08 to 0.14 and gets the 1 to 5 of the service's example (section 5.6).
 _MIDDLE_FREQUENCY, _STEEPNESS = 0.28, 4
-#: Under this (a Sharpness of 0.1) the rounding to bytes of whoever blurred the photo moves f more than the blur does.
+#: Under this (a Sharpness of 0.1) rounding to bytes changes f more than blur does.
 _LEAST_FREQUENCY = 0.05
-#: The gradient energy (squared grey levels) under which a face is too faint to judge: without it, the rounding of
-#: near-black faces would be read as detail.
+#: The gradient energy (squared grey levels) under which a face is too faint to judge: rounding would count as detail.
 _FAINT_ENERGY = 2.0
-#: Rounding each channel to bytes adds white noise; what of it passes the smoothing into the Laplacian's and the
-#: gradient's energy (integrals of the filters' squared responses), with half as much again, as who blurred or darkened
-#: the photo has rounded too.
+#: Rounding each channel to bytes adds white noise; its share in the Laplacian's and the gradient's energy (integrals of
+#: the filters' squared responses), half as much again for photos that were rounded before.
 _ROUNDING_VARIANCE = 1.5 * float((_LUMA**2).sum()) / 12.0
 _LAPLACIAN_NOISE, _GRADIENT_NOISE = 0.40625, 0.1875
 _SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
@@ -45,11 +40,10 @@ _SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 
 @dataclass(frozen=True, slots=True)
 class QualityBar:
-    """What a filter asks of a face. Every limit is inclusive.
+    """What a filter requires of a face. Every limit is inclusive.
 
-    `face_width_px` is the width of the service's box in px of the photo; `sharpness`, `brightness` and `confidence`
-    are 0 to 100; `yaw_deg` and `pitch_deg` bound the size of either angle. Roll is free: faces are turned upright
-    before they are compared.
+    `face_width_px` is the width of the service's box in px of the photo; `sharpness`, `brightness` and `confidence` are
+    0 to 100; `yaw_deg` and `pitch_deg` bound the size of either angle. Roll is free: chips are upright.
     """
 
     face_width_px: float
@@ -71,8 +65,8 @@ class QualityBar:
         )
 
 
-#: The bars where a pack's manifest names none. AUTO drops only what is hardly a face; HIGH keeps what a passport
-#: office would. `python benchmarks/attributes.py quality` prints what each does to the error rates.
+#: The bars of packs whose manifest has none. AUTO drops only what is hardly a face; HIGH keeps what a passport office
+#: would. `python benchmarks/attributes.py quality` prints what each does to the error rates.
 DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
     "AUTO": QualityBar(face_width_px=20, sharpness=0.05, brightness=8, yaw_deg=75, pitch_deg=60, confidence=50),
     "LOW": QualityBar(face_width_px=30, sharpness=0.5, brightness=15, yaw_deg=60, pitch_deg=45, confidence=75),
@@ -86,7 +80,7 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
 
     Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
     """
-    # A rolled face's box is wider for its height; the area tells the face's size all the same.
+    # A rolled face's box is wider for its height; its area still gives the face's size.
     scale = _FACE_WIDTH_PX / math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
     pixels, divisor = photo.at_scale(scale)
     box, scale = box / divisor, scale * divisor
@@ -102,7 +96,8 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     across = _distances(box[[0, 2]], left, right, size[0])
     down = _distances(box[[1, 3]], top, bottom, size[1])
     radii = across**2 + (down**2)[:, np.newaxis]
-    return Quality(brightness=_brightness(luma, radii), sharpness=_sharpness(luma, radii))
+    brightness = 100.0 * math.pow(min(_mean(luma, radii, 0.5, 0.2) / 255.0, 1.0), _BRIGHTNESS_EXPONENT)
+    return Quality(brightness=brightness, sharpness=_sharpness(luma, radii))
 
 
 def _distances(side: NDArray[np.float64], low: int, high: int, count: int) -> NDArray[np.float32]:
@@ -118,10 +113,6 @@ def _mean(values: NDArray[np.float32], radii: NDArray[np.float32], end: float, l
     weights = np.minimum(np.maximum((end - radii) * np.float32(1 / length), 0), 1)
     total = float(weights.sum())
     return float((weights * values).sum()) / total if total > 0 else 0.0
-
-
-def _brightness(luma: NDArray[np.float32], radii: NDArray[np.float32]) -> float:
-    return 100.0 * math.pow(_mean(luma, radii, 0.5, 0.2) / 255.0, _BRIGHTNESS_EXPONENT)
 
 
 def _sharpness(luma: NDArray[np.float32], radii: NDArray[np.float32]) -> float:

@@ -1,13 +1,10 @@
 """Two vectors → a score: higher is more alike.
 
-The cosine of two faces depends on more than whether they are one person: a blurred face, a child's, a face of a group
-that the network saw little of is near to many people. So a cosine is made relative to the cosines that each of the two
-faces has to a *cohort*, vectors of no real person: adaptive symmetric score normalisation (Matějka et al., "Analysis of
-Score Normalization in Multilingual Speaker Recognition", Interspeech 2017, its second form). The cohort holds as many
-vectors for each group of people that it was drawn for, and the few that are nearest to a face judge it, so a face is
-measured against its like without anybody saying which those are.
-
-`likeness calibrate` draws the cohort; docs/accuracy.md says what it is worth.
+Blurred faces, children's, and faces of groups that the network was trained on little are near to many people. So a
+cosine is normalised by the cosines that either face has to a *cohort*, vectors of no real person: adaptive symmetric
+score normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
+2017, its second form). The cohort holds as many vectors for each group of people, and only the nearest to a face count,
+so no label of a group is needed. `likeness calibrate` draws it; docs/accuracy.md says what it is worth.
 """
 
 from collections.abc import Sequence
@@ -22,22 +19,21 @@ from likeness.vision.products import product
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
 
-#: Directions and affinities are multiples of these, so that products and sums over them are exact in double precision
-#: (49 bits for a cosine, 53 for squares over 2,048 vectors of the cohort): a score does not depend on what else is
-#: compared at the same time, nor on the order in which a machine adds. They are finer than the embedder's rounding.
+#: Directions and affinities are multiples of these, finer than the embedder's rounding, so that sums of their products
+#: are exact in double precision (49 bits for a cosine, 53 for squares over 2,048 vectors of the cohort): scores do not
+#: depend on what else is compared, nor on the order of additions.
 _DIRECTION_STEP, _AFFINITY_STEP = 2.0**-24, 2.0**-21
 
 #: How far a score of profiles in single precision may be from the exact one; measured, it is less than a tenth of this.
 SINGLE_PRECISION_ERROR = 0.05
 
-#: Faces compared at once in `Scorer.compare`, as rows and as columns, which bounds its memory. More rows than 256, so
-#: that products use all processors (`likeness.vision.products`).
+#: Faces compared at once, which bounds memory; more rows than 256, so that products use all processors.
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 512, 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """Faces as the scorer sees them.
+    """What the scorer computes of faces one by one.
 
     `directions` is (N, D) float64 of unit length; `affinities` (N, K) are the cosines to the K vectors of the cohort;
     `nearest` (N, k) says which k of these lie nearest to each face.
@@ -63,20 +59,20 @@ class Profile:
 
 
 class Scorer:
-    """Says how alike faces are by the embedder's vectors.
+    """Scores how alike faces are by the embedder's vectors.
 
-    `cohort` is (K, D), any length; `nearest` is how many of it, the nearest to the one face, judge the other. Without a
-    cohort the score is the cosine.
+    `cohort` is (K, D), any length; the `nearest` of it to either face normalise the cosine. Without a cohort the score
+    is the cosine.
     """
 
     def __init__(self, cohort: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
         if cohort is not None and not 2 <= nearest <= len(cohort):
-            raise ValueError(f"{nearest} nearest of a cohort of {len(cohort)}: from 2 to all of it may be asked")
+            raise ValueError(f"{nearest} nearest of a cohort of {len(cohort)}: it must be from 2 to all of it")
         self._cohort = None if cohort is None else _multiples(_unit(cohort.astype(np.float64)), _DIRECTION_STEP)
         self._nearest = nearest
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
-        """`vectors` (N, D), as `mean_views` makes them, with what the cohort says of them."""
+        """`vectors` (N, D), as the embedder makes them, with their cosines to the cohort."""
         directions = _multiples(_unit(vectors.astype(np.float64)), _DIRECTION_STEP)
         if self._cohort is None:
             none = np.zeros((len(directions), 0))
@@ -95,39 +91,27 @@ class Scorer:
                 scores[rows, columns] = self._block(a[rows], b[columns])
         return scores
 
-    def score(self, source: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores (N,) of the vector `source` (D,) with each of `targets` (N, D).
-
-        Symmetric up to rounding; infinite where two vectors have the same direction, finite everywhere else.
-        """
-        scores: NDArray[np.float64] = self.compare(self.profile(source[np.newaxis]), self.profile(targets))[0]
-        return scores
-
     def score_pairs(
         self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Scores (P,) of the pairs `first[p]`, `second[p]` (P,), which index `vectors` (N, D).
 
-        Each vector is looked at once, and memory does not grow with the number of pairs but for their scores.
+        Memory does not grow with the number of pairs but for their scores.
         """
         faces = self.profile(vectors)
-        scores = np.empty(len(first))
-        for start in range(0, len(vectors), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            inside = np.flatnonzero((first >= start) & (first < start + _ROWS_AT_ONCE))
-            columns, places = np.unique(second[inside], return_inverse=True)
-            scores[inside] = self.compare(faces[rows], faces[columns])[first[inside] - start, places]
-        return scores
+        return self.score_some(faces, faces, first, second)
 
     def score_some(
         self, a: Profile, b: Profile, rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         """Scores (P,) of the faces `rows` (P,) of `a` with the faces `columns` (P,) of `b`, as `compare` has them."""
-        cosine = np.einsum("pd,pd->p", a.directions[rows], b.directions[columns])
-        score: NDArray[np.float64] = cosine
-        if self._cohort is not None:
-            score = (_relative_some(cosine, a, b, rows, columns) + _relative_some(cosine, b, a, columns, rows)) / 2
-        return np.where(cosine >= IDENTICAL_COSINE, np.inf, score)
+        scores = np.empty(len(rows))
+        for start in range(0, len(a.directions), _ROWS_AT_ONCE):
+            inside = np.flatnonzero((rows >= start) & (rows < start + _ROWS_AT_ONCE))
+            used_rows, row = np.unique(rows[inside], return_inverse=True)
+            used_columns, column = np.unique(columns[inside], return_inverse=True)
+            scores[inside] = self.compare(a[used_rows], b[used_columns])[row, column]
+        return scores
 
     def _block(self, a: Profile, b: Profile) -> NDArray[np.float64]:
         cosine = product(a.directions, b.directions.T)
@@ -139,29 +123,11 @@ class Scorer:
 
 def _relative(cosine: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np.float64]:
     """How many standard deviations each cosine (Na, Nb) lies above those of a's face to the cohort near b's."""
-    if len(b.nearest) == 1 or len(a.affinities) == 1:
-        near = a.affinities[:, b.nearest]  # (Na, Nb, k)
-        return _standardised(cosine, near.sum(axis=2), np.einsum("abk,abk->ab", near, near), b)
-    # The same sums by matrix products, for many faces.
+    count = b.nearest.shape[1]
     chosen = np.zeros((b.affinities.shape[1], len(b.nearest)), b.affinities.dtype)
     chosen[b.nearest.T, np.arange(len(b.nearest))] = 1.0
-    return _standardised(cosine, a.affinities @ chosen, (a.affinities * a.affinities) @ chosen, b)
-
-
-def _relative_some(
-    cosine: NDArray[np.float64], a: Profile, b: Profile, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """As `_relative`, for some pairs of faces (P,)."""
-    near = a.affinities[rows[:, np.newaxis], b.nearest[columns]]  # (P, k)
-    return _standardised(cosine, near.sum(axis=1), np.einsum("pk,pk->p", near, near), b)
-
-
-def _standardised(
-    cosine: NDArray[np.float64], total: NDArray[np.float64], squares: NDArray[np.float64], b: Profile
-) -> NDArray[np.float64]:
-    count = b.nearest.shape[1]
-    mean = total / count
-    variance = squares / count - mean * mean
+    mean = product(a.affinities, chosen) / count
+    variance = product(a.affinities * a.affinities, chosen) / count - mean * mean
     return np.asarray((cosine - mean) / np.sqrt(np.maximum(variance, 1e-12)))
 
 

@@ -10,10 +10,9 @@ from likeness.vision.alignment import warp_chip
 from likeness.vision.detection import Detections, Detector
 from likeness.vision.pyramid import Pyramid, Size
 
-#: A face is searched with its surroundings, in a square of so many px, whose side is so many longer sides of its box.
-_SHOWN_PX, _SURROUNDINGS = 160, 2.5
-#: Another way up must be better than the photo's by this, in score.
-_PREFERENCE = 0.03
+#: A face is searched in a square of so many px, as large as so many longer sides of its box; another way up must score
+#: higher than the photo's by this.
+_SHOWN_PX, _SURROUNDINGS, _PREFERENCE = 160, 2.5, 0.03
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -24,9 +23,15 @@ def turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
 
 def turned_back(faces: Detections, turns: int, size: Size) -> Detections:
     """Faces of the photo turned clockwise by `turns`, in the frame of the photo as stored, which has this size."""
-    corners = _points_turned_back(faces.boxes.reshape(-1, 2, 2), turns, size)
+    width, height = size
+
+    def back(points: NDArray[np.float32]) -> NDArray[np.float32]:
+        x, y = points[..., 0], points[..., 1]
+        return np.stack([(x, y), (y, height - x), (width - x, height - y), (width - y, x)][turns], axis=-1)
+
+    corners = back(faces.boxes.reshape(-1, 2, 2))
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Detections(boxes, faces.scores, _points_turned_back(faces.points, turns, size))
+    return Detections(boxes, faces.scores, back(faces.points))
 
 
 def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detections:
@@ -58,10 +63,3 @@ def roll_deg(points: NDArray[np.float32]) -> float:
     """How far a face with these five points (5, 2) leans, degrees from -180 to 180, clockwise."""
     across = points[1] - points[0] + points[4] - points[3]
     return math.degrees(math.atan2(across[1], across[0]))
-
-
-def _points_turned_back(points: NDArray[np.float32], turns: int, size: Size) -> NDArray[np.float32]:
-    x, y = points[..., 0], points[..., 1]
-    width, height = size
-    back = {0: (x, y), 1: (y, height - x), 2: (width - x, height - y), 3: (width - y, x)}[turns]
-    return np.stack(back, axis=-1).astype(np.float32)

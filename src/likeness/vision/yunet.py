@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.detection import Detections
-from likeness.vision.network import Network, Pictures, fed
+from likeness.vision.network import Network, fed
 from likeness.vision.suppression import suppress
 
 _STRIDES = (8, 16, 32)
@@ -16,10 +16,9 @@ _STRIDES = (8, 16, 32)
 class YuNet:
     """Finds faces with a YuNet network.
 
-    The network takes one picture and gives, for strides 8, 16 and 32 each, the certainty of a face, of an object, the
-    box and the five points: twelve outputs (1, cells, 1 or 4 or 10), the four kinds one after the other. Published
-    files take BGR 0 to 255 (1, 3, side, side) of a fixed `side_px`, 640; 0 is for one that takes any multiple of 32.
-    What Likeness converted takes RGB as it lies in memory.
+    The network takes one picture and gives the scores of a face and of an object, the box and the five points, each for
+    strides 8, 16 and 32: twelve outputs (1, cells, 1 or 4 or 10). Published files take BGR 0 to 255 (1, 3, side, side)
+    of a fixed `side_px`, 640; 0 is for networks that take any multiple of 32. Converted ones take bytes, RGB.
     """
 
     def __init__(self, network: Network, *, score_threshold: float = 0.5, side_px: int = 640) -> None:
@@ -30,7 +29,8 @@ class YuNet:
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3), in pixels, best first."""
         shown, scale = _fitted(pixels, self._side_px)
-        outputs = self._network(self._in_its_form(shown))
+        in_order = shown if self._network.takes_bytes else shown[..., ::-1]  # published files take BGR
+        outputs = self._network(fed(self._network, in_order[np.newaxis]))
         faces, objects, boxes, points = (
             np.concatenate(outputs[start : start + len(_STRIDES)], axis=1)[0] for start in range(0, 12, len(_STRIDES))
         )
@@ -44,16 +44,9 @@ class YuNet:
         kept, voted = suppress(np.concatenate([centres - halves, centres + halves], axis=1), scores)
         return Detections(voted, scores[kept], marks[kept]).scaled(1 / scale, 1 / scale)
 
-    def _in_its_form(self, pixels: NDArray[np.uint8]) -> Pictures:
-        if self._network.takes_bytes:
-            return fed(self._network, pixels[np.newaxis])
-        return np.asarray(cv2.dnn.blobFromImage(pixels, swapRB=True), np.float32)
-
 
 def _fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture padded with black on the right and below to multiples of 32, or shrunk and padded to `side` where
-    that is not 0; and by how much it was scaled.
-    """
+    """The picture padded with black to multiples of 32, or shrunk and padded to `side` if not 0; and its scale."""
     height, width = pixels.shape[:2]
     scale = min(side / max(height, width), 1.0) if side else 1.0
     if scale < 1:
@@ -65,9 +58,7 @@ def _fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], fl
 
 @lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The strides (C, 1) of all cells of a picture, and their columns and rows (C, 2), stride by stride; 50 kB for
-    544x384.
-    """
+    """The strides (C, 1) of all cells of a picture, and their columns and rows (C, 2): 50 kB for 544x384."""
     across = [np.mgrid[: height // stride, : width // stride][::-1].reshape(2, -1).T for stride in _STRIDES]
     strides = np.repeat(np.array(_STRIDES, np.float32), [len(each) for each in across])
     return strides[:, np.newaxis], np.concatenate(across).astype(np.float32)

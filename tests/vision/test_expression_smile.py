@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from likeness.vision.expression import read_smile, smile_features
 from likeness.vision.mesh import FaceMesh
-from likeness.vision.smile import read_smile, smile_features
 
 from .faces_in_three import turned_mesh
 
@@ -21,7 +21,7 @@ def face(
     turn = turned_mesh(roll_deg, yaw_deg, eyes_px=eyes_px)
     moved, _, _, _ = np.linalg.lstsq(upright[[1, 168, 33, 263, 9]], turn[[1, 168, 33, 263, 9]], rcond=None)
     points = (upright @ moved).astype(np.float32)
-    return FaceMesh(points=points, landmarks=np.zeros((5, 2), np.float32), presence=1.0)
+    return FaceMesh(points=points, landmarks=np.zeros((5, 2), np.float32))
 
 
 def test_features_are_what_they_say_however_the_head_is_turned() -> None:

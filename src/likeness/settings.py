@@ -1,0 +1,71 @@
+"""What of a comparison can be chosen, and what is refused."""
+
+from dataclasses import dataclass
+from numbers import Real
+from os import PathLike
+from typing import Any, Literal
+
+from likeness.errors import InvalidParameter, SettingsError
+from likeness.faces import QUALITY_FILTERS
+from likeness.image import ImageLimits
+
+_CHOICES = {
+    "target_without_faces": ("error", "empty"),
+    "face_attributes": ("all", "default"),
+    "orientation_correction": ("off", "estimate"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparerSettings:
+    """What of the behaviour can be chosen; the defaults are those of decisions 1, 3, 4, 9, 10 and 14.
+
+    `target_without_faces`: an error, or an answer with two empty lists. `face_attributes`: "all" that the page lists,
+    or the "default" that the service sends. `orientation_correction`: "estimate" says how a photo without EXIF
+    orientation was turned. `search_rotations`: photos are searched for faces that are not upright, too.
+    """
+
+    target_without_faces: Literal["error", "empty"] = "error"
+    face_attributes: Literal["all", "default"] = "all"
+    orientation_correction: Literal["off", "estimate"] = "off"
+    search_rotations: bool = True
+    max_faces: int = 100
+    min_side_px: int = 80
+    max_pixels: int = 100_000_000
+    max_bytes: int = 15 * 1024 * 1024
+    max_decoding_seconds: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a value that makes no sense."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
+        for name in ("max_faces", "min_side_px", "max_pixels", "max_bytes", "max_decoding_seconds"):
+            value: Any = getattr(self, name)
+            if not (isinstance(value, Real) and float(value) > 0):
+                raise SettingsError(f"{name} is {value!r}; it must be a number above 0")
+
+    @property
+    def limits(self) -> ImageLimits:
+        """The limits that a photo is held to before it is decoded."""
+        return ImageLimits(self.min_side_px, self.max_pixels, self.max_bytes, self.max_decoding_seconds)
+
+
+def check_choices(similarity_threshold: float, quality_filter: str) -> None:
+    """Raises InvalidParameter for a threshold or a filter that a comparison cannot have."""
+    if not isinstance(similarity_threshold, Real) or isinstance(similarity_threshold, bool):
+        raise InvalidParameter(f"similarity_threshold is {similarity_threshold!r}; it must be a number from 0 to 100.")
+    if not 0.0 <= similarity_threshold <= 100.0:
+        raise InvalidParameter(f"similarity_threshold is {similarity_threshold}; it must lie between 0 and 100.")
+    if quality_filter not in QUALITY_FILTERS:
+        raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
+
+
+def check_arguments(pack: object, settings: object, threads: object) -> None:
+    """Raises SettingsError for arguments that make no Comparer."""
+    if not isinstance(pack, (str, PathLike)):
+        raise SettingsError(f"pack is {pack!r}; it must be the name of a pack or the path of its folder")
+    if not isinstance(settings, ComparerSettings | None):
+        raise SettingsError(f"settings is an object of type {type(settings).__name__}; pass a ComparerSettings")
+    if threads is not None and not (isinstance(threads, int) and threads >= 0):
+        raise SettingsError(f"threads is {threads!r}; it must be a whole number, or None for all processors")
