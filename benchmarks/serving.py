@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.load import ordinary_request
@@ -29,11 +30,12 @@ HEADERS = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "a
 
 
 class Server:
-    """A checkout's server."""
+    """A checkout's server, started with `flags`."""
 
-    def __init__(self, folder: Path, home: Path, *, engine: bool, scratch: Path) -> None:
+    def __init__(self, folder: Path, home: Path, *, engine: bool, scratch: Path, flags: Sequence[str] = ()) -> None:
         command = [str(folder / ".venv" / "bin" / "python"), *(_LIKENESS if engine else _STUB)]
         command += ["--port", "0", "--access-log", str(scratch / "access.log"), "--keys", str(scratch / "none.json")]
+        command += flags
         self._process = subprocess.Popen(
             command,
             cwd=folder,
@@ -63,7 +65,7 @@ class Server:
         raise SystemExit("the server was not ready in time")
 
     def cpu_of(self, data: bytes, repeat: int) -> float:
-        """Seconds of processor time of the server for one request."""
+        """Seconds of processor time of the server and its decoders for one request."""
         before = self._cpu_seconds()
         for _ in range(repeat):
             self._connection.request("POST", "/", data, HEADERS)
@@ -74,14 +76,25 @@ class Server:
         return (self._cpu_seconds() - before) / repeat
 
     def _cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return sum(_cpu_seconds(pid) for pid in (self._process.pid, *_children(self._process.pid)))
 
     def close(self) -> None:
         """Ends the process."""
         self._connection.close()
         self._process.terminate()
         self._process.wait()
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that the threads of a process have started."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
 
 
 def main() -> None:

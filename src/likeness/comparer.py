@@ -15,6 +15,7 @@ from likeness.errors import ComparerUnusable, InvalidImageFormat, NoFaceFound, R
 from likeness.executor import Executor, Map, in_turn
 from likeness.faces import Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import Photo, open_image
+from likeness.image.decoding import Decode, decode
 from likeness.pipeline import AnalysedPhoto, Preference, Wanted, analyse
 from likeness.settings import ComparerSettings, check_arguments, check_choices
 from likeness.stages import recording
@@ -52,8 +53,9 @@ class Comparer:
             comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
 
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
-    processors one comparison may use, by default all that the process may; see `likeness.executor`. OpenCV, in the
-    whole process, is set to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
+    processors one comparison may use, by default all that the process may; see `likeness.executor`. `decode` makes
+    pixels of encoded photos; a server passes one that does so in another process. OpenCV, in the whole process, is set
+    to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
 
     After a fork both processes may use a Comparer, unless a comparison ran during the fork: the child's copy then
     raises `likeness.errors.ComparerUnusable`, as any does after `close`. Raises PackError if the pack cannot be used.
@@ -65,9 +67,11 @@ class Comparer:
         *,
         settings: ComparerSettings | None = None,
         threads: int | None = None,
+        decode: Decode = decode,
     ) -> None:
         check_arguments(pack, settings, threads)
         self.settings = settings or ComparerSettings()
+        self._decode = decode
         self.threads = threads or thread_budget()
         self._engine = Engine(pack)
         self._executor = Executor(self.threads)
@@ -223,7 +227,8 @@ class Comparer:
     def _analysed(self, photo: Photo, name: str, wanted: Wanted, spread: Map) -> tuple[AnalysedPhoto, dict[str, float]]:
         """A photo's faces, and the seconds that each stage took."""
         with recording() as seconds:
-            analysed = analyse(self._engine, open_image(photo, name=name, limits=self.settings.limits), wanted, spread)
+            image = open_image(photo, name=name, limits=self.settings.limits, decode=self._decode)
+            analysed = analyse(self._engine, image, wanted, spread)
         return analysed, seconds
 
     def _correction(self, analysed: AnalysedPhoto) -> OrientationCorrection | None:

@@ -149,6 +149,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             env: dict[str, str] | None = None,
             folders: Sequence[str] = (),
             prefix: Sequence[str] = (sys.executable,),
+            program: Path = STUB,
         ) -> Running:
             folder = tmp_path_factory.mktemp("server")
             for name in folders:
@@ -162,7 +163,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
                 "AWS_CONFIG_FILE": str(folder / "none"),
                 "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
             }
-            command = [*prefix, str(STUB), "--port", "0", *flags]
+            command = [*prefix, str(program), "--port", "0", *flags]
             out = stack.enter_context((folder / "stdout").open("wb"))
             err = stack.enter_context((folder / "stderr").open("wb"))
             process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder)

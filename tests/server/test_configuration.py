@@ -38,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "max_faces": ("10", 10),
     "max_pixels": ("1000000", 1_000_000),
     "max_decoding_seconds": ("0.5", 0.5),
+    "isolate_decoding": ("true", True),
     "auth": ("none", "none"),
     "keys": ("k.json", Path("k.json")),
     "clock_skew_seconds": ("60", 60.0),

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         check_surroundings(configuration.settings)
         if flags.check:
             _check_pack(configuration.settings)
-            _print_in_force(configuration)
+            _print_in_force(configuration, _decoding(configuration.settings))
             return 0
         return _serve(configuration.settings.with_access_decided, load)
     except SettingsError as error:
@@ -55,6 +55,13 @@ def _check_pack(settings: Settings) -> None:
 
     if not is_at_hand(settings.pack) and settings.pack not in store.catalogue():
         read_manifest(Path(settings.pack).expanduser())
+
+
+def _decoding(settings: Settings) -> str:
+    """Where and with which protection photos would be decoded; SettingsError where that cannot be."""
+    from likeness.server.isolated import decoding_in_force  # starts a decoder, and imports what that takes
+
+    return decoding_in_force(settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,8 +139,8 @@ def _console_line(settings: Settings, address: str) -> str:
     return f"Console for your browser: {address}/ (console = false turns it off)"
 
 
-def _print_in_force(configuration: Configuration) -> None:
-    """A TOML-like line for each setting, and where it was set."""
+def _print_in_force(configuration: Configuration, decoding: str) -> None:
+    """A TOML-like line for each setting, and where it was set; and what follows from them and the machine."""
     rows = [(name, value, origin) for name, value, origin in in_force(configuration)]
     name_width = max(len(name) for name, _, _ in rows)
     value_width = min(40, max(len(value) for _, value, _ in rows))
@@ -141,4 +148,4 @@ def _print_in_force(configuration: Configuration) -> None:
         print(f"{name:<{name_width}}  {value:<{value_width}}  {origin}")
     settings = configuration.settings
     signed = f"on, {settings.keys}" if settings.signed else "off, everybody who reaches the address may compare faces"
-    print(f"\nauthentication: {signed}")
+    print(f"\nauthentication: {signed}\ndecoding: {decoding}")

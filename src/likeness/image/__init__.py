@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
 from likeness.image import cost, foreign, inputs, jpeg, jpeg_header, png
+from likeness.image.decoding import BrokenPhoto, CostlyPhoto, Decode, decode
 from likeness.image.inputs import Photo
 from likeness.image.jpeg_header import BrokenJpeg, JpegHeader, UnreasonableJpeg
 from likeness.image.scaling import shrink
@@ -63,15 +64,17 @@ class Image:
     """One photo whose header has been read and whose pixels are decoded on demand. Thread-safe.
 
     `width` and `height` are those of the upright picture in pixels; `format` is "JPEG", "PNG" or "pixels" (an array or
-    a Pillow image); `name` is the photo's name in messages.
+    a Pillow image); `name` is the photo's name in messages; `decode` turns the file into pixels.
     """
 
     def __init__(
         self,
         source: tuple[bytes, JpegHeader] | tuple[bytes, png.PngHeader] | NDArray[np.uint8],
         name: str,
+        decode: Decode = decode,
     ) -> None:
         self.name = name
+        self._decode_file = decode
         self._source = source
         self._decoded: dict[int, NDArray[np.uint8]] = {}
         self._damage: str | None = None
@@ -145,29 +148,34 @@ class Image:
         data, header = self._source
         try:
             if isinstance(header, JpegHeader):
-                pixels, damage = jpeg.decode(data, header, reduction)
+                pixels, damage = self._decode_file(data, header, reduction)
                 self._damage = self._damage or damage
                 return _upright(pixels, header.orientation)
             if reduction == 1 or not self._decoded_once(header):
-                return png.decode(data, header, reduction)
+                return self._decode_file(data, header, reduction)[0]
             if 1 not in self._decoded:
-                self._decoded[1] = png.decode(data, header, 1)
+                self._decoded[1], _ = self._decode_file(data, header, 1)
                 self._decoded[1].setflags(write=False)
             return shrink(self._decoded[1], reduction)
-        except (BrokenJpeg, png.BrokenPng) as error:
+        except BrokenPhoto as error:
             raise InvalidImageFormat(f"{self.name}: {error}.") from error
+        except CostlyPhoto as error:
+            raise ImageTooLarge(f"{self.name}: {error}.") from error
 
     @staticmethod
     def _decoded_once(header: png.PngHeader) -> bool:
         return header.width * header.height <= _ONCE_PIXELS
 
 
-def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None = None) -> Image:
+def open_image(
+    photo: Photo, *, name: str = "photo", limits: ImageLimits | None = None, decode: Decode = decode
+) -> Image:
     """Opens encoded bytes, a path, an open file, a Pillow image, or upright RGB pixels; files are not decoded yet.
 
-    Arrays are uint8 of shape (height, width, 3). `name` is the photo's name in messages ("source photo"). Raises
-    InvalidImageFormat (neither JPEG nor PNG, or broken), ImageTooLarge (bytes, pixels, or the work to decode them),
-    ImageTooSmall, and InvalidParameter for other objects, arrays of another shape and unreadable files.
+    Arrays are uint8 of shape (height, width, 3). `name` is the photo's name in messages ("source photo"); `decode`
+    turns files into pixels. Raises InvalidImageFormat (neither JPEG nor PNG, or broken), ImageTooLarge (bytes, pixels,
+    or the work to decode them), ImageTooSmall, and InvalidParameter for other objects, arrays of another shape and
+    unreadable files.
     """
     limits = limits or ImageLimits()
     if isinstance(photo, np.ndarray):
@@ -182,11 +190,11 @@ def open_image(photo: Photo, *, name: str = "photo", limits: ImageLimits | None 
         image = Image(_upright(pixels, inputs.pillow_orientation(picture)), name)
     else:
         name = inputs.name_of(photo, name)
-        image = _from_bytes(inputs.contents(photo, name, limits.max_bytes), name, limits)
+        image = _from_bytes(inputs.contents(photo, name, limits.max_bytes), name, limits, decode)
     return image
 
 
-def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
+def _from_bytes(data: bytes, name: str, limits: ImageLimits, decode: Decode) -> Image:
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(
             f"{name}: more than {limits.max_bytes:,} bytes. "
@@ -194,9 +202,9 @@ def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
         )
     try:
         if data.startswith(jpeg_header.SIGNATURE):
-            return _checked_jpeg(data, name, limits)
+            return _checked_jpeg(data, name, limits, decode)
         if data.startswith(png.SIGNATURE):
-            return _checked_png(data, name, limits)
+            return _checked_png(data, name, limits, decode)
     except (BrokenJpeg, png.BrokenPng) as error:
         raise InvalidImageFormat(f"{name}: {error}.") from error
     except (UnreasonableJpeg, png.UnreasonablePng) as error:
@@ -204,9 +212,9 @@ def _from_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
     raise InvalidImageFormat(f"{name}: {foreign.describe(data)}")
 
 
-def _checked_jpeg(data: bytes, name: str, limits: ImageLimits) -> Image:
+def _checked_jpeg(data: bytes, name: str, limits: ImageLimits, decode: Decode) -> Image:
     header = jpeg_header.read_header(data)
-    image = Image((data, header), name)
+    image = Image((data, header), name, decode)
     _check_sides(image, limits)
     jpeg.check_data(data, header)
     cost.check_memory(header)
@@ -214,9 +222,9 @@ def _checked_jpeg(data: bytes, name: str, limits: ImageLimits) -> Image:
     return image
 
 
-def _checked_png(data: bytes, name: str, limits: ImageLimits) -> Image:
+def _checked_png(data: bytes, name: str, limits: ImageLimits, decode: Decode) -> Image:
     header = png.read_header(data)
-    image = Image((data, header), name)
+    image = Image((data, header), name, decode)
     _check_sides(image, limits)
     png.check_data(header)
     _check_decoding(image, limits)

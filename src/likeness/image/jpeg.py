@@ -14,12 +14,15 @@ from likeness.image.jpeg_header import EXIF, BrokenJpeg, JpegHeader
 _WARNINGS = ("Corrupt JPEG data", "Premature end of JPEG file", "Inconsistent progression", "Invalid SOS parameters")
 
 
-def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.uint8], str | None]:
+def decode(
+    data: bytes, header: JpegHeader, reduction: int, out: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.uint8], str | None]:
     """The picture as stored, RGB (height, width, 3), its sides divided by `reduction` (1, 2, 4 or 8) and rounded up.
 
-    CMYK is read with inverted inks, as Adobe writes it and browsers read it. Returns the pixels, and the decoder's
-    message if the file is damaged or truncated and only a part could be decoded. Raises BrokenJpeg, before decoding any
-    pixel if the decoder reads another size from the file than `header` has.
+    CMYK is read with inverted inks, as Adobe writes it and browsers read it. Returns the pixels, in most cases in `out`
+    if that is given, an array of their shape, and the decoder's message if the file is damaged or truncated and only a
+    part could be decoded. Raises BrokenJpeg, before decoding any pixel if the decoder reads another size from the file
+    than `header` has.
     """
     size = (-(-header.height // reduction), -(-header.width // reduction))
     try:
@@ -27,7 +30,8 @@ def decode(data: bytes, header: JpegHeader, reduction: int) -> tuple[NDArray[np.
     except ValueError as error:
         return _decode_slowly(data, header, size, str(error))
     _check_size(seen, header)
-    return _decode_fast(data, reduction, size)
+    pixels = np.empty((*size, 3), np.uint8) if out is None else out
+    return pixels, _decode_fast(data, reduction, pixels)
 
 
 def check_data(data: bytes, header: JpegHeader) -> None:
@@ -45,18 +49,18 @@ def _check_size(seen: tuple[int, int], header: JpegHeader) -> None:
         )
 
 
-def _decode_fast(data: bytes, reduction: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str | None]:
-    pixels = np.empty((*size, 3), np.uint8)
-    damage = None
+def _decode_fast(data: bytes, reduction: int, pixels: NDArray[np.uint8]) -> str | None:
+    height, width = pixels.shape[:2]
     try:
         simplejpeg.decode_jpeg(
-            data, colorspace="RGB", min_height=size[0], min_width=size[1], min_factor=reduction, buffer=pixels
+            data, colorspace="RGB", min_height=height, min_width=width, min_factor=reduction, buffer=pixels
         )
     except ValueError as error:
         damage = str(error)
         if not damage.startswith(_WARNINGS):
             raise BrokenJpeg(f"it cannot be decoded ({damage})") from error
-    return pixels, damage
+        return damage
+    return None
 
 
 def _decode_slowly(

@@ -38,6 +38,8 @@ from likeness.sources.stores import Stores
 CLIENT_LEFT = 499
 #: What writing the last records of a log may take at the end.
 _LOG_SECONDS = 1.0
+#: The layers around a comparer without decoders of its own.
+_NOT_ISOLATED = {"process": False}
 #: How old the numbers of another worker may be on the page of the metrics; sharing them takes two milliseconds.
 _SHARE_SECONDS = 0.5
 #: Pages that are answered however many connections there are: else a flood would look like an end.
@@ -188,6 +190,10 @@ class Application:
         self.metrics.running.set(self.admission.running)
         self.metrics.held_threads.set(self._images.abandoned)
         self.metrics.ready.set(int(self.loader.is_ready))
+        engine = self.loader.engine
+        self.metrics.set_decoding(
+            getattr(engine, "layers", _NOT_ISOLATED), getattr(getattr(engine, "decoders", None), "lost", {})
+        )
 
     def _share(self) -> None:
         """Lets the other workers see what has changed, not more often than is worth it."""

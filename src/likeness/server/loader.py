@@ -38,11 +38,16 @@ Load = Callable[[Settings, int], Compares]
 
 
 def load_comparer(settings: Settings, threads: int) -> Compares:
-    """The Comparer of the configured pack. Raises PackError."""
+    """The Comparer of the configured pack. Raises PackError, and SettingsError where decoders cannot be started."""
     # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.comparer import Comparer
+    from likeness.isolation.decoders import SUPPORTED
+    from likeness.server.isolated import IsolatedComparer
 
-    comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
+    if settings.isolate_decoding and SUPPORTED:
+        comparer: Comparer = IsolatedComparer(settings, threads)
+    else:
+        comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
     comparer.reserve_memory()
     return comparer
 
@@ -58,9 +63,8 @@ class Loader:
 
     def start(self, on_failure: Callable[[], None]) -> None:
         """Begins to load. `on_failure` is called in the loop when that fails; `failure` then says why."""
-        # No daemon: the end of the interpreter would end a daemon thread within C++ code, which aborts the process.
-        # The server waits for this thread like for others (`serving`).
-        threading.Thread(target=partial(self._run, on_failure), name="load").start()
+        work = partial(self._run, on_failure)
+        threading.Thread(target=work, name="load", daemon=True).start()
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         try:

@@ -5,7 +5,7 @@ writes a snapshot of its series to the memory that they share, and whichever ans
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -84,7 +84,16 @@ class Metrics:
         self.log_dropped = self._counter(
             "likeness_log_records_dropped", "Records of a log that could not be written in time.", ("log",)
         )
+        self.decoding_layers = self._gauge(
+            "likeness_decoding_layers",
+            "Workers whose decoders have this layer of protection; process: a process of their own.",
+            ("layer",),
+        )
+        self.lost_decoders = self._counter(
+            "likeness_decoders_lost", "Decoder processes that a photo ended, by cause; each was replaced.", ("cause",)
+        )
         self._dropped: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self._of(self.cloudwatch, name, _OPERATION)
@@ -113,6 +122,15 @@ class Metrics:
         self._of(self.log_queue, log).set(waiting)
         self._of(self.log_dropped, log).inc(dropped - self._dropped.get(log, 0))
         self._dropped[log] = dropped
+
+    def set_decoding(self, layers: Mapping[str, bool], lost: Mapping[str, int]) -> None:
+        """Notes which layers protect from this worker's decoders, and how many of those were lost in all, by cause."""
+        for name, in_force in layers.items():
+            self._of(self.decoding_layers, name).set(int(in_force))
+        for cause in ("crash", "memory", "time"):
+            counter = self._of(self.lost_decoders, cause)
+            counter.inc(lost.get(cause, 0) - self._lost.get(cause, 0))
+        self._lost = dict(lost)
 
     def count(self, context: RequestContext) -> None:
         """Counts an answered request."""

@@ -84,6 +84,9 @@ class Settings:
     max_decoding_seconds: Seconds = _setting(
         2.5, "processor time to decode an image, estimated from its header and scans before it is spent"
     )
+    isolate_decoding: bool = _setting(
+        False, "decode images in processes of their own, which can do nothing else; on Linux"
+    )
 
     # Who may call
     auth: Literal["sigv4", "none"] | None = _setting(

@@ -1,0 +1,1 @@
+"""Photos decoded in processes of their own, which can do nothing else."""

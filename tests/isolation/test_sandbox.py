@@ -1,0 +1,198 @@
+"""What a decoder can still do: nothing but compute."""
+
+import os
+import platform
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from likeness.image import ImageLimits, open_image
+from likeness.isolation import sandbox
+from likeness.isolation.decoders import Decoders
+
+from .conftest import jpeg
+from .test_decoders import the_only
+
+#: Each line is tried after `enter`, and says "done" or the error's name.
+_TRIALS = """
+import ctypes, errno, mmap, os, resource, socket, sys
+from likeness.isolation import sandbox
+listener = int(sys.argv[1])
+results = {{}}
+{enter}
+for name, work in {{
+    "open": lambda: os.open("/etc/passwd", os.O_RDONLY),
+    "create": lambda: os.open(os.getcwd() + "/created", os.O_CREAT | os.O_WRONLY),
+    "list": lambda: os.listdir("/"),
+    "environment": lambda: os.open("/proc/%d/environ" % os.getppid(), os.O_RDONLY),
+    "tcp": lambda: socket.socket().connect(("127.0.0.1", listener)),
+    "unix": lambda: socket.socket(socket.AF_UNIX),
+    "fork": lambda: os._exit(0) if os.fork() == 0 else None,
+    "exec": lambda: os.execv("/bin/true", ["true"]),
+    "signal": lambda: os.kill(os.getppid(), 0),
+    "executable memory": lambda: mmap.mmap(-1, 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC),
+    "limits": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1000, 1000)),
+    "ptrace": lambda: sandbox._checked(sandbox._library.ptrace(7, 2**31 - 1, 0, 0)),
+    "memory": lambda: mmap.mmap(-1, 1 << 33),
+}}.items():
+    try:
+        work()
+        results[name] = "done"
+    except OSError as error:
+        results[name] = errno.errorcode[error.errno]
+    except ValueError:  # what setrlimit makes of EPERM
+        results[name] = "EPERM"
+os.write(1, repr(results).encode())
+"""
+
+
+def tried(enter: str, folder: Path) -> dict[str, str]:
+    """What a process can do after the line `enter`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = _TRIALS.format(enter=enter)
+        command = [sys.executable, "-c", code, str(listener.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=120, cwd=folder)
+    assert done.returncode == 0, done.stderr.decode()
+    return dict(eval(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def layers() -> dict[str, str]:
+    """The layers that this machine has."""
+    decoders = Decoders.for_photos(1, ImageLimits())
+    try:
+        return decoders.layers()
+    finally:
+        decoders.close()
+
+
+def needs(layers: dict[str, str], *names: str) -> None:
+    for name in names:
+        if layers[name]:
+            pytest.skip(f"no {name} here: {layers[name]}")
+
+
+def test_every_layer_is_named(layers: dict[str, str]) -> None:
+    assert set(layers) == {"no_new_privileges", "limits", "landlock", "seccomp"}
+    assert not layers["no_new_privileges"]
+    assert not layers["limits"]
+
+
+def test_without_a_sandbox_nothing_is_refused(tmp_path: Path) -> None:
+    outcomes = tried("os.execv = lambda *_: None", tmp_path)
+    assert outcomes.pop("ptrace") == "ESRCH"  # there is no such process
+    assert set(outcomes.values()) == {"done"}, outcomes
+
+
+def test_all_layers_together_leave_nothing(layers: dict[str, str], tmp_path: Path) -> None:
+    needs(layers, "seccomp")
+    outcomes = tried("sandbox.enter(64 << 20, 3)", tmp_path)
+    assert outcomes.pop("memory") == "ENOMEM"
+    assert set(outcomes.values()) == {"EPERM"}, outcomes
+
+
+def test_landlock_alone_closes_files_and_the_network(layers: dict[str, str], tmp_path: Path) -> None:
+    needs(layers, "landlock")
+    outcomes = tried(
+        "os.execv = lambda *_: None; sandbox._prctl(38, 1); sandbox._restrict_files_and_network()", tmp_path
+    )
+    assert {outcomes[name] for name in ("open", "create", "list", "environment")} == {"EACCES"}
+    version = sandbox._call(444, None, 0, 1)
+    assert outcomes["tcp"] == ("EACCES" if version >= 4 else "done")
+    assert outcomes["signal"] == ("EPERM" if version >= 6 else "done")
+
+
+def test_limits_alone_leave_no_descriptor_and_no_memory(tmp_path: Path) -> None:
+    outcomes = tried(
+        "sandbox._limit(sandbox._address_space_bytes() + (64 << 20), 3); os.execv = lambda *_: None", tmp_path
+    )
+    assert {outcomes[name] for name in ("open", "create", "list", "tcp", "unix")} == {"EMFILE"}
+    assert outcomes["memory"] == "ENOMEM"
+
+
+def test_a_decoder_shows_its_layers_and_has_nothing(layers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    monkeypatch.setenv("LIKENESS_S3_SECRET_ACCESS_KEY", "a secret")
+    decoders = Decoders.for_photos(1, ImageLimits())
+    try:
+        process = Path("/proc") / str(the_only(decoders).pid)
+        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+        assert status["NoNewPrivs"] == "1"
+        assert status["Threads"] == "1"
+        assert status["Name"] == "likeness-decode"
+        if not layers["seccomp"]:
+            assert status["Seccomp"] == "2"
+        if not os.access(process / "environ", os.R_OK) or os.geteuid() != 0:
+            pytest.skip("only root may look at the descriptors and the environment of a decoder")
+        assert b"secret" not in (process / "environ").read_bytes()
+        held = {each.name: os.readlink(each) for each in (process / "fd").iterdir()}
+        assert held.pop("0").startswith("socket:")
+        assert held == {"1": "/dev/null", "2": "/dev/null"}
+        assert os.readlink(process / "cwd") == "/"
+    finally:
+        decoders.close()
+
+
+def test_signals_to_the_whole_group_do_not_end_a_decoder() -> None:
+    decoders = Decoders.for_photos(1, ImageLimits())
+    try:
+        process = the_only(decoders)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(process.pid, number)
+        assert open_image(jpeg(), decode=decoders.decode).pixels().shape == (240, 320, 3)
+        assert not decoders.lost
+    finally:
+        decoders.close()
+
+
+def test_a_machine_without_a_list_of_calls_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert "riscv64" in sandbox._reason_against(sandbox._filter_calls)
+
+
+ALLOWED, REFUSED, KILLED = 0x7FFF0000, 0x00050001, 0x80000000
+
+
+def verdict(program: bytes, architecture: int, number: int, third_argument: int = 0) -> int:
+    """What the kernel would do about a call: the program, run as Documentation/networking/filter.rst has it."""
+    data = struct.pack("<IIQ6Q", number, architecture, 0, 0, 0, third_argument, 0, 0, 0)
+    steps = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
+    at, word = 0, 0
+    while True:
+        code, if_so, if_not, value = steps[at]
+        at += 1
+        if code == 0x20:
+            (word,) = struct.unpack_from("<I", data, value)
+        elif code == 0x15:
+            at += if_so if word == value else if_not
+        elif code == 0x45:
+            at += if_so if word & value else if_not
+        else:
+            assert code == 0x06
+            return int(value)
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture", "read", "open_at", "mmap", "mprotect"),
+    [("x86_64", 0xC000003E, 0, 257, 9, 10), ("aarch64", 0xC00000B7, 63, 56, 222, 226)],
+)
+def test_the_filter_lets_through_what_is_listed(
+    machine: str, architecture: int, read: int, open_at: int, mmap: int, mprotect: int
+) -> None:
+    program = sandbox.filter_program(machine)
+    listed = set(sandbox._CALLS[machine][1])
+    assert read in listed
+    assert open_at not in listed
+    for number in range(600):
+        expected = ALLOWED if number in listed | {mmap, mprotect} else REFUSED
+        assert verdict(program, architecture, number) == expected, number
+        assert verdict(program, architecture ^ 1, number) == KILLED
+    for mapping in (mmap, mprotect):
+        assert verdict(program, architecture, mapping, 0b011) == ALLOWED
+        assert verdict(program, architecture, mapping, 0b101) == REFUSED
+    assert verdict(program, architecture, 0x40000000 | read) == REFUSED  # the numbers of x32
