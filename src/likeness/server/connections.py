@@ -20,10 +20,8 @@ _HEAD_PIECE_BYTES = 4 * 1024
 _CHUNKED_PIECE_BYTES = 16 * 1024
 #: A request's line and headers together; more is answered 431 and the connection closed.
 MAX_HEAD_BYTES = 16 * 1024
-#: What is read from a socket at once, and so what a connection may hold before its body is asked for; and where it has
-#: been asked for: each piece costs the event loop 60 us.
+#: What is read from a socket at once, and so what a connection may hold before its body is asked for.
 _READ_BYTES = 64 * 1024
-_ASKED_READ_BYTES = 256 * 1024
 #: How every answer begins. Sent ahead to a client whose sending side is closed, it shows whether the client remains.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
 _PROBE_SECONDS = 0.05
@@ -50,8 +48,9 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = bytearray()
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
         super().connection_made(transport)
-        self._set_read_size()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -61,7 +60,6 @@ class HttpConnection(H11Protocol):
         else:
             self._held += data
             self._feed()
-        self._set_read_size()
         self._watch()
 
     def _feed(self) -> None:
@@ -84,15 +82,6 @@ class HttpConnection(H11Protocol):
             del self._held[:size]
             super().data_received(piece)
             self._measure_body()
-
-    def _set_read_size(self) -> None:
-        """After a full piece reading pauses until the application asks for more, which may then be a large piece."""
-        more = self._body_left > 0 and not self._is_idle
-        if more and len(self.cycle.body) >= _READ_BYTES:
-            self.flow.pause_reading()
-        asked = more and self.flow.read_paused
-        if hasattr(self.transport, "max_size"):
-            self.transport.max_size = _ASKED_READ_BYTES if asked else _READ_BYTES
 
     def _measure_body(self) -> None:
         """Notes how much of a new request's body is to come; what came with its head is in `cycle.body`."""

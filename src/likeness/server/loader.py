@@ -63,8 +63,9 @@ class Loader:
 
     def start(self, on_failure: Callable[[], None]) -> None:
         """Begins to load. `on_failure` is called in the loop when that fails; `failure` then says why."""
-        work = partial(self._run, on_failure)
-        threading.Thread(target=work, name="load", daemon=True).start()
+        # No daemon: the end of the interpreter would end a daemon thread within C++ code, which aborts the process.
+        # The server waits for this thread like for others (`serving`).
+        threading.Thread(target=partial(self._run, on_failure), name="load").start()
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         try:
