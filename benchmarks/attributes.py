@@ -33,7 +33,7 @@ from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.image import ImageLimits, open_image
-from likeness.pipeline import decoded, find
+from likeness.pipeline import decoded
 from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, ExpressionReader, smile_features
 from likeness.vision.geometry import service_box
@@ -41,6 +41,7 @@ from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import measure_quality
+from likeness.vision.turned import find
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 #: Persons of lfw-dev, with two photos each, on whom the quality filters are evaluated.
@@ -65,7 +66,7 @@ class Seen:
 
 def largest_face(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     """The largest face, measured as by the pipeline; None if no face is found."""
-    found, _ = find(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+    found, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
         return None
     largest = int(np.argmax(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)))

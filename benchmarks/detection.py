@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded, find
+from likeness.pipeline import decoded
 from likeness.vision.detection import (
     Detections,
     Detector,
@@ -33,6 +33,7 @@ from likeness.vision.detection import (
 )
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas, overlaps
+from likeness.vision.turned import find
 
 Boxes = NDArray[np.float32]
 
@@ -154,7 +155,7 @@ def main() -> None:
     print(f"{len(images)} photos       searches and processor time a photo        AP of faces from 16, 40 px")
     detector = CountingDetector(engine.detector)
     with mock.patch.object(Engine, "detector", detector):
-        found = {name: find(engine, decoded(image))[0] for name, image in images.items()}
+        found = {name: find(engine.detector, engine.mesh, decoded(image))[0] for name, image in images.items()}
     print_row("as shipped", len(images), detector, precisions(found, truth))
     for scale in (0.8, 1.0, 1.2, 1.6, 2.4):
         detector = CountingDetector(engine.detector)

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded, find
+from likeness.pipeline import decoded
 from likeness.vision.mesh import Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.pose import pose_of_mesh
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas
+from likeness.vision.turned import find
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Pixels = NDArray[np.uint8]
@@ -67,7 +68,7 @@ def main() -> None:
     for path in chosen:
         photo = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
         versions = [moved(photo, chance) for _ in range(3)]
-        searched = [find(engine, decoded(open_image(picture)))[0] for picture, _ in versions]
+        searched = [find(engine.detector, engine.mesh, decoded(open_image(picture)))[0] for picture, _ in versions]
         found = [faces[np.argsort(-areas(faces.boxes))[:1]] for faces in searched]
         if not all(len(each) for each in found):
             continue

@@ -16,11 +16,12 @@ from likeness.executor import Executor, Map, in_turn
 from likeness.faces import Comparison, Face, FaceMatch, OrientationCorrection, QualityFilter, Trace
 from likeness.image import Photo, open_image
 from likeness.image.decoding import Decode, decode
-from likeness.pipeline import AnalysedPhoto, Preference, Wanted, analyse
+from likeness.pipeline import AnalysedPhoto, Wanted, analyse
 from likeness.settings import ComparerSettings, check_arguments, check_choices
 from likeness.stages import recording
 from likeness.threads import thread_budget
 from likeness.vision.calibration import Calibration
+from likeness.vision.detection import Preference
 from likeness.vision.scoring import Profile, Scorer
 
 __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace"]

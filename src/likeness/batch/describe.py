@@ -12,7 +12,8 @@ from likeness.comparer import Comparer, ComparerSettings, no_face
 from likeness.errors import RequestError
 from likeness.faces import OrientationCorrection, QualityFilter
 from likeness.image import Photo
-from likeness.pipeline import AnalysedPhoto, Preference
+from likeness.pipeline import AnalysedPhoto
+from likeness.vision.detection import Preference
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from likeness.comparer import Comparer
 from likeness.errors import RequestError
 from likeness.evaluation.kept_file import opened
 from likeness.faces import QualityFilter
-from likeness.pipeline import Preference
+from likeness.vision.detection import Preference
 
 #: Photos in progress per thread: enough to keep every thread busy, few enough to bound memory.
 _AHEAD = 2

@@ -95,8 +95,8 @@ def similarity_transform(points: ArrayLike, template: ArrayLike) -> NDArray[np.f
 def warp_chip(photo: Pyramid, transform: NDArray[np.float64], size_px: int) -> NDArray[np.uint8]:
     """The chip (S, S, 3) uint8 RGB that `transform` (2, 3), photo to chip, cuts out of `photo`.
 
-    What lies outside the photo is black, as embedders were trained. A face more than twice as large as on the chip is
-    cut from a halving of the photo, so that detail is averaged; averaging to the exact scale takes ten times as long.
+    What lies outside the photo is black, as embedders were trained. A face more than twice as large is cut from a
+    halving of the photo, so that detail is averaged.
     """
     scale = math.hypot(transform[0, 0], transform[1, 0])
     pixels, divisor = photo.at_scale(min(scale, _LONGEST_WARPED_PX / 2 / max(photo.size)))

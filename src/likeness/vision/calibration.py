@@ -14,8 +14,7 @@ PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -
 #: Nothing is said of rates that lie more decades than this beyond what was measured.
 MOST_DECADES_EXTRAPOLATED = 2.0
 
-#: How far beyond its knots the curve goes on as a line, in scores: a hundred times those of real vectors.
-_FAR = 1e4
+_FAR = 1e4  # how far beyond its knots the curve goes on as a line, in scores; those of real vectors are below 100
 #: Only identical vectors (an infinite score) reach 100; all else stays below by more than a single's rounding.
 _HIGHEST_UNLIKE = 99.9999
 

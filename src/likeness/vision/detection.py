@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.pyramid import Size
-from likeness.vision.suppression import overlaps, suppress
+from likeness.vision.suppression import areas, overlaps, suppress
 
 #: The first search has this share of the photo's pixels, within these bounds. The fine one has as many as 1120x640.
 #: `python benchmarks/detection.py` prints what that finds, and what one search of other sizes does.
@@ -25,6 +25,11 @@ CERTAIN_SCORE = 0.6
 #: Other faces need this score if they are this wide in the first search (detectors doubt smaller ones), and overlap no
 #: certain face, of which they would be a part, by more than this.
 _LARGE_SCORE, _LARGE_PX, _APART_OVERLAP = 0.5, 48.0, 0.1
+#: Which of several faces a photo is about: the largest, as in the operation, or, for sets of photos cut out around the
+#: person in their label, the one nearest to the middle that is not much smaller.
+Preference = Literal["largest", "central"]
+#: How much smaller the central face may be than the largest, in area.
+_CENTRAL_AREA = 0.25
 #: The share of detections at a score that are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
 #: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83, all 417 from 0.85 on (`python benchmarks/detection.py`). There the
 #: curve goes on steeply, so that what is clearly a face reaches 99.9.
@@ -107,6 +112,18 @@ def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]
     of = np.repeat(np.arange(len(searches)), [len(each) for each in searches])
     kept, voted = suppress(boxes, scores)
     return Detections(voted, scores[kept], points[kept]), of[kept]
+
+
+def in_order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp]:
+    """The faces in the order in which they count: largest first, or the central one and then the largest."""
+    sizes = areas(faces.boxes)
+    order = np.argsort(-sizes, kind="stable")
+    if prefer == "central" and len(order) > 1:
+        centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+        distances = np.linalg.norm(centres - np.array(size) / 2, axis=1)
+        central = np.argmin(np.where(sizes >= _CENTRAL_AREA * sizes.max(), distances, np.inf))
+        order = np.concatenate([[central], order[order != central]])
+    return order
 
 
 def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -110,8 +110,8 @@ def read_smile(mesh: FaceMesh | None, happiness: float) -> Smile:
 
 
 def smile_features(mesh: FaceMesh | None, happiness: float) -> NDArray[np.float64]:
-    """The features (3,) of a smile: log odds of happiness; by the mesh, or the average if it is None, how far the
-    mouth's corners are above the gap between the lips, and its width, on the face turned frontal, in eye distances.
+    """The features (3,): log odds of happiness; how far the mouth's corners are above the gap between the lips, and the
+    mouth's width, on the mesh turned frontal, in eye distances.
     """
     if mesh is None:
         return np.array([happiness, *_USUAL_MOUTH])

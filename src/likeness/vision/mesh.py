@@ -95,8 +95,8 @@ class Mesh:
 def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
     """The five landmarks (5, 2) px of a mesh (468, 3), in the detector's order.
 
-    An eye is midway between its corners. The nose's tip lies a third of the way from mesh point 1 to point 4: there the
-    median of (nose - eyes) / (mouth - eyes) over lfw-dev is 0.56, as the detector's and the service's (section 5.5).
+    The nose's tip lies a third of the way from mesh point 1 to point 4: there the median of (nose - eyes) / (mouth -
+    eyes) over lfw-dev is 0.56, as the detector's and the service's (section 5.5).
     """
     one, other = np.asarray(mesh[_PARTS.T, :2], dtype=np.float64)
     return np.asarray(_SHARES * one + (1 - _SHARES) * other)
@@ -105,8 +105,7 @@ def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
 def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     """The crop of a face known by its detector's box (4,) and points (5, 2), px: (2, 3), photo to crop.
 
-    The angle follows from the points, centre and size lie midway between those of points and box: of a turned head the
-    points lie closer together, of a rotated photo the box grows.
+    The angle is that of the points; centre and size are midway between those of points and box.
     """
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64).tolist()
     box_side_px = max(_CROP_PER_DETECTED_SIDE * max(x2 - x1, y2 - y1), 1.0)

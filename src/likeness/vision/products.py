@@ -10,12 +10,11 @@ Float = TypeVar("Float", bound=np.floating)
 #: Up to so many multiplications OpenBLAS uses one thread (SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD,
 #: interface/gemm.c), beyond one for every processor, which spin: 120 ms of processor time for a product that takes one.
 _MOST_MULTIPLICATIONS = 2**18
-#: More rows than any photo has faces: so large a product may use all processors.
 _MANY_ROWS = 256
 
 
 def product(a: NDArray[Float], b: NDArray[Float]) -> NDArray[Float]:
-    """`a @ b` for `a` (M, K) and `b` (K, N); up to 256 rows without any thread but this one."""
+    """`a @ b` for `a` (M, K) and `b` (K, N); up to 256 rows, more than a photo has faces, in this thread only."""
     rows, inner = a.shape
     columns = b.shape[1]
     if rows > _MANY_ROWS or rows * inner * columns <= _MOST_MULTIPLICATIONS:

@@ -21,8 +21,7 @@ _MOST_DECODED_HALVINGS = 3
 
 class Pyramid:
     """A photo of `size` and its halvings; `decode(n)` gives it halved n times, 0 to 3, as RGB (height, width, 3) uint8.
-
-    Safe to share between threads. All halvings together take a third more memory than the largest.
+    Safe to share between threads.
     """
 
     def __init__(self, size: Size, decode: Callable[[int], NDArray[np.uint8]]) -> None:

@@ -54,7 +54,7 @@ class Profile:
 
     @staticmethod
     def joined(profiles: Sequence["Profile"]) -> "Profile":
-        """The faces of several profiles, one behind the other."""
+        """The faces of several profiles."""
         return Profile(*(np.concatenate([getattr(each, name) for each in profiles]) for name in Profile.__slots__))
 
 

@@ -1,4 +1,4 @@
-"""Photos that do not stand upright: the points of a face that leans, and faces laid back onto the photo as stored."""
+"""Faces of photos that may not stand upright, with points in the frame of the photo as stored."""
 
 import math
 
@@ -7,13 +7,71 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.vision.alignment import warp_chip
-from likeness.vision.detection import Detections, Detector
+from likeness.vision.detection import CERTAIN_SCORE, Detections, Detector, find_faces, merged
+from likeness.vision.mesh import Mesh
 from likeness.vision.pyramid import Pyramid, Size
+from likeness.vision.suppression import areas
 
+#: A face with this score, whose points lean by no more than this, stands upright; others are searched each way up.
+_UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
+#: The points of a face that leans further than this in an upright photo are inexact.
+_LEANING_DEG = 20.0
 #: A face is searched in a square of so many px, as large as so many longer sides of its box; another way up must score
 #: higher than the photo's by this.
 _SHOWN_PX, _SURROUNDINGS, _PREFERENCE = 160, 2.5, 0.03
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+def find(
+    detector: Detector, mesh: Mesh | None, photo: Pyramid, search_rotations: bool = True
+) -> tuple[Detections, int]:
+    """The faces of a photo, px of the photo, and the clockwise quarter turns that set them upright (decision 14).
+
+    The photo is searched as it stands, at the other right angles if nothing is found, and, if the main face is not
+    clearly upright, again at the right angle where that face is found best.
+    """
+    found, turns = _searched(detector, photo, 0), 0
+    if not search_rotations:
+        return found, 0
+    if not len(found):
+        found, of = merged([_fitting(mesh, photo, _searched(detector, photo, turns)) for turns in (1, 2, 3)])
+        if not len(found):
+            return found, 0
+        turns = 1 + int(of[_main(found)])
+    main = _main(found)
+    if found.scores[main] >= _UPRIGHT_SCORE and abs(roll_deg(found.points[main], turns)) <= _UPRIGHT_DEG:
+        return found, turns
+    seen = seen_upright(detector, photo, found[main : main + 1])
+    turns, others = round(-roll_deg(seen.points[0]) / 90) % 4, found[np.arange(len(found)) != main]
+    if not turns:
+        return merged([seen, others])[0], 0
+    again = _searched(detector, photo, turns)
+    if abs(roll_deg(seen.points[0], turns)) > _LEANING_DEG or not len(again):
+        again, _ = merged([seen, again])
+    found, _ = merged([again, others])
+    # What is doubtful may be a face that is seen the wrong way up.
+    return found[found.scores >= CERTAIN_SCORE], turns
+
+
+def _main(faces: Detections) -> int:
+    """The index of the face, of those that are certain, that is largest and seen best."""
+    return int(np.argmax(faces.scores * areas(faces.boxes) * (faces.scores >= CERTAIN_SCORE)))
+
+
+def _fitting(mesh: Mesh | None, photo: Pyramid, faces: Detections) -> Detections:
+    """The faces that a mesh fits, if the pack has one: what is only found with the photo turned is often none."""
+    fits = [mesh is None or mesh.fit(photo, *each) is not None for each in zip(faces.boxes, faces.points, strict=True)]
+    return faces[np.array(fits, np.bool_)]
+
+
+def _searched(detector: Detector, photo: Pyramid, turns: int) -> Detections:
+    """The faces found with the photo turned clockwise by quarter turns, in the frame of the photo as it stands."""
+
+    def as_turned(size: Size) -> Size:
+        return (size[1], size[0]) if turns % 2 else size
+
+    picture = lambda size: turned(photo.resized(as_turned(size)), turns)  # noqa: E731
+    return turned_back(find_faces(detector, as_turned(photo.size), picture), turns, photo.size)
 
 
 def turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
@@ -35,11 +93,10 @@ def turned_back(faces: Detections, turns: int, size: Size) -> Detections:
 
 
 def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detections:
-    """A face (one detection, px of the photo) with its points as they are found when its surroundings are turned by the
-    multiple of 45 degrees at which its score is highest.
+    """A face (one detection, px of the photo) with its points as found at the multiple of 45 degrees that scores best.
 
-    Detectors find faces upside down and on their side too, with points that seem to stand upright, but are less sure of
-    them: on lfw-dev the median score is 0.94 upright, 0.86 upside down and 0.69 on the side.
+    Faces upside down and on their side are found too, with points that seem upright, but lower scores: on lfw-dev the
+    median is 0.94 upright, 0.86 upside down and 0.69 on the side.
     """
     middle = (face.boxes[0, :2] + face.boxes[0, 2:]) / 2
     scale = _SHOWN_PX / (_SURROUNDINGS * max(float(face.sides_px[0]), 1.0))
@@ -59,7 +116,7 @@ def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detect
     return best
 
 
-def roll_deg(points: NDArray[np.float32]) -> float:
-    """How far a face with these five points (5, 2) leans, degrees from -180 to 180, clockwise."""
+def roll_deg(points: NDArray[np.float32], turns: int = 0) -> float:
+    """The roll of five points (5, 2), -180 to 180 clockwise, once the photo is turned clockwise by quarter turns."""
     across = points[1] - points[0] + points[4] - points[3]
-    return math.degrees(math.atan2(across[1], across[0]))
+    return (math.degrees(math.atan2(across[1], across[0])) + 90 * turns + 180) % 360 - 180

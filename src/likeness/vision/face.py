@@ -1,0 +1,62 @@
+"""One detection → a measured face, and what is answered of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.faces import Face, Pose, Quality
+from likeness.vision import geometry
+from likeness.vision.detection import Detections, confidences
+from likeness.vision.expression import ExpressionReader, read_smile
+from likeness.vision.mesh import FaceMesh, Mesh
+from likeness.vision.pose import pose_of_mesh, pose_of_points
+from likeness.vision.pyramid import Pyramid
+from likeness.vision.quality import QualityBar, measure_quality
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredFace:
+    """One face as it is measured, px of the photo; `points` (5, 2) are the detector's, `box` (4,) the service's."""
+
+    points: NDArray[np.float32]
+    mesh: FaceMesh | None
+    pose: Pose
+    box: NDArray[np.float64]
+    quality: Quality
+    confidence: float
+
+    @property
+    def alignment(self) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """The points that a chip is cut by: the detector's, and the mesh's (468, 3) if it fits."""
+        return self.points, self.mesh.points if self.mesh else None
+
+    @property
+    def landmarks(self) -> NDArray[np.float32]:
+        """The five landmarks (5, 2): the mesh's, or the detector's where no mesh fits."""
+        return self.mesh.landmarks if self.mesh else self.points
+
+    def passes(self, bar: QualityBar) -> bool:
+        """Whether the face is as good as a quality filter requires."""
+        width_px = float(self.box[2] - self.box[0])
+        return bar.passes(self.quality, self.pose, face_width_px=width_px, confidence=self.confidence)
+
+
+def measure_face(network: Mesh | None, photo: Pyramid, detection: Detections) -> MeasuredFace:
+    """One detection measured; by its mesh, if the pack has one."""
+    points = detection.points[0]
+    mesh = network.fit(photo, detection.boxes[0], points) if network else None
+    pose = pose_of_mesh(mesh.points) if mesh else pose_of_points(points)
+    box = geometry.service_box(mesh.landmarks if mesh else points, pose)
+    confidence = float(confidences(detection.scores)[0])
+    return MeasuredFace(points, mesh, pose, box, measure_quality(photo, box), confidence)
+
+
+def describe_face(expressions: ExpressionReader | None, photo: Pyramid, face: MeasuredFace) -> Face:
+    """A face as it is answered, with emotions and smile where expressions are read."""
+    emotions = smile = None
+    if expressions:
+        expression = expressions.read(photo, face.landmarks)
+        emotions, smile = expression.emotions, read_smile(face.mesh, expression.happiness)
+    box, landmarks = geometry.bounding_box(face.box, *photo.size), geometry.landmarks(face.landmarks, *photo.size)
+    return Face(box, face.confidence, landmarks, face.pose, face.quality, emotions, smile)
