@@ -12,7 +12,7 @@ from encoded import PNG_SIGNATURE, chunk, exif, many_scans, picture, png, segmen
 from PIL import Image as Pillow
 from PIL import JpegImagePlugin, PngImagePlugin
 
-from likeness.errors import InvalidImageFormat
+from likeness.errors import ImageTooLarge, InvalidImageFormat
 from likeness.image import jpeg, jpeg_header, open_image
 from likeness.image import png as png_module
 
@@ -53,6 +53,15 @@ def frame(code: int = 0xC0, width: int = 4000, height: int = 4000) -> bytes:
 def test_critical_chunks_of_a_png_out_of_order_or_twice(chunks: tuple[bytes, ...]) -> None:
     with pytest.raises(InvalidImageFormat, match=r"its chunk (IHDR|PLTE|IDAT|IEND) is out of order or duplicate"):
         open_image(PNG_SIGNATURE + b"".join(chunks))
+
+
+def test_a_png_in_thousands_of_chunks() -> None:
+    empty = chunk(b"IDAT", b"")
+    streamed = PNG_SIGNATURE + IHDR + empty * 2000 + FIRST + SECOND + END
+    assert open_image(streamed).width == 160
+    for name in (b"IDAT", b"tEXt"):
+        with pytest.raises(ImageTooLarge, match="more than 8,192 chunks"):
+            open_image(PNG_SIGNATURE + IHDR + chunk(name, b"") * 8192 + FIRST + SECOND + END)
 
 
 def test_unknown_critical_chunks_of_a_png() -> None:
