@@ -34,6 +34,7 @@ def test_the_search_finds_what_comparing_each_pair_finds(
     comparer: Comparer, threshold: float, top: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(all_pairs, "PHOTOS_A_BLOCK", 100)
+    monkeypatch.setattr(all_pairs, "_ROWS_AT_ONCE", 30)
     chance = np.random.default_rng(3)
     vectors = chance.normal(size=(330, 192)).astype(np.float32)
     vectors[1::5] = vectors[::5] + chance.normal(size=(66, 192)).astype(np.float32) * chance.uniform(0.1, 2, (66, 1))
@@ -82,6 +83,21 @@ def test_the_memory_of_a_search_does_not_grow_with_the_photos(
     peak(128)  # what is loaded and made once
     few, many = peak(1024), peak(4096)
     assert many <= 1.05 * few, (few, many)
+
+
+@pytest.mark.engine
+def test_the_memory_of_a_search_is_bounded_where_all_photos_are_alike(comparer: Comparer, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(4).normal(size=(all_pairs.PHOTOS_A_BLOCK, 192)).astype(np.float32)
+    work = AllPairs(comparer, blocks_of(tmp_path, vectors, set()), threshold=0.0, top=10)
+    found = work.candidates(0)
+    tracemalloc.start()
+    try:
+        pairs = len(next(found).first)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert pairs > 10 * all_pairs._ROWS_AT_ONCE
+    assert peak < 200 << 20, peak
 
 
 @pytest.mark.engine

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.batch.conftest import benchmark, likeness
 
+from likeness.batch.cluster import engine
 from likeness.batch.cluster.engine import run_stage
 from likeness.batch.cluster.work import DescribeParts, Work
 from likeness.batch.describe import BatchOptions
@@ -166,3 +168,33 @@ def test_a_cluster_that_fails_is_said_in_words() -> None:
         run_stage(ray, DescribeParts, Work("shared", "images", BatchOptions(), False), [0, 1], 1, done.append)
     assert ray.asked == [0, 1]
     assert done == [{"photos": 1}]
+
+
+@pytest.mark.parametrize("theirs", ["Python 3.99.0, Likeness 0.0", None])
+def test_a_node_with_another_version_is_refused_before_any_work(
+    theirs: str | None,
+) -> None:
+    node = {"NodeID": "one", "NodeManagerAddress": "10.0.0.7", "Alive": True}
+    gone = {"NodeID": "two", "NodeManagerAddress": "10.0.0.8", "Alive": False}
+    asked: list[str] = []
+
+    def answer(node_id: str) -> str:
+        asked.append(node_id)
+        return theirs or engine._versions()
+
+    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node_id, soft: node_id)
+    placed = SimpleNamespace(options=lambda scheduling_strategy: SimpleNamespace(remote=lambda: scheduling_strategy))
+    ray = SimpleNamespace(
+        util=SimpleNamespace(scheduling_strategies=strategies),
+        remote=lambda **_: lambda _: placed,
+        nodes=lambda: [node, gone],
+        get=lambda node_id, timeout: answer(node_id),
+    )
+    if theirs is None:
+        engine._check_versions(ray)
+    else:
+        with pytest.raises(
+            BatchError, match=r"^node 10\.0\.0\.7 has Python 3\.99\.0, Likeness 0\.0, and this machine "
+        ):
+            engine._check_versions(ray)
+    assert asked == ["one"]

@@ -22,8 +22,9 @@ from likeness.comparer import Comparer
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import SINGLE_PRECISION_ERROR, Profile
 
-#: Photos in a block, and pairs that are scored again at a time.
-PHOTOS_A_BLOCK, _PAIRS_AT_ONCE = 2048, 8192
+#: Photos in a block, those of a block that are compared with another one at a time, which bounds the memory where every
+#: pair is alike, and pairs that are scored again at a time.
+PHOTOS_A_BLOCK, _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 2048, 256, 8192
 
 #: No score of a calibration curve is further from 0.
 _MOST_SCORE = 1e6
@@ -131,9 +132,12 @@ class AllPairs:
             columns = rows if other == number else self._profiles(other)
             if columns is None:
                 continue
-            first, second = np.nonzero(self.comparer.scorer.compare(rows.single, columns.single) >= lowest)
-            ahead = columns.places[second] > rows.places[first]
-            yield self._exactly(rows, columns, first[ahead], second[ahead]).most_alike(self.top)
+            for start in range(0, len(rows.places), _ROWS_AT_ONCE):
+                some = rows.single[start : start + _ROWS_AT_ONCE]
+                first, second = np.nonzero(self.comparer.scorer.compare(some, columns.single) >= lowest)
+                first += start
+                ahead = columns.places[second] > rows.places[first]
+                yield self._exactly(rows, columns, first[ahead], second[ahead]).most_alike(self.top)
 
     def _profiles(self, number: int) -> _Profiles | None:
         """None where no photo of the block can be used."""
