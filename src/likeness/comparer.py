@@ -57,7 +57,6 @@ class Comparer:
     processors one comparison may use, by default all that the process may; see `likeness.executor`. `decode` makes
     pixels of encoded photos; a server passes one that does so in another process. OpenCV, in the whole process, is set
     to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
-
     After a fork both processes may use a Comparer, unless a comparison ran during the fork: the child's copy then
     raises `likeness.errors.ComparerUnusable`, as any does after `close`. Raises PackError if the pack cannot be used.
     """
@@ -179,7 +178,7 @@ class Comparer:
         then takes is among them. Raises what `compare` raises but NoFaceFound.
         """
         check_choices(80.0, quality_filter)
-        wanted = self._wanted_of_target(quality_filter, most, prefer)
+        wanted = self._wanted_of_target(quality_filter, prefer, most)
         with self._executor.running() as spread:
             return self._analysed(photo, name, wanted, spread)[0]
 
@@ -213,15 +212,14 @@ class Comparer:
         )
 
     def _target(self, photo: Photo, quality_filter: QualityFilter, spread: Map) -> "_TargetFaces":
-        analysed, seconds = self._analysed(photo, "target photo", self._wanted_of_target(quality_filter), spread)
+        wanted = self._wanted_of_target(quality_filter, "largest", None)
+        analysed, seconds = self._analysed(photo, "target photo", wanted, spread)
         if analysed.found == 0 and self.settings.target_without_faces == "error":
             raise no_face(analysed, quality_filter)
         trace = Trace(analysed.image.notes, seconds, target_faces=analysed.found)
         return _TargetFaces(analysed.faces, analysed.vectors, self._correction(analysed), trace)
 
-    def _wanted_of_target(
-        self, quality_filter: QualityFilter, most: int | None = None, prefer: Preference = "largest"
-    ) -> Wanted:
+    def _wanted_of_target(self, quality_filter: QualityFilter, prefer: Preference, most: int | None) -> Wanted:
         most, attributes = most or self.settings.max_faces, self.settings.face_attributes == "all"
         return Wanted(most, quality_filter, self.settings.search_rotations, attributes, prefer)
 

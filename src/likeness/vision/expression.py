@@ -1,4 +1,4 @@
-"""The emotions that a face appears to express, as confidences that sum to 100, and whether it smiles.
+"""The emotions that a face appears to express, and whether it smiles.
 
 The network (fer's, after Arriaga, Valdenegro-Toro and Plöger, "Real-time Convolutional Neural Networks for Emotion and
 Gender Classification", 2017) was trained on FER2013, small grey pictures of faces, which has no CONFUSED.

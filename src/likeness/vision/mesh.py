@@ -23,8 +23,7 @@ CROP_SIZE_PX = 192
 CROP_TEMPLATE: NDArray[np.float64] = np.array(
     [[71.3, 71.7], [120.7, 71.7], [96.0, 100.6], [74.2, 122.3], [117.8, 122.3]], dtype=np.float64
 )
-#: From the points' mean to the crop's middle, in crops.
-_OFF_CENTRE = 0.5 - CROP_TEMPLATE.mean(axis=0) / CROP_SIZE_PX
+_OFF_CENTRE = 0.5 - CROP_TEMPLATE.mean(axis=0) / CROP_SIZE_PX  # from the points' mean to the crop's middle, in crops
 #: The crop's side over the longer side of the detector's box (median over lfw-dev), and over the mesh's (MediaPipe).
 _CROP_PER_DETECTED_SIDE, _CROP_PER_MESH_SIDE = 1.371, 1.5
 

@@ -13,10 +13,8 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 #: A photo is first decoded with this longer side or more, px, which shows most faces well enough, and at most once
-#: more, for small faces.
-_DECODED_PX = (800, 2400)
-#: Decoders halve at most so many times: JPEG to an eighth.
-_MOST_DECODED_HALVINGS = 3
+#: more, for small faces; decoders halve at most so many times, JPEG to an eighth.
+_DECODED_PX, _MOST_DECODED_HALVINGS = (800, 2400), 3
 
 
 class Pyramid:

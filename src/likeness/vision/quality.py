@@ -27,8 +27,7 @@ _BRIGHTNESS_EXPONENT = 0.66
 #: Sharpness is 100 f^4 / (f^4 + 0.28^4) of the mean squared frequency f: crisp portraits have f of 0.54 to 0.76, a 51
 #: px face enlarged from half its size has 0.08 to 0.14 and gets the 1 to 5 of the service's example (section 5.6).
 _MIDDLE_FREQUENCY, _STEEPNESS = 0.28, 4
-#: Under this (a Sharpness of 0.1) rounding to bytes changes f more than blur does.
-_LEAST_FREQUENCY = 0.05
+_LEAST_FREQUENCY = 0.05  # a Sharpness of 0.1, under which rounding to bytes changes f more than blur does
 #: The gradient energy (squared grey levels) under which a face is too faint to judge: rounding would count as detail.
 _FAINT_ENERGY = 2.0
 #: Rounding each channel to bytes adds white noise; its share in the Laplacian's and the gradient's energy (integrals of

@@ -14,8 +14,7 @@ from likeness.vision.suppression import areas
 
 #: A face with this score, whose points lean by no more than this, stands upright; others are searched each way up.
 _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
-#: The points of a face that leans further than this in an upright photo are inexact.
-_LEANING_DEG = 20.0
+_LEANING_DEG = 20.0  # the points of a face that leans further in an upright photo are inexact
 #: A face is searched in a square of so many px, as large as so many longer sides of its box; another way up must score
 #: higher than the photo's by this.
 _SHOWN_PX, _SURROUNDINGS, _PREFERENCE = 160, 2.5, 0.03
