@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load kills fuzz accuracy screenshots clean
+.PHONY: help demo test lint serve bench load kills image-steps fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -48,6 +48,9 @@ load: $(VENV)/.installed ## 64 ordinary clients during an attack by 64 others (2
 
 kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
 	LIKENESS_RAY_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
+
+image-steps: $(VENV)/.test-installed ## the steps of deploy/Containerfile without an engine, and its server on a read-only root (2 minutes)
+	LIKENESS_IMAGE_STEPS=1 $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_container.py
 
 fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" to run longer
 	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)

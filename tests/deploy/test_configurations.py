@@ -1,0 +1,170 @@
+"""The settings, units and manifests that are shipped are ones that the server and the tools accept."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.deploy.conftest import DEPLOY, REPOSITORY, containerfile, image_environment, wait_until_it_listens
+
+from likeness.aws.keys import Record
+from likeness.server.configuration import OTHER_VARIABLES, SETTINGS
+
+BIN = Path(sys.executable).parent
+#: The exposure that `systemd-analyze security` gives the unit, 1.4 of 10, in the tenths that --threshold takes.
+MOST_EXPOSURE = 14
+
+Key = tuple[Path, Record]
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8")))
+
+
+def kubernetes() -> dict[str, Any]:
+    """The manifests by kind."""
+    return {each["kind"]: each for each in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text("utf-8"))}
+
+
+def pod() -> dict[str, Any]:
+    return dict(kubernetes()["Deployment"]["spec"]["template"]["spec"])
+
+
+def unit() -> list[tuple[str, str]]:
+    lines = (DEPLOY / "likeness.service").read_text("utf-8").splitlines()
+    return [(name, value) for name, equals, value in (line.partition("=") for line in lines) if equals]
+
+
+def environments() -> dict[str, dict[str, str]]:
+    """What the shipped files set in the server's environment."""
+    image = image_environment()
+    composed = {name: re.sub(r"\$\{.*\}", "value", value) for name, value in likeness_of_compose().items()}
+    pods = {each["name"]: each["value"] for each in pod()["containers"][0]["env"]}
+    return {"image": image, "compose": image | composed, "kubernetes": image | pods}
+
+
+def likeness_of_compose() -> dict[str, str]:
+    return dict(compose()["services"]["likeness"]["environment"])
+
+
+def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
+    if "LIKENESS_HOME" in os.environ:
+        environment = {**environment, "LIKENESS_HOME": os.environ["LIKENESS_HOME"]}
+    command = [str(BIN / "likeness"), "serve", "--check", *arguments]
+    return subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("place", ["image", "compose", "kubernetes"])
+def test_the_server_accepts_the_environment(place: str, key: Key) -> None:
+    environment = environments()[place]
+    ours = {name for name in environment if name.startswith("LIKENESS_")}
+    assert ours <= {each.variable for each in SETTINGS.values()} | OTHER_VARIABLES
+    checked = check(environment | {"LIKENESS_KEYS": str(key[0])})
+    assert checked.returncode == 0, checked.stderr
+    assert f"authentication: on, {key[0]}" in checked.stdout
+
+
+def test_the_image_refuses_to_start_without_keys(tmp_path: Path) -> None:
+    checked = check(image_environment() | {"LIKENESS_KEYS": str(tmp_path / "none.json")})
+    assert checked.returncode == 252
+    assert "none.json" in checked.stderr
+
+
+def test_what_is_mounted_is_where_the_image_looks() -> None:
+    keys = Path(image_environment()["LIKENESS_KEYS"])
+    assert f"./keys:{keys.parent}:ro" in compose()["services"]["likeness"]["volumes"]
+    assert pod()["containers"][0]["volumeMounts"] == [{"name": "keys", "mountPath": str(keys.parent), "readOnly": True}]
+    user = dict(containerfile())["USER"].partition(":")[0]
+    assert str(pod()["securityContext"]["fsGroup"]) == user
+    assert (DEPLOY / compose()["services"]["likeness"]["build"]["context"]).resolve() == REPOSITORY
+    assert (REPOSITORY / compose()["services"]["likeness"]["build"]["dockerfile"]).exists()
+
+
+def test_the_pod_is_confined_probed_and_given_time_to_end() -> None:
+    container = pod()["containers"][0]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert pod()["terminationGracePeriodSeconds"] > 5 + SETTINGS["grace_seconds"].default
+    assert pod()["enableServiceLinks"] is False  # the Service likeness would set LIKENESS_PORT to an address
+    labels = kubernetes()["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert labels == kubernetes()["Service"]["spec"]["selector"]
+    assert labels == kubernetes()["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
+
+
+def test_the_manifests_match_the_schemas_of_kubernetes() -> None:
+    if find_spec("kubernetes_validate") is None:
+        pytest.skip("kubernetes-validate, which has the schemas, is not installed")
+    import kubernetes_validate
+
+    for manifest in kubernetes().values():
+        kubernetes_validate.validate(manifest, "1.33", strict=True)
+
+
+def test_the_unit_starts_the_server_with_the_shipped_settings(standard_pack: None, key: Key, tmp_path: Path) -> None:
+    command = shlex.split(dict(unit())["ExecStart"])
+    assert command[0] == "/opt/likeness/bin/likeness"
+    settings = tmp_path / "likeness.toml"
+    text = (DEPLOY / Path(command[-1]).name).read_text("utf-8")
+    for folder in ("/run/likeness", "/etc/likeness", "/var/log/likeness"):
+        assert folder in text
+        text = text.replace(folder, str(tmp_path))
+    settings.write_text(text)
+    log = tmp_path / "stderr"
+    with log.open("wb") as stream:
+        process = subprocess.Popen([str(BIN / "likeness"), *command[1:-1], str(settings)], stderr=stream)
+    try:
+        wait_until_it_listens(process, log)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    assert "signatures checked" in log.read_text()
+
+
+def test_the_unit_gives_the_folders_that_the_settings_name() -> None:
+    named = dict(unit())
+    text = (DEPLOY / "likeness.toml").read_text("utf-8")
+    folders = {"RuntimeDirectory": "/run", "ConfigurationDirectory": "/etc", "LogsDirectory": "/var/log"}
+    assert all(f'"{folder}/{named[name]}/' in text for name, folder in folders.items())
+    assert f"LIKENESS_HOME=/var/lib/{named['StateDirectory']}" in named["Environment"].split()
+    assert float(named["TimeoutStopSec"]) > SETTINGS["grace_seconds"].default
+
+
+def test_the_unit_exposes_no_more_than_it_must(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    if int(subprocess.run([program, "--version"], capture_output=True, text=True).stdout.split()[1]) < 250:
+        pytest.skip("this systemd-analyze cannot examine a unit that is not loaded")
+    path = tmp_path / "likeness.service"
+    text = (DEPLOY / "likeness.service").read_text("utf-8")
+    path.write_text(text.replace("/opt/likeness/bin/likeness", str(BIN / "likeness")))
+    verified = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, timeout=60)
+    assert "likeness.service" not in verified.stderr, verified.stderr
+    command = [program, "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(path)]
+    examined = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert examined.returncode == 0, examined.stdout
+
+
+def test_every_file_is_listed_in_the_page_about_running_it() -> None:
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    section = page.split("### Running it\n")[1].split("\n### ")[0]
+    shipped = {path.name for path in DEPLOY.iterdir() if path.is_file()}
+    assert set(re.findall(r"\]\(\.\./deploy/([\w.-]+)\)", section)) == shipped - {".env"}
+    commands = [line for line in "".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines() if line]
+    # Those of docker need an engine: their files are checked here, and the Containerfile's steps by test_container.
+    for command in commands:
+        for path in re.findall(r"deploy/[\w.]+\.?\w*", command):
+            assert path.startswith("deploy/keys") or (REPOSITORY / path).exists(), command

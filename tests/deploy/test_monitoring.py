@@ -1,0 +1,80 @@
+"""Every query of the dashboard and of the alert rules is one that a running server answers."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from tests.deploy.conftest import DEPLOY, REPOSITORY
+from tests.listening import address_of
+
+#: What Prometheus itself adds to each series, and the variable of the dashboard.
+ADDED_LABELS = {"job", "instance"}
+
+
+def queries() -> list[str]:
+    """Every expression of the dashboard and of the alert rules."""
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text("utf-8"))
+    shown = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    listed = [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text("utf-8"))["groups"]
+    return [*shown, *listed, *(rule["expr"] for rule in group["rules"])]
+
+
+@pytest.fixture(scope="module")
+def exported(standard_pack: None, portraits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The metrics of a server that has compared two photos and has refused a request."""
+    log = tmp_path_factory.mktemp("server") / "stderr"
+    with log.open("wb") as stream:
+        command = [Path(sys.executable).parent / "likeness", "serve", "--port", "0"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
+    try:
+        address = address_of(process, log)
+        client = boto3.client(
+            "rekognition",
+            endpoint_url=address,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )
+        photo = {"Bytes": portraits["obama.jpg"].read_bytes()}
+        client.compare_faces(SourceImage=photo, TargetImage=photo)
+        with pytest.raises(client.exceptions.InvalidImageFormatException):
+            client.compare_faces(SourceImage=photo, TargetImage={"Bytes": b"no photo"})
+        with urllib.request.urlopen(f"{address}/metrics", timeout=60) as answer:
+            return str(answer.read().decode())
+    finally:
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.engine
+def test_every_query_names_series_and_labels_that_the_server_exports(exported: str) -> None:
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(exported):
+        for sample in family.samples:
+            labels.setdefault(sample.name, set()).update(sample.labels)
+    for query in queries():
+        named = re.findall(r"\b(likeness_\w+)(?:\{([^}]*)\})?", query)
+        assert named or query.startswith("up{"), query
+        assert {name for name, _ in named} <= labels.keys(), query
+        known = set().union(*(labels[name] for name, _ in named)) | ADDED_LABELS
+        selected = {each for _, inside in named for each in re.findall(r"(\w+)\s*(?:=|!)", inside)}
+        grouped = {each for inside in re.findall(r"by \(([^)]*)\)", query) for each in inside.split(", ")}
+        assert selected | grouped <= known, query
+
+
+def test_the_alerts_fire_in_trouble_and_only_then() -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    for arguments in (["check", "rules", "deploy/alerts.yml"], ["test", "rules", "tests/deploy/alerts.test.yml"]):
+        checked = subprocess.run([program, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
