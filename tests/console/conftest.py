@@ -34,7 +34,7 @@ WATCH_DRAWING = """
     return got;
   };
   new MutationObserver((changes) => {
-    if (!changes.some(({ target }) => target.id === "findings" && !target.hidden)) return;
+    if (!changes.some(({ target }) => target.id === "results" && !target.hidden)) return;
     requestAnimationFrame(() => setTimeout(() => { globalThis.drawnMs = performance.now() - globalThis.arrived; }));
   }).observe(document, { subtree: true, attributes: true, attributeFilter: ["hidden"] });
 """

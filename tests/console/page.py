@@ -15,7 +15,7 @@ def put(page: Any, side: str, *paths: Path) -> None:
 
 
 def answered(page: Any) -> None:
-    page.locator("#findings").wait_for(state="visible", timeout=60_000)
+    page.locator("#results").wait_for(state="visible", timeout=60_000)
 
 
 def compare(page: Any, source: Path, target: Path) -> None:

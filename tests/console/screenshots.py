@@ -24,7 +24,7 @@ from likeness.aws.keys import create_key
 
 OUT = Path("screenshots")
 WIDE, LAPTOP, PHONE = {"width": 1920, "height": 1080}, {"width": 1280, "height": 800}, {"width": 360, "height": 740}
-ANSWERED = "!document.getElementById('findings').hidden"
+ANSWERED = "!document.getElementById('results').hidden"
 DESCRIBED = "document.querySelector('[data-side=source] .marks .points')?.getAttribute('d')"
 
 

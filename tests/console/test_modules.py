@@ -134,13 +134,13 @@ def test_axes_rotate_by_the_services_signs(node: Node) -> None:
 
 def test_retries_back_off_and_end(node: Node) -> None:
     script = """
-import { eachAtMost, patiently, pauseMs } from "console/patience.js";
+import { eachAtMost, retrying, pauseMs } from "console/retries.js";
 const answers = [{ status: 400, code: "ThrottlingException" }, { status: 503 }, { status: 200 }];
 const pauses = [];
-const last = await patiently(() => answers.shift(), { onPause: (text) => pauses.push(text), wait: async () => {} });
-const never = await patiently(() => ({ status: 503 }), { wait: async () => {}, attempts: 3 });
+const last = await retrying(() => answers.shift(), { onPause: (text) => pauses.push(text), wait: async () => {} });
+const never = await retrying(() => ({ status: 503 }), { wait: async () => {}, attempts: 3 });
 const refused = { status: 400, code: "InvalidParameterException" };
-const other = await patiently(() => refused, { wait: async () => { throw 1; } });
+const other = await retrying(() => refused, { wait: async () => { throw 1; } });
 let running = 0, most = 0, done = 0;
 await eachAtMost(3, Array.from({ length: 10 }), async () => {
   most = Math.max(most, ++running);

@@ -71,7 +71,7 @@ def test_a_path_that_is_not_a_socket_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("folder", "file", "link"):
         for use in (listen, check_address):
-            with pytest.raises(SettingsError, match="is there already and no socket"):
+            with pytest.raises(SettingsError, match="exists and is not a socket"):
                 use(Settings(unix_socket=tmp_path / name))
     assert (tmp_path / "file").read_text() == "kept"
     for name in ("file/socket", "none/socket", "a\0b", "\u00e4" * 60):

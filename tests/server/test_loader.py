@@ -21,5 +21,5 @@ class NoFaces:
 
 def test_the_log_says_which_pack_the_engine_works_with(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        loader._ask_once(NoFaces())  # type: ignore[arg-type]
+        loader._compare_once(NoFaces())  # type: ignore[arg-type]
     assert "engine ready: pack standard 1 0123456789ab" in caplog.text

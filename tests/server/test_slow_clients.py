@@ -41,7 +41,7 @@ def test_headers_must_arrive_in_time(impatient: Running, sent: bytes) -> None:
 def test_headers_sent_byte_by_byte_do_not_extend_the_limit(impatient: Running) -> None:
     with connect(impatient) as connection, dripping(connection, octet=b"X"):
         assert read_all(connection).startswith(b"HTTP/1.1 408 ")
-    wait_for(lambda: "not there in time" in impatient.log()[-1]["reason"])
+    wait_for(lambda: "did not arrive in time" in impatient.log()[-1]["reason"])
 
 
 def test_a_second_request_on_a_connection_must_arrive_in_time_too(impatient: Running) -> None:

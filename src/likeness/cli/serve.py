@@ -12,7 +12,7 @@ from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackError, SettingsError
 from likeness.server import logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
-from likeness.server.listening import alone_in, listen, url
+from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
 from likeness.server.surroundings import check_surroundings
@@ -100,7 +100,7 @@ def _removed_at_the_end(socket_file: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError), alone_in(socket_file.parent):
+        with suppress(OSError), folder_lock(socket_file.parent):
             if ours is not None and _identity(socket_file) == ours:
                 socket_file.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Accepting connections: as many as the descriptors allow; silent ones yield to new ones.
+"""Accepting connections, up to what the descriptors allow; when they run out, silent ones are closed for new ones.
 
 asyncio's own server accepts without a bound, does not count connections that are still in their TLS handshake, and logs
 an error for each attempt when descriptors run out.
@@ -18,34 +18,34 @@ from likeness.server.tls import TlsConnection
 
 _log = logging.getLogger(__name__)
 
-#: Beyond `limit`, for health probes and answers of 503.
+#: Connections beyond `limit`, for health probes and 503 responses.
 SPARE_CONNECTIONS = 32
-#: Descriptors that are not connections: the engine's, logs, keys, S3.
+#: Descriptors kept for the engine, logs, keys and S3.
 RESERVED_DESCRIPTORS = 128
-#: Accepted in one turn of the event loop, so that a flood leaves turns for answers.
+#: Connections accepted in one iteration of the event loop, so that a flood does not starve responses.
 _AT_ONCE = 32
 _PAUSE_SECONDS = 0.1
-#: TLS handshakes at once: each has buffers and key material, and a peer needs no more than a socket to begin one.
+#: Concurrent TLS handshakes: each takes buffers and key material, and a peer needs only a socket to begin one.
 MAX_HANDSHAKES = 256
-#: What a handshake has to be done before it may have to yield; meanwhile, new connections wait to be accepted.
+#: The time that each handshake is allowed before it may be ended for a new one; new connections wait for it.
 _LEAST_HANDSHAKE_SECONDS = 0.5
-#: What a connection has to send something before it may have to yield; meanwhile, new ones wait to be accepted.
+#: The time that each connection is allowed to send something before it may be closed for a new one, which waits.
 _LEAST_SILENCE_SECONDS = 0.05
 
 
 def raise_descriptor_limit() -> int:
-    """Raises the limit of open files to the most that the process may set; returns it."""
+    """Raises the limit of open files as far as the process is allowed to; returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (ValueError, OSError):  # some systems say "unlimited" and take less
+        except (ValueError, OSError):  # some systems report "unlimited" and accept less
             return soft
     return hard
 
 
 def fitting_connections(wanted: int, descriptors: int) -> int:
-    """How many connections can be served with so many descriptors; at least one, at most `wanted`."""
+    """How many connections that number of descriptors allows: at least one, at most `wanted`."""
     if descriptors == resource.RLIM_INFINITY:
         return wanted
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS - SPARE_CONNECTIONS))
@@ -62,15 +62,15 @@ class _Client:
 
 @dataclass(slots=True)
 class Connections:
-    """All that are open, and which of them wait for their client. For one event loop.
+    """The open connections, and those among them that wait for their client. Not thread-safe: for one event loop.
 
-    A client that has sent no whole request is worth less than a new one: when there are too many, the one that has
-    been silent longest is closed, among those of the address that has most of them.
+    When there are too many, a connection without a complete request is closed for a new one: the one that has been
+    silent longest, of the address that has the most silent ones.
     """
 
     limit: int
     _open: dict[object, _Client] = field(default_factory=dict)
-    #: By address, the longest silent first, and since when.
+    #: The silent connections of each address, the longest silent first, with the time at which each became silent.
     _silent: dict[str, dict[_Client, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """Whether a request other than for health must be refused: no silent connection is left to displace."""
+        """Whether requests other than health probes are refused: no silent connection is left to close."""
         return len(self._open) > self.limit
 
     def add(self, client: _Client) -> None:
@@ -87,13 +87,13 @@ class Connections:
         self._note(client, True)
 
     def remove(self, key: object) -> None:
-        """The connection is closed."""
+        """Forgets a closed connection."""
         client = self._open.pop(key, None)
         if client is not None:
             self._note(client, False)
 
     def note_silent(self, key: object, silent: bool) -> None:
-        """Whether the connection waits for its client's next request."""
+        """Records whether the connection waits for its client's next request."""
         client = self._open.get(key)
         if client is not None:
             self._note(client, silent)
@@ -108,25 +108,25 @@ class Connections:
             self._silent.pop(client.address, None)
 
     def silent_seconds(self) -> float | None:
-        """For how long the connection has been silent that would have to yield; None where there is none."""
-        client = self._first_to_yield()
+        """How long the connection that `make_room` would close has been silent; None if there is none."""
+        client = self._longest_silent()
         return None if client is None else time.monotonic() - self._silent[client.address][client]
 
-    def patience(self, least_seconds: float) -> float:
-        """How long a new connection has to wait until one that is silent has had `least_seconds`; 0 with room left."""
+    def delay(self, least_seconds: float) -> float:
+        """Seconds until a silent connection has been allowed `least_seconds`; 0 while there is room for a new one."""
         silent = self.silent_seconds() if len(self._open) >= self.limit else None
         return 0.0 if silent is None else max(0.0, least_seconds - silent)
 
     def make_room(self) -> bool:
-        """Closes a silent connection; False where there is none."""
-        client = self._first_to_yield()
+        """Closes the longest silent connection; False if there is none."""
+        client = self._longest_silent()
         if client is None:
             return False
         self.remove(client.key)
         client.close()
         return True
 
-    def _first_to_yield(self) -> _Client | None:
+    def _longest_silent(self) -> _Client | None:
         if not self._silent:
             return None
         return next(iter(max(self._silent.values(), key=len)))  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Accepts no more. What is open stays open."""
+        """Stops accepting; open connections stay open."""
         if not self._is_closed:
             self._is_closed = True
             self._loop.remove_reader(self._listener)
@@ -167,11 +167,11 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
-            patience = max(
-                self._connections.patience(_LEAST_SILENCE_SECONDS), self._handshakes.patience(_LEAST_HANDSHAKE_SECONDS)
+            delay = max(
+                self._connections.delay(_LEAST_SILENCE_SECONDS), self._handshakes.delay(_LEAST_HANDSHAKE_SECONDS)
             )
-            if patience > 0:
-                self._pause(patience)
+            if delay > 0:
+                self._pause(delay)
                 return
             try:
                 accepted, address = self._listener.accept()
@@ -188,15 +188,15 @@ class Acceptor:
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
-        self._loop.call_later(seconds, self._go_on)
+        self._loop.call_later(seconds, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         if not self._is_closed:
             self._loop.add_reader(self._listener, self._accept)
 
     def _admit(self, accepted: socket.socket, address: str) -> None:
         if len(self._connections) >= self._connections.limit:
-            _log.warning("there are %d connections, as many as can be; silent ones are closed", self._connections.limit)
+            _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
             made_room = self._connections.make_room()
             if not made_room and len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS:
                 accepted.close()
@@ -211,14 +211,12 @@ class Acceptor:
         task.add_done_callback(self._tasks.discard)
         if self._ssl is not None:
             if len(self._handshakes) >= self._handshakes.limit:
-                _log.warning(
-                    "there are %d TLS handshakes, as many as can be; slow ones are ended", len(self._handshakes)
-                )
+                _log.warning("the limit of %d TLS handshakes is reached; slow ones are ended", MAX_HANDSHAKES)
                 self._handshakes.make_room()
             self._handshakes.add(client)
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:
-        """Hands the socket to asyncio; with TLS, that takes until the handshake is done."""
+        """Hands the socket to asyncio; with TLS, returns after the handshake."""
         tls = None
         if self._ssl is not None:
             tls = TlsConnection(self._loop, protocol, self._ssl, handshake_seconds=self._handshake_seconds)
@@ -226,7 +224,7 @@ class Acceptor:
         try:
             if tls is not None:
                 await tls.handshake
-        except (OSError, asyncio.CancelledError):  # no handshake: too slow, no TLS, gone, or yielding to another
+        except (OSError, asyncio.CancelledError):  # no handshake: too slow, not TLS, gone, or closed for another
             transport.abort()
             self._connections.remove(protocol)
         else:

@@ -1,7 +1,7 @@
 """The access log's lines.
 
-A line tells who asked, when, how long it took and why it failed. It never holds a photo, an embedding, a landmark or a
-similarity (a test greps for them), nor more of a value that a caller chose than `quoting.MOST` characters in a row.
+A record never holds a photo, an embedding, a landmark or a similarity (tests check this), and at most `quoting.MOST`
+consecutive characters of a value that a caller chooses.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from likeness.aws.quoting import brief
 from likeness.server.redaction import redact
 from likeness.server.request_context import RequestContext
 
-#: Of a user agent; those of SDKs have a dozen words.
+#: The words kept of a user agent; those of SDKs have about a dozen.
 _MOST_WORDS = 16
 
 
@@ -44,7 +44,7 @@ def access_record(context: RequestContext) -> dict[str, Any]:
 
 
 def _reason(context: RequestContext, text: str) -> str:
-    """`text` with no more of the names of S3 objects than a log may hold."""
+    """`text` with the names of S3 objects shortened as `quoting.brief` does."""
     for each in context.request.objects if context.request is not None else []:
         for name, short in zip(each.to_dict().values(), each.shortened().to_dict().values(), strict=True):
             text = text.replace(name, short).replace(repr(name)[1:-1], short)
@@ -52,7 +52,7 @@ def _reason(context: RequestContext, text: str) -> str:
 
 
 def user_agent(context: RequestContext) -> str | None:
-    """The header, with no more of each word than a log may hold."""
+    """The User-Agent header with each word shortened by `quoting.brief`; None without one."""
     value = context.header("user-agent")
     return value and " ".join(map(brief, value.split()[:_MOST_WORDS]))
 

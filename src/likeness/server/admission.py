@@ -1,6 +1,6 @@
 """Admission of requests (decision 19): a bounded queue before a fixed number of threads.
 
-No request waits past its deadline or uncounted, and a client that disconnects frees its place.
+Every waiting request is counted and has a deadline, and a client that disconnects frees its place.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ class Unavailable(Throttled):
 
 
 class Admission:
-    """A queue of `max_queue` requests, in all workers together, before `threads` threads.
+    """A queue of at most `max_queue` requests over all workers, in front of `threads` threads.
 
-    `count_waiting` takes how many wait here, and returns how many wait in all workers.
+    `count_waiting` takes the number of requests that wait here and returns that of all workers.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Admission:
         return self._places.places - self._places.free
 
     async def enter(self, ticket: Ticket, deadline: float) -> None:
-        """Waits for a place among those that run; `run` must follow at once.
+        """Waits for one of the `threads` places; `run` must follow immediately.
 
-        Raises Throttled when the queue is full and most of it is not another's, or the turn has not come by `deadline`
-        (`loop.time()`). Cancelled, it leaves the queue.
+        Raises Throttled when the queue is full and no other caller has more of it, or when no place is free by
+        `deadline` (`loop.time()`). Cancelling it leaves the queue.
         """
         if self._places.free == 0:
             everywhere = self._count_waiting(self.waiting)
@@ -73,9 +73,9 @@ class Admission:
             raise Throttled(f"no turn before the deadline: {self.waiting} requests wait, {self.running} run")
 
     async def run(self, ticket: Ticket, work: Callable[[], T]) -> T:
-        """What `work` returns or raises, run in a thread. The place of `enter` is free again when the thread is done.
+        """What `work` returns or raises, run in a thread. The place from `enter` is freed when the thread is done.
 
-        That is also so when this is cancelled: a thread cannot be stopped.
+        That also holds after a cancellation: a running thread cannot be stopped.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -86,10 +86,10 @@ class Admission:
             self._places.give(ticket, 0.0)
             raise
 
-        # Neither refers to the thread's future, which keeps its callbacks: in a circle answers would wait for the
-        # garbage collector.
+        # The callbacks do not refer to `running`, which holds them: a reference cycle would keep answers until the
+        # next garbage collection.
         def leave(finished: Future[T]) -> None:
-            # First, so that the thread gets its next work before this one's answer is written.
+            # First, so that the thread gets its next work before this answer is written.
             self._places.give(ticket, loop.time() - begun)
             if done.done():
                 return
@@ -99,10 +99,10 @@ class Admission:
             else:
                 done.set_exception(error)
 
-        def tell(finished: Future[T]) -> None:
-            with suppress(RuntimeError):  # the loop is closed, and with it every waiter
+        def notify(finished: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop is closed, so nothing waits
                 loop.call_soon_threadsafe(leave, finished)
 
-        # Waking the loop costs the thread a turn with the interpreter: once, where `asyncio.wrap_future` does it again.
-        running.add_done_callback(tell)
+        # Waking the loop makes the thread give up the interpreter lock: once here, twice with `asyncio.wrap_future`.
+        running.add_done_callback(notify)
         return await done

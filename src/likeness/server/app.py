@@ -1,6 +1,6 @@
-"""The ASGI application: pages for GET, the operation for everything else, and the logs and metrics of both.
+"""The ASGI application: pages for GET, the operation for all other requests, and the logs and metrics of both.
 
-Plain ASGI: one POST route and a few GETs need no framework, and the wire's routing is its own (specification 2.4).
+Plain ASGI: one POST route and a few GETs need no framework, and the API has its own routing (specification 2.4).
 """
 
 import asyncio
@@ -34,20 +34,20 @@ from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
 from likeness.sources.stores import Stores
 
-#: nginx's status for a client that left before it was answered; only logs and metrics see it.
+#: nginx's status for a client that disconnects before the response; it appears in logs and metrics only.
 CLIENT_LEFT = 499
-#: What writing the last records of a log may take at the end.
+#: The timeout for writing the last log records at shutdown.
 _LOG_SECONDS = 1.0
 #: The layers around a comparer without decoders of its own.
 _NOT_ISOLATED = {"process": False}
-#: How old the numbers of another worker may be on the page of the metrics; sharing them takes two milliseconds.
+#: How old another worker's numbers on the metrics page may be; sharing them takes two milliseconds.
 _SHARE_SECONDS = 0.5
-#: Pages that are answered however many connections there are: else a flood would look like an end.
+#: Pages that are served however many connections are open: otherwise a flood would look like a crash.
 _NEVER_REFUSED = ("/healthz", "/readyz", "/metrics")
 
 
 class Application:
-    """One worker's application; made inside its event loop."""
+    """The application of one worker; created inside its event loop."""
 
     def __init__(self, settings: Settings, load: Load, slot: WorkerSlot, *, connections: Connections) -> None:
         """Raises SettingsError for a key file or a log file that cannot be used."""
@@ -160,7 +160,7 @@ class Application:
         return self.settings.audit_when_full == "refuse" and not audit.has_room(self._in_progress)
 
     def _closing(self, send: Send) -> Send:
-        """`send`, telling clients that the connection ends while the server does."""
+        """`send` that adds `Connection: close` to responses while the server is stopping."""
 
         async def send_closing(message: Mapping[str, Any]) -> None:
             if self.is_stopping and message["type"] == "http.response.start":
@@ -170,12 +170,12 @@ class Application:
         return send_closing
 
     def note_malformed(self, client: str | None, status: int, reason: str) -> None:
-        """Tells of a request that is no HTTP, and that the protocol has answered."""
+        """Logs and counts a request that is not valid HTTP and was answered by the protocol."""
         context = RequestContext("", "", "", (), client, secure=False, reason=reason)
         self._finish(context, status)
 
     def observe(self) -> None:
-        """Brings the gauges up to date, and what is read again while the server runs."""
+        """Updates the gauges, and reloads files that have changed or that failed to reload."""
         self.reloading.retry()
         if self._keys is not None:
             self._keys.refresh()
@@ -196,7 +196,7 @@ class Application:
         )
 
     def _share(self) -> None:
-        """Lets the other workers see what has changed, not more often than is worth it."""
+        """Shares changed numbers with the other workers, at most once every `_SHARE_SECONDS`."""
         self._slot.shared.set_ready(self._slot.number, self.loader.is_ready)
         state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
         if state != self._shared and time.monotonic() >= self._share_at:
@@ -228,7 +228,7 @@ class Application:
 
     @property
     def stale_files(self) -> list[str]:
-        """The settings whose files could not be read again within the grace period."""
+        """The settings whose files could not be reloaded within the grace period."""
         grace = self.settings.reload_grace_seconds
         return [name for name, seconds in self._failing_seconds().items() if seconds > grace]
 
@@ -237,11 +237,11 @@ class Application:
         return keys | self.reloading.failing_seconds()
 
     def start(self, on_failure: Callable[[], None]) -> None:
-        """Begins to load the engine; `on_failure` is called when that fails."""
+        """Starts loading the engine; `on_failure` is called when that fails."""
         self.loader.start(on_failure)
 
     def close(self) -> None:
-        """Ends the threads and frees the engine. Threads that still run are left to themselves."""
+        """Stops idle threads and frees the engine, unless comparisons still run in it."""
         for writer in (self._access, self._audit):
             if writer is not None:
                 writer.close(_LOG_SECONDS)

@@ -1,7 +1,7 @@
-"""Request bodies: read up to a limit, at no less than a rate, and within the memory of all bodies together.
+"""Request bodies: read up to a size limit, at a minimum rate, and within a memory limit for all bodies together.
 
-Octets are counted as they arrive, whatever was announced. When memory is used up, bodies wait in the network;
-callers that hold little are served first, and slow bodies yield.
+Octets are counted as they arrive, whatever Content-Length says. When the memory is used up, nothing more is read;
+callers that hold little of it come first, and slow bodies are refused.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from likeness.server.request_context import RequestContext
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-#: What a client may send beyond the limit and still read its 413: hanging up on a sender destroys the answer.
+#: What a client may send beyond the limit and still get its 413: closing while it sends would lose the response.
 _DISCARDED_BYTES = 64 * 1024 * 1024
-#: For how long a body may come slower than its least rate.
+#: How long a body may be slower than the minimum rate.
 _GRACE_SECONDS = 5.0
-#: While others wait for memory, a body yields that has come slower than this for so long.
+#: While others wait for memory, a body that is slower than this for this long is refused.
 _YIELDING_BYTES_PER_SECOND = 64 * 1024
 _YIELDING_SECONDS = 0.5
-#: How often those that wait look for one that must yield.
-_LOOK_SECONDS = 0.25
-#: Bodies announced to be no larger have a quarter more memory for themselves: they wait for no large one.
+#: How often waiting bodies check whether another must be refused.
+_POLL_SECONDS = 0.25
+#: Bodies with at most this Content-Length have a quarter more memory for themselves: they do not wait for large ones.
 SMALL_BYTES = 1024 * 1024
 
 
@@ -40,7 +40,7 @@ class BodyTooSlow(Exception):
 
 @dataclass(slots=True)
 class _Lag:
-    """By how many seconds a sender is behind a rate; what it was ahead once does not count."""
+    """How many seconds a sender is behind a rate; being ahead is not saved up."""
 
     bytes_per_second: float
     seconds: float = 0.0
@@ -51,27 +51,27 @@ class _Lag:
 
 @dataclass(eq=False, slots=True)
 class BodyShare:
-    """What one body has of the memory."""
+    """The part of the memory that one body holds."""
 
     caller: str | None
     is_small: bool = False
     number: int = 0
     octets: int = 0
     lag: _Lag = field(default_factory=lambda: _Lag(_YIELDING_BYTES_PER_SECOND))
-    #: Since when its sender is waited for.
+    #: When the current wait for the sender began.
     asked_at: float | None = None
-    patience: asyncio.Timeout | None = None
+    timeout: asyncio.Timeout | None = None
     must_yield: bool = False
 
     def is_slow(self, now: float) -> bool:
-        """Whether its sender is waited for and has been slow."""
+        """Whether the server waits for its sender, which has been slow."""
         return self.asked_at is not None and self.lag.seconds + now - self.asked_at > _YIELDING_SECONDS
 
     def yield_now(self, now: float) -> None:
-        """Ends the wait for its sender."""
+        """Ends the wait for its sender, so that the body is refused."""
         self.must_yield = True
-        if self.patience is not None:
-            self.patience.reschedule(now)
+        if self.timeout is not None:
+            self.timeout.reschedule(now)
 
 
 @dataclass(eq=False, slots=True)
@@ -93,9 +93,9 @@ class BodyMemory:
 
     @contextmanager
     def share(self, caller: str | None, announced: int | None = None) -> Iterator[BodyShare]:
-        """A share for a body of `caller`, empty as yet, and given back at the end.
+        """A share for a body of `caller`, empty at first and released at the end.
 
-        `announced` is how long it is said to be; None: unknown.
+        `announced` is its Content-Length; None: unknown.
         """
         small = announced is not None and announced <= SMALL_BYTES
         share = BodyShare(caller, small, next(self._numbers))
@@ -109,9 +109,9 @@ class BodyMemory:
             self._grant()
 
     async def grow(self, share: BodyShare, octets: int, deadline: float) -> None:
-        """Counts octets that have arrived; waits until there is memory for them.
+        """Adds octets that have arrived to a share; waits until there is memory for them.
 
-        Raises Throttled when there is none by `deadline` (`loop.time()`), or when the body is the one to yield.
+        Raises Throttled when there is none by `deadline` (`loop.time()`), or when this body must yield to others.
         """
         if (share.is_small or not self._waiters) and self._has_room(share, octets):
             self.used += octets
@@ -127,7 +127,7 @@ class BodyMemory:
                 self._relieve(now)
                 if now >= deadline or share.must_yield:
                     raise Throttled("no memory for the request's body; see body_memory_bytes")
-                await asyncio.wait([waiter.granted], timeout=min(_LOOK_SECONDS, deadline - now))
+                await asyncio.wait([waiter.granted], timeout=min(_POLL_SECONDS, deadline - now))
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
@@ -138,7 +138,7 @@ class BodyMemory:
         return self.used + octets <= capacity
 
     def _grant(self) -> None:
-        """To callers that hold less than an equal share first; of those, to the body that began first."""
+        """Serves callers that hold less than an equal share first; among them, the body that began first."""
         while self._waiters:
             held = self._held_by_caller()
             equal_share = self.capacity_bytes / len(held)
@@ -160,7 +160,7 @@ class BodyMemory:
         return held
 
     def _relieve(self, now: float) -> None:
-        """Makes one body at a time yield, if its sender is slow or if otherwise none could proceed."""
+        """Makes one body at a time yield: one with a slow sender, or the last one where none could proceed."""
         if any(share.must_yield for share in self._shares):
             return
         slow = [share for share in self._shares if share.octets and share.is_slow(now)]
@@ -168,7 +168,7 @@ class BodyMemory:
             max(slow, key=lambda share: share.octets).yield_now(now)
             return
         waiting = {each.share for each in self._waiters}
-        if self._shares <= waiting:  # every body is a part, and waits for what the others hold
+        if self._shares <= waiting:  # every body is incomplete and waits for memory that others hold
             held = self._held_by_caller()
             last = max(waiting, key=lambda share: (held[share.caller], share.number))
             last.must_yield = True
@@ -176,7 +176,7 @@ class BodyMemory:
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be, and how slow: in all, and its least rate after a grace of some seconds."""
+    """The size limit of a body, the time limit for all of it, and its minimum rate after the grace period."""
 
     bytes: int
     seconds: float
@@ -218,12 +218,12 @@ async def read_body(
 
 
 async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: float) -> MutableMapping[str, Any]:
-    """The next piece of the body, waited for as long as its sender may take."""
+    """The next piece of the body. Raises BodyTooSlow when its sender takes too long, Throttled when it must yield."""
     loop = asyncio.get_running_loop()
     share.asked_at = asked_at = loop.time()
     octets = 0
     try:
-        async with asyncio.timeout_at(min(deadline, asked_at + _GRACE_SECONDS - lag.seconds)) as share.patience:
+        async with asyncio.timeout_at(min(deadline, asked_at + _GRACE_SECONDS - lag.seconds)) as share.timeout:
             message = await receive()
             octets = len(message.get("body", b""))
             return message
@@ -231,21 +231,21 @@ async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: floa
         if share.must_yield:
             raise Throttled("the body came slowly while others waited for memory; see body_memory_bytes") from error
         raise BodyTooSlow(
-            f"the body was not there in time, or slower than {lag.bytes_per_second:g} bytes a second: "
+            f"the body did not arrive in time, or was slower than {lag.bytes_per_second:g} bytes a second: "
             "see body_timeout_seconds and least_body_bytes_per_second"
         ) from error
     finally:
-        share.patience = share.asked_at = None
+        share.timeout = share.asked_at = None
         for each in (lag, share.lag):
             each.note(loop.time() - asked_at, octets)
 
 
 def declared_bytes(context: RequestContext) -> int | None:
-    """What Content-Length says, None without one. The HTTP parser has checked that it is a number."""
+    """The Content-Length, None without one. The HTTP parser has checked that it is a number."""
     value = context.header("content-length")
     return int(value) if value is not None else None
 
 
 def _waits_for_leave(context: RequestContext) -> bool:
-    """Whether the client waits for 100 Continue: it can be refused before it sends a byte."""
+    """Whether the client waits for 100 Continue, so that it can be refused before it sends the body."""
     return (context.header("expect") or "").lower() == "100-continue"

@@ -1,4 +1,4 @@
-"""Settings from one TOML file, the environment and the flags: a flag beats the environment, which beats the file.
+"""Settings from a TOML file, the environment and flags: flags override the environment, which overrides the file.
 
 A setting `port` is `port = 8080` in the file, LIKENESS_PORT in the environment and `--port` as a flag; `region` of the
 `[s3]` section is LIKENESS_S3_REGION and `--s3-region`. Lists are separated by commas outside the file.
@@ -22,17 +22,17 @@ from likeness.server.validation import check
 from likeness.sources.store import StoreSettings
 
 ENVIRONMENT_PREFIX = "LIKENESS_"
-#: Variables of that prefix that are no settings of the server.
+#: Variables with that prefix that are not settings of the server.
 OTHER_VARIABLES = frozenset({"LIKENESS_CONFIG", "LIKENESS_DATA", "LIKENESS_HOME", "LIKENESS_OFFLINE"})
 HIDDEN = "********"
 _MAX_FILE_BYTES = 1024 * 1024
-#: How much of a name must be that of a setting for it to be suggested: two letters of eight may be swapped or missing.
+#: The least ratio of difflib for a suggestion: two letters of eight may be swapped or missing.
 _LEAST_LIKENESS = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its dotted name, the type its value must have, and what to know about it."""
+    """One setting: its dotted name, the type of its value, its default and its description."""
 
     name: str
     type: Any
@@ -54,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings in force, and by name where each that is not a default was set."""
+    """The settings in effect, and for each that is not a default, by name, where it was set."""
 
     settings: Settings
     origins: Mapping[str, str]
@@ -79,7 +79,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Gives `parser` a flag for every setting that one line can hold, and `--config`."""
+    """Adds `--config` to `parser`, and a flag for every setting that is not `file_only`."""
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (LIKENESS_CONFIG)")
     for setting in SETTINGS.values():
         if setting.file_only:
@@ -106,10 +106,10 @@ def _choices(kind: Any) -> Iterator[str]:
 
 
 def configure(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Configuration:
-    """The settings in force. `flags` are those of `add_flags` by setting name, None where not given, and `config`.
+    """The settings in effect. `flags` are those of `add_flags` by setting name, None where not given, and `config`.
 
-    Raises SettingsError, with the setting's name and where it was set, for one that is unknown, of the wrong type, or
-    impossible.
+    Raises SettingsError, with the setting's name and where it was set, for one that is unknown, of the wrong type or
+    out of range.
     """
     path = flags.get("config") or environment.get("LIKENESS_CONFIG")
     values: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def _assembled(values: Mapping[str, Any]) -> Settings:
 
 def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
     try:
-        content = read_at_most(path, _MAX_FILE_BYTES)  # a pipe of a shell too
+        content = read_at_most(path, _MAX_FILE_BYTES)  # it may be a shell's pipe
         if len(content) > _MAX_FILE_BYTES:
             raise SettingsError(f"the settings file {path} has more than {_MAX_FILE_BYTES:,} bytes")
         document = tomllib.loads(content.decode("utf-8-sig"))
@@ -147,7 +147,7 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any, str]]:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
     except RecursionError as error:
         raise SettingsError(f"the settings file {path} is nested too deeply") from error
-    except ValueError as error:  # also numbers of more digits than Python takes
+    except ValueError as error:  # also integers with more digits than Python converts
         raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
     section = document.pop("s3", {})
     if not isinstance(section, dict):
@@ -189,7 +189,7 @@ def _converted(setting: Setting, value: Any, origin: str, *, is_text: bool) -> A
 
 def _decode_path(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str) and "\0" not in value:
-        return Path(os.path.expanduser(value))  # which leaves `~` alone for a user without a home
+        return Path(os.path.expanduser(value))  # leaves `~` for a user without a home directory
     raise msgspec.ValidationError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
@@ -217,7 +217,7 @@ def _bucket(entry: Mapping[str, Any], number: int, origin: str) -> Mapping[str, 
 
 
 def refuse_unknown_flags(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """Raises SettingsError for the first of the `arguments` that argparse did not know; nothing when there is none."""
+    """Raises SettingsError for the first of `arguments`, those that argparse does not know, if there is one."""
     if arguments:
         flags = [option for action in parser._actions for option in action.option_strings]
         raise _unknown(arguments[0].partition("=")[0], "on the command line", flags)
@@ -228,7 +228,7 @@ def _unknown(name: str, where: str, known: Iterable[str]) -> SettingsError:
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    """What was probably meant: judged without the prefix that all names of a kind have, which is no likeness."""
+    """A hint at the closest known name; the prefix that all names share does not count."""
     by_distinct_part = {_without_prefix(each): each for each in known}
     close = difflib.get_close_matches(_without_prefix(name), list(by_distinct_part), n=1, cutoff=_LEAST_LIKENESS)
     return f"; did you mean {by_distinct_part[close[0]]}?" if close else ""
@@ -239,7 +239,7 @@ def _without_prefix(name: str) -> str:
 
 
 def in_force(configuration: Configuration) -> Iterator[tuple[str, str, str]]:
-    """(name, value, where it was set) of every setting, secrets hidden, in the order of the table."""
+    """(name, value, origin) of every setting in the order of the table, with secrets hidden."""
     settings = configuration.settings
     for setting in SETTINGS.values():
         holder, _, name = setting.name.rpartition(".")

@@ -1,7 +1,7 @@
-"""One HTTP connection: uvicorn's h11 protocol with the limits that it lacks.
+"""One HTTP connection: uvicorn's h11 protocol with additional limits.
 
-Heads are bounded while they arrive, a request's headers and a client that does not read have time limits, and a client
-that has closed only its sending side gets its answer.
+The size of a request's head is limited while it arrives, there are timeouts for it and for clients that do not read,
+and a client that has closed only its sending side gets its response.
 """
 
 import asyncio
@@ -15,28 +15,28 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from likeness.server.accepting import Connections
 
-#: What h11 parses of a head at a time; with the limit below it bounds the time that one head can take.
+#: What h11 parses of a head at a time; with the limit below, this bounds the time spent on one head.
 _HEAD_PIECE_BYTES = 4 * 1024
 _CHUNKED_PIECE_BYTES = 16 * 1024
-#: A request's line and headers together; more is answered 431 and the connection closed.
+#: The request line and the headers together; with more, the response is 431 and the connection is closed.
 MAX_HEAD_BYTES = 16 * 1024
-#: What is read from a socket at once, and so what a connection may hold before its body is asked for.
+#: What is read from a socket at once, and so what a connection may buffer before the application reads the body.
 _READ_BYTES = 64 * 1024
-#: How every answer begins. Sent ahead to a client whose sending side is closed, it shows whether the client remains.
+#: How every response begins. Sent early to a client that has closed its sending side, it shows whether it still reads.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
 _PROBE_SECONDS = 0.05
-#: The key of an ASGI scope whose request was refused while its body arrived: the status and the reason.
+#: The key in an ASGI scope for the status and the reason of a request that is refused while its body arrives.
 MALFORMED = "likeness.malformed"
 
 
 class HttpConnection(H11Protocol):
-    """uvicorn's, bounded. The class attributes are set for each server (`serving`)."""
+    """uvicorn's connection with limits. The public class attributes are set for each server (see `serving`)."""
 
     header_seconds = 10.0
     write_seconds = 60.0
-    #: Told whether a connection waits for its client's next request, and when it is closed.
+    #: Records whether a connection waits for its client's next request, and when it is closed.
     open_connections: Connections
-    #: Called with the client's address, the status and the reason when what was sent is no HTTP.
+    #: Called with the client's address, the status and the reason when a request is not valid HTTP.
     on_malformed: Callable[[str | None, int, str], None]
 
     _header_alarm: asyncio.TimerHandle | None = None
@@ -63,13 +63,13 @@ class HttpConnection(H11Protocol):
         self._watch()
 
     def _feed(self) -> None:
-        """Gives h11 as much as it may have: a head in small pieces, nothing of the next request before its turn."""
+        """Passes received bytes to h11: heads in small pieces, and the next request only after the current response."""
         self._measure_body()
         while self._held and not self.transport.is_closing():
             state = self.conn.their_state
             if state is h11.IDLE:
                 if self._held[0] in b"\r\n" and not self.conn.trailing_data[0]:
-                    self._held = self._held.lstrip(b"\r\n")  # before a request line HTTP allows them (RFC 9112, 2.2)
+                    self._held = self._held.lstrip(b"\r\n")  # allowed before a request line (RFC 9112, 2.2)
                     continue
                 size = _HEAD_PIECE_BYTES
             elif state is h11.SEND_BODY:
@@ -84,7 +84,7 @@ class HttpConnection(H11Protocol):
             self._measure_body()
 
     def _measure_body(self) -> None:
-        """Notes how much of a new request's body is to come; what came with its head is in `cycle.body`."""
+        """Notes how much of a new request's body is still to arrive; `cycle.body` has what came with the head."""
         if self.cycle is not self._measured:
             self._measured = self.cycle
             self._body_left = max(0, _content_length(self.headers) - len(self.cycle.body))
@@ -97,14 +97,11 @@ class HttpConnection(H11Protocol):
         self._watch()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keeps a connection open whose client has sent all of a request and now only reads.
-
-        Part of a request is refused.
-        """
+        """Keeps the connection open when the client has sent a complete request; an incomplete one is refused."""
         self._has_ended = True
         whole = self.conn.their_state not in (h11.IDLE, h11.SEND_BODY)
         if whole and not self._is_idle and (self._held or self.conn.trailing_data[0]):
-            return True  # the request behind this one has its turn first
+            return True  # the next request is handled first
         part_of_head = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
         part_of_body = self.conn.their_state is h11.SEND_BODY and not self._is_idle
         if part_of_head or part_of_body:
@@ -112,16 +109,16 @@ class HttpConnection(H11Protocol):
         if self._is_idle or not whole:
             return False
         self.cycle.keep_alive = False
-        if self.cycle.response_started or isinstance(self.cycle.transport, _Begun):
+        if self.cycle.response_started or isinstance(self.cycle.transport, _AfterStatusLine):
             return True
         # The end of a half-closed connection looks like that of a closed one until something is sent.
         self.transport.write(_STATUS_LINE_BEGINS)
-        self.cycle.transport = _Begun(self.transport)  # type: ignore[assignment]
+        self.cycle.transport = _AfterStatusLine(self.transport)  # type: ignore[assignment]
         self._probe_peer()
         return True
 
     def _probe_peer(self) -> None:
-        """asyncio stops reading at the end of the stream, so only this notices that the peer reset the connection."""
+        """Detects a reset by the peer, which asyncio misses because it stops reading at the end of the stream."""
         connection = self.transport.get_extra_info("socket")
         if self.transport.is_closing() or connection is None:
             return
@@ -131,19 +128,19 @@ class HttpConnection(H11Protocol):
         self._probe = self.loop.call_later(_PROBE_SECONDS, self._probe_peer)
 
     def send_400_response(self, msg: str) -> None:
-        """h11 has refused what was sent. uvicorn calls this while it handles h11's error, which knows why."""
+        """Called by uvicorn while it handles an error of h11, which holds the reason."""
         error = sys.exc_info()[1]
-        # h11 quotes what it refuses, which may be anything.
+        # h11 quotes the refused bytes, which may be anything.
         reason = str(error or msg).partition(": bytearray(")[0]
         self._refuse(error.error_status_hint if isinstance(error, h11.ProtocolError) else 400, reason)
 
     def _refuse(self, status: int, reason: str) -> None:
         if not self._is_idle:
-            # The application tells of its request; what it would answer comes too late.
+            # The application logs the request; its own response would come too late.
             cast("dict[str, object]", self.cycle.scope)[MALFORMED] = (status, reason)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        elif self.conn.our_state is h11.IDLE:  # else a body whose request is answered already
+        elif self.conn.our_state is h11.IDLE:  # otherwise it is the body of a request that is answered already
             type(self).on_malformed(self.client[0] if self.client else None, status, reason)
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
@@ -152,11 +149,11 @@ class HttpConnection(H11Protocol):
         self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """An offer to speak HTTP/2 or WebSocket is ignored, as HTTP has it; uvicorn would log advice to install it."""
+        """Ignores offers of HTTP/2 and WebSocket, as HTTP allows; uvicorn would log advice to install them."""
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # The client does not read. Closing would wait for it to.
+        # The client does not read, and a normal close would wait until it does.
         self._write_alarm = self.loop.call_later(self.write_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
@@ -176,7 +173,7 @@ class HttpConnection(H11Protocol):
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
 
     def _watch(self) -> None:
-        """The alarm runs while a request is awaited of which a part is here, or none was ever sent."""
+        """Runs the header timeout while a request is incomplete, or until a new connection sends its first one."""
         idle = self._is_idle
         self.open_connections.note_silent(self, idle)
         resting = idle and self.timeout_keep_alive_task is not None
@@ -189,13 +186,13 @@ class HttpConnection(H11Protocol):
 
     def _end_silence(self) -> None:
         if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._refuse(408, "the request's line and headers were not there in time: see header_timeout_seconds")
+            self._refuse(408, "the request line and headers did not arrive in time: see header_timeout_seconds")
         else:
             self.timeout_keep_alive_handler()
 
 
-class _Begun:
-    """A transport on which the beginning of the status line was sent already."""
+class _AfterStatusLine:
+    """A transport that skips the beginning of the status line, which is sent already."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -212,7 +209,7 @@ class _Begun:
 
 
 def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
-    """0 where there is none, or where chunks make it meaningless. h11 has checked that it is a number."""
+    """The Content-Length, which h11 has checked; 0 without one, or where Transfer-Encoding overrides it."""
     if any(name == b"transfer-encoding" for name, _ in headers):
         return 0
     return next((int(value) for name, value in headers if name == b"content-length"), 0)

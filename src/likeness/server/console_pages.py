@@ -1,13 +1,13 @@
-"""The console: a page in the browser at GET /, in the files of `console/`, and the settings that it needs.
+"""The console: a web page at GET /, made of the files in `console/`, and the settings that it needs.
 
     /                          index.html
     /console/VERSION/NAME      style sheets and ES modules; VERSION is a digest of all of them
-    /console/server.json       settings that the page needs, and what a Similarity promises
+    /console/server.json       settings that the page needs, and the false match rates by Similarity
     /console/samples/NAME      the sample portraits, where they are installed
 
-The page is asked for again by its ETag each time, and names the files by their version, so that browsers keep those for
-good: a cached page is drawn after one short answer, and a new version shows at once. The Content-Security-Policy lets
-the page load from its own origin alone, run no inline script and no inline style, and refuse to be framed.
+Browsers revalidate the page by its ETag; it refers to the files by their version, so these are cached for good. A
+cached page appears after one short response, and a new version immediately. The Content-Security-Policy restricts the
+page to its own origin and forbids inline scripts, inline styles and framing.
 """
 
 import hashlib
@@ -29,8 +29,8 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
 }
-#: `blob:` is for the photos that a person chose, which the page shows without sending them anywhere; `data:` for the
-#: empty icon, without which browsers ask for /favicon.ico.
+#: `blob:` is for the photos that the user chooses, which the page shows without sending them; `data:` for the empty
+#: icon, without which browsers request /favicon.ico.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
@@ -43,9 +43,9 @@ _SECURITY = (
     (b"Cross-Origin-Opener-Policy", b"same-origin"),
     (b"Cross-Origin-Resource-Policy", b"same-origin"),
 )
-_KEPT = ((b"Cache-Control", b"public, max-age=31536000, immutable"), *_SECURITY)
+_CACHED = ((b"Cache-Control", b"public, max-age=31536000, immutable"), *_SECURITY)
 _REVALIDATED = ((b"Cache-Control", b"no-cache"), *_SECURITY)
-_NOT_KEPT = ((b"Cache-Control", b"no-store"), *_SECURITY)
+_NOT_CACHED = ((b"Cache-Control", b"no-store"), *_SECURITY)
 
 
 def console_pages(settings: Settings, loader: Loader, *, threads: int) -> Mapping[str, Page]:
@@ -57,13 +57,13 @@ def console_pages(settings: Settings, loader: Loader, *, threads: int) -> Mappin
     named = re.sub(rb'(?<=")console/(?=[a-z]+\.)', f"console/{version}/".encode(), index)
 
     async def server(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
-        told = _about(settings, loader, at_once=threads * settings.workers)
-        await send_page(send, 200, msgspec.json.encode(told), "application/json", _NOT_KEPT)
+        about = _about(settings, loader, at_once=threads * settings.workers)
+        await send_page(send, 200, msgspec.json.encode(about), "application/json", _NOT_CACHED)
 
     return {
         "/": _static(named, _TYPES[".html"], _REVALIDATED),
         **{
-            f"/console/{version}/{name}": _static(body, _TYPES[Path(name).suffix], _KEPT)
+            f"/console/{version}/{name}": _static(body, _TYPES[Path(name).suffix], _CACHED)
             for name, body in files.items()
         },
         "/console/server.json": server,
@@ -84,7 +84,7 @@ def _static(body: bytes, content_type: str, caching: tuple[tuple[bytes, bytes], 
 
 
 def _about(settings: Settings, loader: Loader, *, at_once: int) -> Mapping[str, Any]:
-    """The settings that the page needs. None is secret: any client can find them out by requests."""
+    """The settings that the page needs. None is secret: any client can determine them by requests."""
     return {
         "ready": loader.is_ready,
         "pack": settings.pack,
@@ -102,9 +102,9 @@ def _about(settings: Settings, loader: Loader, *, at_once: int) -> Mapping[str, 
 
 
 def _promise(loader: Loader) -> Mapping[str, Any] | None:
-    """False match rates by Similarity as log10, between which the logarithm is linear; None while the pack loads.
+    """log10 of the false match rate at some Similarities, to interpolate linearly; None while the pack loads.
 
-    `measured` is the lowest rate that the pack's data carry: below it, no more than "rarer than" may be said.
+    `measured` is the lowest rate (log10) that the pack's data support; lower ones are shown as "rarer than".
     """
     # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.vision.calibration import PROMISE
@@ -123,7 +123,7 @@ def _promise(loader: Loader) -> Mapping[str, Any] | None:
 
 
 def _samples() -> Mapping[str, Path]:
-    """The sample portraits by name, where they are installed; none are fetched for the console."""
+    """The sample portraits by name, if they are installed; the console does not download them."""
     from likeness.packs.samples import NAME
     from likeness.packs.store import folder_of, is_installed, known
 
@@ -135,6 +135,6 @@ async def _sample(scope: Any, receive: Any, send: Send) -> None:
     name = scope["path"].rpartition("/")[2]
     photo = _samples().get(name)
     if photo is None:
-        await send_page(send, 404, b"there is no such sample portrait\n", "text/plain", _NOT_KEPT)
+        await send_page(send, 404, b"there is no such sample portrait\n", "text/plain", _NOT_CACHED)
     else:
         await _static(photo.read_bytes(), "image/jpeg", _REVALIDATED)(scope, receive, send)

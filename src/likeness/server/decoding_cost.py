@@ -1,4 +1,4 @@
-"""What decoding the photos of a request will take, read from their headers before it is spent."""
+"""Estimates of the time and memory for decoding a request's photos, from their headers."""
 
 import math
 import sys
@@ -7,19 +7,19 @@ from collections.abc import Sequence
 from likeness.aws.shapes import ImageReference
 from likeness.errors import RequestError
 
-#: A picture as the decoder makes it, its copy the right way up, and its reductions.
+#: The decoded picture, its copy after orientation, and its reduced versions.
 _BYTES_PER_PIXEL = 8
 
 
 def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
-    """Seconds of processor time, and bytes of pixels. What is no photo, or is not here yet, costs nothing.
+    """Seconds of processor time and bytes of pixels; 0 for what is not a photo or is not loaded yet.
 
-    Reads megabytes of headers in some files: for large ones, not in the event loop.
+    Some files have megabytes of headers: do not call it in the event loop for large ones.
     """
     # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.image import ImageLimits, open_image
 
-    # What is over the server's limits is refused by the engine, and costs what it costs until then.
+    # Without limits: photos over the server's limits are estimated here too, and refused by the engine.
     limits = ImageLimits(min_side_px=1, max_pixels=sys.maxsize, max_bytes=sys.maxsize, max_decoding_seconds=math.inf)
     seconds, pixel_bytes = 0.0, 0
     for photo in photos:

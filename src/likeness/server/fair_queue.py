@@ -1,8 +1,8 @@
 """Fair queuing: callers share the capacity by the time that their requests take, so heavy ones delay only themselves.
 
-Start-time fair queuing (Goyal, Vin, Cheng 1996) in two levels: between callers, and for each caller between its cheap
-and its costly requests. A caller is charged the expected time when a request starts, and the actual time when it ends;
-the next request is that of the caller with the least use. A returning caller starts at the current virtual time.
+Start-time fair queuing (Goyal, Vin, Cheng 1996) on two levels: between callers, and for each caller between its cheap
+and its costly requests. A caller is charged the expected time when a request starts and corrected to the actual time
+when it ends; the caller that has used least comes next. A returning caller starts at the current virtual time.
 """
 
 import asyncio
@@ -10,20 +10,20 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-#: Expected time of a request besides decoding; the actual time is known when it ends.
+#: The expected time of a request apart from decoding.
 _BASE_SECONDS = 0.05
-#: Requests whose photos take longer to decode wait in a separate queue, and leave one place to the others.
+#: Requests whose photos take longer to decode wait in a separate queue and never use the last place.
 COSTLY_SECONDS = 0.5
-#: The weight of a costly second: the other requests get three quarters of the time.
+#: The weight of a second of costly requests: the others get three quarters of the time.
 _COSTLY_WEIGHT = 3.0
 _REMEMBERED_CALLERS = 256
-#: Photos under this part of the bytes for all are small.
+#: A request that needs less than 1/16 of `pixel_bytes` is small.
 _SMALL = 16
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A request that wants a place. `pixel_bytes` is what its decoded photos may take, `stores` where it reads them."""
+    """A request for a place. `pixel_bytes` is what its decoded photos may take; it reads from `stores`."""
 
     caller: str = ""
     decoding_seconds: float = 0.0
@@ -34,22 +34,22 @@ class Ticket:
 
     @property
     def seconds(self) -> float:
-        """What it is expected to take."""
+        """The time that it is expected to take."""
         return _BASE_SECONDS + self.decoding_seconds
 
     @property
     def is_costly(self) -> bool:
-        """Whether it waits with the costly ones."""
+        """Whether it waits in the queue of costly requests."""
         return self.decoding_seconds > COSTLY_SECONDS
 
     def charge(self, seconds: float) -> float:
-        """What so many seconds count for it."""
+        """The seconds that its caller is charged for `seconds` of it."""
         return seconds * (_COSTLY_WEIGHT if self.is_costly else 1.0)
 
 
 @dataclass(eq=False, slots=True)
 class _Line:
-    """Requests of one caller and of one kind, first come first served, and the time that such requests have used."""
+    """The requests of one caller and one kind, first come, first served, and the time that they have used."""
 
     used: float = 0.0
     running: int = 0
@@ -57,7 +57,7 @@ class _Line:
 
     @property
     def backlog(self) -> float:
-        """The seconds that its waiting requests are expected to take."""
+        """The seconds that the waiting requests are expected to take."""
         return sum(ticket.seconds for ticket in self.waiting)
 
 
@@ -66,7 +66,7 @@ class _Caller:
     cheap: _Line = field(default_factory=_Line)
     costly: _Line = field(default_factory=_Line)
     used: float = 0.0
-    #: The use of the queue whose request started last; a queue that was empty resumes from there.
+    #: The virtual time: `used` of the line whose request started last. An empty line resumes from there.
     start: float = 0.0
 
     @property
@@ -82,9 +82,9 @@ class _Caller:
 
 
 class FairQueue:
-    """Hands out `places`, and no more than `pixel_bytes` among them unless one large request alone needs more.
+    """Grants up to `places` places, within `pixel_bytes` for all of them unless one large request alone needs more.
 
-    Of those that read from one store no more than `most_of_store` run. For one event loop.
+    At most `most_of_store` of the running requests read from one store. Not thread-safe: for one event loop.
     """
 
     def __init__(self, places: int, pixel_bytes: int | None = None, most_of_store: int | None = None) -> None:
@@ -100,9 +100,9 @@ class FairQueue:
         self._start = 0.0
 
     async def take(self, ticket: Ticket, deadline: float) -> bool | None:
-        """Waits for a place; False when none is to be had by `deadline` (`loop.time()`), None when it had to yield.
+        """Waits for a place; True, False when none is free by `deadline` (`loop.time()`), or None when it must yield.
 
-        Cancelled, it takes nothing.
+        When cancelled, it takes no place.
         """
         caller = self._arrive(ticket)
         loop = asyncio.get_running_loop()
@@ -113,20 +113,20 @@ class FairQueue:
         self._admit()
         if ticket.turn.done():
             return True
-        alarm = loop.call_at(deadline, self._refuse, ticket, False)
+        timer = loop.call_at(deadline, self._refuse, ticket, False)
         try:
             return await ticket.turn
         except asyncio.CancelledError:
             if ticket.turn.done() and not ticket.turn.cancelled() and ticket.turn.result():
-                self.give(ticket, 0.0)  # granted and cancelled in the same moment
+                self.give(ticket, 0.0)  # granted and cancelled at the same time
             else:
                 self._refuse(ticket, False)
             raise
         finally:
-            alarm.cancel()
+            timer.cancel()
 
     def give(self, ticket: Ticket, seconds: float) -> None:
-        """Gives the place of a ticket back, which was used for so long."""
+        """Releases the place of a ticket, which took `seconds`."""
         caller = self._callers[ticket.caller]
         line = caller.line(ticket)
         line.running -= 1
@@ -140,15 +140,15 @@ class FairQueue:
         self._admit()
 
     def leave_store(self, ticket: Ticket, store: int) -> None:
-        """Notes that a running request reads no more from a store."""
+        """Records that a running request no longer reads from a store."""
         ticket.stores.discard(store)
         self._reading[store] -= 1
         self._admit()
 
     def displace(self, newcomer: Ticket) -> bool:
-        """Makes a waiting request yield to `newcomer`; False where none is of a caller, or kind, that has more waiting.
+        """Makes a waiting request yield to `newcomer`; False if no other caller or kind of it has a larger backlog.
 
-        It is the newest request in the costliest queue of the caller with most waiting.
+        It is the newest request of the line with the largest backlog, of the caller with the largest backlog.
         """
         own = self._callers.get(newcomer.caller, _Caller())
         heaviest = max(self._callers.values(), key=_backlog, default=own)
@@ -175,7 +175,7 @@ class FairQueue:
             caller, line = first
             ticket = line.waiting.popleft()
             self.waiting -= 1
-            if ticket.turn is None or ticket.turn.done():  # cancelled, and not yet awake to leave the line
+            if ticket.turn is None or ticket.turn.done():  # cancelled, and its task has not left the line yet
                 continue
             self.free -= 1
             self._running_costly += ticket.is_costly
@@ -207,11 +207,11 @@ class FairQueue:
         return self.pixel_bytes_used + counted <= self._pixel_bytes
 
     def _counted(self, ticket: Ticket) -> int:
-        """What a request takes of the bytes; small photos are not counted, and wait for no large ones."""
+        """The pixel bytes that count for a request: 0 for a small one, which does not wait for large ones."""
         return ticket.pixel_bytes if self._pixel_bytes and ticket.pixel_bytes * _SMALL > self._pixel_bytes else 0
 
     def _refuse(self, ticket: Ticket, answer: bool | None) -> None:
-        """Takes a ticket out of its line; nothing where it has left it."""
+        """Removes a ticket from its line, if it is still there."""
         line = self._callers[ticket.caller].line(ticket) if ticket.caller in self._callers else None
         if line is None or ticket not in line.waiting:
             return
@@ -223,7 +223,7 @@ class FairQueue:
         self._admit()
 
     def _forget(self) -> None:
-        """Drops idle callers without debt; when there are many, all idle ones."""
+        """Drops the idle callers that are not ahead of the virtual time; when there are many callers, all idle ones."""
         for name, caller in list(self._callers.items()):
             if caller.is_idle and (caller.used <= self._start or len(self._callers) > _REMEMBERED_CALLERS):
                 del self._callers[name]

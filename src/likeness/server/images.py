@@ -1,4 +1,4 @@
-"""The two images of a request: inline, or from S3, then both at the same time."""
+"""The two images of a request: inline, or read from S3 at the same time."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from likeness.sources.store import Store
 
 
 class Places(Store, Protocol):
-    """Several stores as one: `number` tells which of them has a bucket, or raises InvalidS3Object."""
+    """Several stores as one; `number` identifies the store of a bucket."""
 
     def __len__(self) -> int: ...
 
@@ -29,9 +29,9 @@ class Places(Store, Protocol):
 class ImageReader:
     """Turns references into bytes.
 
-    Objects loaded wait for one of `threads` to compare them, so only some requests may be loading or holding some: that
-    bounds the memory. They are more than run, so that loading and comparing overlap. Each store has a share of them,
-    and of the threads that read: one that hangs holds up no other.
+    Loaded objects wait for one of `threads` to compare them, so a limit on the requests that load or hold objects
+    bounds the memory. The limit is higher than `threads`, so that loading and comparing overlap. Each store has a share
+    of these requests and of the reading threads, so that one that hangs does not delay the others.
     """
 
     def __init__(self, stores: Places, *, max_bytes: int, threads: int) -> None:
@@ -40,41 +40,41 @@ class ImageReader:
         requests = threads * max(2, len(stores))
         share = requests if len(stores) < 2 else threads
         self._turns = FairQueue(requests, most_of_store=share)
-        #: How many threads of one store may be held by reads that nobody waits for, before it is refused at once.
+        #: How many abandoned reads of one store may hold threads before further reads of it are refused.
         self._most_held = 2 * share
-        # For each store the two reads of its requests, and as many again that became held while the last ones ran.
+        # For each store: two reads per request, and the abandoned reads.
         self._pool = ThreadPoolExecutor(max(1, len(stores)) * 3 * self._most_held, thread_name_prefix="s3")
-        #: Reads that no request waits for any more; they hold their threads until they return, if ever.
+        #: Reads that no request waits for, with the number of the store; they hold their threads until they return.
         self._abandoned: dict[Future[bytes], int] = {}
 
     @property
     def abandoned(self) -> int:
-        """How many threads are held by reads that did not return in time: of a mount or a name server that hangs."""
+        """How many threads are held by reads that did not return in time, as when a mount or a name server hangs."""
         return len(self._abandoned)
 
     async def enter(self, references: Sequence[ImageReference], caller: str, deadline: float) -> Ticket | None:
-        """A turn for these; give what it returns to `leave` when the bytes are no longer held.
+        """A place to load the references; pass it to `leave` when the bytes are no longer held. None if all are inline.
 
-        Raises Throttled, and InvalidS3Object for a bucket that no store has.
+        Raises Throttled at the deadline, and InvalidS3Object for a bucket that no store has.
         """
         stores = {self._stores.number(each.bucket) for each in references if isinstance(each, S3ObjectReference)}
         if not stores:
             return None
-        # Requests of one caller that need other stores do not wait behind those of one that hangs.
+        # By stores too: a caller's requests do not wait behind those for another store that hangs.
         ticket = Ticket(f"{caller} {sorted(stores)}", stores=stores)
         if not await self._turns.take(ticket, deadline):
             raise Throttled("no turn to load from S3 before the request's deadline")
         return ticket
 
     def leave(self, ticket: Ticket | None) -> None:
-        """Gives back what `enter` returned."""
+        """Releases the place that `enter` returned."""
         if ticket is not None:
             self._turns.give(ticket, ticket.seconds)
 
     async def read(
         self, references: Sequence[ImageReference], context: RequestContext, ticket: Ticket, deadline: float
     ) -> list[bytes]:
-        """The bytes of each. Errors are those of `Store.fetch`; where several fail, the first one's (the source's)."""
+        """The bytes of each reference. Raises what `Store.fetch` does; if both fail, the error of the source."""
         for reference in references:
             if isinstance(reference, S3ObjectReference):
                 _check_allowed(reference, context)
@@ -110,10 +110,10 @@ class ImageReader:
         place = f"s3://{reference.bucket}/{reference.name}"
         held = sum(each == store for each in self._abandoned.values())
         if held >= self._most_held:
-            raise InvalidS3Object(f"{place}: the store does not answer: {held} reads that are too late hold threads")
+            raise InvalidS3Object(f"{place}: the store does not answer: {held} overdue reads hold threads")
         reading = self._pool.submit(fetch)
         try:
-            # The store watches the deadline itself, between reads; this is for a read that does not return.
+            # The store checks the deadline between reads; this is for a read that does not return.
             async with asyncio.timeout_at(deadline):
                 return await asyncio.wrap_future(reading)
         except TimeoutError as error:
@@ -125,7 +125,7 @@ class ImageReader:
                 reading.add_done_callback(partial(_in_loop, loop, self._abandoned.pop))
 
     def close(self) -> None:
-        """Ends the threads that wait; running ones end with their time-outs."""
+        """Stops the idle threads; busy ones stop at their timeouts."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -135,7 +135,7 @@ def _in_loop(loop: asyncio.AbstractEventLoop, forget: Callable[[Any, Any], objec
 
 
 def _check_allowed(reference: S3ObjectReference, context: RequestContext) -> None:
-    """Decision 12: the caller's policy must allow the object too. Unsigned callers have no policy, and may."""
+    """Decision 12: the caller's policy must allow the object too. Unsigned callers have no policy and are allowed."""
     if context.identity is None:
         return
     decision = decide(context.identity.key.policies, reference.action, reference.arn, context.policy_context)

@@ -1,4 +1,4 @@
-"""The socket that a server listens on."""
+"""The server's listening socket."""
 
 import errno
 import fcntl
@@ -14,9 +14,9 @@ from likeness.errors import SettingsError
 from likeness.server.settings import Settings
 
 _BACKLOG = 1024
-#: How long a server waits for others that start or end with a socket in the same folder; each takes milliseconds.
-_PATIENCE_SECONDS = 10.0
-_LOOK_SECONDS = 0.02
+#: How long a server waits for others that start or stop with a socket in the same folder; each takes milliseconds.
+_LOCK_TIMEOUT_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -29,35 +29,35 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def check_address(settings: Settings) -> None:
-    """Raises SettingsError where `listen` would, but for an address that is in use.
+    """Raises SettingsError where `listen` would, except for an address in use, which a running server may hold.
 
-    The settings of a running server, which holds its address, can be checked while it runs. Leaves nothing behind.
+    Leaves nothing behind.
     """
     if settings.unix_socket is None:
         with suppress(_AddressInUse):
             _bound(settings).close()
         return
     path = settings.unix_socket
-    with suppress(_AddressInUse), _in_words(path):
+    with suppress(_AddressInUse), _settings_errors(path):
         _is_stale(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise SettingsError(f"cannot listen on unix_socket {path}: {os.strerror(errno.EACCES)}")
 
 
 class _AddressInUse(SettingsError):
-    """Another server listens there."""
+    """Another server listens on the address."""
 
 
 def _bound(settings: Settings) -> socket.socket:
     """A socket bound to host and port."""
     try:
         addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:  # a label of a name is too long
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is too long
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"host = {settings.host} is no address of this machine: {reason}") from error
-    # A name such as localhost has several addresses; clients try the one of version 4 in any case.
+    # A name such as localhost has several addresses; all clients try the IPv4 one.
     family, kind, protocol, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
-    # With its protocol: asyncio turns Nagle's delays off (TCP_NODELAY) only for sockets that say they are TCP.
+    # With the protocol: asyncio sets TCP_NODELAY only on sockets whose protocol is TCP.
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -74,10 +74,10 @@ def _bound(settings: Settings) -> socket.socket:
 def _listen_unix(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _in_words(path), alone_in(path.parent):
+        with _settings_errors(path), folder_lock(path.parent):
             if _is_stale(path):
                 path.unlink()
-            # The socket must never be open to more people than asked for, not even between bind and chmod.
+            # The permissions must never be wider than configured, not even between bind and chmod.
             mask = os.umask(0o777 & ~mode)
             try:
                 listener.bind(str(path))
@@ -91,20 +91,20 @@ def _listen_unix(path: Path, mode: int) -> socket.socket:
 
 
 @contextmanager
-def _in_words(path: Path) -> Iterator[None]:
+def _settings_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:  # the second for a path that holds a null character
+    except (OSError, ValueError) as error:  # ValueError: the path contains a null character
         reason = getattr(error, "strerror", None) or error
         raise SettingsError(f"cannot listen on unix_socket {path}: {reason}") from error
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """While a stale socket is replaced, or an own one removed, no other server does so in that folder.
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Excludes other servers while a socket in the folder is replaced or removed.
 
-    Between a look at a socket and its removal another server could put its own there. The lock is on the folder, so
-    that no file stays behind. Raises OSError where the folder cannot be read, or is locked for seconds.
+    Otherwise another server could bind its own between the check and the removal. The lock is on the folder itself, so
+    no lock file remains. Raises OSError if the folder cannot be read, or stays locked for `_LOCK_TIMEOUT_SECONDS`.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -115,7 +115,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _LOCK_TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,19 +123,19 @@ def _lock(descriptor: int) -> None:
         except BlockingIOError:
             if time.monotonic() > end:
                 raise TimeoutError("another process has locked the folder") from None
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether there is the socket of a server that is gone. Raises SettingsError for one that listens, and for any
-    other file."""
+    """Whether the path is the socket of a server that is gone. Raises SettingsError if one listens, or for another kind
+    of file."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise SettingsError(f"unix_socket = {path} is there already and no socket; name another")
+            raise SettingsError(f"unix_socket = {path} exists and is not a socket; choose another path")
     except FileNotFoundError:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # one that listens and does not accept would be waited for
+        probe.setblocking(False)  # connecting to one that listens and does not accept would block
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
@@ -146,7 +146,7 @@ def _is_stale(path: Path) -> bool:
 
 
 def url(settings: Settings, listener: socket.socket) -> str:
-    """Where a client finds the server."""
+    """The server's URL for clients."""
     if settings.unix_socket is not None:
         return f"unix:{settings.unix_socket}"
     host, port = listener.getsockname()[:2]

@@ -1,4 +1,4 @@
-"""The server's Comparer: loaded in the background, with a first comparison before the server reports ready."""
+"""The server's Comparer: loaded in the background, with one comparison before the server reports ready."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Compares(Protocol):
-    """What the server needs of a Comparer. Used by several threads at once."""
+    """The methods of a Comparer that the server needs; several threads call them at once."""
 
     def compare(
         self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
@@ -25,15 +25,15 @@ class Compares(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Loads now what would be loaded at the first comparison."""
+        """Loads what the first comparison would load."""
         ...
 
     def close(self) -> None:
-        """Frees what it holds."""
+        """Frees its resources."""
         ...
 
 
-#: Makes the engine, given the settings and the number of threads it may keep busy.
+#: Creates the engine from the settings and the number of threads it may use.
 Load = Callable[[Settings, int], Compares]
 
 
@@ -62,25 +62,25 @@ class Loader:
         self.failure: Exception | None = None
 
     def start(self, on_failure: Callable[[], None]) -> None:
-        """Begins to load. `on_failure` is called in the loop when that fails; `failure` then says why."""
-        # No daemon: the end of the interpreter would end a daemon thread within C++ code, which aborts the process.
-        # The server waits for this thread like for others (`serving`).
+        """Starts loading. If that fails, `on_failure` is called in the loop, and `failure` is the error."""
+        # Not a daemon: at its end the interpreter would stop a daemon thread within C++ code, which aborts the process.
+        # The server waits for this thread as for others (`serving`).
         threading.Thread(target=partial(self._run, on_failure), name="load").start()
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         try:
             comparer = self._load()
             comparer.warm_up()
-            _ask_once(comparer)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the server, which says so
+            _compare_once(comparer)
+        except Exception as error:  # noqa: BLE001 - any error ends the server, which logs it
             self.failure = error
             if not isinstance(error, LikenessError):
                 _log.exception("the engine cannot be loaded")
-            self._tell(on_failure)
+            self._call_in_loop(on_failure)
         else:
-            self._tell(partial(self._set, comparer))
+            self._call_in_loop(partial(self._set, comparer))
 
-    def _tell(self, callback: Callable[[], None]) -> None:
+    def _call_in_loop(self, callback: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
@@ -92,16 +92,16 @@ class Loader:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it is loaded and has answered once."""
+        """Whether the engine is loaded and has compared once."""
         return self._loaded.done() and not self._loaded.cancelled()
 
     @property
     def engine(self) -> Compares | None:
-        """The engine, or None while it is being loaded."""
+        """The engine; None while it is loading."""
         return self._loaded.result() if self.is_ready else None
 
     async def ready(self, deadline: float) -> Compares:
-        """The engine, waited for until `deadline` (`loop.time()`). Raises Unavailable when it is not loaded by then."""
+        """Waits for the engine. Raises Unavailable when it is not loaded by `deadline` (`loop.time()`)."""
         if self.is_ready:
             return self._loaded.result()
         try:
@@ -111,23 +111,23 @@ class Loader:
             raise Unavailable("the engine was still being loaded at the request's deadline") from error
 
     def close(self) -> None:
-        """Frees the engine. Call when nothing runs any more."""
+        """Frees the engine. No comparison may be running."""
         if self.is_ready:
             self._loaded.result().close()
         else:
             self._loaded.cancel()
 
 
-def _ask_once(comparer: Compares) -> None:
-    """A first comparison with a picture without a face, which goes through the decoder and the detector.
+def _compare_once(comparer: Compares) -> None:
+    """Compares a picture without a face, which runs the decoder and the detector.
 
-    The picture is searched at the largest size there is, so that the memory for it is there, or missed, from the start.
+    The picture is searched at the largest size there is, so that the memory for it is allocated, or lacking, at start.
     """
     picture = _grey_jpeg()
     try:
         comparer.compare(picture, picture, similarity_threshold=80.0, quality_filter="NONE")
     except RequestError:
-        # A stub has no pack.
+        # The stubs of tests have no pack.
         _log.info("engine ready: pack %s", getattr(comparer, "pack_identity", "unknown"))
 
 

@@ -1,6 +1,6 @@
-"""Log files of JSON lines, written by a thread from a bounded queue, so that they never block the server.
+"""Log files of JSON lines, written by a thread from a bounded queue so that they never block the server.
 
-A line is in the file whole or not at all, also when the disk fills in the middle of it or several workers write.
+Lines are written completely or not at all, even when the disk is full or several workers write.
 """
 
 import errno
@@ -23,24 +23,24 @@ _log = logging.getLogger(__name__)
 
 STANDARD_OUTPUT = "-"
 
-#: Records that wait to be written, in all about as many megabytes at the most.
+#: The most records that wait to be written: some megabytes.
 QUEUE_RECORDS = 4096
 _RECORDS_AT_ONCE = 64
 _RETRY_SECONDS = 1.0
 
 
 class LogFile:
-    """The end of a file, or standard output. Lines go in whole; workers may share it."""
+    """Appends complete lines to a file, which workers may share, or to standard output."""
 
     def __init__(self, path: str) -> None:
-        """`path` is a file, or "-". Raises SettingsError when it cannot be written."""
+        """`path` is a file, or "-" for standard output. Raises SettingsError when it cannot be written."""
         self._path = path
         self._lock = threading.Lock()
         self._descriptor = self._open()
         self._next: int | None = None
 
     def append(self, lines: bytes) -> None:
-        """Writes whole lines; blocks while a reader does. Raises OSError, and then no line is written."""
+        """Writes complete lines; blocks while a pipe is full. When it raises OSError, the file has none of them."""
         with self._lock:
             if self._next is not None:
                 os.close(self._descriptor)
@@ -69,15 +69,15 @@ class LogFile:
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # a pipe that somebody has set not to block
+            except BlockingIOError:  # a pipe set to non-blocking by another process
                 select.select([], [self._descriptor], [], _RETRY_SECONDS)
 
     def reopen(self) -> None:
-        """Opens the file again, which a log rotation may have moved away. Raises SettingsError."""
+        """Opens the file again after a log rotation may have moved it. Raises SettingsError."""
         if self._path == STANDARD_OUTPUT:
             return
         descriptor = self._open()
-        # Taken up with the next lines: the one in use may be waited on just now.
+        # Used from the next lines on: the current descriptor may be in a blocked write.
         if self._next is not None:
             os.close(self._next)
         self._next = descriptor
@@ -89,13 +89,13 @@ class LogFile:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise SettingsError(_cannot_be_written(self._path, error)) from error
-        if _ends_torn(self._path):
+        if _ends_incomplete(self._path):
             os.write(descriptor, b"\n")
         return descriptor
 
 
 def check_log_file(path: str) -> None:
-    """Raises SettingsError where `LogFile(path)` would; leaves no file behind and waits for no pipe's reader."""
+    """Raises SettingsError where `LogFile(path)` would; leaves no file behind and does not wait for a pipe's reader."""
     if path == STANDARD_OUTPUT:
         return
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
@@ -114,23 +114,23 @@ def _cannot_be_written(path: str, error: OSError) -> str:
     return f"log file {path} cannot be written: {error.strerror}"
 
 
-def _ends_torn(path: str) -> bool:
-    """Whether the last line is not whole: its writer was killed. The next must not be a part of it."""
+def _ends_incomplete(path: str) -> bool:
+    """Whether the last line lacks its end, as after a killed writer; the next line must not continue it."""
     try:
         with open(path, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.seek(0, os.SEEK_END) == 0:
                 return False
             file.seek(-1, os.SEEK_END)
             return file.read(1) != b"\n"
-    except OSError:  # it may be written and not read
+    except OSError:  # writable but not readable
         return False
 
 
 class LogWriter:
-    """Takes records at once and writes them when it can.
+    """Queues records and writes them in a thread.
 
-    A record that finds the queue full is dropped and counted. So are those that cannot be written, unless `keep`: then
-    they are tried again until they are.
+    Records are dropped and counted when the queue is full, and when they cannot be written, unless `keep`: then writing
+    is retried until it succeeds.
     """
 
     def __init__(self, name: str, file: LogFile, *, keep: bool = False) -> None:
@@ -145,11 +145,11 @@ class LogWriter:
 
     @property
     def waiting(self) -> int:
-        """Records that are not written yet."""
+        """The number of records that are not written yet."""
         return self._queue.unfinished_tasks
 
     def has_room(self, records: int) -> bool:
-        """Whether so many more can be taken, and what was taken is being written."""
+        """Whether the queue has room for that many records, and writing succeeds."""
         return not self.is_failing and self.waiting + records <= QUEUE_RECORDS
 
     def write(self, record: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class LogWriter:
         self._file.reopen()
 
     def close(self, seconds: float) -> None:
-        """Writes what waits, within so many seconds; the rest is lost."""
+        """Writes what is queued within that many seconds; the rest is lost."""
         end = time.monotonic() + seconds
         with suppress(queue.Full):
             self._queue.put(None, timeout=seconds)
@@ -173,7 +173,7 @@ class LogWriter:
 
     def _drop(self, records: int) -> None:
         self.dropped += records
-        _log.warning("records of the %s are dropped: they cannot be written as fast as they come", self.name)
+        _log.warning("records of the %s are dropped: they cannot be written fast enough", self.name)
 
     def _run(self) -> None:
         ended = False

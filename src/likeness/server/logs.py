@@ -1,6 +1,6 @@
-"""The program's own messages, as JSON lines on standard error.
+"""The program's log messages as JSON lines on standard error.
 
-A repeated message is written once a minute, and an unread one does not block the program.
+A repeated message is written once a minute, and a full pipe does not block the program.
 """
 
 import json
@@ -16,18 +16,18 @@ from typing import Any
 from likeness.server.redaction import redact
 
 _MAX_FRAMES = 30
-#: What a pipe takes at once, if it takes anything.
+#: A pipe that is writable takes at least this much without blocking.
 _LINE_BYTES = select.PIPE_BUF
 _REPEAT_SECONDS = 60.0
 _REMEMBERED = 256
 
 
 class OncePerMinute(logging.Filter):
-    """Lets a warning or an error pass that has not passed within a minute, and notes how often it came meanwhile."""
+    """Passes each warning or error once a minute, with the number of repetitions since."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: By what makes it the same: when it passed, and how often it came since.
+        #: By identity of the message: when it last passed, and how often it was repeated since.
         self._seen: OrderedDict[object, list[float]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -45,7 +45,7 @@ class OncePerMinute(logging.Filter):
 
 
 def _place(record: logging.LogRecord) -> str | None:
-    """The kind of an exception and where it was raised."""
+    """The type of the record's exception and where it was raised; None without one."""
     if not record.exc_info or record.exc_info[1] is None:
         return None
     frames = traceback.extract_tb(record.exc_info[1].__traceback__)
@@ -54,7 +54,7 @@ def _place(record: logging.LogRecord) -> str | None:
 
 
 class JsonHandler(logging.Handler):
-    """Writes messages. When the queue is full, they are dropped and counted."""
+    """Writes messages; those that standard error does not take immediately are dropped and counted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,22 +89,22 @@ class JsonHandler(logging.Handler):
             self.dropped += 1
 
 
-#: The one that `set_up` installs.
+#: The handler that `set_up` installs.
 HANDLER = JsonHandler()
 
 
 def set_up() -> None:
-    """Sends messages of Likeness, and warnings of the libraries below it, to standard error as JSON lines."""
+    """Sends messages of Likeness, and warnings of its libraries, to standard error as JSON lines."""
     root = logging.getLogger()
     root.handlers[:] = [HANDLER]
     root.setLevel(logging.WARNING)
     logging.getLogger("likeness").setLevel(logging.INFO)
-    # botocore's debug messages hold whole requests. No setting and no library may turn them on here.
+    # botocore's debug messages contain whole requests; no setting and no library may turn them on.
     logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def describe_exception(error: BaseException) -> dict[str, Any]:
-    """The type, the text cut short, and the places in the code; no values of variables."""
+    """The exception's type, its redacted text and its places in the code; no values of variables."""
     frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
     described: dict[str, Any] = {
         "exception": type(error).__name__,

@@ -8,11 +8,11 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-#: More arenas than this hold what each thread freed and no other can use; two let two threads allocate at once.
+#: Each arena keeps freed memory that threads of other arenas cannot use; two let two threads allocate at once.
 _ARENAS = 2
-#: Free memory at the top from which on it is returned; and the size from which on a block is mapped from the system
-#: for itself (the most that the library takes). Setting the first alone leaves the second at 128 KB, and then
-#: every picture is mapped and zeroed again: 10 ms of processor time a request.
+#: The free memory at the top of the heap above which it is returned, and the block size above which the library maps
+#: a block separately (its maximum). With the first alone, the second stays at 128 KB, and every picture is mapped and
+#: zeroed anew: 10 ms of processor time a request.
 _TRIM_BYTES = 64 * 1024 * 1024
 _MAPPED_BYTES = 32 * 1024 * 1024
 
@@ -25,7 +25,7 @@ def _c_library() -> ctypes.CDLL | None:
 
 
 def limit_arenas() -> None:
-    """Keeps freed memory from being spread over one arena per thread. Call before threads are started."""
+    """Prevents one arena per thread, which would spread freed memory. Call it before threads start."""
     library = _c_library()
     if library is not None:
         library.mallopt(_M_ARENA_MAX, _ARENAS)
@@ -33,8 +33,8 @@ def limit_arenas() -> None:
         library.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
-def give_back() -> None:
-    """Returns freed memory to the system, in about a millisecond; nothing without the GNU C library."""
+def trim() -> None:
+    """Returns freed memory to the system in about a millisecond; does nothing without the GNU C library."""
     library = _c_library()
     if library is not None:
         library.malloc_trim(0)

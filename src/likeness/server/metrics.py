@@ -1,7 +1,7 @@
 """The Prometheus metrics of GET /metrics.
 
-The service's own CloudWatch names (specification section 7.4) are in the label `metric`. With several workers each
-writes a snapshot of its series to the memory that they share, and whichever answers adds them up.
+The service's CloudWatch names (specification section 7.4) are in the label `metric`. With several workers, each writes
+a snapshot of its series to shared memory, and the worker that answers adds them up.
 """
 
 import os
@@ -28,7 +28,7 @@ _RESPONSE_MS = (10, 25, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 2500, 5000, 
 
 
 class Family(msgspec.Struct):
-    """One metric of a snapshot. `samples` are (name, (label, value) pairs, number)."""
+    """One metric of a snapshot. `samples` are (name, [(label, value), ...], number)."""
 
     name: str
     text: str
@@ -41,10 +41,10 @@ _decode = msgspec.json.Decoder(list[Family]).decode
 
 
 class Metrics:
-    """All series of one process; `shared` is there with several, and `slot` is this one's in it."""
+    """All series of one process; with several processes, `shared` is their memory and `slot` the place of this one."""
 
     def __init__(self, shared: SharedState | None = None, slot: int = 0) -> None:
-        # Its own way of sharing, by files in a folder, which it would take up when it is imported.
+        # When set, prometheus_client shares its values through files in that folder, from its import on.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
         from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
@@ -114,11 +114,11 @@ class Metrics:
         return Gauge(name, text, labels, registry=self._registry)
 
     def set_stale(self, file: str, stale: bool) -> None:
-        """Notes whether the file of a setting changed and could not be read again."""
+        """Records whether the file of a setting has changed and could not be reloaded."""
         self._of(self.stale_files, file).set(int(stale))
 
     def set_log(self, log: str, waiting: int, dropped: int) -> None:
-        """Notes how many records of a log wait, and how many were dropped in all."""
+        """Records how many records of a log wait, and how many have been dropped in total."""
         self._of(self.log_queue, log).set(waiting)
         self._of(self.log_dropped, log).inc(dropped - self._dropped.get(log, 0))
         self._dropped[log] = dropped
@@ -149,7 +149,7 @@ class Metrics:
             response_time.observe(1000 * context.seconds.get("total", 0.0))
 
     def _of(self, series: Series, *labels: str) -> Series:
-        """The one with these labels, kept: prometheus_client looks for it under a lock, fifteen times a request."""
+        """The series with these labels, cached: prometheus_client finds it under a lock, fifteen times a request."""
         key = (series, *labels)
         if key not in self._labelled:
             self._labelled[key] = series.labels(*labels)
@@ -157,12 +157,12 @@ class Metrics:
         return found
 
     def share(self) -> None:
-        """Lets the other workers see this one's numbers as they are now; two milliseconds."""
+        """Writes this worker's current numbers for the other workers, in about two milliseconds."""
         if self._shared is not None:
             self._shared.write(self._slot, _encode([_family(metric) for metric in self._registry.collect()]))
 
     def render(self) -> bytes:
-        """The page, of all workers together; those of the others as they were when they last shared them."""
+        """The page, summed over all workers; the others' numbers are those that they last shared."""
         from prometheus_client import CollectorRegistry, generate_latest
 
         if self._shared is None:
@@ -174,7 +174,7 @@ class Metrics:
 
 
 class _Sum:
-    """Snapshots added up, as a collector of prometheus_client."""
+    """The sum of snapshots as a collector for prometheus_client."""
 
     def __init__(self, snapshots: Iterable[bytes]) -> None:
         self._families = added(*(_decode(snapshot) for snapshot in snapshots if snapshot))
@@ -195,7 +195,7 @@ def _family(metric: "Metric") -> Family:
 
 
 def added(*snapshots: list[Family]) -> list[Family]:
-    """The sum of snapshots, series by series, in the order in which they come first."""
+    """The sum of snapshots by series, in order of first appearance."""
     families: dict[str, Family] = {}
     numbers: dict[str, dict[tuple[Any, ...], float]] = {}
     for family in (family for snapshot in snapshots for family in snapshot):
@@ -211,7 +211,7 @@ def added(*snapshots: list[Family]) -> list[Family]:
 
 
 def keep_counts(shared: SharedState, slot: int, ended: int) -> None:
-    """Adds what a worker that ended has counted to the slot `ended`; its gauges end with it."""
+    """Adds the counts of a worker that has ended to the slot `ended`; its gauges are dropped."""
     left = shared.read(slot)
     if left:
         counted = [family for family in _decode(left) if family.type != "gauge"]

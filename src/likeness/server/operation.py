@@ -44,7 +44,7 @@ _ANONYMOUS = "anonymous"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Answers requests. One for each worker, for one event loop."""
+    """Answers requests. One per worker; not thread-safe: for one event loop."""
 
     settings: Settings
     cors: Cors
@@ -57,24 +57,24 @@ class Operation:
     parser: ThreadPoolExecutor
 
     async def answer(self, context: RequestContext, receive: Receive) -> WireResponse:
-        """The answer to a request. Raises ClientLeft when the client has disconnected."""
+        """The response to a request. Raises ClientLeft when the client disconnects."""
         try:
             response = await self._answer(context, receive)
         except (RequestError, WireError) as error:
             context.error = error
-            _let_go(error)
+            _drop_frames(error)
             response = protocol.failure(error, context.request_id, verbose=self.settings.verbose_errors)
         except BodyTooSlow as error:
             response = refuse(408, context.request_id, str(error))
         except (ClientLeft, asyncio.CancelledError) as leaving:
-            _let_go(leaving)
+            _drop_frames(leaving)
             raise
-        except Exception as bug:  # noqa: BLE001 - the edge of the program
-            # The caller gets the service's InternalServerError, the log the cause.
+        except Exception as bug:  # noqa: BLE001 - any bug becomes a response
+            # The caller gets the service's InternalServerError; the cause goes to the log.
             _log.exception("request %s failed", context.request_id)
             place = traceback.extract_tb(bug.__traceback__)[-1]
             reason = f"{type(bug).__name__} in {Path(place.filename).name}:{place.lineno}; see the events"
-            _let_go(bug)
+            _drop_frames(bug)
             context.error = InternalFailure(reason)
             response = protocol.failure(context.error, context.request_id)
         return response if context.method == "OPTIONS" else self.cors.decorate(response, context.header("origin"))
@@ -104,7 +104,7 @@ class Operation:
 
     def _route(self, context: RequestContext) -> WireResponse | None:
         ours = segments(context.path) in ((), segments(self.settings.path_prefix))
-        # A path that is not ours is answered as the content type that is not ours: table 2.4, row 4.
+        # An unknown path gets the response for an unknown content type: table 2.4, row 4.
         headers = context.headers if ours else ()
         routed = protocol.route(context.method, headers, request_id=context.request_id, cors=self.cors)
         if routed is not None:
@@ -112,14 +112,14 @@ class Operation:
         return routed
 
     async def _work(self, context: RequestContext, held: list[bytearray], deadline: float) -> Comparison:
-        images, request = await self._understood(context, held)
+        images, request = await self._checked(context, held)
         self.rates.take(context.identity.key.id if context.identity else _ANONYMOUS)
         return await self._compared(context, request, images, deadline)
 
-    async def _understood(
+    async def _checked(
         self, context: RequestContext, held: list[bytearray]
     ) -> tuple[list[ImageReference], CompareFacesRequest]:
-        """The images of a request, and the rest of it, when it is right and its sender may send it."""
+        """The images and the rest of a request. Raises RequestError or WireError if it is invalid or not allowed."""
         with context.timed("check"):
             if len(held[0]) <= _INLINE_BYTES:
                 request = self._check(context, held)
@@ -165,7 +165,7 @@ class Operation:
 
 
 def _compare(engine: Compares, images: list[ImageReference], request: CompareFacesRequest) -> Comparison:
-    """Runs in a thread of the engine. The photos are let go of as soon as the engine is done with them."""
+    """Runs in a thread of the pool. `images` is emptied, so that the photos are freed when the engine is done."""
     target, source = images.pop(), images.pop()
     if not isinstance(source, bytes) or not isinstance(target, bytes):
         raise TypeError("images that are not loaded reached the engine")
@@ -174,11 +174,11 @@ def _compare(engine: Compares, images: list[ImageReference], request: CompareFac
     )
 
 
-def _let_go(error: BaseException) -> None:
-    """Drops the frames of an error and of what caused it.
+def _drop_frames(error: BaseException) -> None:
+    """Drops the frames of an error and of its causes.
 
-    They hold the body, the photos and the pixels, and are held by what they hold: without this, megabytes would wait
-    for the garbage collector's next look at old objects.
+    They refer to the body, the photos and the pixels in reference cycles: without this, megabytes would stay until the
+    next full garbage collection.
     """
     chain: list[BaseException | None] = [error]
     while chain:
@@ -193,7 +193,7 @@ def _without_photo(image: ImageReference) -> ImageReference:
 
 
 async def _unless_client_leaves(work: Coroutine[Any, Any, T], receive: Receive) -> T:
-    """What `work` returns or raises. Raises ClientLeft, and cancels the work, when the client disconnects first."""
+    """What `work` returns or raises. Cancels it and raises ClientLeft when the client disconnects first."""
     working = asyncio.current_task()
     if working is None:
         raise RuntimeError("needs a task that can be cancelled")
@@ -210,7 +210,7 @@ async def _unless_client_leaves(work: Coroutine[Any, Any, T], receive: Receive) 
     try:
         return await work
     except asyncio.CancelledError:
-        # As `asyncio.timeout` tells its own cancelling from another's.
+        # Distinguishes this cancellation from others as `asyncio.timeout` does.
         if has_left and working.uncancel() == 0:
             raise ClientLeft from None
         raise

@@ -1,7 +1,6 @@
 """The pages for GET: health, readiness, metrics, and their routing.
 
-The API itself only ever POSTs, so all other methods' paths are free. A page is an ASGI application; the application
-hands the pages to `Pages` by path.
+The API uses POST only, so the paths of other methods are free. A page is an ASGI application.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Page = Callable[[Any, Any, Send], Awaitable[None]]
 State = Literal["ready", "loading", "stopping", "stale"]
 
-_NOT_KEPT = ((b"Cache-Control", b"no-store"),)
+_NOT_CACHED = ((b"Cache-Control", b"no-store"),)
 
 
 async def send_page(
@@ -25,9 +24,9 @@ async def send_page(
     status: int,
     body: bytes,
     content_type: str,
-    headers: Iterable[tuple[bytes, bytes]] = _NOT_KEPT,
+    headers: Iterable[tuple[bytes, bytes]] = _NOT_CACHED,
 ) -> None:
-    """Sends a whole page with `headers`, by default one that no cache may keep."""
+    """Sends a complete page with `headers`, by default one that must not be cached."""
     every = [
         (b"Content-Type", content_type.encode()),
         (b"Content-Length", str(len(body)).encode()),
@@ -38,10 +37,10 @@ async def send_page(
     await send({"type": "http.response.body", "body": body})
 
 
-def health_pages(state: Callable[[], State], told: Callable[[], Mapping[str, Any]]) -> Mapping[str, Page]:
+def health_pages(state: Callable[[], State], details: Callable[[], Mapping[str, Any]]) -> Mapping[str, Page]:
     """`/healthz`: the process answers.
 
-    `/readyz`: the pack is loaded and has answered once, no file is stale, and the end is not near; with what is `told`.
+    `/readyz`: the engine has compared once, no file is stale, and the server is not stopping; the body adds `details`.
     """
 
     async def healthz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
@@ -49,7 +48,7 @@ def health_pages(state: Callable[[], State], told: Callable[[], Mapping[str, Any
 
     async def readyz(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
         status = state()
-        body = msgspec.json.encode({"status": status, **told()})
+        body = msgspec.json.encode({"status": status, **details()})
         await send_page(send, 200 if status == "ready" else 503, body, "application/json")
 
     return {"/healthz": healthz, "/readyz": readyz}
@@ -65,7 +64,7 @@ def metrics_pages(metrics: Metrics) -> Mapping[str, Page]:
 
 
 class Pages:
-    """All pages by path, below the path prefix too. A path that ends in "/" (but "/" itself) is that of a folder."""
+    """Finds pages by path, with or without the path prefix. Paths that end in "/", except "/", are folders."""
 
     def __init__(self, prefix: str, pages: Mapping[str, Page]) -> None:
         self._prefix = prefix
@@ -73,7 +72,7 @@ class Pages:
         self._folders = tuple(path for path in pages if path.endswith("/") and path != "/")
 
     def find(self, method: str, path: str) -> Page | None:
-        """The page for a request, or None when it is the API's."""
+        """The page for a request; None if the request is for the API."""
         if method not in ("GET", "HEAD"):
             return None
         if self._prefix and path == self._prefix and "/" in self._pages:
@@ -87,6 +86,6 @@ class Pages:
 
 
 async def _to_folder(scope: Any, receive: Any, send: Send) -> None:  # noqa: ARG001
-    """Sends a browser from /faces to /faces/, so that the addresses in the page are those below the prefix."""
+    """Redirects from /faces to /faces/, so that relative URLs in the page are below the prefix."""
     place = scope.get("raw_path", scope["path"].encode()).partition(b"?")[0] + b"/"
-    await send_page(send, 308, b"", "text/plain", (*_NOT_KEPT, (b"Location", place)))
+    await send_page(send, 308, b"", "text/plain", (*_NOT_CACHED, (b"Location", place)))

@@ -1,6 +1,6 @@
-"""Rate limits of keys: token buckets in memory shared by all workers, so that the rate does not grow with them.
+"""Rate limits of keys: token buckets in memory that all workers share.
 
-Steady-rate excess is ProvisionedThroughputExceededException (specification section 7.1).
+A request over the limit gets ProvisionedThroughputExceededException (specification section 7.1).
 """
 
 import fcntl
@@ -17,16 +17,16 @@ from typing import IO, Self
 
 from likeness.errors import RateExceeded
 
-#: A bucket: digest of the key's id, tokens, and when they were counted (monotonic seconds, the same in all processes).
+#: A bucket: digest of the key id, tokens, and when they were counted (monotonic seconds, the same in all processes).
 _BUCKET = struct.Struct("<8sdd")
 _BUCKETS = 4096
 _PROBES = 16
 
 
 class Rates:
-    """Token buckets by key. Made before the workers are; used by each of them.
+    """Token buckets by key. Created before the workers, and used by all of them.
 
-    A bucket holds `burst` tokens (0: two seconds' worth, one at least) and gains as many a second as the key's rate.
+    A bucket holds `burst` tokens (0: two seconds' worth, at least one) and is refilled at the key's rate per second.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Rates:
         self._burst = burst
         self._rates = dict(rates or {})
         self._clock = clock
-        # A file without a name, for two ends: memory that processes share, and a lock that dies with its holder.
+        # An unnamed file gives shared memory, and a lock that is released when its holder dies.
         self._file = _nameless_file()
         self._file.truncate(_BUCKETS * _BUCKET.size)
         self._memory = mmap.mmap(self._file.fileno(), _BUCKETS * _BUCKET.size)
 
     def take(self, key_id: str) -> None:
-        """Takes one token of the key. Raises RateExceeded when there is none."""
+        """Takes one token of the key; a rate of 0 is unlimited. Raises RateExceeded when there is none."""
         rate = self._rates.get(key_id, self._default)
         if rate == 0:
             return
@@ -60,7 +60,7 @@ class Rates:
             allowed = tokens >= 1
             _BUCKET.pack_into(self._memory, place, digest, tokens - 1 if allowed else tokens, now)
         if not allowed:
-            raise RateExceeded(f"key {key_id} asks more than {rate:g} times a second (burst {burst:g})")
+            raise RateExceeded(f"key {key_id} sends more than {rate:g} requests a second (burst {burst:g})")
 
     def close(self) -> None:
         """Frees the memory."""
@@ -74,7 +74,7 @@ class Rates:
         self.close()
 
     def _find(self, digest: bytes, burst: float, now: float) -> tuple[int, float, float]:
-        """(offset, tokens, when counted) of a key's bucket; a new one is full, and displaces the one longest unused."""
+        """(offset, tokens, when counted) of a key's bucket; a new one is full and replaces the least recently used."""
         start = int.from_bytes(digest, "little")
         oldest, oldest_at = 0, math.inf
         for probe in range(_PROBES):
@@ -88,7 +88,7 @@ class Rates:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        # Held for microseconds, and only ever by one thread of a process: the event loop's.
+        # Held for microseconds, and in each process only by the event loop's thread.
         fcntl.lockf(self._file, fcntl.LOCK_EX)
         try:
             yield
@@ -97,7 +97,7 @@ class Rates:
 
 
 def _nameless_file() -> IO[bytes]:
-    """In memory where the system can do that, which needs no folder that can be written."""
+    """An unnamed file, in memory where the system supports that, as no writable folder is needed then."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("likeness-rates", os.MFD_CLOEXEC), "w+b")
     return tempfile.TemporaryFile()

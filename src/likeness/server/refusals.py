@@ -1,4 +1,4 @@
-"""Refusals at the level of HTTP, before the service's protocol. Each closes the connection."""
+"""Refusals at the HTTP level, before the service's protocol. Each closes the connection."""
 
 import re
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from urllib.parse import unquote, urlsplit
 from likeness.aws.protocol import WireResponse
 from likeness.server.connections import MAX_HEAD_BYTES
 
-#: Header lines of a request.
+#: The most header lines of a request.
 MAX_HEADERS = 100
 #: The characters of a host and its port (RFC 3986, section 3.2.2).
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 
 
 def refuse(status: int, request_id: str, reason: str) -> WireResponse:
-    """An empty answer that closes the connection. The reason is for the log."""
+    """An empty response that closes the connection. The reason is for the log."""
     date = formatdate(usegmt=True)
     headers = (("x-amzn-RequestId", request_id), ("Date", date), ("Content-Length", "0"), ("Connection", "close"))
     return WireResponse(status, headers, b"", reason)
 
 
 def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
-    """The status and the reason of the refusal of a request by its line and headers (an ASGI scope), or None."""
+    """The status and the reason if a request is refused by its line and headers (an ASGI scope); otherwise None."""
     headers = scope["headers"]
     if len(headers) > MAX_HEADERS:
         return 431, f"{len(headers)} headers, more than {MAX_HEADERS}"
@@ -33,25 +33,25 @@ def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
     if size > MAX_HEAD_BYTES:
         return 431, f"the request's line and headers have {size} bytes, more than {MAX_HEAD_BYTES}"
     if not scope["http_version"].startswith("1."):
-        return 505, f"HTTP/{scope['http_version']} is not spoken here"
+        return 505, f"HTTP/{scope['http_version']} is not supported"
     if not scope["raw_path"].startswith(b"/") and scope["method"] not in ("CONNECT", "OPTIONS"):
-        return 400, "what is asked for on the request line is no path and no http URL"
+        return 400, "the target on the request line is neither a path nor an http URL"
     names = dict(headers)
     if not _HOST.fullmatch(names.get(b"host", b"")):
-        return 400, "the Host header is no host"
+        return 400, "the Host header is not a host"
     if b"content-length" in names and b"transfer-encoding" in names:
-        return 400, "both Content-Length and Transfer-Encoding: where the body ends depends on who reads it (RFC 9112)"
+        return 400, "both Content-Length and Transfer-Encoding: the end of the body is ambiguous (RFC 9112)"
     return None
 
 
 def to_origin_form(scope: dict[str, Any]) -> None:
-    """Makes a request line with a whole URL one with a path, as HTTP asks of every server (RFC 9112, section 3.2.2)."""
+    """Replaces an absolute URL on the request line by its path, as every server must (RFC 9112, section 3.2.2)."""
     target = scope["raw_path"].decode("ascii")
     if target.startswith("/"):
         return
     try:
         parts = urlsplit(target)
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # brackets without an IP address
         return
     if parts.scheme in ("http", "https") and parts.netloc:
         scope["raw_path"] = parts.path.encode() or b"/"
@@ -59,7 +59,7 @@ def to_origin_form(scope: dict[str, Any]) -> None:
 
 
 def segments(path: str) -> tuple[str, ...]:
-    """What a path on the request line means: without empty and dot segments, each decoded (RFC 3986, section 6.2.2)."""
+    """The decoded segments of a path, without empty and dot segments (RFC 3986, section 6.2.2)."""
     kept: list[str] = []
     for segment in map(unquote, path.split("/")):
         if segment == "..":

@@ -1,6 +1,6 @@
-"""Files that are reloaded while the server runs: failures are reported and retried.
+"""Files that are reloaded while the server runs; failures are logged and retried.
 
-The key file is watched by itself (`likeness.aws.key_file`); logs and certificates are read again on SIGHUP.
+Logs and certificates are reloaded on SIGHUP; the key file is watched separately (`likeness.aws.key_file`).
 """
 
 import logging
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reloading:
-    """Actions by the name of the setting of their file. For one event loop."""
+    """Reload actions by the name of the file's setting. Not thread-safe: for one event loop."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._actions: dict[str, Callable[[], None]] = {}
@@ -25,24 +25,24 @@ class Reloading:
         self._retry_at = 0.0
 
     def add(self, name: str, action: Callable[[], None]) -> None:
-        """`action` reads the file again, or raises SettingsError or OSError and leaves in use what was."""
+        """`action` reloads the file, or raises SettingsError or OSError and keeps the previous content in use."""
         self._actions[name] = action
 
     def reload(self) -> None:
-        """Reads all files again."""
+        """Reloads all files."""
         succeeded = [self._succeeds(name) for name in self._actions]
         if all(succeeded):
             _log.info("log files and certificates opened again")
 
     def retry(self) -> None:
-        """Reads again what could not be read the last time; call it often."""
+        """Retries the reloads that failed, at most once a second."""
         if self._failing_since and self._clock() >= self._retry_at:
             for name in list(self._failing_since):
                 if self._succeeds(name):
                     _log.info("%s opened again", name)
 
     def failing_seconds(self) -> dict[str, float]:
-        """For each file, for how long it has failed to be read again; 0.0 where all is well."""
+        """For each file, how long reloading it has failed; 0.0 if the last attempt succeeded."""
         now = self._clock()
         return {name: now - self._failing_since.get(name, now) for name in self._actions}
 
@@ -51,7 +51,7 @@ class Reloading:
             self._actions[name]()
         except (SettingsError, OSError, ssl.SSLError) as error:
             if name not in self._failing_since:
-                _log.error("%s: %s; what was open before stays in use, and it is tried again", name, error)
+                _log.error("%s: %s; the previous file stays in use, and reloading is retried", name, error)
                 self._failing_since[name] = self._clock()
             self._retry_at = self._clock() + _RETRY_SECONDS
             return False

@@ -18,7 +18,7 @@ from likeness.faces import Trace
 
 @dataclass(slots=True)
 class RequestContext:
-    """A request and what became of it. `path` and `query` are as on the request line, `client` is an address."""
+    """A request and its outcome. `path` and `query` are as on the request line; `client` is an IP address."""
 
     method: str
     path: str
@@ -31,16 +31,16 @@ class RequestContext:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     body_bytes: int = 0
     identity: Identity | None = None
-    #: The request without its photos, which only the comparing thread holds.
+    #: The request without its photos, which only the comparing thread refers to.
     request: CompareFacesRequest | None = None
-    #: Whether its S3 objects exist, so that their names are not just what a caller wrote.
+    #: Whether its S3 objects exist, so that their names are more than a caller's claim.
     are_loaded: bool = False
     #: Seconds and bytes that decoding its photos is expected to take.
     decoding: tuple[float, int] = (0.0, 0)
-    #: The operation that was asked for, where it is not one of ours.
+    #: The X-Amz-Target of a request that is not CompareFaces.
     target: str | None = None
     error: RequestError | WireError | None = None
-    #: Why it was refused, where that is no error of the service's.
+    #: Why it was refused, if not with an error of the service.
     reason: str = ""
     trace: Trace | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class RequestContext:
 
     @classmethod
     def of(cls, scope: Any) -> "RequestContext":
-        """From an ASGI scope. Octets beyond ASCII are kept as `surrogateescape` has them, for the signature."""
+        """From an ASGI scope. Octets that are not UTF-8 are kept by `surrogateescape`, for the signature."""
         client = scope.get("client")
         return cls(
             method=scope["method"],
@@ -67,17 +67,17 @@ class RequestContext:
 
     @property
     def caller(self) -> str:
-        """The unit of fair sharing: the key, or without keys the address."""
+        """The unit of fair sharing: the key id, or the address of unsigned requests."""
         return self.identity.key.id if self.identity is not None else self.client or ""
 
     @property
     def policy_context(self) -> Context:
-        """What policies may ask about the request."""
+        """What conditions of policies may refer to."""
         return Context(source_ip=self.client, now=self.time, secure_transport=self.secure)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Notes how long the block took, whether it succeeds or not."""
+        """Adds the duration of the block to `seconds`, whether it succeeds or not."""
         begun = time.monotonic()
         try:
             yield

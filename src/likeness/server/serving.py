@@ -32,21 +32,21 @@ from likeness.server.validation import check_certificate
 
 _log = logging.getLogger(__name__)
 
-#: Exit codes of a worker: all well; the engine cannot be loaded, so that starting again would not help; a bug.
+#: Exit codes of a worker: success; the engine cannot be loaded, so that a restart would not help.
 DONE = 0
 CANNOT_START = 78
-#: How often, in the server's ticks of 0.1 s, freed memory is given back if requests were answered meanwhile.
+#: How often, in ticks of 0.1 s, freed memory is returned to the system if there were requests in the meantime.
 _TRIM_TICKS = 50
-#: What the end of the server may take beyond the grace period; and how long threads that are done may take to end.
+#: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
-_PATIENCE_SECONDS = 0.5
+_THREAD_END_SECONDS = 0.5
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, with our signals: SIGTERM and SIGINT finish what runs and end with 0, SIGHUP reopens files."""
+    """uvicorn's server; SIGTERM and SIGINT finish the running requests and exit with 0, SIGHUP reloads files."""
 
     def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
-        """`supervisor` is the process whose end is also this one's; None: this process has no supervisor."""
+        """`supervisor` is the process whose end also ends this one; None: this process has no supervisor."""
         super().__init__(config)
         self._app = app
         self._supervisor = supervisor
@@ -73,19 +73,19 @@ class Server(uvicorn.Server):
         self._app.is_stopping = True
 
     def _handle_hangup(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # A handler runs between two instructions of whatever the loop is doing; the work waits for the loop.
+        # A signal handler interrupts the loop anywhere, so the work is scheduled in the loop.
         asyncio.get_running_loop().call_soon_threadsafe(self._app.reloading.reload)
 
     def _load_certificate(self) -> None:
         certificate, key = self._app.settings.tls_certificate, self._app.settings.tls_key
         if self.config.ssl is None or certificate is None or key is None:
             return
-        # Checked apart first: a key that does not fit would leave the context in use with half of the new pair.
+        # Checked first in a separate context: a key that does not match would leave this one with half of the new pair.
         check_certificate(certificate, key)
         self.config.ssl.load_cert_chain(certificate, key)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts by our own rules (`accepting`) instead of asyncio's."""
+        """Accepts connections through `Acceptor` instead of asyncio's server."""
         await self.lifespan.startup()
 
         def make_protocol() -> asyncio.Protocol:
@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
             )
             return protocol
 
-        self.servers = [  # asyncio's type; uvicorn calls only what Acceptor has
+        self.servers = [  # declared as asyncio's servers; uvicorn calls only the methods of Acceptor
             Acceptor(  # type: ignore[misc]
                 listener,
                 make_protocol,
@@ -113,14 +113,14 @@ class Server(uvicorn.Server):
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
         if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
             self._answered = self.server_state.total_requests
-            memory.give_back()
+            memory.trim()
         return await super().on_tick(counter)
 
 
 def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
-    """Serves until a signal ends it; returns the exit code."""
+    """Serves until a signal stops it; returns the exit code."""
     memory.limit_arenas()
-    # Libraries that would start a thread per processor for one request's matrix product; requests are the parallelism.
+    # Otherwise libraries start a thread per processor for each matrix product; requests already run in parallel.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     return asyncio.run(_serve(settings, listener, load, slot))
@@ -141,7 +141,7 @@ async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: 
     running = app.admission.running
     app.close()
     if app.loader.failure is not None:
-        _say_failure(app.loader.failure)
+        _log_failure(app.loader.failure)
         return CANNOT_START
     hanging = _hanging_threads()
     if running or hanging or server.force_exit:
@@ -153,8 +153,8 @@ async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: 
 
 
 def _hanging_threads() -> list[str]:
-    """The names of the threads that the process would wait for and that do not end: idle ones do so at once."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+    """The names of the non-daemon threads that do not end; idle ones end immediately."""
+    end = time.monotonic() + _THREAD_END_SECONDS
     others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
     for thread in others:
         thread.join(max(0.0, end - time.monotonic()))
@@ -167,24 +167,24 @@ class _Cutoff:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._begun = threading.Event()
-        # Started now: a signal's handler must not start a thread, it may have interrupted the start of another.
+        # Started here: a signal handler must not start a thread, as it may have interrupted the start of another.
         threading.Thread(target=self._run, name="cutoff", daemon=True).start()
 
     def begin(self) -> None:
-        """Starts the clock; can be called by a signal's handler."""
+        """Starts the countdown; may be called by a signal handler."""
         self._begun.set()
 
     def _run(self) -> None:
         self._begun.wait()
         time.sleep(self._seconds)
-        message = "the server did not end within its grace period and is cut off"
-        # In a separate thread, as the reader of the messages may hang.
+        message = "the server did not end within its grace period and is terminated"
+        # In a separate thread, as logging may block.
         threading.Thread(target=_log.error, args=(message,), daemon=True).start()
-        time.sleep(_PATIENCE_SECONDS)
+        time.sleep(_THREAD_END_SECONDS)
         os._exit(DONE)
 
 
-def _say_failure(error: Exception) -> None:
+def _log_failure(error: Exception) -> None:
     text = str(error) if isinstance(error, LikenessError) else f"{type(error).__name__}: {error}"
     _log.error("the engine cannot be loaded: %s", text)
 

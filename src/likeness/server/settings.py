@@ -1,9 +1,9 @@
-"""The settings of the server with their defaults; the tables in docs/operations.md are generated from here.
+"""The settings of the server with their defaults; the tables in docs/operations.md are generated from them.
 
-Values only. `configuration` reads them from the file, the environment and the flags, and checks them.
+Values only; `configuration` reads and checks them.
 """
 
-# ruff: noqa: RUF009 - _setting is dataclasses.field with the text next to it
+# ruff: noqa: RUF009 - _setting wraps dataclasses.field
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,7 +36,7 @@ def _setting(default: Any, text: str, *, secret: bool = False, file_only: bool =
 
 @dataclass(frozen=True, slots=True)
 class S3Settings:
-    """The `[s3]` section: what a bucket without a pattern of its own is reached by, and the buckets that have one."""
+    """The `[s3]` section: the defaults for all buckets, and `buckets` that differ."""
 
     enabled: bool = _setting(True, "whether S3Object references are accepted")
     directory: Path | None = _setting(None, "a folder whose files are the objects of every bucket")
@@ -63,7 +63,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything in force. Numbers of decisions.md are the service's own."""
+    """All settings. The defaults of limits are the service's (decisions.md)."""
 
     # Behaviour
     pack: Name = _setting("standard", "model pack: a name, or a path")
@@ -163,12 +163,12 @@ class Settings:
 
     @property
     def signed(self) -> bool:
-        """Whether requests must be signed (decision 20). `validation.check` has made sure that it can be so."""
+        """Whether requests must be signed (decision 20); `validation.check` has checked that this is possible."""
         return self.auth == "sigv4" or (self.auth is None and self.has_keys)
 
     @property
     def has_keys(self) -> bool:
-        """Whether there is a key file, now; one that cannot be looked at counts: in doubt, signatures are checked."""
+        """Whether there is a key file; if that cannot be determined, True, so that signatures are checked."""
         try:
             self.keys.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -179,7 +179,7 @@ class Settings:
 
     @property
     def with_access_decided(self) -> "Settings":
-        """These with `auth` set: a worker that starts later must not take a key file that is away for none."""
+        """These settings with `auth` set, so that a key file that is missing later does not turn authentication off."""
         return replace(self, auth="sigv4" if self.signed else "none")
 
     @property
@@ -189,30 +189,30 @@ class Settings:
 
     @property
     def serves_console(self) -> bool:
-        """Whether GET / is the console. A socket file, which no browser opens, needs to be told so."""
+        """Whether GET / is the console; by default not on a socket file, which browsers cannot open."""
         return self.console if self.console is not None else self.unix_socket is None and self.on_loopback
 
     @property
     def cors(self) -> tuple[str, ...]:
-        """The origins that may call (decision 13)."""
+        """The browser origins that may call (decision 13)."""
         if self.cors_origins is not None:
             return self.cors_origins
         return ("*",) if not self.signed and self.on_loopback else ()
 
     @property
     def body_limit_bytes(self) -> int:
-        """The largest body accepted: two inline images in base64 and the rest (specification section 2.1)."""
+        """The largest body accepted; by default enough for two inline images in base64 (specification section 2.1)."""
         return self.max_body_bytes or max(15 * MIB, smallest_body_limit(self.max_inline_bytes))
 
     @property
     def body_memory(self) -> int:
-        """Bytes of bodies that one worker holds at once."""
+        """The bytes of request bodies that one worker holds at once."""
         return self.body_memory_bytes or max(64 * MIB, 4 * self.body_limit_bytes)
 
     @property
     def comparer(self) -> "ComparerSettings":
-        """What of these the engine needs."""
-        from likeness.comparer import ComparerSettings  # numpy comes with it, and the supervisor needs none
+        """The settings that the engine needs."""
+        from likeness.comparer import ComparerSettings  # imports numpy, which the supervisor must not
 
         return ComparerSettings(
             target_without_faces=self.target_without_faces,
@@ -227,7 +227,7 @@ class Settings:
         )
 
     def stores(self) -> tuple[StoreSettings, ...]:
-        """The stores of S3Object references, the first that fits a bucket decides; none when S3 is off."""
+        """The stores of S3Object references, of which the first that matches a bucket is used; none if S3 is off."""
         if not self.s3.enabled:
             return ()
         names = [name for name in StoreSettings.__dataclass_fields__ if name != "pattern"]
@@ -236,12 +236,12 @@ class Settings:
 
 
 def smallest_body_limit(max_inline_bytes: int) -> int:
-    """Bytes of a body with two images of `max_inline_bytes`: base64 and 64 KiB for the rest."""
+    """The bytes of a body with two images of `max_inline_bytes` in base64, and 64 KiB for the rest."""
     return 2 * (4 * ((max_inline_bytes + 2) // 3)) + 64 * 1024
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is an address, or the name, that only this machine reaches."""
+    """Whether only this machine can connect to `host`, an address or a name."""
     if host == "localhost":
         return True
     try:

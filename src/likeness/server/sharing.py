@@ -1,6 +1,6 @@
 """Memory shared by the processes of one server, allocated before the workers start.
 
-It has no name in any folder, so that nothing can clean it away and nothing stays behind, however the processes end.
+It is anonymous: nothing can delete it, and nothing remains however the processes end.
 """
 
 import mmap
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 
 from likeness.server.rates import Rates
 
-#: Requests that wait, whether the engine is ready, and the generation of the snapshot: each in a word of its own.
+#: The number of waiting requests, whether the engine is ready, and the snapshot's generation: one word each.
 _WORD = struct.Struct("<Q")
 _WAITING, _READY, _GENERATION = (_WORD.size * number for number in range(3))
 _HEADER_BYTES = 4 * _WORD.size
-#: A snapshot of the metrics takes about 40 KB; memory that is not written to is not used.
+#: A snapshot of the metrics has about 40 KB; pages that are never written take no memory.
 _SNAPSHOT_BYTES = 1024 * 1024
 _SLOT_BYTES = _HEADER_BYTES + 2 * (_WORD.size + _SNAPSHOT_BYTES)
 _TRIES = 100
 
 
 class SharedState:
-    """A slot for each process. Each is written by one process at a time, and read by all."""
+    """One slot per process; each is written by one process at a time and read by all."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self._memory = mmap.mmap(-1, slots * _SLOT_BYTES)
 
     def set_waiting(self, slot: int, requests: int) -> None:
-        """Notes how many requests wait in a worker."""
+        """Records how many requests wait in a worker."""
         self._put(slot * _SLOT_BYTES + _WAITING, requests)
 
     def waiting(self) -> int:
@@ -35,7 +35,7 @@ class SharedState:
         return sum(self._get(slot * _SLOT_BYTES + _WAITING) for slot in range(self.slots))
 
     def set_ready(self, slot: int, ready: bool) -> None:
-        """Notes whether a worker's engine is ready."""
+        """Records whether a worker's engine is ready."""
         self._put(slot * _SLOT_BYTES + _READY, int(ready))
 
     def is_ready(self, slot: int) -> bool:
@@ -43,10 +43,10 @@ class SharedState:
         return bool(self._get(slot * _SLOT_BYTES + _READY))
 
     def write(self, slot: int, snapshot: bytes) -> None:
-        """Puts a snapshot in the place of the slot's last one; one that is too large is left out.
+        """Replaces the slot's snapshot; one that is too large is ignored.
 
-        It goes to the inactive half, which then becomes the active one: a worker killed in between keeps the last
-        snapshot whole.
+        It is written to the inactive half, which then becomes the active one, so that the last snapshot stays complete
+        if the worker is killed.
         """
         if len(snapshot) > _SNAPSHOT_BYTES:
             return
@@ -57,7 +57,7 @@ class SharedState:
         self._put(slot * _SLOT_BYTES + _GENERATION, generation)
 
     def read(self, slot: int) -> bytes:
-        """The slot's last whole snapshot, empty before the first."""
+        """The slot's last complete snapshot; empty if there is none."""
         for _ in range(_TRIES):
             generation = self._get(slot * _SLOT_BYTES + _GENERATION)
             half = self._half(slot, generation)
@@ -67,7 +67,7 @@ class SharedState:
         return b""
 
     def clear(self, slot: int) -> None:
-        """Forgets what a process that is gone has noted."""
+        """Clears the slot of a process that is gone."""
         self.set_waiting(slot, 0)
         self.set_ready(slot, False)
         self.write(slot, b"")
@@ -89,9 +89,9 @@ class SharedState:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """One worker of the server: the processors it may use, and what it shares with the others.
+    """One worker of the server: the number of threads it may use, and what it shares with the others.
 
-    `supervisor` is the process that started it; None for a server of one process, which may outlive its parent.
+    `supervisor` is the id of the process that started it; None with one worker, which runs without a supervisor.
     """
 
     number: int
@@ -101,6 +101,6 @@ class WorkerSlot:
     supervisor: int | None = None
 
     def count_waiting(self, requests: int) -> int:
-        """Notes how many requests wait here, and returns how many wait in all workers."""
+        """Records how many requests wait here; returns how many wait in all workers."""
         self.shared.set_waiting(self.number, requests)
         return self.shared.waiting()

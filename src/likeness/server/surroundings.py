@@ -1,4 +1,4 @@
-"""Checks of the machine before the server starts, made by `serve` and by `serve --check`."""
+"""Checks of logs and addresses before the server starts, for `serve` and `serve --check`."""
 
 from likeness.server.listening import check_address
 from likeness.server.log_files import check_log_file
@@ -6,9 +6,9 @@ from likeness.server.settings import Settings
 
 
 def check_surroundings(settings: Settings) -> None:
-    """Raises SettingsError for logs that cannot be written and an address that cannot be bound.
+    """Raises SettingsError for logs that cannot be written and for an address that cannot be bound.
 
-    An address in use is none of them: `serve` itself finds that out when it listens.
+    An address in use is accepted: `serve` reports it when it listens.
     """
     for path in (settings.access_log, settings.audit_log):
         if path is not None:

@@ -1,19 +1,18 @@
-"""asyncio's TLS for a server, with smaller buffers, and for clients that end their sending side and then read."""
+"""asyncio's TLS with smaller buffers and support for clients that close only their sending side."""
 
 import asyncio
 import ssl
 from asyncio.sslproto import AppProtocolState, SSLProtocol
 
-#: What is read at once, into a buffer that a connection has as long as it lives; with asyncio's own 256 KiB an idle
-#: connection takes 300 KB.
+#: The size of the read buffer, which each connection keeps; with asyncio's 256 KiB, an idle connection takes 300 KB.
 _READ_BYTES = 64 * 1024
 
 
 class TlsConnection(SSLProtocol):
     """TLS between a transport and an application's protocol.
 
-    asyncio answers a client's close_notify by closing the connection. Here it stays open, as a TCP connection does, if
-    the application's `eof_received` returns True.
+    asyncio closes the connection upon a client's close_notify. Here, as with TCP, it stays open if the application's
+    `eof_received` returns True.
     """
 
     max_size = _READ_BYTES
@@ -27,7 +26,7 @@ class TlsConnection(SSLProtocol):
         *,
         handshake_seconds: float,
     ) -> None:
-        #: Done when the handshake is; raises OSError when it fails.
+        #: Completes with the handshake; raises OSError when that fails.
         self.handshake: asyncio.Future[None] = loop.create_future()
         super().__init__(
             loop,
@@ -44,12 +43,12 @@ class TlsConnection(SSLProtocol):
             self._is_half_closed = bool(self._app_protocol.eof_received())  # type: ignore[attr-defined]
 
     def _start_shutdown(self) -> None:
-        """Called upon the client's close_notify, and when the application closes its transport."""
+        """Called upon the client's close_notify and when the application closes its transport."""
         if not self._awaits_answer:
             super()._start_shutdown()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
-        """The end of the TCP stream; without a close_notify before, it is the end of the connection."""
+        """Called at the end of the TCP stream; without a preceding close_notify, that ends the connection."""
         return True if self._awaits_answer else super().eof_received()
 
     @property

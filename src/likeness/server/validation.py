@@ -1,4 +1,4 @@
-"""Checks for settings that are incompatible with each other, made at start rather than at the first request."""
+"""Checks of combinations of settings, at start rather than at the first request."""
 
 import os
 import ssl
@@ -13,7 +13,7 @@ from likeness.threads import thread_budget
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingsError that names the settings and says what to do."""
+    """Raises SettingsError, with the settings' names and what to do, for settings that do not go together."""
     _check_access(settings)
     _check_listening(settings)
     _check_capacity(settings)
@@ -31,9 +31,9 @@ def _check_access(settings: Settings) -> None:
         )
     if settings.auth is None and not settings.signed and not settings.on_loopback:
         raise SettingsError(
-            f"host = {settings.host} is reached from other machines, and there is no key file {settings.keys}. "
-            "Create a key with `likeness keys create --name NAME`, or, if everybody who reaches this address may "
-            "compare faces, say so with auth = none (--auth none)"
+            f"host = {settings.host} can be reached from other machines, and there is no key file {settings.keys}. "
+            "Create a key with `likeness keys create --name NAME`, or, if everybody who can reach this address may "
+            "compare faces, set auth = none (--auth none)"
         )
     if settings.rates and not settings.signed:
         raise SettingsError("[rates] names keys, but authentication is off; use rate_per_second, or set auth = sigv4")
@@ -62,7 +62,7 @@ def check_certificate(certificate: Path, key: Path) -> None:
         if not path.is_file():
             raise SettingsError(f"{name} = {path}: there is no such file")
     try:
-        # With a password, be it empty, OpenSSL does not ask the terminal for that of an encrypted key.
+        # With a password, even an empty one, OpenSSL does not prompt for that of an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, OSError) as error:
         raise SettingsError(f"tls_certificate = {certificate} and tls_key = {key} cannot be used: {error}") from error

@@ -1,8 +1,7 @@
 """`likeness serve`: one process, or a supervisor and the workers that share its listening socket.
 
-The socket is opened once and inherited, so a worker that dies takes no connection with it that another could answer.
-The supervisor imports nothing that starts threads, so that it can fork at any time; it starts a dead worker again, and
-more slowly the more often that happens.
+The workers inherit one socket, so that waiting connections survive a worker that dies. The supervisor imports nothing
+that starts threads, so that it can fork at any time; it restarts dead workers, with growing delays if they fail early.
 """
 
 import logging
@@ -27,20 +26,20 @@ _log = logging.getLogger(__name__)
 
 DONE = 0
 CANNOT_START = 78
-_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CRASHED = 70
-#: A worker that lived so long starts again at once; one that did not waits, twice as long each time.
+#: A worker that ran this long is restarted immediately; otherwise the delay doubles each time.
 _HEALTHY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
-#: What a worker may take beyond its own grace period before it is killed.
+#: What a worker may take beyond its grace period before it is killed.
 _SPARE_SECONDS = 3.0
 
 
 def run(settings: Settings, listener: socket.socket, load: Load = load_comparer) -> int:
-    """Serves on `listener` until SIGTERM or SIGINT; returns the exit code, 0 when all ended well."""
+    """Serves on `listener` until SIGTERM or SIGINT; returns the exit code, 0 for success."""
     shares = thread_shares(settings.threads or thread_budget(), settings.workers)
-    # One slot more than workers, for what those have counted that are gone.
+    # One slot more than workers: for the counts of workers that have ended.
     with (
         Rates(settings.rate_per_second, settings.rate_burst, settings.rates) as rates,
         closing(SharedState(settings.workers + 1)) as shared,
@@ -53,7 +52,7 @@ def run(settings: Settings, listener: socket.socket, load: Load = load_comparer)
 
 
 def leave_on_signals() -> None:
-    """Until there is a server that has something to finish, SIGTERM and SIGINT simply end the process, with 0."""
+    """Makes SIGTERM and SIGINT exit with 0 until a server, which has requests to finish, handles them."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -64,7 +63,7 @@ def _leave(*_: object) -> None:
 
 
 def thread_shares(threads: int, workers: int) -> list[int]:
-    """How many of `threads` each worker may use: as even as can be, all of them and no more in sum."""
+    """How many of `threads` each worker may use, as evenly as possible."""
     each, left = divmod(threads, workers)
     return [each + (number < left) for number in range(workers)]
 
@@ -77,7 +76,7 @@ def _work(settings: Settings, listener: socket.socket, load: Load, slot: WorkerS
 
 @dataclass(slots=True)
 class _Worker:
-    """A worker's slot, which process fills it, and when the next one may. `cannot_start`: the last one could not."""
+    """A slot, its process, and when the next one may start. `cannot_start`: the last one exited with CANNOT_START."""
 
     slot: WorkerSlot
     pid: int | None = None
@@ -89,10 +88,10 @@ class _Worker:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps one worker alive for each of `slots`. `work` runs in a new process and returns its exit code.
+    """Keeps one worker running per slot. `work` runs in a new process and returns its exit code.
 
-    A worker that cannot start ends the server only if no worker has ever been ready and none is still starting: what
-    worked once, a pack, a log, a key file, is away for a moment only.
+    A worker that cannot start ends the server only if no worker has ever been ready and none is still starting: a pack,
+    log or key file that has worked before may come back.
     """
 
     listener: socket.socket
@@ -105,18 +104,18 @@ class Supervisor:
     _has_been_ready: bool = False
 
     def run(self, *, grace_seconds: float) -> int:
-        """Runs until a signal ends it, or until no worker can start. Returns the exit code."""
+        """Runs until a signal stops it or no worker can start. Returns the exit code."""
         self._workers = [_Worker(slot) for slot in self.slots]
         with _signals() as wakeups:
             while True:
                 if self._asked is None:
                     self._fill_slots()
-                for number in wakeups(self._patience()):
-                    self._heed(number, grace_seconds)
+                for number in wakeups(self._timeout()):
+                    self._handle(number, grace_seconds)
                 self._collect()
                 if self._asked is not None and all(worker.pid is None for worker in self._workers):
                     return max(self._codes, default=DONE)
-                self._kill_the_late()
+                self._kill_overdue()
 
     def _fill_slots(self) -> None:
         for worker in self._workers:
@@ -125,41 +124,41 @@ class Supervisor:
                 worker.pid = self._fork(worker.slot)
 
     def _fork(self, slot: WorkerSlot) -> int:
-        # Blocked, so that a signal meets either the supervisor's handlers or the worker's.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _HEEDED)
+        # Blocked, so that a signal reaches either the supervisor's handlers or the worker's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         pid = os.fork()
         if pid:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
             return pid
         code = _CRASHED
         try:
             signal.set_wakeup_fd(-1)
             leave_on_signals()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEEDED)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
             code = self.work(slot)
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else DONE
         except SettingsError as error:
             _log.error("%s", error)
             code = CANNOT_START
-        except Exception:  # noqa: BLE001 - the edge of the process
+        except Exception:  # noqa: BLE001 - any bug ends the process with a log record
             _log.exception("worker %d failed", os.getpid())
         finally:
             logging.shutdown()
-            # Not sys.exit: the supervisor's own clean-up, further up this stack, is not the worker's to do.
+            # Not sys.exit, which would run the supervisor's clean-up further up this stack.
             os._exit(code)
 
-    def _patience(self) -> float:
-        """Seconds until there is something to do though no signal comes."""
+    def _timeout(self) -> float:
+        """Seconds until something is due without a signal."""
         now = time.monotonic()
         if self._kill_at is not None:
             return max(0.0, self._kill_at - now)
         waits = [worker.due - now for worker in self._workers if worker.pid is None]
         return max(0.0, min(waits, default=60.0))
 
-    def _heed(self, number: int, grace_seconds: float) -> None:
+    def _handle(self, number: int, grace_seconds: float) -> None:
         if number == signal.SIGHUP:
-            self._tell(signal.SIGHUP)
+            self._signal_all(signal.SIGHUP)
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._end(number, grace_seconds)
 
@@ -167,20 +166,20 @@ class Supervisor:
         if self._asked is None:
             self._asked = signal.SIGTERM
             self._kill_at = time.monotonic() + grace_seconds
-            # As long as one process holds the socket, the system accepts connections on it.
+            # The system accepts connections as long as one process holds the socket.
             self.listener.close()
-            self._tell(signal.SIGTERM)
+            self._signal_all(signal.SIGTERM)
         elif number == signal.SIGINT:
-            self._tell(signal.SIGINT)  # asked a second time: without waiting
+            self._signal_all(signal.SIGINT)  # the second request: without waiting
 
-    def _tell(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(worker.pid, number)
 
     def _collect(self) -> None:
-        """Takes note of the workers that ended."""
+        """Handles workers that have ended."""
         for worker in self._workers:
             if worker.pid is None:
                 continue
@@ -210,20 +209,20 @@ class Supervisor:
         worker.due = time.monotonic() + worker.pause
         _log.error("worker %d ended with code %d after %.0f s; a new one starts", pid, code, lived)
 
-    def _kill_the_late(self) -> None:
+    def _kill_overdue(self) -> None:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             _log.error("workers did not end within the grace period and are killed")
-            self._tell(signal.SIGKILL)
+            self._signal_all(signal.SIGKILL)
             self._kill_at = time.monotonic() + _SPARE_SECONDS
 
 
 @contextmanager
 def _signals() -> Iterator[Callable[[float], bytes]]:
-    """Gives a function that waits, at most so many seconds, and returns the numbers of the signals that came."""
+    """Yields a function that waits at most that many seconds and returns the numbers of the signals received."""
     reader, writer = socket.socketpair()
     reader.setblocking(False)
     writer.setblocking(False)
-    before = {number: signal.signal(number, lambda *_: None) for number in (*_HEEDED, signal.SIGCHLD)}
+    before = {number: signal.signal(number, lambda *_: None) for number in (*_HANDLED, signal.SIGCHLD)}
     previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)

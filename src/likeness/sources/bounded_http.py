@@ -51,7 +51,7 @@ class _SocketReader(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
         self._socket = sock
-        self._patience = sock.gettimeout()
+        self._read_timeout = sock.gettimeout()
         self.most_bytes: int | None = None
 
     def readable(self) -> bool:
@@ -63,7 +63,7 @@ class _SocketReader(io.RawIOBase):
             raise TimeoutError("the store's answer was not there before the deadline")
         if self.most_bytes is not None and self.most_bytes <= 0:
             raise OSError(f"the store's error has more than {_MOST_ERROR_BYTES} bytes")
-        self._socket.settimeout(remaining if self._patience is None else min(self._patience, remaining))
+        self._socket.settimeout(remaining if self._read_timeout is None else min(self._read_timeout, remaining))
         size = self._raw.readinto(buffer)
         if self.most_bytes is not None:
             self.most_bytes -= size or 0

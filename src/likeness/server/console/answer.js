@@ -1,4 +1,4 @@
-// Requests (photos in base64), and answers at threshold 0, read at any other.
+// Requests (photos in base64), and responses at threshold 0 as they are at any other.
 
 export const requestBody = (source, target, threshold, filter) => ({
 	SourceImage: { Bytes: source },
@@ -11,7 +11,7 @@ export const requestBody = (source, target, threshold, filter) => ({
 export const facesAt = (answer, threshold) =>
 	answer.FaceMatches.map(({ Similarity: similarity, Face: face }) => ({ similarity, face, matched: similarity >= threshold }));
 
-// What the server answers at `threshold`: what is not matched has no similarity and comes by size.
+// The response at `threshold`: faces that do not match have no similarity and are sorted by size.
 export function answerAt(answer, threshold) {
 	const size = ({ BoundingBox: box }) => box.Width * box.Height;
 	const others = answer.FaceMatches.filter((each) => each.Similarity < threshold).map((each) => each.Face);
@@ -22,6 +22,6 @@ export function answerAt(answer, threshold) {
 	};
 }
 
-// In the answer to a photo compared with itself, the face that was its source face.
+// The source face in the response to a photo compared with itself.
 export const ownFace = ({ SourceImageFace: { BoundingBox: own }, FaceMatches: matches }) =>
 	matches.find(({ Face: { BoundingBox: box } }) => box.Left === own.Left && box.Top === own.Top)?.Face;

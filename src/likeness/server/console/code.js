@@ -1,4 +1,4 @@
-// The call as JSON and for other tools, ready to copy.
+// The call as JSON and for other tools, to copy.
 
 import { answerAt, requestBody } from "./answer.js";
 import { byId, make } from "./dom.js";
@@ -42,7 +42,7 @@ kinds.addEventListener("change", ({ target }) => {
 byId("copy").addEventListener("click", async () => {
 	const { source, target } = state.photos;
 	try {
-		// The request is copied as it is sent, with the photos in it.
+		// The request is copied as it is sent, with its photos.
 		const whole = chosen === "Request" ? request(await base64(source), await base64(target)) : texts[chosen];
 		await navigator.clipboard.writeText(whole);
 		copied.textContent = "Copied";

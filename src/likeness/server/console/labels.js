@@ -1,11 +1,11 @@
-// Label placement: next to their box, within the photo, on no other label or face.
+// Label placement: next to its box, within the photo, not over other labels or faces.
 
 const GAP = 2;
 
-// {x, y, isFree} for each label; where nothing is free, the first choice. All in px: `boxes` {x, y, width, height}, the most
+// {x, y, isFree} for each label; the first choice if no place is free. In px: `boxes` {x, y, width, height}, the most
 // important first, `sizes` and `area` {width, height}.
 export function placeLabels(boxes, sizes, area) {
-	// A label may cover the edge of a face, not its middle.
+	// A label may cover the edge of a face, not its centre.
 	const taken = boxes.map(({ x, y, width, height }) => ({ x: x + width / 4, y: y + height / 4, width: width / 2, height: height / 2 }));
 	return boxes.map((box, index) => {
 		const all = spots(box, sizes[index], area);

@@ -3,7 +3,7 @@
 import { facesAt, ownFace } from "./answer.js";
 import { showCode } from "./code.js";
 import { byId } from "./dom.js";
-import { fillTable, kind, markTable, shown, tell, tellProblem, tellSource, tellTarget, verdict } from "./findings.js";
+import { fillTable, kind, markTable, shown, tell, tellProblem, tellSource, tellTarget, verdict } from "./results.js";
 import { compareMany, markMany } from "./many.js";
 import { readPhoto } from "./photo.js";
 import { join, Picture } from "./picture.js";
@@ -93,12 +93,12 @@ function describeSource(face) {
 	refresh();
 }
 
-// Forgets the last answer, and waits for none any more.
+// Drops the last answer and any pending request.
 function clear() {
 	asking.abort();
 	asking = new AbortController();
 	[result, faces] = [null, []];
-	byId("findings").hidden = byId("code").hidden = true;
+	byId("results").hidden = byId("code").hidden = true;
 	tell();
 	source.faces([]);
 	target.faces([]);
@@ -117,7 +117,7 @@ function setThreshold(threshold) {
 	markMany();
 }
 
-// Brings what hangs on threshold and choice up to date; asks nothing, and measures nothing.
+// Updates what depends on threshold and choice; sends no request and reads no layout.
 function refresh() {
 	const { promise, threshold } = state;
 	byId("threshold-rate").textContent = rarity(promise, threshold);
@@ -129,7 +129,7 @@ function refresh() {
 		name: `Face ${index + 1}: ${verdict(matched)}, similarity ${shown(similarity)}, ${rarity(promise, similarity)}`,
 	})), chosen);
 	source.mark([{ kind: "source", name: "Source face" }], chosen === SOURCE ? 0 : -1);
-	byId("findings").hidden = false;
+	byId("results").hidden = false;
 	markTable(faces, chosen);
 	if (chosen === SOURCE) tellSource(own);
 	else tellTarget(faces[chosen], chosen + 1);
@@ -142,7 +142,7 @@ function connect() {
 	join(byId("joins"), source.places()[0], target.places().map((place, index) => faces[index]?.matched && place), chosen);
 }
 
-// All that is read of the layout is read here, before anything is written.
+// Reads all of the layout here, before writing any of it.
 function measure() {
 	const { left, top } = byId("joins").getBoundingClientRect();
 	const measured = [source, target].map((picture) => [picture, picture.frame.getBoundingClientRect()]);
@@ -170,7 +170,7 @@ byId("filter").addEventListener("change", ({ target: { value } }) => {
 	if (state.photos.source) state.photos.source.alone = null;
 	ask();
 });
-// A radio button that an arrow key reaches is clicked, too.
+// Arrow keys also click the radio button that they reach.
 byId("faces").addEventListener("click", (event) => {
 	const row = event.target.closest("tbody tr");
 	if (row) choose(row.sectionRowIndex);

@@ -2,8 +2,8 @@
 
 import { toCsv } from "./csv.js";
 import { byId, make } from "./dom.js";
-import { kind, shown, verdict } from "./findings.js";
-import { eachAtMost } from "./patience.js";
+import { kind, shown, verdict } from "./results.js";
+import { eachAtMost } from "./retries.js";
 import { readPhoto } from "./photo.js";
 import { inWords } from "./problems.js";
 import { rarity } from "./promise.js";
@@ -14,7 +14,7 @@ const HEADINGS = ["photo", "similarity", "false match rate", "faces", "matches",
 let items = [];
 let stop;
 
-// `open({photo, source, result})` is told which comparison is to be looked at.
+// Calls `open({photo, source, result})` to show a comparison.
 export async function compareMany(source, files, open) {
 	stop?.abort();
 	stop = new AbortController();

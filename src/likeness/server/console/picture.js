@@ -6,10 +6,10 @@ import { axes } from "./pose.js";
 
 const LABEL_HEIGHT_PX = 18;
 const labelWidthPx = (text) => 25 + 7.5 * text.length;
-// Narrower faces, as shown, have no landmarks, and axes only when chosen, which are no shorter than the second.
+// Faces shown narrower have no landmarks, and axes only when chosen; the second is the shortest axis.
 const [MARKS_FROM_PX, CHOSEN_AXES_PX] = [40, 24];
 
-// The photo in `figure`; `onChoose(index)` is told of a face that is chosen. Nothing here measures the page.
+// The photo in `figure`; calls `onChoose(index)` for a chosen face. Does not read the layout.
 export class Picture {
 	#figure;
 	#area = {};
@@ -36,7 +36,7 @@ export class Picture {
 		this.faces([]);
 	}
 
-	// Puts {face, label} on the photo, the most important first.
+	// Shows {face, label} on the photo, the most important first.
 	faces(faces) {
 		this.#boxes.concat(this.#labels).forEach((element) => element.remove());
 		this.#faces = faces;
@@ -47,11 +47,11 @@ export class Picture {
 		this.#labels = faces.map(({ label }) => make("span", { class: "label", "aria-hidden": true }, label));
 		this.#chosen = -1;
 		this.arrange(this.#area);
-		// Each label follows its box, which tells the style sheet how it looks.
+		// Each label follows its box, on which its style depends.
 		this.frame.append(...this.#boxes.flatMap((box, index) => [box, this.#labels[index]]));
 	}
 
-	// Says of each face {kind: "match", "other" or "source", name: for screen readers}, and which is chosen (-1: none).
+	// Marks each face {kind: "match", "other" or "source", name: for screen readers}, and the chosen one (-1: none).
 	mark(told, chosen) {
 		told.forEach(({ kind, name }, index) => {
 			this.#boxes[index].dataset.kind = kind;
@@ -62,14 +62,14 @@ export class Picture {
 		this.#draw();
 	}
 
-	// Where the faces stand: {x, y, width, height}, as given to `arrange`.
+	// The boxes of the faces: {x, y, width, height}, as passed to `arrange`.
 	places() {
 		const { x, y, width, height } = this.#area;
 		return this.#faces.map(({ face: { BoundingBox: box } }) =>
 			({ x: x + box.Left * width, y: y + box.Top * height, width: box.Width * width, height: box.Height * height }));
 	}
 
-	// Takes over where the frame stands now: {x, y, width, height}.
+	// Takes the current box of the frame: {x, y, width, height}.
 	arrange(area) {
 		this.#area = area;
 		const shown = this.places().map((box) => ({ ...box, x: box.x - area.x, y: box.y - area.y }));
@@ -106,10 +106,10 @@ export class Picture {
 
 const percent = (ratio) => `${100 * ratio}%`;
 
-// Draws lines in `svg` from the source's box to the boxes `to`, of which some may be missing.
+// Draws lines in `svg` from the source's box to the boxes `to`; some may be missing.
 export function join(svg, from, to, chosen) {
 	const between = (least, value, most) => Math.max(least, Math.min(value, most));
-	// The point of a box that is nearest to the middle of the other.
+	// The point of a box that is nearest to the centre of the other.
 	const edge = (box, { x, y, width, height }) =>
 		`${between(box.x, x + width / 2, box.x + box.width)} ${between(box.y, y + height / 2, box.y + box.height)}`;
 	const line = (place) => (from && place ? `M${edge(from, place)}L${edge(place, from)}` : "");

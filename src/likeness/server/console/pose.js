@@ -1,6 +1,6 @@
-// A head's pose as the projections of its three axes: pitched first, then yawed, then rolled in the picture.
+// A head's pose as projections of its three axes, rotated by pitch, then yaw, then roll.
 
-// Unit axes in the picture (x right, y down): right and up of the head as seen, and its nose, towards the viewer.
+// Unit axes in the picture (x right, y down): right and up of the head as seen, and the nose towards the viewer.
 export function axes({ Roll, Yaw, Pitch }) {
 	const [roll, yaw, pitch] = [Roll, Yaw, Pitch].map((degrees) => (degrees * Math.PI) / 180);
 	return [

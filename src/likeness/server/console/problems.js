@@ -1,9 +1,9 @@
 // Explanations of errors that need no knowledge of the service.
 
-import { isBusy } from "./patience.js";
+import { isBusy } from "./retries.js";
 import { state } from "./state.js";
 
-// The service's code where a photo has no face, or is too small.
+// The service's code for a photo that has no face or is too small.
 export const NO_FACE = "InvalidParameterException";
 
 const SMALLER = "Send a smaller copy.";
@@ -53,7 +53,7 @@ function titleAndText({ status, code = "", text = "", date, faceless }, photos) 
 	return ["The server refused the request", text || `It answered with status ${status}.`];
 }
 
-// The reason that the server gives with verbose_errors, or where it can be read.
+// The reason, which the server gives with verbose_errors, or where to find it.
 function reasonOf({ text = "", requestId }) {
 	const told = GENERIC.test(text) && text.replace(GENERIC, "");
 	if (told) return `The server says: ${told}`;

@@ -1,6 +1,6 @@
-// What a similarity promises: how often photos of different people reach it. The figures are the server's.
+// The false match rate of a similarity: how often photos of different people reach it, from the server's figures.
 
-// "1 in 2,300", or "rarer than 1 in 72,000" where the data carry no more; "" without a promise.
+// "1 in 2,300", or "rarer than 1 in 72,000" below what the data support; "" without figures.
 export function rarity(promise, similarity) {
 	if (!promise) return "";
 	const { levels, rates, measured } = promise;

@@ -1,7 +1,7 @@
 // The server: its settings, and comparisons.
 
 import { requestBody } from "./answer.js";
-import { patiently } from "./patience.js";
+import { retrying } from "./retries.js";
 import { base64 } from "./photo.js";
 import { NO_FACE } from "./problems.js";
 import { signedHeaders } from "./signing.js";
@@ -11,7 +11,7 @@ const HEADERS = { "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": 
 
 export const endpoint = new URL(".", location.href).href;
 
-// Tells `onNews` what the server says about itself, again until the engine is loaded.
+// Calls `onNews` with the server's settings, repeatedly until the engine is loaded.
 export async function watchServer(onNews) {
 	for (let about; !about?.ready; ) {
 		about = await fetch("console/server.json").then((response) => response.json()).catch(() => null);
@@ -21,15 +21,15 @@ export async function watchServer(onNews) {
 }
 
 // Two photos compared at threshold 0: {status, answer} or {status, code, text, date, faceless}, with requestId; null
-// once `signal` is aborted. `faceless` is the side that has no face; `patience` is as in patience.js.
-export async function compare(source, target, { signal, ...patience } = {}) {
+// once `signal` is aborted. `faceless` is the side that has no face; `retry` is as in retries.js.
+export async function compare(source, target, { signal, ...retry } = {}) {
 	let result;
 	try {
 		const [from, to] = await Promise.all([source, target].map(base64));
 		const body = new TextEncoder().encode(JSON.stringify(requestBody(from, to, 0, state.filter)));
-		// A body that the server refuses unread is not sent: browsers lose the answer to one that is cut off.
+		// A body that is too large is not sent: browsers lose the response when the server refuses it unread.
 		if (body.length > state.about.max_body_bytes) return { status: 413 };
-		result = await patiently(() => send(body, signal), { signal, ...patience });
+		result = await retrying(() => send(body, signal), { signal, ...retry });
 		if (result.code === NO_FACE && source !== target) {
 			const { answer, code } = await alone(source);
 			result.faceless = answer ? "target" : code === NO_FACE ? "source" : undefined;
@@ -54,7 +54,7 @@ async function send(body, signal) {
 	}
 }
 
-// A photo compared with itself, asked once: only so does the server tell all of a source face, or that there is none.
+// A photo compared with itself, once: only this gives all details of a source face, or that there is none.
 export async function alone(photo) {
 	const result = await (photo.alone ??= compare(photo, photo));
 	if (!result.answer && result.code !== NO_FACE) photo.alone = null;

@@ -1,4 +1,4 @@
-// The caller: none if the server is open, else a key that is kept in memory only.
+// The caller's key, in memory only; none if the server is open.
 
 import { byId, make } from "./dom.js";
 import { canSign, importKeys } from "./signing.js";
@@ -7,7 +7,7 @@ import { state } from "./state.js";
 const UNSAFE = "This server asks for signed requests, and browsers sign on safe pages only: open it over https, or through a tunnel "
 	+ "(ssh -L 8080:localhost:8080 SERVER, then http://localhost:8080).";
 
-// Shows whether the server needs keys, and asks for them.
+// Shows whether the server needs a key, and asks for it.
 export function guard(onChange) {
 	const { about: { signed, regions }, keys } = state;
 	const [access, form] = [byId("access"), byId("sign-in")];

@@ -2,23 +2,23 @@
 
 const encoder = new TextEncoder();
 
-// Browsers lend their cryptography to pages over https, or from this machine.
+// Browsers offer Web Crypto to pages over https or from this machine only.
 export const canSign = () => globalThis.crypto?.subtle !== undefined;
 
-// The secret becomes a key that the browser never gives out again.
+// The secret as a key that the browser does not export.
 export const importKeys = async ({ id, secret, token }) => ({ id, token, secret: await hmacKey(encoder.encode(`AWS4${secret}`)) });
 
 // The headers to send with a POST of `body` to `url`.
 export async function signedHeaders({ keys, url, headers, body, region }) {
 	const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
 	const sent = { ...headers, "X-Amz-Date": stamp, ...(keys.token && { "X-Amz-Security-Token": keys.token }) };
-	// The browser sends Host by itself, and lets no page set it.
+	// Browsers send Host themselves; pages cannot set it.
 	const signed = [["Host", new URL(url).host], ...Object.entries(sent)];
 	const { header } = await authorization({ method: "POST", url, headers: signed, body, stamp, keys, region, service: "rekognition" });
 	return { ...sent, Authorization: header };
 }
 
-// The Authorization header, and what leads to it; all `headers`, [name, value] pairs, are signed.
+// The Authorization header and its intermediate values; all `headers`, [name, value] pairs, are signed.
 export async function authorization({ stamp, keys, region, service, ...request }) {
 	const scope = `${stamp.slice(0, 8)}/${region}/${service}/aws4_request`;
 	const { canonical, names } = await canonicalRequest(request);
@@ -33,7 +33,7 @@ export async function authorization({ stamp, keys, region, service, ...request }
 async function canonicalRequest({ method, url, headers, body }) {
 	const { pathname, searchParams } = new URL(url);
 	const path = pathname.replace(/\/+/g, "/").split("/").map((part) => encode(decodeURIComponent(part))).join("/");
-	// Sorted by name, then by value: nothing comes before the NUL between them.
+	// Sorted by name, then value: the NUL between them sorts first.
 	const query = [...searchParams].map((pair) => pair.map(encode).join("\0")).sort().map((pair) => pair.replace("\0", "=")).join("&");
 	const values = {};
 	for (const [name, value] of headers) (values[name.toLowerCase()] ??= []).push(value.trim().replace(/\s+/g, " "));

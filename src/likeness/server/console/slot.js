@@ -1,10 +1,10 @@
 // Photo input: dropped, picked, taken with the camera, or a sample portrait.
 
 import { byId, make } from "./dom.js";
-import { tell } from "./findings.js";
+import { tell } from "./results.js";
 import { droppedFiles } from "./photo.js";
 
-// Tells `onFiles([file])` what is put in a side's place.
+// Calls `onFiles([file])` with the photo for a side.
 export function watchSlot(figure, onFiles) {
 	for (const input of figure.querySelectorAll("[type=file]")) {
 		input.addEventListener("change", () => {
@@ -16,7 +16,7 @@ export function watchSlot(figure, onFiles) {
 	figure.querySelector("select").addEventListener("change", async ({ target }) => {
 		const name = target.value;
 		target.value = "";
-		// Whether the server is away is told by the comparison.
+		// The comparison reports whether the server is unreachable.
 		const photo = await fetch(`console/samples/${name}`).then((response) => response.blob()).catch(() => "");
 		onFiles([new File([photo], name)]);
 	});

@@ -1,7 +1,7 @@
 // The page's state, which ends with the page.
 
 export const state = {
-	about: null, // what the server says about itself
+	about: null, // the server's settings
 	promise: null, // and of similarities
 	keys: null, // who signed in
 	region: "",
