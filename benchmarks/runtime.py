@@ -125,7 +125,7 @@ def comparing(shared: bool) -> dict[str, float]:
         comparer.warm_up()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(compare, sizes_px))
-        memory.give_back()
+        memory.trim()
         return {"mb": resident_mb()}
 
 

@@ -95,7 +95,7 @@ def test_another_job_in_the_same_output_is_refused_with_what_differs(work: Path)
     likeness("batch", "--source", work / "photos" / "obama-300.jpg", "--targets", work / "photos", "--output", out)
     before = out.read_bytes()
     again = ("batch", "--source", work / "photos" / "obama-300.jpg", "--targets", work / "photos", "--output", out)
-    assert "was finished before" in likeness(*again).stderr
+    assert "is already finished" in likeness(*again).stderr
     refused = likeness(*again, "--similarity-threshold", "90", "--quality-filter", "AUTO", check=False)
     assert refused.returncode == 255
     assert "similarity threshold was 80.0, is 90.0" in refused.stderr

@@ -109,7 +109,7 @@ def test_a_terminal_is_told_what_is_waited_for(
         ([], 252, "required"),
         (["create"], 252, "--name"),
         (["create", "--name", "x", "--expires", "soon"], 252, "soon"),
-        (["create", "--name", "x", "--expires", "2001-01-01"], 252, "is over"),
+        (["create", "--name", "x", "--expires", "2001-01-01"], 252, "is in the past"),
         (["create", "--name", "x y"], 255, "not a user name"),
         (["create", "--name", "x", "--policy", "missing.json"], 255, "missing.json"),
         (["create", "--name", "x", "--policy", "/dev/zero"], 255, "more than 1,048,576 characters"),

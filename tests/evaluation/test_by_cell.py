@@ -164,7 +164,7 @@ def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert page.count("<svg") == 3
     assert page.count("data:image/jpeg;base64,") == 2 * (len(result.worst) + len(result.missed))
     for words in (
-        "Different people most alike",
+        "Most similar pairs of different people",
         "GARBE",
         "Detection error trade-off",
         "look before you count",

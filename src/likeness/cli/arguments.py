@@ -1,7 +1,7 @@
-"""Words of the command line → which options were given, read as AWS CLI version 2 reads them.
+"""Parses the command line as AWS CLI version 2 does.
 
-Two passes, because the original has two levels: options that every command has are taken out first, then those of the
-operation. Unambiguous beginnings of names count as the names at each level.
+There are two passes, as in the original: first the options that every command has, then those of the operation.
+Unambiguous prefixes of option names are accepted in each.
 """
 
 import argparse
@@ -29,7 +29,7 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse that raises instead of leaving, with the original's wording for a wrong choice."""
+    """argparse that raises instead of exiting, with the original's message for a wrong choice."""
 
     def __init__(self) -> None:
         super().__init__(prog="likeness", usage=USAGE.replace("%", "%%"), add_help=False)
@@ -52,17 +52,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_globals(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options that every command of the original has, by name with underscores, and the words that are none of
-    them.
+    """The options that every command of the original has, by name with underscores, and the remaining words.
 
-    Raises ArgumentsError, and VersionAsked where --version comes before any error.
+    Raises ArgumentsError, and VersionAsked if --version comes before any error.
     """
     return _global_parser().parse_known_args(list(words))
 
 
 def parse_operation(words: Sequence[str], given: argparse.Namespace) -> argparse.Namespace:
-    """`given` with the options of CompareFaces and our own added; `help` is True where help is asked for. Raises
-    ArgumentsError."""
+    """`given` with the options of CompareFaces and of Likeness added; `help` is True if help is requested.
+
+    Raises ArgumentsError."""
     given.help = any(word in ("--help", "-h") for word in words) or list(words) == ["help"]
     if given.help:
         return given
@@ -93,7 +93,7 @@ def _operation_parser() -> _Parser:
         elif option.scope == "operation" and option.name == "generate-cli-skeleton":
             parser.add_argument(option.flag, nargs="?", const="input", choices=["input", "output", "yaml-input"])
         elif option.scope == "operation":
-            # The service, not the command, decides on the values of --quality-filter.
+            # The service, not the command, validates --quality-filter.
             parser.add_argument(option.flag)
         elif option.scope == "likeness":
             _add(parser, option)

@@ -66,16 +66,16 @@ def _run(given: argparse.Namespace) -> int:
                 outcome = run(job, comparer, reader, progress)
         _after(given, job, comparer, reader)
     if outcome.was_finished:
-        say(f"{given.output} was finished before; remove it and {job.folder} to do it again")
+        say(f"{given.output} is already finished; remove it and {job.folder} to run again")
         return 0
     say(
         f"{given.output}: {outcome.pairs:,} pairs of {outcome.photos:,} photos, {outcome.failed:,} with errors"
-        + ("; --retry-errors tries those again" if outcome.failed else "")
+        + ("; --retry-errors retries them" if outcome.failed else "")
     )
     if given.keep_store:
         name = "kept" if given.engine == "ray" else "faces.sqlite"
         place = f"{job.store or given.shared or job.folder}/{name}"
-        say(f"{place} holds faces as vectors, which are biometric data; remove it when done")
+        say(f"{place} contains face embeddings, which are biometric data; remove it when done")
     return 0
 
 
@@ -94,7 +94,7 @@ def _on_cluster(
 
 
 def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:
-    """Decisions that people made come into the output; pages for people to decide are written."""
+    """Writes reviewers' decisions into the output, and the pages for reviewers."""
     columns = given.columns or _COLUMNS
     if given.decisions:
         from likeness.batch.review.decisions import apply
@@ -105,12 +105,12 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         from likeness.batch.review.report import About, write_report
 
         threshold = job.options.similarity_threshold
-        doubted = closest(given.output, columns, threshold, given.report_pairs)
-        pairs = reviewed(doubted.rows, comparer, reader, job.options, one_face=given.all_pairs is not None)
+        doubtful = closest(given.output, columns, threshold, given.report_pairs)
+        pairs = reviewed(doubtful.rows, comparer, reader, job.options, one_face=given.all_pairs is not None)
         title = f"Review of {given.output.name}"
-        about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubted.pairs)
-        pages = write_report(given.report, pairs, len(doubted.rows), about)
-        say(f"{pages[0]}: {len(doubted.rows):,} pairs on {len(pages)} pages; it holds faces")
+        about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubtful.pairs)
+        pages = write_report(given.report, pairs, len(doubtful.rows), about)
+        say(f"{pages[0]}: {len(doubtful.rows):,} pairs on {len(pages)} pages, which contain faces")
 
 
 def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
@@ -134,7 +134,7 @@ def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Exactly one way of giving pairs must be used, and no option that does nothing."""
+    """Exits unless pairs are given in exactly one way and every option has an effect."""
     ways = [given.pairs is not None, given.sources is not None or given.source is not None, given.all_pairs is not None]
     if sum(ways) != 1:
         _refuse("give pairs as a table, or --sources and --targets, or --source and --targets, or --all-pairs")
@@ -168,7 +168,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _folder_of(given: argparse.Namespace) -> Path:
-    """Paths of a table are relative to its folder; those of folders are paths already."""
+    """The folder to which paths are relative: that of a table, otherwise the current one."""
     return given.pairs.parent if given.pairs is not None else Path()
 
 
@@ -179,7 +179,7 @@ def _threads(given: argparse.Namespace) -> int:
 
 
 def _stores() -> "tuple[StoreSettings, ...]":
-    """Where S3Objects are: as the server would have them with its variables, else S3 as this user."""
+    """The stores of S3Objects: those of the server's variables if any is set, otherwise S3 as this user."""
     from likeness.cli.connection import SERVER_VARIABLES
     from likeness.sources.store import StoreSettings
 
@@ -197,43 +197,43 @@ def _parser() -> argparse.ArgumentParser:
         description="Compares many pairs of photos, each photo analysed once. The same command resumes a killed run.",
     )
     add = parser.add_argument
-    add("pairs", type=Path, nargs="?", metavar="PAIRS", help="a .csv, .jsonl or .parquet with source and target")
-    add("--output", type=Path, required=True, metavar="OUT", help="a .jsonl, .csv or .parquet to write")
-    add("--columns", type=_two, metavar="A,B", help="names of the columns of photos")
-    add("--images", type=Path, metavar="DIR", help="where the paths of PAIRS start (default: its folder)")
-    add("--sources", metavar="DIR", help="a folder of source photos, or s3://bucket/prefix/, as in all of these")
+    add("pairs", type=Path, nargs="?", metavar="PAIRS", help="a .csv, .jsonl or .parquet file with source and target")
+    add("--output", type=Path, required=True, metavar="OUT", help="the .jsonl, .csv or .parquet file to write")
+    add("--columns", type=_two, metavar="A,B", help="the columns of photos (source,target)")
+    add("--images", type=Path, metavar="DIR", help="folder of relative paths in PAIRS (default: its own)")
+    add("--sources", metavar="DIR", help="a folder of source photos; DIR may be s3://bucket/prefix/")
     add("--source", metavar="PHOTO", help="one source photo")
     add("--targets", metavar="DIR", help="a folder of target photos")
-    add("--match", choices=["name"], help="only targets of the source's name: anna.jpg with anna.png and anna/1.jpg")
-    add("--all-pairs", metavar="DIR", help="every two photos of a folder, those that are alike")
-    add("--top", type=_count, metavar="K", help="with --all-pairs: of each photo the K most alike (10)")
-    add("--full", action="store_true", help="keep whole answers")
-    add("--similarity-threshold", type=_threshold, default=80.0, metavar="N", help="from which faces match (80)")
-    add("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="leave out faces that fail it")
-    add("--face", choices=["largest", "central"], default="largest", help="which face of a source photo counts")
-    add("--attributes", choices=["all", "default"], default="default", help="all: emotions and smile as well")
-    add("--target-without-faces", choices=["error", "empty"], default="error", help="what such a pair is")
-    add("--report", type=Path, metavar="FILE.html", help="pages for a person: the pairs in doubt, with their faces")
-    add("--report-pairs", type=_count, default=5000, metavar="N", help="how many pairs they show (5000)")
-    add("--decisions", type=Path, metavar="FILE.csv", help="write what a person decided on such pages into OUT")
+    add("--match", choices=["name"], help="only targets with the source's name: anna.jpg with anna.png and anna/1.jpg")
+    add("--all-pairs", metavar="DIR", help="all pairs of photos in a folder; keep the most similar")
+    add("--top", type=_count, metavar="K", help="with --all-pairs: the K most similar per photo (10)")
+    add("--full", action="store_true", help="write complete answers")
+    add("--similarity-threshold", type=_threshold, default=80.0, metavar="N", help="least similarity of a match (80)")
+    add("--quality-filter", choices=QUALITY_FILTERS, default="NONE", help="exclude faces that fail it")
+    add("--face", choices=["largest", "central"], default="largest", help="which face of a source photo to compare")
+    add("--attributes", choices=["all", "default"], default="default", help="all: also emotions and smile")
+    add("--target-without-faces", choices=["error", "empty"], default="error", help="such pairs are errors or empty")
+    add("--report", type=Path, metavar="FILE.html", help="write pages for a reviewer: doubtful pairs and their faces")
+    add("--report-pairs", type=_count, default=5000, metavar="N", help="the most pairs on these pages (5000)")
+    add("--decisions", type=Path, metavar="FILE.csv", help="write a reviewer's decisions from these pages into OUT")
     add("--pack", default="standard", help="a pack's name or folder (standard)")
-    add("--store", metavar="DIR", help="where faces are kept meanwhile (OUT.run, with --engine ray --shared)")
-    add("--store-size", type=_size, metavar="SIZE", help="how much they may take, such as 2G")
+    add("--store", metavar="DIR", help="where to store faces during the run (OUT.run; with --engine ray: --shared)")
+    add("--store-size", type=_size, metavar="SIZE", help="the most disk space for them, such as 2G")
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")
-    add("--memory", type=_size, metavar="SIZE", help="how much memory to stay within, such as 2G")
+    add("--memory", type=_size, metavar="SIZE", help="the memory to stay within, such as 2G")
     add("--engine", choices=["local", "ray"], default="local", help="this machine (default), or a Ray cluster")
     add("--address", metavar="HOST:PORT", help="with --engine ray: the cluster (RAY_ADDRESS, else a new one here)")
-    add("--actors", type=_count, metavar="N", help="with --engine ray: how many describe photos (one a processor)")
-    add("--shared", metavar="PLACE", help="with --engine ray: a folder or s3:// URL that all nodes see (OUT.run)")
-    add("--fail-fast", action="store_true", help="end with the first photo that cannot be used")
-    add("--retry-errors", action="store_true", help="try the pairs again that could not be compared")
+    add("--actors", type=_count, metavar="N", help="with --engine ray: actors that analyse photos (one per processor)")
+    add("--shared", metavar="PLACE", help="with --engine ray: a folder or s3:// URL for all nodes (OUT.run)")
+    add("--fail-fast", action="store_true", help="stop at the first photo that cannot be used")
+    add("--retry-errors", action="store_true", help="retry the pairs that could not be compared")
     return parser
 
 
 def _two(text: str) -> tuple[str, str]:
     names = text.split(",")
     if len(names) != 2 or not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r} are not two names with a comma between them")
+        raise argparse.ArgumentTypeError(f"{text!r} is not two names separated by a comma")
     return names[0], names[1]
 
 
@@ -254,9 +254,9 @@ def _threshold(text: str) -> float:
 
 
 def _size(text: str) -> int:
-    """Bytes of 500M, 2G, 1.5G."""
+    """The bytes of a size such as 500M, 2G or 1.5G."""
     number, unit = text.rstrip("KMGTkmgt"), text[len(text.rstrip("KMGTkmgt")) :].upper()
     try:
         return int(float(number) * _UNITS[unit])
     except (ValueError, KeyError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 500M or 2G") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 500M or 2G") from error

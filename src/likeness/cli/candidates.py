@@ -18,8 +18,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A word to put in place of the one being typed, with a sentence about it; `complete` when nothing can follow in
-    the same word."""
+    """A replacement for the word being typed and its description; `complete` if nothing can follow in the same word."""
 
     text: str
     about: str = ""
@@ -31,7 +30,7 @@ def candidates(before: Sequence[str], current: str) -> list[Candidate]:
     awaiting = BY_FLAG.get(before[-1]) if before else None
     if awaiting is not None and awaiting.takes_value:
         values = list(_values(awaiting, current))
-        # The value of --generate-cli-skeleton may be left out.
+        # The value of --generate-cli-skeleton is optional.
         if awaiting.name != "generate-cli-skeleton" or values:
             return values
     return _options(before, current)
@@ -41,7 +40,7 @@ def _options(before: Sequence[str], current: str) -> list[Candidate]:
     if current and not current.startswith("-"):
         current = f"--{current}"
     free = [option for option in OPTIONS if option.flag not in before and "cli-auto-prompt" not in option.name]
-    # Photos come first: without them there is nothing to compare.
+    # Photos come first, as they are required.
     free.sort(key=lambda option: option.kind != "bytes")
     beginning = [option for option in free if option.flag.startswith(current)]
     inside = [option for option in free if option not in beginning and current.lstrip("-") in option.name]
@@ -66,7 +65,7 @@ def _values(option: Option, current: str) -> Iterable[Candidate]:
 
 
 def _files(prefix: str, path: str) -> Iterable[Candidate]:
-    """Names in the folder that `path` is in, folders ending in a slash; hidden ones only when asked for."""
+    """Names in the folder of `path`, folders ending in a slash; hidden ones only if `path` names a dot."""
     folder, beginning = os.path.split(path)
     try:
         with os.scandir(os.path.expanduser(folder) or ".") as entries:

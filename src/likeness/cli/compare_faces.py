@@ -1,9 +1,8 @@
-"""`likeness compare-faces`: the command of the page, on the engine of this process or against any CompareFaces
-endpoint.
+"""`likeness compare-faces`: runs the engine in this process, or calls any CompareFaces endpoint.
 
     words ──arguments──▶ options ──parameters──▶ parameters ──connection──▶ answer ──output──▶ standard output
 
-Steps are in the order of AWS CLI version 2, so of two mistakes the same one is reported.
+The steps are in the order of AWS CLI version 2, so that the same one of two errors is reported.
 """
 
 import argparse
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with the words after `compare-faces`; returns the exit code."""
+    """Runs the command with the words after `compare-faces`; returns the exit code."""
     words = list(sys.argv[2:] if argv is None else argv)
     try:
         from likeness.cli import prompt
@@ -64,7 +63,7 @@ def _run(words: Sequence[str]) -> int:
     try:
         output.Output(format_name, query, given.color, connection.pager(session, given)).show(answer)
     finally:
-        # Other requested output is not lost with the answer.
+        # Also if the answer cannot be printed.
         if review is not None:
             review.finish()
     return 0
@@ -117,7 +116,7 @@ def _ask_engine(
 
 
 def _call(client: Any, request: dict[str, Any], texts: dict[str, str]) -> dict[str, Any]:
-    """The answer. Where the service finds no photo, the error has a hint of what the `texts` of Bytes were."""
+    """The answer. If the service finds no photo, its error gets a hint at what the `texts` of Bytes are."""
     try:
         answer: dict[str, Any] = client.compare_faces(**request)
     except client.exceptions.ClientError as error:
@@ -128,9 +127,9 @@ def _call(client: Any, request: dict[str, Any], texts: dict[str, str]) -> dict[s
 
 
 def _decode(session: Any, given: argparse.Namespace, request: dict[str, Any]) -> dict[str, str]:
-    """Bytes as text are base64, unless --cli-binary-format or the profile says that they are raw.
+    """Decodes Bytes from base64, unless --cli-binary-format or the profile says that they are raw.
 
-    Returns the texts that were decoded, by member.
+    Returns the decoded texts by member.
     """
     if (given.cli_binary_format or session.get_config_variable("cli_binary_format")) == "raw-in-base64-out":
         return {}

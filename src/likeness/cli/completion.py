@@ -4,7 +4,7 @@
     likeness completion zsh > "${fpath[1]}/_likeness"                     once
     likeness completion fish > ~/.config/fish/completions/likeness.fish   once
 
-The scripts are made from the table of options and hold it whole, so a press of Tab starts no Python.
+The scripts are generated from the table of options and contain all of it, so that completion does not start Python.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _FILE_PREFIX = {"bytes": "fileb://", "image": "file://", "document": "file://", 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the script of the shell named in `argv`; returns the exit code."""
+    """Prints the script for the shell named in `argv`; returns the exit code."""
     if list(argv) in (["--help"], ["-h"], ["help"]):
         print(f"usage: likeness completion {'|'.join(SHELLS)}\n\n{__doc__}")
         return 0
@@ -159,7 +159,7 @@ def _zsh_argument(option: Option) -> str:
         action = f"({' '.join(option.choices)})"
     elif option.kind in _FILE_PREFIX:
         prefix = _FILE_PREFIX[option.kind].replace(":", "\\:")
-        # The blank before it keeps zsh from adding words of its own.
+        # The space before it keeps zsh from adding arguments.
         action = f' _likeness_files "{prefix}"'
     else:
         action = " "

@@ -1,9 +1,9 @@
-"""The one transport seam: the same botocore client reaches the network, or the engine in this process.
+"""The transport: a botocore client that calls a server, or the engine in this process.
 
 With --endpoint-url, AWS_ENDPOINT_URL_REKOGNITION, AWS_ENDPOINT_URL or `endpoint_url` of the profile, requests go to
-that address as AWS CLI version 2 sends them: signed, three attempts, TLS checked. Without, nothing leaves the process
-and no credentials are needed; objects of S3 are read as the user. Region, profile, output and pager are looked up in
-the places, and the order, of that program.
+that address as AWS CLI version 2 sends them: signed, three attempts, TLS verified. Otherwise photos stay in the process
+and no credentials are needed; S3 objects are read with the user's credentials. Region, profile, output and pager are
+resolved as by that program.
 """
 
 import argparse
@@ -17,13 +17,13 @@ from likeness.cli.pager import DEFAULT_PAGER
 
 DEFAULT_TIMEOUT_SECONDS = 60
 
-#: Settings of the server that say where objects of S3 are.
+#: The server's variables that determine where S3 objects are.
 SERVER_VARIABLES = ("LIKENESS_S3_", "LIKENESS_CONFIG")
-FOR_EVER_SECONDS = 3600.0
+UNLIMITED_SECONDS = 3600.0
 
 
 def open_session(given: argparse.Namespace) -> Any:
-    """botocore's session for the given options; the profile is read on first use."""
+    """The botocore session for the given options; the profile is read on first use."""
     import botocore.session
     from botocore import configprovider as sources
 
@@ -54,7 +54,7 @@ def open_session(given: argparse.Namespace) -> Any:
 
 
 def pager(session: Any, given: argparse.Namespace) -> str | None:
-    """The program to show answers with on a terminal, from AWS_PAGER, cli_pager or PAGER; None or empty for none."""
+    """The pager for answers on a terminal, from AWS_PAGER, cli_pager or PAGER; None or empty for none."""
     if given.no_cli_pager:
         return None
     for value in (os.environ.get("AWS_PAGER"), session.get_scoped_config().get("cli_pager"), os.environ.get("PAGER")):
@@ -64,7 +64,7 @@ def pager(session: Any, given: argparse.Namespace) -> str | None:
 
 
 def endpoint(session: Any, given: argparse.Namespace) -> str | None:
-    """The address of the server to ask, or None for the engine in this process."""
+    """The URL of the server, or None for the engine in this process."""
     if given.endpoint_url:
         return str(given.endpoint_url)
     if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
@@ -87,12 +87,12 @@ def check_endpoint_url(value: str | None) -> None:
 
 
 def timeout_seconds(value: str | None) -> int | None:
-    """Seconds; None without a limit (a value of 0). Raises ValueError for anything but an integer."""
+    """Seconds, or None for no limit (a value of 0). Raises ValueError if `value` is not an integer."""
     return (DEFAULT_TIMEOUT_SECONDS if value is None else int(value)) or None
 
 
 def network_client(session: Any, given: argparse.Namespace, url: str) -> Any:
-    """A client of the server at `url`. Raises what botocore raises: no region, no such profile, a bad address."""
+    """A client of the server at `url`. Raises botocore's errors: no region, unknown profile, invalid address."""
     from botocore import UNSIGNED
     from botocore.config import Config
     from botocore.utils import IMDSRegionProvider
@@ -109,7 +109,7 @@ def network_client(session: Any, given: argparse.Namespace, url: str) -> Any:
 
 
 def engine_client(session: Any, given: argparse.Namespace, observer: Any, comparer: Any = None) -> Any:
-    """A client of the engine in this process, or of `comparer`; `observer` sees every comparison with its photos."""
+    """A client of the engine in this process, or of `comparer`; `observer` gets every comparison with its photos."""
     from likeness import inprocess
     from likeness.cli.installation import progress_for_people
     from likeness.packs.progress import show_unasked_with
@@ -125,8 +125,8 @@ def engine_client(session: Any, given: argparse.Namespace, observer: Any, compar
 
 
 def _stores(session: Any, given: argparse.Namespace) -> Any:
-    """Where S3Object references are read: as the server would with these LIKENESS_S3_* variables (or LIKENESS_CONFIG),
-    else from S3 as the user, whose profile, region and AWS_ENDPOINT_URL_S3 apply. Raises SettingsError.
+    """The stores of S3Object references: those of the server if LIKENESS_S3_* or LIKENESS_CONFIG is set, otherwise S3
+    with the user's profile, region and AWS_ENDPOINT_URL_S3. Raises SettingsError.
     """
     from likeness.sources.store import StoreSettings
     from likeness.sources.stores import Stores
@@ -141,7 +141,7 @@ def _stores(session: Any, given: argparse.Namespace) -> Any:
         region=session.get_config_variable("region"),
         anonymous=given.no_sign_request,
         ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
-        read_timeout_seconds=timeout_seconds(given.cli_read_timeout) or FOR_EVER_SECONDS,
-        connect_timeout_seconds=timeout_seconds(given.cli_connect_timeout) or FOR_EVER_SECONDS,
+        read_timeout_seconds=timeout_seconds(given.cli_read_timeout) or UNLIMITED_SECONDS,
+        connect_timeout_seconds=timeout_seconds(given.cli_connect_timeout) or UNLIMITED_SECONDS,
     )
     return Stores((settings,))

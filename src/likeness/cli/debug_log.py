@@ -9,13 +9,13 @@ from likeness.server.redaction import hide_data
 LOGGERS = ("likeness", "botocore", "urllib3")
 FORMAT = "%(asctime)s - %(threadName)s - %(name)s - %(levelname)s - %(message)s"
 
-#: A photo as a member of a request, in base64 or as Python writes bytes.
+#: A photo as a member of a request, in base64 or as the repr of bytes.
 _PHOTO = re.compile(r"""(["']?Bytes["']?\s*:\s*)(b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*')""")
 _LONGEST_LINE = 4000
 
 
 class PhotoFilter(logging.Filter):
-    """Replaces photos, and the signature's secrets are not logged by botocore in the first place."""
+    """Replaces photos; botocore itself does not log the secrets of signatures."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = _PHOTO.sub(lambda found: f"{found[1]}<{len(found[2])} characters of a photo>", record.getMessage())
@@ -27,7 +27,7 @@ class PhotoFilter(logging.Filter):
 
 
 def start() -> None:
-    """Log everything that botocore, urllib3 and Likeness say to standard error."""
+    """Logs all messages of botocore, urllib3 and Likeness to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(PhotoFilter())
@@ -38,7 +38,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Log nothing any more (for a second call in the same process)."""
+    """Stops logging, for a second call in the same process."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)

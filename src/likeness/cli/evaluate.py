@@ -80,7 +80,7 @@ def _evaluate_pairs(comparer: Comparer, options: argparse.Namespace, images: Pat
 def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> dict[str, Any]:
     table = read_photo_table(options.table)
     within = [name for name in options.within.split(",") if name]
-    table.cells(within)  # a column that is not there is said before an hour of work
+    table.cells(within)  # reports a missing column before an hour of work
     embeddings = _embedded(comparer, options, [images / name for name in table.photos])
     cells = cells_to_compare(table, embeddings, within)
     engine, blocks = (comparer.scorer, comparer.calibration), blocks_of({name: len(at) for name, at in cells.items()})
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def progress_over(count: int, what: str = "photos") -> Iterator[Callable[[], None]]:
-    """Progress on standard error: a bar on a terminal, else occasional lines; call the result once per item."""
+    """Progress on standard error: a bar on a terminal, otherwise occasional lines; call the result once per item."""
     if not sys.stderr.isatty():
         yield _plain_lines(count, what)
         return
@@ -184,8 +184,8 @@ def _print(result: Evaluation, described: str) -> None:
         print_title(f"group {name}")
         print_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
     for title, mistakes in (
-        ("Different people most alike", result.false_matches),
-        ("One person least alike", result.false_non_matches),
+        ("Most similar pairs of different people", result.false_matches),
+        ("Least similar pairs of one person", result.false_non_matches),
     ):
         print_title(title)
         print_table(("Similarity", "Photo", "Photo"), [(f"{m.similarity:.2f}", m.first, m.second) for m in mistakes])
@@ -200,9 +200,9 @@ def _print_cells(result: CellEvaluation, described: str) -> None:
     if missed := missed_rows(result):
         print_title("Pairs of one person")
         print_table(MISSED_HEAD, missed)
-    print_title("How unequal the cells are")
+    print_title("Differences between the cells")
     print_table(DIFFERENTIAL_HEAD, differential_rows(result))
-    print_title("Different people most alike: look whether they are two")
+    print_title("Most similar pairs of different people: check the labels")
     print_table(("Similarity", "Photo", "Photo"), [(f"{m.similarity:.2f}", m.first, m.second) for m in result.worst])
 
 

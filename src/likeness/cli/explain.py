@@ -16,7 +16,7 @@ Claims = Callable[[float], Claim]
 #: The number of faces described individually; further ones are only counted.
 DESCRIBED = 10
 
-# Beyond these values a photo needs no advice. Sizes and angles: specification section 8 (50 px in 1920x1080, yaw
+# Photos within these values need no advice. Sizes and angles: specification section 8 (50 px in 1920x1080, yaw
 # under 45, pitch under 30 down and 45 up) with a margin; sharpness and brightness: the HIGH bar of `vision.quality`.
 GOOD_WIDTH_PX = 60
 GOOD_YAW_DEG, GOOD_PITCH_DEG = 30, 25
@@ -86,7 +86,7 @@ def face_size_px(face: Face, photo: Photo) -> tuple[float, float]:
 
 
 def _pose_in_words(face: Face) -> str:
-    """Directions are those of the picture; angles under 5 degrees are nothing that anyone sees."""
+    """The pose in words, with the directions of the picture; angles under 5 degrees are not noticeable."""
     pose = face.pose
     turns = (
         (pose.yaw, "turned {:.0f}° to the left", "turned {:.0f}° to the right"),
@@ -102,7 +102,7 @@ def _pose_in_words(face: Face) -> str:
 
 
 def _place(face: Face) -> str:
-    """Where in the photo, in thirds."""
+    """The place in the photo, in thirds."""
     x = face.bounding_box.left + face.bounding_box.width / 2
     y = face.bounding_box.top + face.bounding_box.height / 2
     column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
@@ -117,7 +117,7 @@ def _similarity(similarity: float, claims: Claims | None) -> str:
 
 def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[FaceMatch]) -> Iterator[str]:
     if claims is None:
-        yield f"Threshold {threshold:g}: the pack has no calibration, so how rare that is is not known."
+        yield f"Threshold {threshold:g}: the pack has no calibration, so its false match rate is unknown."
     else:
         claim = claims(threshold)
         yield f"Threshold {threshold:g}: {claim.of_pairs}."

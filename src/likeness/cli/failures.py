@@ -1,8 +1,7 @@
-"""Errors of the command: which exit code each ends with, and the line a person reads (specification sections 6.7 and
-6.8).
+"""Errors of the command: their exit codes and messages (specification sections 6.7 and 6.8).
 
-    252  the arguments cannot be understood or are not valid
-    253  the surroundings are not set up: no region, no credentials, no pager, no usable model pack
+    252  the arguments cannot be parsed or are not valid
+    253  the environment is not set up: no region, no credentials, no pager, no usable model pack
     254  the service (or the engine in its place) answered with an error
     255  everything else: no connection, no such profile, invalid base64
     130  interrupted
@@ -33,16 +32,16 @@ SERVICE_ERROR = 254
 GENERAL_ERROR = 255
 INTERRUPTED = 128 + signal.SIGINT
 
-#: The header in which the engine in this process tells why it refused, percent-encoded (see `likeness.inprocess`).
+#: The header with the reason of an error of the engine in this process, percent-encoded (see `likeness.inprocess`).
 REASON_HEADER = "x-likeness-reason"
 
 
 class ArgumentsError(Exception):
-    """The arguments cannot be understood, or are not valid together."""
+    """The arguments cannot be parsed, or are not valid together."""
 
 
 class OptionError(ArgumentsError):
-    """The value of one option is not valid; `hint` says in a line of its own what the user may have meant."""
+    """The value of one option is not valid; `hint` is a separate line on what the user may mean."""
 
     def __init__(self, option: str, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"Error parsing parameter '{option}': {message}")
@@ -50,7 +49,7 @@ class OptionError(ArgumentsError):
 
 
 class UnknownOptionsError(ArgumentsError):
-    """There is no such option."""
+    """Unknown options."""
 
     def __init__(self, rest: list[str]) -> None:
         super().__init__(f"usage: {USAGE}\nUnknown options: {', '.join(rest)}\n")
@@ -76,17 +75,17 @@ class OutputError(Exception):
 
 
 class Base64Error(Exception):
-    """A Bytes value is not base64; `hint` says what it may be instead."""
+    """A Bytes value is not base64; `hint` tells what it may be instead."""
 
     def __init__(self, message: str, hint: str | None) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-#: What may go wrong below this command besides its own errors: the base classes of what botocore, jmespath, yaml, json
-#: and the operating system raise for bad input. Anything else is a defect and deserves its traceback.
+#: Besides the command's own errors, these are the base classes of what botocore, jmespath, yaml, json and the operating
+#: system raise for bad input. Anything else is a bug and keeps its traceback.
 def expected_errors() -> tuple[type[BaseException], ...]:
-    """The exceptions that become a line on standard error and an exit code."""
+    """The exceptions that become a message on standard error and an exit code."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from likeness.errors import LikenessError
@@ -96,7 +95,7 @@ def expected_errors() -> tuple[type[BaseException], ...]:
 
 
 def report(error: BaseException) -> int:
-    """Write what `error` says to standard error and return the exit code."""
+    """Writes the message of `error` to standard error and returns the exit code."""
     if isinstance(error, KeyboardInterrupt):
         sys.stdout.write("\n")
         return INTERRUPTED
@@ -109,7 +108,7 @@ def report(error: BaseException) -> int:
 
 
 def classify(error: BaseException) -> tuple[int, str]:
-    """The exit code and the text of an error."""
+    """The exit code and the message of an error."""
     from botocore import exceptions as botocore_errors
 
     from likeness.errors import LikenessError
@@ -130,7 +129,7 @@ def classify(error: BaseException) -> tuple[int, str]:
 
 
 def _hint(error: BaseException) -> str | None:
-    """What the user may have meant, or None."""
+    """A hint at what the user may mean, or None."""
     if str(error).startswith(
         "Parameter validation failed:\nMissing required parameter in input: "
     ) and "Unknown parameter" not in str(error):
@@ -139,7 +138,7 @@ def _hint(error: BaseException) -> str | None:
 
 
 def _reason(error: BaseException) -> str | None:
-    """What the engine in this process said beyond the service's text, if it was the engine."""
+    """The reason that the engine in this process gives in addition to the service's text; None from a server."""
     response: dict[str, Any] = getattr(error, "response", None) or {}
     headers: dict[str, str] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     reason = headers.get(REASON_HEADER)

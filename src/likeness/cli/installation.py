@@ -18,7 +18,7 @@ _LINE_EVERY_S = 10.0
 
 @contextmanager
 def progress_for_people() -> Iterator[Progress]:
-    """What to give to `packs.install`, `packs.load` and `packs.samples` as `progress` while the context lasts."""
+    """The `progress` argument for `packs.install`, `packs.load` and `packs.samples` within the context."""
     if not sys.stderr.isatty():
         yield _PlainProgress()
         return
@@ -76,7 +76,7 @@ class _BarProgress:
 
     @contextmanager
     def _counted(self, file: str, total_bytes: int) -> Iterator[ByteCount]:
-        # The name and version of a wheel say enough; platform tags would push the bar off a narrow terminal.
+        # The name and version of a wheel suffice; platform tags would leave no room for the bar.
         task = self._bars.add_task("-".join(file.split("-")[:2]).removesuffix(".tar.gz"), total=total_bytes)
         try:
             yield _BarCount(self._bars, task)

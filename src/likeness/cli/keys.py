@@ -25,15 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         return int(leaving.code or 0)
     try:
-        told: str | None = arguments.run(arguments)
+        text: str | None = arguments.run(arguments)
     except SettingsError as error:
         say(f"likeness keys: {error}")
         return OTHER_ERROR
     except OSError as error:
         say(f"likeness keys: {arguments.keys}: {error.strerror}")
         return OTHER_ERROR
-    if told:  # what fails here has nothing to do with the key file
-        print(told)
+    if text:  # printed here: an OSError of the output is not one of the key file
+        print(text)
     return 0
 
 
@@ -101,7 +101,7 @@ def _session(arguments: argparse.Namespace) -> None:
 
 
 def _print_credentials(path: Path, record: keys.Record) -> None:
-    """Prints them; a key whose secret cannot be printed would be of no use, and is taken back."""
+    """Prints the credentials; deletes the key if its secret cannot be printed, as it would be useless."""
     lines = [f"aws_access_key_id = {record.id}", f"aws_secret_access_key = {record.secret}"]
     if record.session_token:
         lines.append(f"aws_session_token = {record.session_token}")
@@ -110,7 +110,7 @@ def _print_credentials(path: Path, record: keys.Record) -> None:
     except OSError as error:
         forget_output()
         keys.revoke_key(path, record.id, delete=True)
-        raise SettingsError(f"the key cannot be printed ({error.strerror}), and was not made") from error
+        raise SettingsError(f"the key cannot be printed ({error.strerror}), and is not created") from error
     until = f", until {record.expires:%Y-%m-%d %H:%M} UTC" if record.expires else ""
     say(f"For {record.user}{until}. The secret is shown this once.")
 
@@ -165,7 +165,7 @@ def _read_policy(path: str | None) -> dict[str, Any] | None:
             text = read_at_most(path, _MAX_POLICY_CHARACTERS).decode("utf-8-sig")
         if len(text) > _MAX_POLICY_CHARACTERS:
             raise SettingsError(
-                f"{path}: this has more than {_MAX_POLICY_CHARACTERS:,} characters, which no policy has"
+                f"{path}: this has more than {_MAX_POLICY_CHARACTERS:,} characters, too many for a policy"
             )
         policy = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -185,7 +185,7 @@ def _duration(text: str) -> timedelta:
 
 
 def _time(text: str) -> datetime:
-    """A moment: ISO 8601 (UTC without a zone) or from now."""
+    """A time in ISO 8601 (UTC without a zone), or a duration from now."""
     now = datetime.now(UTC).replace(microsecond=0)
     try:
         time = datetime.fromisoformat(text)
@@ -193,5 +193,5 @@ def _time(text: str) -> datetime:
         return now + _duration(text)
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
     if time <= now:
-        raise argparse.ArgumentTypeError(f"{text} is over")
+        raise argparse.ArgumentTypeError(f"{text} is in the past")
     return time

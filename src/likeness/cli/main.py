@@ -1,4 +1,4 @@
-"""The command `likeness`: imports and runs the subcommand, and nothing heavy before."""
+"""The command `likeness`: imports and runs the subcommand; imports nothing heavy before."""
 
 import difflib
 import importlib
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from likeness.cli.streams import forget_output, open_closed_streams, say
 from likeness.errors import LikenessError
 
-#: Exit codes: usage errors and everything else as AWS CLI v2 has them (specification section 6.7).
+#: Exit codes for usage errors and other errors, as in AWS CLI v2 (specification section 6.7).
 USAGE_ERROR = 252
 OTHER_ERROR = 255
 INTERRUPTED = 130
@@ -38,9 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def run() -> None:
     """The process `likeness`: `main`, and its exit code.
 
-    After a successful comparison the process exits at once, when all output is written: an orderly teardown of
-    interpreter and networks takes a quarter of a second, a fifth of the command. After an error, the engine may still
-    be loading (`likeness.cli.preload`), and is not interrupted while it saves a network.
+    After a successful comparison the process exits as soon as all output is written: the teardown of interpreter and
+    networks takes a quarter of a second, a fifth of the command. After an error, the engine may still be loading
+    (`likeness.cli.preload`), and must not be interrupted while it saves a network.
     """
     open_closed_streams()
     code = main()
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"likeness: {error}")
         return OTHER_ERROR
     except OSError as error:
-        # A full disk behind standard output, for one.
+        # Such as a full disk behind standard output.
         forget_output()
         nameless = "the current folder" if isinstance(error, FileNotFoundError) else "the output"
         say(f"likeness: {error.filename or nameless}: {error.strerror or error}")
@@ -115,7 +115,7 @@ def _unknown(name: str) -> str:
 def _help() -> str:
     lines = ["usage: likeness COMMAND [options]", "       likeness --version", "", "commands:"]
     lines += [f"  {name:<15}{COMMANDS[name][1]}" for name in available()]
-    lines += ["", "`likeness COMMAND --help` says more about one of them."]
+    lines += ["", "`likeness COMMAND --help` describes one of them."]
     return "\n".join(lines)
 
 

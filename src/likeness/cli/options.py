@@ -1,7 +1,6 @@
-"""The options of `likeness compare-faces`: one table that the parsers, the help, the prompt and the shell completion
-read.
+"""The options of `likeness compare-faces`, for the parsers, the help, the prompt and the shell completion.
 
-Names, order and meaning are those of the page of `aws rekognition compare-faces`; the texts are our own.
+Names, order and meaning are those of `aws rekognition compare-faces`; the texts are our own.
 """
 
 from dataclasses import dataclass

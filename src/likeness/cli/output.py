@@ -15,8 +15,7 @@ TITLE = "CompareFaces"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How to print: one of the formats of `options.OUTPUT_FORMATS`, a compiled JMESPath expression or None, colours, a
-    pager."""
+    """How to print: a format of `options.OUTPUT_FORMATS`, a compiled JMESPath expression or None, colours, a pager."""
 
     format: str = "json"
     query: Any = None
@@ -24,8 +23,9 @@ class Output:
     pager: str | None = None
 
     def show(self, answer: dict[str, Any]) -> None:
-        """Print `answer`, the service's JSON with or without its ResponseMetadata. Raises PagerError, OutputError,
-        ValueError, TypeError."""
+        """Prints `answer`, the service's JSON, without its ResponseMetadata.
+
+        Raises PagerError, OutputError, ValueError, TypeError."""
         answer = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
         write(lambda stream: self._write(answer, stream), self.pager)
 
@@ -60,7 +60,7 @@ class Output:
 
 
 def write(content: Callable[[TextIO], object], pager: str | None = None) -> None:
-    """Give `content` standard output, or the pager, to write to. Raises PagerError, and OutputError where that fails.
+    """Calls `content` with standard output or the pager. Raises PagerError, and OutputError if writing fails.
 
     A closed pipe is not an error.
     """
@@ -69,7 +69,7 @@ def write(content: Callable[[TextIO], object], pager: str | None = None) -> None
             content(stream)
             stream.flush()
         except BrokenPipeError:
-            forget_output()  # The interpreter's last flush goes nowhere.
+            forget_output()  # so that the flush at exit does not fail
         except OSError as error:
             forget_output()
             raise OutputError(error) from error
@@ -90,7 +90,7 @@ def compile_query(expression: str | None) -> Any:
 
 def _write_yaml(value: Any, stream: TextIO) -> None:
     if value is None or isinstance(value, (int, float, str)):
-        # A scalar alone would end in "...", which is valid YAML and of no use to anyone.
+        # PyYAML would append "..." to a scalar.
         json.dump(value, stream, ensure_ascii=False)
         stream.write("\n")
         return

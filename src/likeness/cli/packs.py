@@ -14,7 +14,7 @@ from likeness.packs import installation, store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 
-#: The pack that is meant where none is named.
+#: The pack if none is named.
 DEFAULT = "standard"
 
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print roles, files, licences, accuracy and calibration of a pack")
     show.add_argument("pack", nargs="?", default=DEFAULT, help=f"a name or a folder (default: {DEFAULT})")
     show.set_defaults(run=_show)
-    install = commands.add_parser("install", help="fetch, verify, convert and install packs")
+    install = commands.add_parser("install", help="download, verify, convert and install packs")
     install.add_argument("packs", nargs="*", metavar="pack", default=[DEFAULT], help=f"names (default: {DEFAULT})")
     install.add_argument(
         "--from", dest="source", type=Path, metavar="DIR", help="take the files from this folder, not the network"
@@ -72,7 +72,7 @@ def _show(options: argparse.Namespace) -> int:
         [
             ("pack", manifest.name),
             ("version", manifest.version),
-            ("what", manifest.summary),
+            ("summary", manifest.summary),
             ("folder", str(where)),
             ("fetched", fetched if manifest.distributions else "nothing; its files are yours"),
         ]

@@ -1,4 +1,4 @@
-"""`likeness compare-faces help`: the page of the command in our own words, on the pager when there is a terminal."""
+"""`likeness compare-faces help`: the manual page, through the pager on a terminal."""
 
 import os
 import shutil
@@ -69,14 +69,14 @@ _EXIT_CODES = """
 
 
 def show() -> None:
-    """Print the page, on a terminal through the pager."""
+    """Prints the page, through the pager on a terminal."""
     pager = os.environ.get("AWS_PAGER", os.environ.get("PAGER", DEFAULT_PAGER))
     page = text(shutil.get_terminal_size((80, 24)).columns)
     write(lambda stream: stream.write(page), pager if shutil.which(pager.split(" ")[0]) else None)
 
 
 def text(columns: int) -> str:
-    """The page for a terminal of so many columns."""
+    """The page for a terminal with that many columns."""
     width = max(NARROWEST, min(columns, WIDEST))
     synopsis = " ".join(_synopsis(option) for option in OPTIONS)
     sections = [
@@ -94,7 +94,7 @@ def text(columns: int) -> str:
 
 
 def _synopsis(option: Option) -> str:
-    # A no-break space keeps an option and its value on one line; `_filled` turns it into a blank.
+    # A no-break space keeps an option and its value on one line; `_filled` replaces it by a space.
     return f"[{option.flag}\N{NO-BREAK SPACE}<value>]" if option.takes_value else f"[{option.flag}]"
 
 

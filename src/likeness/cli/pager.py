@@ -1,5 +1,4 @@
-"""Where an answer is printed to: standard output, or a pager when standard output is a terminal and a pager is
-configured."""
+"""The stream for an answer: standard output, or the configured pager if standard output is a terminal."""
 
 import contextlib
 import os
@@ -12,16 +11,15 @@ from typing import Any, TextIO, cast
 from likeness.cli.failures import PagerError
 
 DEFAULT_PAGER = "less"
-#: What `less` does unless the user says otherwise: leave when all fits on a screen, keep colours, keep the screen.
+#: The flags of `less` unless the user sets others: exit if all fits on one screen, keep colours, keep the screen.
 DEFAULT_LESS_FLAGS = "FRX"
 
 
 @contextlib.contextmanager
 def output_stream(pager: str | None) -> Iterator[TextIO]:
-    """Standard output, or the input of the program `pager`, which is started when something is written and waited for
-    at the end.
+    """Standard output, or the input of the program `pager`, which starts at the first write.
 
-    Raises PagerError when the program cannot be started.
+    Waits for the pager at the end. Raises PagerError if it cannot be started.
     """
     if not pager or not is_terminal(sys.stdout):
         yield sys.stdout
@@ -30,7 +28,7 @@ def output_stream(pager: str | None) -> Iterator[TextIO]:
     try:
         yield cast(TextIO, stream)
     except BrokenPipeError:
-        pass  # The reader left the pager before the end.
+        pass  # the user left the pager before the end
     finally:
         stream.finish()
 
@@ -44,7 +42,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 class _PagerInput:
-    """Starts the pager at the first write: an empty answer opens none."""
+    """Starts the pager at the first write, so that an empty answer opens none."""
 
     def __init__(self, command: str) -> None:
         self._command = shlex.split(command)

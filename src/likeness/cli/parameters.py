@@ -22,14 +22,12 @@ from likeness.cli.hints import base64_hint, is_file, photo_hint
 
 IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
 
-#: The most that is read from one file. The service takes photos of 5 MiB, so this leaves room for the server's own,
-#: clearer, refusal.
+#: The most that is read from one file. The service's limit is 5 MiB a photo; larger files get its own, clearer error.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
-    """The parameters as botocore takes them; Bytes still may be base64 text (see `decode_base64`). Raises
-    ArgumentsError."""
+    """The parameters for botocore; Bytes may still be base64 text (see `decode_base64`). Raises ArgumentsError."""
     values = _loaded(given)
     parameters: dict[str, Any] = {}
     for name, member in IMAGES.items():
@@ -46,10 +44,9 @@ def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def decode_base64(parameters: dict[str, Any]) -> dict[str, str]:
-    """Decode Bytes that are text, in place; characters outside the alphabet are dropped, as the original drops them.
+    """Decodes Bytes that are text in place, ignoring characters outside the alphabet as the original does.
 
-    Returns the texts by member: they tell more than the bytes where the service finds no photo in those. Raises
-    Base64Error.
+    Returns the texts by member, for hints if the service finds no photo in the bytes. Raises Base64Error.
     """
     texts = {}
     for member in IMAGES.values():
@@ -58,14 +55,14 @@ def decode_base64(parameters: dict[str, Any]) -> dict[str, str]:
             text = texts[member] = image["Bytes"]
             try:
                 image["Bytes"] = base64.b64decode(text)
-            except ValueError as error:  # characters outside ASCII are told in other words
-                said = f'Invalid base64: "{text}"' if isinstance(error, binascii.Error) else str(error)
-                raise Base64Error(said, base64_hint(member, text)) from error
+            except ValueError as error:  # not binascii.Error: characters outside ASCII
+                message = f'Invalid base64: "{text}"' if isinstance(error, binascii.Error) else str(error)
+                raise Base64Error(message, base64_hint(member, text)) from error
     return texts
 
 
 def _loaded(given: argparse.Namespace) -> dict[str, Any]:
-    """The operation's option values, files read."""
+    """The values of the operation's options, with files read."""
     names = [*IMAGES, "similarity_threshold", "quality_filter", *(f"{name}_bytes" for name in IMAGES)]
     names += ["cli_input_json", "cli_input_yaml"]
     return {name: _content(f"--{name.replace('_', '-')}", getattr(given, name)) for name in names}
@@ -101,7 +98,7 @@ def _content(option: str, value: Any) -> Any:
 
 
 def _file_encoding() -> str:
-    """The encoding of text files: AWS_CLI_FILE_ENCODING, else the locale's, UTF-8 where there is no locale."""
+    """The encoding of text files: AWS_CLI_FILE_ENCODING, else the locale's, else UTF-8."""
     chosen = os.environ.get("AWS_CLI_FILE_ENCODING")
     if chosen:
         return chosen
@@ -113,7 +110,7 @@ def _structure(option: str, value: Any) -> Any:
     if isinstance(value, bytes):
         raise TypeError(f"{option} takes shorthand or JSON, not the bytes of a file; use {option}-bytes for a photo")
     if not value.strip().startswith(("{", "[")):
-        # Imported here: its expressions take as long to compile as a photo to decode, and files need none.
+        # Imported here: compiling its expressions takes as long as decoding a photo, and files do not need them.
         from likeness.cli.shorthand import ShorthandError, parse_shorthand
 
         try:

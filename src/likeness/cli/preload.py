@@ -1,7 +1,7 @@
 """Loads the engine in a thread while the command imports botocore and reads its configuration.
 
-Each takes a third of a second. Networks load without the interpreter's lock, so with a second processor they are
-ready when the photos are. `make bench` prints the cold start of `likeness compare-faces`.
+Each takes a third of a second. Networks load without the interpreter lock, so on a second processor they are ready when
+the photos are. `make bench` prints the cold start of `likeness compare-faces`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ _STANDARD = "standard"
 
 
 class PreloadedComparer:
-    """A `Comparer` on `pack` that a thread starts to load at construction."""
+    """A `Comparer` with `pack`, which a thread starts to load at construction."""
 
     def __init__(self, pack: str) -> None:
         self._pack = pack
@@ -34,7 +34,7 @@ class PreloadedComparer:
 
     @property
     def calibration(self) -> Any:
-        """As `Comparer.calibration`; None where the comparer has none."""
+        """As `Comparer.calibration`; None if the comparer has none."""
         return getattr(self._comparer(), "calibration", None)
 
     def _make(self) -> None:
@@ -56,16 +56,15 @@ class PreloadedComparer:
 
 
 def begin(given: argparse.Namespace) -> PreloadedComparer | None:
-    """Starts to load the engine that the options select. None where they or the configuration may name a server, and
-    where the pack must be downloaded first, which shows its progress.
+    """Starts to load the engine that the options select. None if they or the configuration may name a server, or if the
+    pack must be downloaded first, which shows its progress.
     """
     addresses = (given.endpoint_url, os.environ.get("AWS_ENDPOINT_URL_REKOGNITION"), os.environ.get("AWS_ENDPOINT_URL"))
     if any(addresses) or _configuration_names_an_endpoint():
         return None
-    # numpy's own threads would only spin on the processor that is needed here: no product uses them
-    # (likeness.vision.products).
+    # OpenBLAS threads would only spin on the processors: no matrix product here uses them (likeness.vision.products).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Imported here, before the thread starts: two threads that import at once wait for each other.
+    # Imported before the thread starts: two threads that import wait for each other.
     from likeness import inprocess, packs  # noqa: F401
 
     pack = given.pack or _STANDARD
@@ -75,7 +74,7 @@ def begin(given: argparse.Namespace) -> PreloadedComparer | None:
 
 
 def _configuration_names_an_endpoint() -> bool:
-    """A check of the file that is faster than botocore's; `connection.endpoint` decides."""
+    """A quick check that avoids importing botocore; `connection.endpoint` decides."""
     try:
         file = Path(os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
         return "endpoint_url" in file.read_text("utf-8", errors="replace")

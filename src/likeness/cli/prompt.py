@@ -24,7 +24,7 @@ ON, OFF = "--cli-auto-prompt", "--no-cli-auto-prompt"
 
 
 def run(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int:
-    """Run `command` with the words, or with those that the user makes of them in the prompt; its exit code."""
+    """Runs `command` with the words, edited by the user in the prompt if it is on; returns the exit code."""
     mode = resolve_mode(words)
     if mode == "on":
         return command(ask(words))
@@ -69,9 +69,9 @@ def _configured(words: Sequence[str]) -> str:
 
 
 def ask(words: Sequence[str]) -> list[str]:
-    """Let the user complete the command line that begins with `words`; the words of it.
+    """Lets the user complete the command line that begins with `words`; returns its words.
 
-    Raises KeyboardInterrupt when the user gives up, ArgumentsError without a terminal.
+    Raises KeyboardInterrupt if the user cancels, ArgumentsError without a terminal.
     """
     from prompt_toolkit.application.current import get_app_session
     from prompt_toolkit.output import create_output
@@ -80,7 +80,7 @@ def ask(words: Sequence[str]) -> list[str]:
     session = get_app_session()
     if session._input is None and not sys.stdin.isatty():
         raise ArgumentsError("--cli-auto-prompt needs a terminal to ask on")
-    # Standard output may be a file that the answer goes to; the prompt belongs on the terminal.
+    # Standard output may be a file for the answer; the prompt goes to the terminal.
     output = session._output or create_output(always_prefer_tty=True)
     text = "".join(f"{shlex.quote(word)} " for word in begun)
     try:
@@ -113,7 +113,7 @@ def _prompt(text: str, output: Any) -> str:
 
 
 def toolbar(document: "Document") -> "StyleAndTextTuples":
-    """The line below: what is still missing, or the meaning of the option at hand; and the keys."""
+    """The line below the prompt: the keys, and the current option's description or the missing options."""
     before, current = split_line(document.text_before_cursor)
     words = [*before, current]
     option = next((BY_FLAG[word] for word in reversed(words[-2:]) if word in BY_FLAG), None)
@@ -134,7 +134,7 @@ def toolbar(document: "Document") -> "StyleAndTextTuples":
 
 
 def split_line(text: str) -> tuple[list[str], str]:
-    """The whole words of a line that is being typed, and the word under way (empty after a blank)."""
+    """The complete words of a line that is being typed, and the current word (empty after a space)."""
     for closing in ("", "'", '"'):
         try:
             words = shlex.split(text + closing)

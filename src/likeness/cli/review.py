@@ -1,6 +1,6 @@
 """Additional output for answers of the engine in this process: notes about the photos, `--explain`, `--overlay`.
 
-All of it goes to standard error or to the file asked for, so that standard output holds the answer and nothing else.
+It goes to standard error or to the given file, so that standard output holds only the answer.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ class Review:
     """Keeps the comparison with its photos (an observer of `inprocess.client`) until the answer has been printed."""
 
     def __init__(self, *, overlay: str | None, explain: bool, threshold: Any) -> None:
-        """Raises OptionError for an overlay that cannot be written."""
+        """Raises OptionError if the overlay cannot be written."""
         self._overlay = overlay
         self._explain = explain
         self._threshold = DEFAULT_THRESHOLD if threshold is None else threshold
@@ -35,7 +35,7 @@ class Review:
         self._seen = observation
 
     def finish(self) -> None:
-        """Write notes and the explanation to standard error and the overlay to its file.
+        """Writes notes and the explanation to standard error and the overlay to its file.
 
         Raises `likeness.overlay.OverlayNotWritten`.
         """

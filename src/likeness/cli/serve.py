@@ -18,14 +18,14 @@ from likeness.server.settings import Settings
 from likeness.server.surroundings import check_surroundings
 from likeness.server.workers import CANNOT_START, leave_on_signals, run
 
-#: A setting that is unknown or impossible: as AWS CLI v2 ends on arguments that it does not understand.
+#: For unknown or invalid settings; AWS CLI v2 exits with it for invalid arguments.
 USAGE_ERROR = 252
 
 
 def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
     """Serves until SIGTERM or SIGINT.
 
-    Returns 0, 252 for settings that cannot be, 78 when the engine cannot be loaded. `load` makes the engine.
+    Returns 0, 252 for invalid settings, or 78 if the engine cannot be loaded. `load` creates the engine.
     """
     parser = _parser()
     try:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
 
 
 def _check_pack(settings: Settings) -> None:
-    """Raises PackError for a pack that is neither known nor there; one that is yet to be fetched is right."""
+    """Raises PackError for a pack that is neither in the catalogue, which can be downloaded, nor a valid folder."""
     from likeness.packs import is_at_hand, store
     from likeness.packs.manifest import read_manifest
 
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="likeness serve",
         usage="likeness serve [--config FILE] [--check] [--SETTING VALUE ...]",
         description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the "
-        "file, and LIKENESS_... in the environment; an option beats the environment, which beats the file.",
+        "file, and LIKENESS_... in the environment; options override the environment, which overrides the file.",
         allow_abbrev=False,
     )
     parser.add_argument("--check", action="store_true", help="print the settings and their origin, and exit")
@@ -83,7 +83,7 @@ def _serve(settings: Settings, load: Load) -> int:
         try:
             logs.set_up()
             leave_on_signals()
-            with suppress(OSError):  # a closed pipe or a full disk is no reason not to serve
+            with suppress(OSError):  # a closed pipe or a full disk does not prevent serving
                 print(_greeting(settings, url(settings, listener)), file=sys.stderr, flush=True)
             return run(settings, listener, load)
         finally:
@@ -92,7 +92,7 @@ def _serve(settings: Settings, load: Load) -> int:
 
 @contextmanager
 def _removed_at_the_end(socket_file: Path | None) -> Iterator[None]:
-    """Removes the socket's file after the block, unless a server that started meanwhile has put its own there."""
+    """Removes the socket file after the block, unless another server has replaced it by its own."""
     if socket_file is None:
         yield
         return
@@ -106,7 +106,7 @@ def _removed_at_the_end(socket_file: Path | None) -> Iterator[None]:
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """Tells a file from another that took its path, also where the system gives the same inode again."""
+    """Distinguishes a file from a later one at the same path, even if the inode is reused."""
     try:
         status = path.lstat()
     except OSError:
@@ -115,7 +115,7 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 
 def _greeting(settings: Settings, address: str) -> str:
-    """Where the server listens, and a command that can be pasted."""
+    """The address of the server, and a command to try."""
     access = f"signatures checked with {settings.keys}" if settings.signed else "no authentication"
     lines = [f"Likeness listens on {address} ({access}). Try:"]
     if settings.unix_socket is not None:
@@ -140,7 +140,7 @@ def _console_line(settings: Settings, address: str) -> str:
 
 
 def _print_in_force(configuration: Configuration, decoding: str) -> None:
-    """A TOML-like line for each setting, and where it was set; and what follows from them and the machine."""
+    """Prints each setting's value and where it was set, and what follows from them and the machine."""
     rows = [(name, value, origin) for name, value, origin in in_force(configuration)]
     name_width = max(len(name) for name, _, _ in rows)
     value_width = min(40, max(len(value) for _, value, _ in rows))

@@ -5,8 +5,8 @@
     value     = csv / "[" ... "]" / "{" ... "}"
     csv       = item *( "," item )
 
-After `@=` a value that begins with file:// or fileb:// is what is in that file (AWS CLI since 2.20, aws/aws-cli#9012).
-Grammar, quoting rules and error texts are those of AWS CLI version 2; the tests hold them against the real parsers.
+After `@=`, file:// and fileb:// values are replaced by the file's content (AWS CLI since 2.20, aws/aws-cli#9012).
+Grammar, quoting rules and error texts are those of AWS CLI version 2; the tests compare them with its parser.
 """
 
 import re
@@ -21,16 +21,16 @@ _KEY = re.compile(r"[A-Za-z0-9\-_.#/:]*")
 _SPACE = re.compile(f"[{re.escape(string.whitespace)}]*")
 _SINGLE_QUOTED = re.compile(r"'(?:\\\\|\\'|[^'])*'")
 _DOUBLE_QUOTED = re.compile(r'"(?:\\\\|\\"|[^"])*"')
-# What may start an unquoted item, follow in the first item of a value (where a comma ends it), and follow in later
-# items (where an equals sign ends it too, because a new key has then begun). The classes end at U+FFFF, as the
-# original's do.
+# The characters that start an unquoted item, that continue the first item of a value (which a comma ends), and that
+# continue later items (which an equals sign ends too, as it follows a new key). As in the original, the classes end at
+# U+FFFF.
 _START = r"(?:\\,|[!#-&(-+\--<>-Z\\-z|-\uffff])"
 _FIRST = re.compile(_START + r"(?:\\,|[\s!#-&(-+\--\\^-|~-\uffff])*")
 _LATER = re.compile(_START + r"(?:\\,|[\s!#-&(-+\--<>-\uffff])*")
 
 
 class ShorthandError(ValueError):
-    """The text is not shorthand syntax; the message shows where."""
+    """The text is not valid shorthand; the message shows where."""
 
 
 class _Unexpected(ShorthandError):
@@ -49,7 +49,7 @@ def parse_shorthand(text: str, load: Load = str) -> dict[str, Value]:
 
 
 class _Reader:
-    """A position in the text, and one method a rule of the grammar."""
+    """A position in the text, with one method per rule of the grammar."""
 
     def __init__(self, text: str, load: Load) -> None:
         self.text = text
@@ -77,8 +77,8 @@ class _Reader:
         return self.key(), self.values()
 
     def key(self) -> str:
-        """A key and its equals sign. A key inside the value of another says for itself, and for what follows it in a
-        list, whether values are loaded, as in the original."""
+        """A key and its equals sign. As in the original, a nested key determines whether values are loaded, for itself
+        and for what follows it in a list."""
         key = self.take(_KEY)
         self.take(_SPACE)
         self._loads = self.here == "@"

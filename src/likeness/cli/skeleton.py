@@ -1,4 +1,4 @@
-"""`--generate-cli-skeleton`: documents to fill in, and a sample answer, made from botocore's model of the operation."""
+"""`--generate-cli-skeleton`: templates and a sample answer from botocore's model of the operation."""
 
 import json
 from typing import Any, TextIO
@@ -18,7 +18,7 @@ def print_yaml_skeleton(stream: TextIO) -> None:
 
 
 def sample_answer() -> dict[str, Any]:
-    """An answer with every member there is: names for strings, 0.0 for numbers."""
+    """An answer with all members: names for strings, 0.0 for numbers."""
     from botocore.utils import ArgumentGenerator
 
     sample: dict[str, Any] = ArgumentGenerator(use_member_names=True).generate_skeleton(operation_model().output_shape)
@@ -50,7 +50,7 @@ def _input_skeleton() -> dict[str, Any]:
     shape = operation_model().input_shape
     skeleton: dict[str, Any] = ArgumentGenerator().generate_skeleton(shape)
     for name, member in shape.members.items():
-        # botocore picks one at random; the same every time is easier to work with.
+        # botocore picks one at random; this makes the output reproducible.
         if getattr(member, "enum", None):
             skeleton[name] = member.enum[0]
     return skeleton
@@ -59,7 +59,7 @@ def _input_skeleton() -> dict[str, Any]:
 def _yaml_lines(shape: Any, values: dict[str, Any], indent: str) -> list[str]:
     lines: list[str] = []
     for name, member in shape.members.items():
-        # The original puts two blanks before the first comment of a mapping and one before the others.
+        # The original puts two spaces before the first comment of a mapping and one before the others.
         gap = "  " if not lines else " "
         comment = f"{gap}# {_overview(member, required=name in shape.required_members)}\n"
         if member.type_name == "structure":
@@ -76,7 +76,7 @@ def _yaml_scalar(value: Any) -> str:
 
 
 def _overview(shape: Any, *, required: bool) -> str:
-    """The first sentence of a member's description, what it may be, and whether it must be given."""
+    """The first sentence of a member's description, its valid values, and whether it is required."""
     import re
 
     plain = re.sub(r"<[^>]*>", "", shape.documentation)

@@ -1,4 +1,4 @@
-"""Tables and facts for people: drawn on a terminal, plain aligned lines elsewhere."""
+"""Tables and facts: formatted on a terminal, plain aligned lines elsewhere."""
 
 import sys
 from collections.abc import Sequence

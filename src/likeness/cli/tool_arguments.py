@@ -1,4 +1,4 @@
-"""Arguments of the commands that the service does not have: argparse with the streams and exit code of the others."""
+"""argparse with the streams and exit codes of `compare-faces`, for the other commands."""
 
 import argparse
 import sys
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class ToolParser(argparse.ArgumentParser):
-    """argparse with one line and the exit code 252 for wrong usage; a help that cannot be written raises OSError.
+    """argparse with one line and exit code 252 for usage errors; raises OSError if the help cannot be written.
 
-    argparse's own writing drops every OSError, so that a full disk would look like success.
+    argparse ignores OSError when it writes, so that a full disk would look like success.
     """
 
     def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:

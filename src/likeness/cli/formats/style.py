@@ -10,8 +10,8 @@ _DIM_YELLOW = "\x1b[2m\x1b[33m"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`colored`: colours or not. `resets`: end every write with a reset, as the original does where it writes to
-    standard output itself."""
+    """`colored`: whether to use colours. `resets`: end every write with a reset, as the original does on standard
+    output."""
 
     colored: bool = False
     resets: bool = False

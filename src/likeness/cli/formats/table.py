@@ -1,8 +1,8 @@
-"""`--output table`: boxes for people, as AWS CLI version 2 draws them.
+"""`--output table`: tables as AWS CLI version 2 draws them.
 
-An answer becomes sections: each has a title, perhaps a row of headers, and rows of cells. All sections are as wide as
-the widest; a section inside another is set in by a bar on both sides. Where the table is wider than the terminal,
-sections of one row are turned: a row for each header.
+An answer becomes sections with a title, optionally a row of headers, and rows of cells. All sections are as wide as the
+widest; a nested section has an additional bar on both sides. If the table is wider than the terminal, sections of one
+row are transposed: one row per header.
 """
 
 import os
@@ -19,8 +19,7 @@ DEFAULT_WIDTH = 80
 
 
 def write(answer: Any, stream: TextIO, *, title: str, style: Style = PLAIN, width: int | None = None) -> None:
-    """`answer` as a table; an empty answer writes nothing. `width` is that of the terminal in columns, 80 where there
-    is none."""
+    """Writes `answer` as a table; nothing for an empty one. `width` is in columns, by default that of the terminal."""
     layout = _Layout()
     layout.add(title, answer, 0)
     if not layout.sections:
@@ -28,7 +27,7 @@ def write(answer: Any, stream: TextIO, *, title: str, style: Style = PLAIN, widt
     sections = layout.sections
     total = max(section.total_width() for section in sections)
     if total > (terminal_width() if width is None else width):
-        sections = [section.turned() for section in sections]
+        sections = [section.transposed() for section in sections]
         total = max(section.total_width() for section in sections)
     style.write(stream, "-" * total + "\n")
     for section in sections:
@@ -36,7 +35,7 @@ def write(answer: Any, stream: TextIO, *, title: str, style: Style = PLAIN, widt
 
 
 def terminal_width() -> int:
-    """Columns of the terminal that standard output is, or 80."""
+    """The terminal's width in columns; 80 if standard output is not a terminal."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except (OSError, ValueError, AttributeError):
@@ -72,7 +71,7 @@ class _Section:
         content = sum(width + CELL_PADDING for width in self.cell_widths()) + 2
         return max(text_width(self.title) + 2, content) + outside
 
-    def turned(self) -> "_Section":
+    def transposed(self) -> "_Section":
         if len(self.rows) != 1 or not self.headers:
             return self
         pairs = zip(self.headers, self.rows[0], strict=True)
@@ -159,8 +158,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _scaled(widths: list[int], total: int) -> list[int]:
-    """`widths` in proportion, as whole numbers that sum to `total`; what rounding lost or won is spread over the
-    columns."""
+    """`widths` scaled to integers that sum to `total`; the rounding error is spread over the columns."""
     if not widths:
         return []
     factor = total / sum(widths)
@@ -177,15 +175,15 @@ def _scaled(widths: list[int], total: int) -> list[int]:
 
 
 def _centred(text: str, width: int, *, first: bool = True) -> str:
-    """`text` in the middle of a cell of `width` columns whose last one is the edge; a cell that is not first has its
-    edge counted."""
+    """`text` in the middle of a cell of `width` columns, the last of which is the edge; it counts for all but the first
+    cell."""
     whole = width + 1 if first else width
     before = whole // 2 - text_width(text) // 2 - 1
     return " " * before + text + " " * (width - 1 - before - text_width(text))
 
 
 def _left(text: str, width: int, style: Style) -> str:
-    """`text` at the left of a cell of `width` columns whose last one is the edge, two blanks in where there is room."""
+    """`text` at the left of a cell of `width` columns, the last of which is the edge; indented by two if it fits."""
     length = text_width(text)
     padding = 2 if width - 1 - length - 2 >= 0 else 0
     return " " * padding + style.cell(text) + " " * (width - 1 - length - padding)

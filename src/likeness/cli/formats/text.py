@@ -1,7 +1,7 @@
 """`--output text`: rows of tab-separated values for awk and cut.
 
-Keys are sorted. The scalars of a dictionary make one row, preceded by its key in upper case; the rest
-follows. In a list of dictionaries every row has the scalar keys of all of them, empty where one lacks it.
+Keys are sorted. The scalars of a dictionary make one row, preceded by its key in upper case; nested values follow. In a
+list of dictionaries, every row has the scalar keys of all of them, with empty cells for missing ones.
 """
 
 from typing import Any, TextIO

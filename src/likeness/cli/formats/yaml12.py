@@ -1,8 +1,8 @@
-"""YAML 1.2 scalars on top of PyYAML, which by itself reads and writes YAML 1.1.
+"""YAML 1.2 scalars on top of PyYAML, which implements YAML 1.1.
 
 AWS CLI version 2 uses YAML 1.2: `yes`, `on` and `NO` are strings, `1e-05` is a number, `0o17` is octal and `017` is
 seventeen. The patterns are those of the YAML 1.2 core schema (section 10.3.2), with underscores in numbers and
-timestamps as ruamel.yaml, which that program uses, takes them.
+timestamps as in ruamel.yaml, which that program uses.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import yaml
 
-# libyaml where the wheel has it: the same output, faster.
+# libyaml, if available, gives the same output faster.
 _Emitter: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 #: More values than any request has. Aliases of aliases can make a short document expand to billions.
@@ -39,7 +39,7 @@ _RESOLVERS: tuple[tuple[str, str, str], ...] = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML 1.2 and refuses a key given twice."""
+    """Reads YAML 1.2 and refuses duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own attribute, filled below)
 
@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(_Emitter):  # type: ignore[misc]
-    """Writes YAML 1.2: quotes only what YAML 1.2 would read as something else."""
+    """Writes YAML 1.2: quotes only strings that YAML 1.2 would read as another type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
@@ -78,7 +78,7 @@ _Dumper.add_multi_representer(dict, yaml.representer.SafeRepresenter.represent_d
 
 
 def load(text: str | bytes) -> Any:
-    """The value of a YAML 1.2 document. Raises yaml.YAMLError, also for one that its aliases make huge."""
+    """The value of a YAML 1.2 document. Raises yaml.YAMLError, also if it expands to more than MOST_NODES values."""
     value = yaml.load(text, Loader=_Loader)
     if _size(value, {}) > MOST_NODES:
         raise yaml.YAMLError(f"the document expands to more than {MOST_NODES} values")
@@ -86,16 +86,16 @@ def load(text: str | bytes) -> Any:
 
 
 def _size(value: Any, known: dict[int, int]) -> int:
-    """How many values `value` holds when every alias is written out; `known` are those of lists and dictionaries."""
+    """The number of values in `value` with all aliases expanded; `known` caches those of lists and dictionaries."""
     if not isinstance(value, (list, dict)):
         return 1
     if id(value) not in known:
-        known[id(value)] = MOST_NODES  # what holds itself has no end
+        known[id(value)] = MOST_NODES  # a value that contains itself is infinite
         inside = value.values() if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_size(each, known) for each in inside)
     return known[id(value)]
 
 
 def dump(value: Any, stream: TextIO) -> None:
-    """Write `value` in block style with sorted keys."""
+    """Writes `value` in block style with sorted keys."""
     yaml.dump(value, stream, Dumper=_Dumper, default_flow_style=False, allow_unicode=True)

@@ -1,4 +1,4 @@
-// The false match rate of a similarity: how often photos of different people reach it, from the server's figures.
+// False match rates of similarities: how often photos of different people reach them. The server's figures.
 
 // "1 in 2,300", or "rarer than 1 in 72,000" below what the data support; "" without figures.
 export function rarity(promise, similarity) {

@@ -1,4 +1,4 @@
-// The same call with other tools. It never contains secrets: signed calls read them from the environment.
+// The same call with other tools. No secret is in it: signed calls read them from the environment.
 
 export const snippets = ({ endpoint, region, signed, source, target, threshold, filter }) => ({
 	aws: `aws rekognition compare-faces \\
