@@ -135,7 +135,7 @@ def test_offers_of_other_protocols_leave_no_advice_in_the_log(server: Running) -
     ("method", "path", "headers", "data", "reason"),
     [
         ("PUT", "/", HEADERS, b"{}", "the method is PUT"),
-        ("POST", "/elsewhere", HEADERS, b"{}", "the path is not ours"),
+        ("POST", "/elsewhere", HEADERS, b"{}", "the path is unknown"),
         ("POST", "/", HEADERS | {"Content-Type": "text/plain"}, b"{}", "Content-Type 'text/plain'"),
         ("POST", "/", {"Content-Type": HEADERS["Content-Type"]}, b"{}", "no X-Amz-Target"),
         ("POST", "/", HEADERS | {"X-Amz-Target": "X.DetectFaces"}, b"{}", "X-Amz-Target is 'X.DetectFaces'"),

@@ -138,7 +138,7 @@ def test_a_connection_that_drops_once_is_retried(misbehaving: Misbehaving) -> No
 
 def test_a_connection_that_always_drops_has_its_own_reason(misbehaving: Misbehaving) -> None:
     url = misbehaving(lambda connection, _: read_request(connection) and None)
-    with pytest.raises(InvalidS3Object, match="breaks the connection off"):
+    with pytest.raises(InvalidS3Object, match="closes the connection early"):
         fetch(store(url, attempts=2), "x")
 
 
@@ -149,7 +149,7 @@ def test_a_truncated_body_is_never_accepted(misbehaving: Misbehaving) -> None:
         if request.startswith(b"GET"):
             connection.sendall(b"half")
 
-    with pytest.raises(InvalidS3Object, match="breaks the connection off"):
+    with pytest.raises(InvalidS3Object, match="closes the connection early"):
         fetch(store(misbehaving(cut_body), attempts=2), "x")
 
 

@@ -17,7 +17,7 @@ _ANONYMOUS = {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_P
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request. `identity` None: unsigned, or the signature was refused."""
+    """The sender of a request. `identity` None: unsigned, or with an invalid signature."""
 
     source_ip: str | None
     user_agent: str | None
@@ -33,10 +33,9 @@ def audit_record(
     request: CompareFacesRequest | None,
     error: RequestError | WireError | None,
 ) -> dict[str, Any]:
-    """One event, ready for JSON. `time` is aware.
+    """One event, ready for JSON. `time` is timezone-aware.
 
-    `request` None: refused before it was understood. `region` is the configured one, used when there is no credential
-    scope.
+    `request` None: refused before it was parsed. `region` is the configured one, used without a credential scope.
     """
     identity = caller.identity
     return {

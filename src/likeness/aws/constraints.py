@@ -1,4 +1,4 @@
-"""The constraints of the model and the rules for images, on members of the right types (specification 4.3, 4.4)."""
+"""The model's constraints and the rules for images, on members of the right types (specification 4.3, 4.4)."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _SINGLE_DIGITS = 9
 
 
 def check(members: RequestMembers, *, max_inline_bytes: int) -> CompareFacesRequest:
-    """The request that `members` are.
+    """`members` as a valid request.
 
     Raises ValidationError with every broken constraint in the model's order; then, source before target,
     InvalidParameter for an image with neither or both of Bytes and S3Object, InvalidS3Reference for an S3Object without
@@ -98,7 +98,7 @@ def _reference(member: str, image: ImageMembers | None) -> ImageReference:
 
 
 def _to_single(value: float) -> float:
-    """`value` as the service holds it; out-of-range values become infinite."""
+    """`value` as an IEEE single, as in the service; out-of-range values become infinite."""
     try:
         return single(value)
     except OverflowError:

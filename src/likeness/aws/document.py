@@ -1,10 +1,9 @@
-"""A request's body as members of the types of the model (specification sections 2.1 and 4.2).
+"""A request's body as members of the model's types (specification sections 2.1 and 4.2).
 
-The body is scanned once and cut into `msgspec.Raw` views of its members, without copies; base64 goes straight to bytes
-in C (500 KB in 0.05 ms by pybase64, in 0.9 ms by msgspec). Only a member that C refuses is parsed again, slowly, to
-report exactly what is wrong. Unknown members are skipped, so the memory for a body is bounded by the body's
-size. Of repeated keys the last wins. Type errors are reported in the model's order, source first, whatever order
-the body has.
+The body is scanned once and split into `msgspec.Raw` views of its members, without copies; base64 is decoded in C
+(500 KB in 0.05 ms by pybase64, in 0.9 ms by msgspec). Only a member that C code refuses is parsed again in Python, for
+an exact error. Unknown members are skipped, so that the memory for a body is bounded by its size. The last of repeated
+keys wins. Type errors are reported in the model's order, source first, whatever the body's order.
 """
 
 import codecs
@@ -61,7 +60,7 @@ class _Request(msgspec.Struct):
 
 
 class _LooseRequest(msgspec.Struct):
-    """The same with images that may be anything."""
+    """The same with images of any type."""
 
     SourceImage: Raw = _ABSENT
     TargetImage: Raw = _ABSENT
@@ -78,7 +77,7 @@ _text = msgspec.json.Decoder(str)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed body: a JSON object, nothing known yet of the types of its members. Holds views into the body."""
+    """A parsed body: a JSON object whose members' types are not checked yet. Holds views into the body."""
 
     members: _Request | _LooseRequest
 
@@ -114,10 +113,10 @@ class RequestMembers:
 
 
 def parse_body(body: bytes | bytearray | memoryview) -> Document:
-    """The JSON object of a body, which must stay unchanged while the document lives.
+    """The JSON object in a body, which must not change while the document is in use.
 
-    Raises SerializationError without a text for what is not JSON in UTF-8 or neither an object nor a list, with one for
-    a list (table 2.4, rows 7 and 8).
+    Raises SerializationError: with a text for a list, without one for other values and for what is not JSON in UTF-8
+    (table 2.4, rows 7 and 8).
     """
     _check_utf8(body)
     try:
@@ -140,12 +139,12 @@ def _not_json(body: bytes | bytearray | memoryview, error: Exception) -> Seriali
     if not begins:
         return SerializationError(for_log="the body is empty")
     if looks_like is not None:
-        return SerializationError(for_log=f"the body is no JSON: it is {looks_like}")
-    return SerializationError(for_log=f"the body is no JSON in UTF-8: {error}")
+        return SerializationError(for_log=f"the body is not JSON: it is {looks_like}")
+    return SerializationError(for_log=f"the body is not JSON in UTF-8: {error}")
 
 
 def _check_utf8(body: bytes | bytearray | memoryview) -> None:
-    """msgspec does not look into members that it skips."""
+    """Checks all of the body, as msgspec does not check members that it skips."""
     if not isinstance(body, memoryview) and body.isascii():
         return
     view = memoryview(body)
@@ -166,9 +165,9 @@ def _is_list(body: bytes | bytearray | memoryview) -> bool:
 
 
 def read_members(document: Document) -> RequestMembers:
-    """The members with their types.
+    """The members, converted to their types.
 
-    Raises SerializationError at the first with a wrong one (specification section 4.2).
+    Raises SerializationError for the first of the wrong type (specification section 4.2).
     """
     members = document.members
     return RequestMembers(
@@ -195,7 +194,7 @@ def _read_s3_object(raw: Raw) -> S3ObjectMembers | None:
 
 
 def _first(raw: Raw) -> bytes:
-    """The first octet of a JSON value, which tells its type."""
+    """The first octet of a JSON value, which determines its type."""
     return bytes(memoryview(raw)[:1])
 
 
@@ -213,7 +212,7 @@ def _is_structure(raw: Raw) -> bool:
 
 
 def _is_string(raw: Raw, type_name: str) -> bool:
-    """True for a string, False for null; raises for the rest, saying that it cannot be a `type_name`."""
+    """True for a string, False for null; raises for the rest, with `type_name` in the message."""
     first = _first(raw)
     if first in (b'"', b"n"):
         return first == b'"'
@@ -259,7 +258,7 @@ def _read_blob(raw: Raw) -> bytes | None:
 
 
 def _ends_well(encoded: bytes) -> bool:
-    """Whether no bits are left over in the last digit."""
+    """Whether the unused bits of the last digit are zero."""
     if encoded.endswith(b"=="):
         return encoded[-3:-2] != b"" and encoded[-3] in _ENDS_BEFORE_TWO_PADS
     if encoded.endswith(b"="):
@@ -288,7 +287,7 @@ def _not_a_blob(text: str, reason: str) -> SerializationError:
 
 
 def _evidence(text: str) -> str:
-    """A guess for the log at what a text that is not base64 is; the caller gets the service's text."""
+    """A guess, for the log, at what text that is not base64 is; the caller gets the service's text."""
     if text[:5].lower() == "data:":
         return " (it is a data URL: send the part after the comma)"
     if re.search(r"\s", text):
@@ -300,5 +299,5 @@ def _evidence(text: str) -> str:
 
 
 def echo(text: str) -> str:
-    """`text` as it is shown in a message: cut after ECHO_LENGTH characters."""
+    """`text` for a message, cut after ECHO_LENGTH characters."""
     return text if len(text) <= ECHO_LENGTH else text[:ECHO_LENGTH] + "..."

@@ -18,14 +18,14 @@ from typing import ClassVar, Literal
 from likeness.aws.quoting import Quoting, loggable
 from likeness.errors import InvalidS3Object, LikenessError
 
-#: How many constraint errors one answer lists (specification section 4.3).
+#: The most constraint errors in one response (specification section 4.3).
 LISTED_ERRORS = 10
 
 
 class WireError(LikenessError):
     """An error of the front end.
 
-    `code` is its `__type`, `text` what the caller reads (None: nothing), `member` its key. `str(error)` is for the log.
+    `code` is its `__type`, `text` the caller's message (None: none), `member` its key. `str(error)` is for the log.
     """
 
     code: str = "InternalServerError"
@@ -83,13 +83,13 @@ class NotAuthorized(WireError):
 
 
 class BodyTooLarge(WireError):
-    """The body is larger than the front end takes (table 2.4, row 1)."""
+    """The body is larger than the front end accepts (table 2.4, row 1)."""
 
     code = "RequestEntityTooLarge"
     http_status = 413
 
 
 class InvalidS3Reference(InvalidS3Object):
-    """An S3Object that lacks its Bucket or its Name (specification section 4.4)."""
+    """An S3Object without Bucket or Name (specification section 4.4)."""
 
     service_message = "Request has invalid S3 object"

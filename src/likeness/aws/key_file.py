@@ -1,4 +1,4 @@
-"""A key file in use by a server: reloaded when it changes, and retried until that succeeds."""
+"""The key file of a running server: reloaded when it changes, and retried until that succeeds."""
 
 import logging
 import threading
@@ -9,7 +9,7 @@ from pathlib import Path
 from likeness.aws.keys import Key, load_keys
 from likeness.errors import SettingsError
 
-#: Seconds between tries to load a file that failed, unless it changes again.
+#: Seconds between attempts to load a file that failed, unless it changes again.
 _RETRY_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 class KeyFile:
     """The keys of a file. While a change cannot be loaded, the keys loaded before stay in force. Thread-safe.
 
-    A change counts as seen only once it has been loaded: a key that is revoked while the file cannot be read (no free
-    descriptor, a missing mount) is refused as soon as it can be read.
+    Loading is retried until it succeeds: a key that is revoked while the file cannot be read (no free descriptor, a
+    missing mount) is refused as soon as the file can be read.
     """
 
     def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,18 +44,18 @@ class KeyFile:
 
     @property
     def failing_seconds(self) -> float:
-        """For how long a change of the file could not be loaded; 0.0 when the keys in it are in force."""
+        """How long a change of the file could not be loaded; 0.0 when the keys in it are in force."""
         since = self._failing_since
         return 0.0 if since is None else self._clock() - since
 
     def refresh(self) -> None:
-        """Loads the file if it has changed since it was loaded: one look at its inode, most of the time."""
+        """Loads the file if it has changed; usually only a check of its inode."""
         if _stamp(self.path) == self._loaded and self._failing_since is None:
             return
         with self._lock:
             stamp = _stamp(self.path)
             if stamp == self._loaded and stamp is not None:
-                self._failing_since, self._failure = None, ""  # the very file that was loaded is back
+                self._failing_since, self._failure = None, ""  # the loaded file is back
             elif stamp != self._tried or self._clock() >= self._retry_at:
                 self._load(stamp)
 
@@ -69,12 +69,12 @@ class KeyFile:
                 self._failing_since = self._clock()
             if self._failure != str(error):
                 self._failure = str(error)
-                _log.error("key file not used, the keys read before stay in force: %s", error)
+                _log.error("key file not used, the keys loaded before stay in force: %s", error)
         else:
-            # The stamp is from before the read, so that a change during it is detected.
+            # The stamp precedes the read, so that a change during it is detected.
             self._loaded = stamp
             self._failing_since, self._failure = None, ""
-            _log.info("key file read again: %d keys", len(self._keys))
+            _log.info("key file reloaded: %d keys", len(self._keys))
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -1,8 +1,8 @@
 """Access keys and temporary credentials in one file.
 
 The file is JSON, mode 600, because a server that checks signatures must know the secrets. It is replaced
-atomically, so readers never see a partial file. Temporary credentials are entries too, so that they can be revoked,
-unlike self-contained tokens.
+atomically, so that readers never see a partial file. Temporary credentials are entries too, so that, unlike
+self-contained tokens, they can be revoked.
 """
 
 import base64
@@ -45,7 +45,7 @@ _BASE32 = string.ascii_uppercase + "234567"
 class Key:
     """An access key.
 
-    The secret and the token are never shown by `repr`. All of `policies` must allow (user's, session's).
+    `repr` shows neither the secret nor the token. All of `policies` (the user's, the session's) must allow a request.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Key:
 
     @property
     def principal_id(self) -> str:
-        """A user's id in the service's form, always the same for the same user."""
+        """The user's id in the service's form, constant for a user."""
         digest = hashlib.sha256(self.arn.encode()).digest()
         return "AIDA" + base64.b32encode(digest).decode()[:17]
 
@@ -73,7 +73,7 @@ class Key:
 class Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An entry of the file.
 
-    Temporary credentials name their `parent` and hold a `session_token`; `policy` narrows theirs.
+    Temporary credentials have a `parent` and a `session_token`; their `policy` restricts the parent's.
     """
 
     id: str
@@ -99,7 +99,7 @@ class _Contents(msgspec.Struct, forbid_unknown_fields=True):
 def default_path() -> Path:
     """The default key file: `LIKENESS_KEYS`, else `likeness/keys.json` in the configuration folder.
 
-    A user without a home has the system's configuration folder, /etc.
+    For a user without a home directory it is in the system's configuration folder, /etc.
     """
     named = os.environ.get("LIKENESS_KEYS")
     if named:
@@ -107,13 +107,13 @@ def default_path() -> Path:
     configured = os.environ.get("XDG_CONFIG_HOME")
     try:
         folder = Path(configured) if configured else Path.home() / ".config"
-    except RuntimeError:  # a user without a home: an arbitrary number in a container
+    except RuntimeError:  # a user without a home directory, such as an arbitrary id in a container
         folder = Path("/etc")
     return folder / "likeness" / "keys.json"
 
 
 def load_keys(path: Path) -> dict[str, Key]:
-    """The keys of a file by id. Raises SettingsError, whose message never quotes a secret."""
+    """The keys of a file by id. Raises SettingsError; its message never contains a secret."""
     records = read_records(path)
     by_id: dict[str, Record] = {}
     for record in records:
@@ -128,7 +128,7 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
     active, expires = record.active, record.expires
     if record.parent:
         active = active and parent is not None and parent.active
-        # Temporary credentials end with the key that they were made from.
+        # Temporary credentials expire with their parent.
         expires = min((end for end in (expires, parent.expires if parent else None) if end), default=None)
     try:
         policies = tuple(Policy.load(each.policy) for each in (parent, record) if each and each.policy is not None)
@@ -150,12 +150,12 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
 def read_records(path: Path) -> list[Record]:
     """The entries of the file, unchanged. Raises SettingsError."""
     try:
-        # Without O_NONBLOCK, opening a pipe would wait for a writer for ever.
+        # Without O_NONBLOCK, opening a pipe would wait forever for a writer.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             _check_private(file.fileno(), path)
             data = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
-        raise SettingsError(f"{path}: there is no such key file; make one with: likeness keys create") from error
+        raise SettingsError(f"{path}: there is no such key file; create one with: likeness keys create") from error
     except OSError as error:
         raise SettingsError(f"{path}: the key file cannot be read: {error.strerror}") from error
     if len(data) > _MAX_FILE_BYTES:
@@ -172,9 +172,9 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _check_private(descriptor: int, path: Path) -> None:
-    """As PostgreSQL checks a private key: its group may read a file that belongs to root.
+    """Checks permissions as PostgreSQL does for private keys: the group may read a file that belongs to root.
 
-    Kubernetes makes Secrets so under an fsGroup: mode 440, owner root.
+    Kubernetes creates Secrets with an fsGroup like that: mode 440, owner root.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -184,7 +184,7 @@ def _check_private(descriptor: int, path: Path) -> None:
     if os.name == "posix" and mode & 0o777 & ~allowed:
         raise SettingsError(
             f"{path}: others may open the key file (mode {mode:o}); close it with: chmod 600 {path}, or, "
-            "for a file of root that the server's group reads, chmod 640"
+            "if root owns it and the server's group reads it, chmod 640"
         )
 
 
@@ -215,7 +215,7 @@ def create_key(
     policy: dict[str, Any] | None = None,
     expires: datetime | None = None,
 ) -> Record:
-    """A new key, written to the file, which is created if missing. Raises SettingsError."""
+    """Creates a key in the file, which is created if missing. Raises SettingsError."""
     policy = DEFAULT_POLICY if policy is None else policy
     Policy.load(policy)
     with _editing(path) as records:
@@ -241,7 +241,7 @@ def create_session(
     duration: timedelta = SESSION_DURATION,
     policy: dict[str, Any] | None = None,
 ) -> Record:
-    """Temporary credentials of a key, written to the file; `policy` can only restrict that of the key."""
+    """Creates temporary credentials of a key in the file; `policy` can only restrict that of the key."""
     if not timedelta(0) < duration <= MAX_SESSION_DURATION:
         raise SettingsError(f"a session lasts from 1 second to {MAX_SESSION_DURATION.total_seconds():.0f}")
     if policy is not None:
@@ -266,7 +266,7 @@ def create_session(
 
 
 def revoke_key(path: Path, key_id: str, *, delete: bool = False) -> None:
-    """Ends a key, and its sessions with it; `delete` also removes their entries.
+    """Revokes a key and its sessions; `delete` also removes their entries.
 
     Raises SettingsError for an unknown id.
     """
@@ -281,7 +281,7 @@ def _find(records: Sequence[Record], key_id: str, path: Path) -> Record:
     for record in records:
         if record.id == key_id:
             return record
-    raise SettingsError(f"{path}: there is no key {key_id}; likeness keys list shows those that are there")
+    raise SettingsError(f"{path}: there is no key {key_id}; likeness keys list shows the existing ones")
 
 
 def _now() -> datetime:
@@ -298,8 +298,8 @@ def _new_secret() -> str:
 
 @contextmanager
 def _editing(path: Path) -> Iterator[list[Record]]:
-    """The entries of the file, to be changed; written back whole, one writer at a time."""
-    # Imported here, as only changes of keys need SQLite.
+    """The entries of the file, to be modified in place; written back atomically, one writer at a time."""
+    # Imported here, as only modifications need SQLite.
     from likeness.locking import one_at_a_time
 
     path = path.resolve()
@@ -313,7 +313,7 @@ def _editing(path: Path) -> Iterator[list[Record]]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Replaces the file. Its owner, group and mode stay: root may edit the keys of a server that runs as another."""
+    """Replaces the file, keeping owner, group and mode: root may edit the keys of another user's server."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,8 +1,8 @@
-"""IAM-style policies (specification section 3.3): who may do what, from where, and when.
+"""IAM-style policies (specification section 3.3).
 
-A document is the JSON that IAM takes, cut down to what this server can check: Effect, Action or NotAction, Resource or
-NotResource, and Conditions on the caller's address, the time and TLS. What is not understood is refused when the
-document is loaded, because a condition that is silently skipped grants access.
+A document is JSON as for IAM, restricted to what this server can check: Effect, Action or NotAction, Resource or
+NotResource, and Conditions on the caller's address, the time and TLS. Everything else is refused when the document is
+loaded, because a condition that is silently skipped grants access.
 """
 
 import ipaddress
@@ -22,7 +22,7 @@ _STATEMENT_KEYS = frozenset(("Sid", "Effect", "Action", "NotAction", "Resource",
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What conditions may ask about a request: the peer's address, the time (aware), and whether it came over TLS."""
+    """What conditions may refer to: the peer's address, the time (timezone-aware), and whether the request used TLS."""
 
     source_ip: str | None
     now: datetime
@@ -41,13 +41,13 @@ class Patterns:
     negated: bool = False
 
     def match(self, name: str) -> bool:
-        """Whether the whole of `name` is meant."""
+        """Whether all of `name` matches (or, if negated, does not)."""
         return (self.alternatives.fullmatch(name) is not None) != self.negated
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One checked statement; it applies when action, resource and all conditions do."""
+    """One checked statement; it applies if action, resource and all conditions match."""
 
     allow: bool
     actions: Patterns
@@ -86,14 +86,14 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`allowed`, or why not: an `explicit_deny`, else nothing allows it."""
+    """`allowed`, or the reason why not: an `explicit_deny`, otherwise nothing allows it."""
 
     allowed: bool
     explicit_deny: bool = False
 
 
 def decide(policies: Iterable[Policy], action: str, resource: str, context: Context) -> Decision:
-    """Whether all of `policies` allow `action` on `resource`; a Deny in any of them wins. No policies: not allowed."""
+    """Whether all of `policies` allow `action` on `resource`; a Deny in any wins. Without policies: not allowed."""
     verdicts = [_verdicts(policy, action, resource, context) for policy in policies]
     if any(False in each for each in verdicts):
         return Decision(False, explicit_deny=True)
@@ -106,10 +106,10 @@ def _verdicts(policy: Policy, action: str, resource: str, context: Context) -> s
 
 
 def authorize(policies: Iterable[Policy], user_arn: str, action: str, resource: str, context: Context) -> None:
-    """Returns when all of the user's `policies` allow it, raises NotAuthorized with the service's text otherwise.
+    """Raises NotAuthorized, with the service's text, unless all of the user's `policies` allow the action.
 
     The operation is `authorize(key.policies, key.arn, shapes.ACTION, "*", context)`. For an S3Object use
-    `decide(key.policies, reference.action, reference.arn, context)` and answer InvalidS3Object, as the service does.
+    `decide(key.policies, reference.action, reference.arn, context)` and raise InvalidS3Object, as the service does.
     """
     decision = decide(policies, action, resource, context)
     if decision.allowed:
@@ -142,7 +142,7 @@ def _statement(value: Any, where: str) -> Statement:
     conditions = _object(members.get("Condition", {}), f"the Condition of {where}")
     return Statement(
         members["Effect"] == "Allow",
-        # Actions are matched without regard to case, resources with it, as IAM does.
+        # As in IAM, actions are case-insensitive and resources case-sensitive.
         _patterns(members, "Action", where, re.IGNORECASE),
         _patterns(members, "Resource", where, re.NOFLAG),
         tuple(test for operator, block in conditions.items() for test in _tests(operator, block, where)),
@@ -158,7 +158,7 @@ def _patterns(members: Mapping[str, Any], name: str, where: str, flags: re.Regex
 
 
 def _wildcards(pattern: str) -> str:
-    """A regular expression for `*` and `?` without backtracking: each piece matches at its first occurrence."""
+    """A regular expression for `*` and `?` without backtracking: each part matches at its first occurrence."""
     first, *pieces = (re.escape(piece).replace(r"\?", ".") for piece in re.split(r"\*+", pattern))
     if not pieces:
         return first
@@ -169,20 +169,20 @@ def _wildcards(pattern: str) -> str:
 def _strings(value: Any, where: str) -> Sequence[str]:
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, str) and each for each in values):
-        raise SettingsError(f"policy: {where} must be a text or a list of texts, not {value!r}")
+        raise SettingsError(f"policy: {where} must be a string or a list of strings, not {value!r}")
     return values
 
 
 def _tests(operator: str, block: Any, where: str) -> list[Test]:
     if operator not in _OPERATORS:
         known = ", ".join(sorted(_OPERATORS))
-        raise SettingsError(f"policy: {where} has the condition operator {operator!r}; this server knows {known}")
+        raise SettingsError(f"policy: {where} has the condition operator {operator!r}; this server supports {known}")
     key, make = _OPERATORS[operator]
     tests = []
     for name, value in _object(block, f"{operator} of {where}").items():
         if name.lower() != key.lower():
             raise SettingsError(
-                f"policy: {where} asks {operator} about {name!r}; this server knows it for {key!r} only"
+                f"policy: {where} uses {operator} with {name!r}; this server supports it for {key!r} only"
             )
         values = _strings(str(value).lower() if isinstance(value, bool) else value, f"{operator} of {where}")
         try:
@@ -196,8 +196,7 @@ def _in_networks(values: Sequence[str], *, inside: bool) -> Test:
     networks = [ipaddress.ip_network(value, strict=False) for value in values]
 
     def test(context: Context) -> bool:
-        # Without an address (a Unix socket) the caller is in no network: IpAddress fails, NotIpAddress holds, as in
-        # IAM.
+        # Without an address (a Unix socket), as in IAM, IpAddress fails and NotIpAddress holds.
         try:
             address = ipaddress.ip_address(context.source_ip or "")
         except ValueError:
@@ -215,7 +214,7 @@ def _at_time(values: Sequence[str], *, holds: Callable[[datetime, datetime], boo
 
 
 def _time(text: str) -> datetime:
-    """ISO 8601 or seconds since 1970; without a zone it is UTC."""
+    """A time in ISO 8601, in UTC without a zone, or in seconds since 1970."""
     if re.fullmatch("[0-9]{9,11}", text):
         return datetime.fromtimestamp(int(text), UTC)
     time = datetime.fromisoformat(text)
@@ -233,7 +232,7 @@ def _time_operator(holds: Callable[[datetime, datetime], bool], every: bool = Fa
     return "aws:CurrentTime", partial(_at_time, holds=holds, every=every)
 
 
-#: Condition operator → the one key it can ask about here, and what makes its test from the values.
+#: Condition operator → the one key that it supports, and the function that creates its test from the values.
 _OPERATORS: dict[str, tuple[str, Callable[[Sequence[str]], Test]]] = {
     "IpAddress": ("aws:SourceIp", partial(_in_networks, inside=True)),
     "NotIpAddress": ("aws:SourceIp", partial(_in_networks, inside=False)),

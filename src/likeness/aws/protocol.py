@@ -1,13 +1,13 @@
-"""awsJson1_1 as the service speaks it (specification sections 2 and 4). One request, in this order:
+"""awsJson1_1 as the service implements it (specification sections 2 and 4). One request, in this order:
 
-    route(method, headers)            rows 2 to 6 of table 2.4   → None, or the answer
+    route(method, headers)            rows 2 to 6 of table 2.4   → None, or the response
     parse_body(body)                  rows 7 and 8               → Document, raises SerializationError
     signature.verify(...)             row 9
     policy.authorize(...)             row 10
     validate(document)                rows 11 and 12             → CompareFacesRequest
     success(...) or failure(...)                                 → WireResponse
 
-Row 1, 413, is up to the reader: it raises BodyTooLarge once the limit is exceeded, and `failure` answers.
+Row 1, 413, belongs to the reader of the body: it raises BodyTooLarge at the limit, for `failure`.
 """
 
 import json
@@ -32,9 +32,9 @@ Headers = Iterable[tuple[str, str]]
 CONTENT_TYPE = "application/x-amz-json-1.1"
 #: Octets of an inline image after decoding (the model's maximum).
 MAX_INLINE_BYTES = 5_242_880
-#: Octets of a body: two inline images in base64 and what surrounds them (specification section 2.1).
+#: Octets of a body: two inline images in base64 and the rest (specification section 2.1).
 MAX_BODY_BYTES = 15 * 1024 * 1024
-#: For how long a browser may remember a preflight's answer (specification section 2.6).
+#: How long a browser may cache the response to a preflight (specification section 2.6).
 _PREFLIGHT_SECONDS = "172800"
 _EXPOSED = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date"
 _NOT_POST = (
@@ -46,9 +46,9 @@ _NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 
 @dataclass(frozen=True, slots=True)
 class WireResponse:
-    """A whole answer; send `headers` as they are. Date, Content-Length and the request id are among them.
+    """A complete response; `headers` include Date, Content-Length and the request id.
 
-    `reason` is for the log: why a request was refused, if no error says so.
+    `reason`, for the log, is why a request was refused, if there is no error.
     """
 
     status: int
@@ -59,18 +59,18 @@ class WireResponse:
 
 @dataclass(frozen=True, slots=True)
 class Cors:
-    """Which browser origins may call; `("*",)` is any, `()` is none (specification section 2.6)."""
+    """The browser origins that may call; `("*",)` is any, `()` is none (specification section 2.6)."""
 
     origins: tuple[str, ...] = ()
 
     def allows(self, origin: str | None) -> bool:
-        """Whether a page of `origin` (the header's value, None when it is absent) may call."""
+        """Whether a page of `origin` (the header's value, None if absent) may call."""
         return origin is not None and ("*" in self.origins or origin in self.origins)
 
     def decorate(self, response: WireResponse, origin: str | None) -> WireResponse:
-        """`response` with the headers that let a page of `origin` read it; unchanged where it may not.
+        """`response` with the headers that let a page of `origin` read it; unchanged if it may not.
 
-        Call it last, once.
+        Call it last, and once.
         """
         if not self.allows(origin):
             return response
@@ -78,7 +78,7 @@ class Cors:
         return replace(response, headers=response.headers + added)
 
     def preflight(self, headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """The headers that answer a preflight with the (lower-case) `headers`; whole, not to be decorated."""
+        """All headers of the response to a preflight with the (lower-case) `headers`; do not `decorate` it."""
         asked = headers.get("access-control-request-headers")
         return (
             *self._allow_origin(headers.get("origin")),
@@ -94,10 +94,10 @@ class Cors:
 
 
 def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()) -> WireResponse | None:
-    """The answer to a request that is not CompareFaces, or None to continue (table 2.4, rows 2 to 6).
+    """The response to a request that is not CompareFaces, or None to continue (table 2.4, rows 2 to 6).
 
-    Row 5, `application/json`, is answered as row 4: no client of this protocol reads the service's own
-    answer. A preflight of an origin that may not call gets row 3.
+    Row 5, `application/json`, gets the response of row 4, as no client of this protocol reads the service's. A
+    preflight of an origin that may not call gets row 3.
     """
     joined = join_headers(headers)
     if method == "OPTIONS" and cors.allows(joined.get("origin")):
@@ -111,7 +111,7 @@ def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()
     if content_type.split(";")[0].strip().lower() != CONTENT_TYPE:
         return replace(
             _response(404, _NOT_JSON_1_1, request_id, content_type="text/xml"),
-            reason=f"the path is not ours, or the Content-Type '{brief(content_type)}' is not {CONTENT_TYPE}",
+            reason=f"the path is unknown, or the Content-Type '{brief(content_type)}' is not {CONTENT_TYPE}",
         )
     if joined.get("x-amz-target") != TARGET:
         asked = joined.get("x-amz-target")
@@ -123,7 +123,7 @@ def route(method: str, headers: Headers, *, request_id: str, cors: Cors = Cors()
 
 
 def join_headers(headers: Headers) -> dict[str, str]:
-    """By lower-case name; the values of a repeated header joined with ", ", as HTTP has it."""
+    """Headers by lower-case name; the values of a repeated one are joined with ", ", as HTTP specifies."""
     joined: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -135,19 +135,19 @@ def validate(document: Document, *, max_inline_bytes: int = MAX_INLINE_BYTES) ->
     """The request in a document.
 
     Raises SerializationError for a member of the wrong type, ValidationError for broken constraints, InvalidParameter
-    or InvalidS3Reference for an image that is not one (specification sections 4.2, 4.3, 4.4, in this order).
+    or InvalidS3Reference for an invalid image (specification sections 4.2, 4.3, 4.4, in this order).
     """
     return check(read_members(document), max_inline_bytes=max_inline_bytes)
 
 
 def success(comparison: Comparison, request_id: str) -> WireResponse:
-    """The 200 answer: compact JSON, digits of IEEE singles, nothing null, never NaN (ValueError instead)."""
+    """The 200 response: compact JSON with the digits of IEEE singles, without null. Raises ValueError for NaN."""
     body = json.dumps(comparison.to_dict(), separators=(",", ":"), allow_nan=False).encode()
     return _response(200, body, request_id, content_type=CONTENT_TYPE)
 
 
 def failure(error: RequestError | WireError, request_id: str, *, verbose: bool = False) -> WireResponse:
-    """The answer to an error in the body style of its class (specification section 2.3).
+    """The response for an error, in the body style of its class (specification section 2.3).
 
     `verbose` appends the reason to the text of a RequestError ("Request has invalid parameters: SourceImage: no face
     found").
@@ -155,7 +155,7 @@ def failure(error: RequestError | WireError, request_id: str, *, verbose: bool =
     if isinstance(error, BodyTooLarge):
         return _response(error.http_status, b"", request_id)
     members = _wire_members(error) if isinstance(error, WireError) else _modelled_members(error, verbose)
-    # A text may quote a header with invalid characters, which become question marks.
+    # The text may quote invalid characters of a header, which become question marks.
     body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     return _response(error.http_status, body, request_id, content_type=CONTENT_TYPE)
 

@@ -1,4 +1,4 @@
-"""A validated request of CompareFaces, as returned by `protocol.validate`."""
+"""A validated request of CompareFaces, which `protocol.validate` returns."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +17,7 @@ DEFAULT_THRESHOLD = 80.0
 
 @dataclass(frozen=True, slots=True)
 class S3ObjectReference:
-    """An `S3Object`: `bucket` and `name` are there and within the model's constraints, `version` may be None."""
+    """A valid `S3Object`; `version` may be None."""
 
     bucket: str
     name: str
@@ -34,17 +34,17 @@ class S3ObjectReference:
         return f"arn:aws:s3:::{self.bucket}/{self.name}"
 
     def shortened(self) -> "S3ObjectReference":
-        """The same, with no more of its names than a log may hold when they may be anything."""
+        """The same with its names shortened for logs."""
         version = None if self.version is None else brief(self.version)
         return S3ObjectReference(brief(self.bucket), brief(self.name), version)
 
     def to_dict(self) -> dict[str, Any]:
-        """As CloudTrail writes it: lower camel case, no version when there is none."""
+        """As CloudTrail writes it: lower camel case, and no version if there is none."""
         members = {"bucket": self.bucket, "name": self.name}
         return members if self.version is None else members | {"version": self.version}
 
 
-#: An image of a request: the decoded bytes, or where they are.
+#: An image of a request: the decoded bytes, or a reference to them.
 ImageReference = bytes | S3ObjectReference
 
 
@@ -59,11 +59,11 @@ class CompareFacesRequest:
 
     @property
     def objects(self) -> list[S3ObjectReference]:
-        """Those of its images that are S3 objects."""
+        """The images that are S3 objects."""
         return [each for each in (self.source, self.target) if isinstance(each, S3ObjectReference)]
 
     def shortened(self) -> "CompareFacesRequest":
-        """The same without what a log may not hold of names that may be anything."""
+        """The same with the names of S3 objects shortened for logs."""
         images = [
             each.shortened() if isinstance(each, S3ObjectReference) else b"" for each in (self.source, self.target)
         ]

@@ -1,8 +1,7 @@
 """Verification of Signature Version 4 (specification section 3).
 
-Written from the signer's specification and not with botocore's signer, which drops headers that other clients sign
-(`user-agent`, `expect`, ...): exactly the headers that the client names in SignedHeaders are hashed, in the form
-received.
+It does not use botocore's signer, which drops headers that other clients sign (`user-agent`, `expect`, ...): exactly
+the headers that the client lists in SignedHeaders are hashed, as received.
 """
 
 import hashlib
@@ -24,7 +23,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
 DEFAULT_SKEW = timedelta(minutes=5)
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-#: The longest that a presigned request may live: a week (the signer's specification).
+#: The longest lifetime of a presigned request: a week (the signer's specification).
 _MAX_EXPIRES_SECONDS = 604_800
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _UNRESERVED = "-_.~"
@@ -42,7 +41,7 @@ _MISMATCH = (
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signed: the key, and the region of its credential scope."""
+    """The signer: the key, and the region of its credential scope."""
 
     key: Key
     region: str
@@ -50,10 +49,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Request:
-    """What is signed.
+    """The signed parts of a request.
 
-    `path` and `query` are as on the request line (still percent-encoded, no '?'), `headers` (name, value) in the order
-    received, repeated ones repeated; all are the octets received, decoded as UTF-8 with `surrogateescape`.
+    `path` and `query` are as on the request line (percent-encoded, without '?'), `headers` (name, value) in the order
+    received, including repeated ones; all are decoded as UTF-8 with `surrogateescape`.
     """
 
     method: str
@@ -64,14 +63,14 @@ class Request:
 
     @cached_property
     def values(self) -> dict[str, list[str]]:
-        """The values of each header by its lower-case name. Cached, as clients choose how many are looked up."""
+        """The values of each header by lower-case name. Cached, as clients determine the number of lookups."""
         values: dict[str, list[str]] = {}
         for name, value in self.headers:
             values.setdefault(name.lower(), []).append(value)
         return values
 
     def header(self, name: str) -> str | None:
-        """The values of a header joined with commas, None when it is absent. `name` in lower case."""
+        """The values of a header joined with commas, None if it is absent. `name` is in lower case."""
         values = self.values.get(name)
         return ",".join(values) if values else None
 
@@ -107,9 +106,9 @@ class Rules:
 def verify(
     request: Request, rules: Rules | None = None, *, lookup_key: Callable[[str], Key | None], now: datetime
 ) -> Identity:
-    """Who signed the request. Raises SignatureError, by the first row of table 3.2 that applies.
+    """The signer of the request. Raises SignatureError, by the first row of table 3.2 that applies.
 
-    `now` is aware. The body is hashed once, and only for a key that is known.
+    `now` is timezone-aware. The body is hashed once, and only for a known key.
     """
     rules = rules or Rules()
     claim = _read_claim(request)
@@ -121,7 +120,7 @@ def verify(
     key_id, region = _check_scope(claim.credential, stamp, claim.date, rules.regions, rules.service)
     key = _find_key(key_id, claim, lookup_key, now)
     if len(set(claim.signed_headers)) < len(claim.signed_headers):
-        # No signer names a header twice, and each repetition would cost the header's length.
+        # No signer lists a header twice, and each repetition would cost time.
         raise SignatureError(_INVALID, _MISMATCH)
     payload = _payload_hash(request, rules.allow_unsigned_payload)
     scope = claim.credential.split("/", 1)[1]
@@ -153,7 +152,7 @@ def _read_header_claim(authorization: str, request: Request) -> _Claim:
     parts: dict[str, str] = {}
     for part in filter(None, (each.strip() for each in rest.split(","))):
         name, equals, value = part.partition("=")
-        # Repeated Authorization headers are joined by commas; the second begins with an algorithm and a blank.
+        # Repeated Authorization headers are joined by commas; the second begins with an algorithm and a space.
         if not equals or " " in name.strip() or name.strip() in parts:
             text = "'{}' not a valid key=value pair (missing equal-sign) in Authorization header: '{}'."
             raise SignatureError(_INCOMPLETE, quoting(text, part, authorization))
@@ -178,7 +177,7 @@ def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
     if algorithm != ALGORITHM:
         raise SignatureError(_INCOMPLETE, quoting("Unsupported AWS 'algorithm': '{}'.", algorithm))
     names = ("X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date")
-    # A repeated parameter counts as missing: parsers differ in which of the two they use.
+    # A repeated parameter counts as missing, as parsers differ in which one they use.
     counts = Counter(name for name, _ in pairs)
     missing = [
         f"AWS query-string parameters must include '{name}'."
@@ -198,7 +197,7 @@ def _read_query_claim(pairs: list[tuple[str, str]]) -> _Claim:
 
 
 def _read_time(text: str) -> datetime:
-    """Row 7: basic ISO 8601, or the form of an HTTP `Date` header."""
+    """Row 7: basic ISO 8601, or the format of an HTTP `Date` header."""
     try:
         if re.fullmatch("[0-9]{8}T[0-9]{6}Z", text):
             return datetime.strptime(text, _TIME_FORMAT).replace(tzinfo=UTC)
@@ -210,12 +209,12 @@ def _read_time(text: str) -> datetime:
 
 
 def _check_time(time: datetime, claim: _Claim, now: datetime, skew: timedelta) -> None:
-    """Rows 8 and 9. A presigned request lives for X-Amz-Expires; only its start is subject to the skew."""
+    """Rows 8 and 9. A presigned request is valid for X-Amz-Expires; the skew applies only to its start."""
     now = now.astimezone(UTC).replace(microsecond=0)
     stamp, now_stamp = time.strftime(_TIME_FORMAT), now.strftime(_TIME_FORMAT)
     window = _window(skew)
     if claim.expires_seconds is not None:
-        # Differences, not sums: a time near the year 9999 has no later one.
+        # Differences, not sums, which overflow near the year 9999.
         if now - time > timedelta(seconds=claim.expires_seconds):
             end = (time + timedelta(seconds=claim.expires_seconds)).strftime(_TIME_FORMAT)
             raise SignatureError(_INVALID, f"Signature expired: {end} is now earlier than {now_stamp}")
@@ -278,7 +277,7 @@ def _same(ours: str | None, theirs: str | None) -> bool:
 
 
 def _payload_hash(request: Request, allow_unsigned: bool) -> str:
-    """The hash that goes into the canonical request; a hash that the client sent must be the body's."""
+    """The hash for the canonical request; a hash that the client sends must be that of the body."""
     sent = request.header("x-amz-content-sha256")
     if sent == UNSIGNED_PAYLOAD and allow_unsigned:
         return UNSIGNED_PAYLOAD
@@ -298,7 +297,7 @@ def canonical_request(
 ) -> str:
     """The text that is hashed.
 
-    `normalize` False keeps the path as it is, as S3 does (the published test suite has both).
+    `normalize` False keeps the path unchanged, as S3 does (the published test suite has both).
     """
     return "\n".join(
         (
@@ -314,7 +313,7 @@ def canonical_request(
 
 
 def canonical_path(path: str) -> str:
-    """The path without empty and dot segments, each segment encoded once more than it came."""
+    """The path without empty and dot segments, with each received segment percent-encoded again."""
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -361,7 +360,7 @@ def sign(text: str, key: bytes) -> str:
 
 
 def _decoded(text: str) -> str:
-    # In a SigV4 query '+' is a plus, not a blank.
+    # In a SigV4 query '+' is a plus, not a space.
     return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 

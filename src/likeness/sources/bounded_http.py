@@ -1,7 +1,7 @@
-"""HTTP answers for botocore, bounded in time and size.
+"""HTTP responses for botocore, limited in time and size.
 
-botocore's time-outs apply per read, so a peer that sends single bytes is never cut off, and it reads error bodies
-whole. Here all reads from the socket share one deadline, and the body of an error has a limit. A truncated answer
+botocore's timeouts apply per read, so a peer that sends single bytes never times out, and it reads complete error
+bodies. Here all reads from a socket share one deadline, and the body of an error is limited. A truncated response
 raises, and urllib3 closes the connection.
 """
 
@@ -21,16 +21,16 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 
-#: The body of an error names its cause in a few hundred bytes.
+#: The body of an error states its cause in a few hundred bytes.
 _MOST_ERROR_BYTES = 64 * 1024
 
-#: When the answers that this thread reads must be there (`time.monotonic()`).
+#: The deadline of the responses that this thread reads (`time.monotonic()`).
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 @contextmanager
 def answers_until(deadline: float) -> Iterator[None]:
-    """In the block, this thread's reads of a client made `bounded` end at `deadline` (`time.monotonic()`)."""
+    """Within the block, this thread's reads by `bounded` clients end at `deadline` (`time.monotonic()`)."""
     token = _deadline.set(deadline)
     try:
         yield
@@ -39,14 +39,14 @@ def answers_until(deadline: float) -> Iterator[None]:
 
 
 def bounded(client: Any) -> Any:
-    """Makes a botocore client read bounded answers, and returns it."""
-    # The table of its connection pools is the only seam that botocore's HTTP session has.
+    """Limits the responses of a botocore client; returns the client."""
+    # The table of connection pools is the only extension point of botocore's HTTP session.
     client._endpoint.http_session._pool_classes_by_scheme.update(http=_HTTPPool, https=_HTTPSPool)
     return client
 
 
 class _SocketReader(io.RawIOBase):
-    """The bytes of a socket until the deadline, and no more than `most_bytes` of them."""
+    """The bytes of a socket until the deadline, at most `most_bytes`."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
@@ -60,7 +60,7 @@ class _SocketReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         remaining = _deadline.get() - time.monotonic()
         if remaining <= 0:
-            raise TimeoutError("the store's answer was not there before the deadline")
+            raise TimeoutError("the store's response did not arrive before the deadline")
         if self.most_bytes is not None and self.most_bytes <= 0:
             raise OSError(f"the store's error has more than {_MOST_ERROR_BYTES} bytes")
         self._socket.settimeout(remaining if self._read_timeout is None else min(self._read_timeout, remaining))

@@ -1,7 +1,7 @@
 """The server's own credentials for a store, found by botocore within the deadline of the request.
 
-botocore asks the environment, files, other programs (`credential_process`) and services on the network (the machine's
-role, STS), some of them without a time-out. So one separate thread asks for all waiting requests.
+botocore queries the environment, files, other programs (`credential_process`) and network services (the machine's
+role, STS), some of them without a timeout. So a separate thread does that for all waiting requests.
 """
 
 import threading
@@ -15,13 +15,13 @@ from botocore.exceptions import BotoCoreError
 
 from likeness.errors import InvalidS3Object, SettingsError
 
-#: Seconds until an unanswered question is asked again, and how many may be unanswered before giving up.
+#: Seconds until an unanswered query is repeated, and how many may be unanswered before giving up.
 _ASK_AGAIN_SECONDS = 60.0
 _MOST_UNANSWERED = 5
 
 
 class Credentials(NamedTuple):
-    """One set of credentials, valid now. All None: none are sent."""
+    """One set of valid credentials. All None: requests are sent without."""
 
     access_key: str | None
     secret_key: str | None
@@ -29,7 +29,7 @@ class Credentials(NamedTuple):
 
 
 class CredentialsFinder:
-    """Credentials of a profile, or, without one, the first that botocore finds. Thread-safe."""
+    """Finds the credentials of a profile, or, without one, the first that botocore finds. Thread-safe."""
 
     def __init__(self, profile: str | None) -> None:
         """Raises SettingsError for a profile that does not exist."""
@@ -50,9 +50,9 @@ class CredentialsFinder:
         return session
 
     def find(self, deadline: float) -> Credentials | None:
-        """The credentials, renewed where they end; None when there are none.
+        """The credentials, refreshed if they expire; None if there are none.
 
-        Raises BotoCoreError, and InvalidS3Object when no answer comes by `deadline` (`time.monotonic()`).
+        Raises BotoCoreError, and InvalidS3Object if they are not found by `deadline` (`time.monotonic()`).
         """
         with self._lock:
             if self._asked is None or (
@@ -67,7 +67,7 @@ class CredentialsFinder:
             raise InvalidS3Object("the source of the server's credentials does not answer in time") from None
 
     def forget(self) -> None:
-        """Reads all sources again the next time, as the credentials found are no longer accepted."""
+        """Queries all sources again the next time, as the credentials found are no longer accepted."""
         with self._lock, suppress(SettingsError):
             self._session = self._new_session()
 

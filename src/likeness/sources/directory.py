@@ -1,7 +1,7 @@
-"""A folder as a bucket: an object's name is the path below the folder, and no name leads out of it.
+"""A folder as a bucket: an object's name is a path below the folder, which no name can leave.
 
-Each part of a name is opened relative to the folder opened before it, without following links (openat, O_NOFOLLOW).
-No path is checked first and opened later, so nothing can be swapped in between.
+Each part of a name is opened relative to the folder opened before it, without following links (openat, O_NOFOLLOW),
+so that nothing can be replaced between a check and an open.
 """
 
 import errno
@@ -18,7 +18,7 @@ from likeness.sources.store import ListedObject
 _CHUNK_BYTES = 1 << 20
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-# Without O_NONBLOCK, opening a fifo blocks until there is a writer.
+# Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 _CAUSES = {
@@ -34,10 +34,10 @@ _CAUSES = {
 
 
 class DirectoryStore:
-    """The files below one folder. Links are refused, inside or out; so is everything but regular files."""
+    """The regular files below one folder. Links are refused, wherever they lead."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises SettingsError when `directory` is not a folder, or the system cannot open files relative to one."""
+        """Raises SettingsError if `directory` is not a folder, or the system cannot open files relative to one."""
         if os.open not in os.supports_dir_fd or not hasattr(os, "O_NOFOLLOW"):
             raise SettingsError("a folder as a bucket needs openat and O_NOFOLLOW, which this system does not have")
         self._root = directory.resolve()
@@ -77,7 +77,7 @@ class DirectoryStore:
             raise InvalidS3Object(f"{prefix!r} of bucket {bucket!r} (a folder) cannot be listed: {cause}") from error
 
     def _read(self, parts: list[str], max_bytes: int, deadline: float) -> bytes:
-        """At most `max_bytes` + 1 bytes of the file that `parts` lead to. Raises OSError."""
+        """At most `max_bytes` + 1 bytes of the file at `parts`. Raises OSError."""
         folder = os.open(self._root, _FOLDER & ~getattr(os, "O_NOFOLLOW", 0))
         try:
             for part in parts[:-1]:
@@ -92,7 +92,7 @@ class DirectoryStore:
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
             data = bytearray()
-            # The size is not trusted: a file can grow while it is read.
+            # The file's size is not trusted, as it can grow during the read.
             while len(data) <= max_bytes:
                 chunk = opened.read(min(_CHUNK_BYTES, max_bytes + 1 - len(data)))
                 if not chunk:

@@ -1,7 +1,7 @@
-"""Objects from any S3, by botocore: HEAD first, then GET of exactly what HEAD saw, never more bytes than allowed.
+"""Objects from any S3 by botocore: HEAD, then GET of the same content, with a limit of bytes.
 
-The service has one text for all failures (specification section 4.4). The reason in the exception names the cause
-for the log. One deadline covers everything: credentials, connections, headers and bodies.
+The service has one text for all failures (specification section 4.4); the exception's reason, for the log, has the
+cause. One deadline covers credentials, connections, headers and bodies.
 """
 
 import os
@@ -39,7 +39,7 @@ _SECONDS_A_PAGE = 60.0
 _FIRST_PAUSE_SECONDS = 0.05
 _DEFAULT_REGION = "us-east-1"
 
-#: Transient failures: connections, and answers that ask for a retry. 412: changed between HEAD and GET.
+#: Transient failures: connections, and responses that ask for a retry. 412: changed between HEAD and GET.
 _PASSING_ERRORS = (
     ConnectTimeoutError,
     EndpointConnectionError,
@@ -51,7 +51,7 @@ _PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 _THROTTLING = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"}
 )
-#: Answers upon which the server's credentials are read again: they may have been replaced.
+#: Errors after which the server's credentials are read again, as they may have been replaced.
 _OUTDATED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
 _ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
@@ -68,7 +68,7 @@ _CAUSES = {
     "PermanentRedirect": "the bucket is in another region",
     "AuthorizationHeaderMalformed": "the bucket is in another region",
     "MethodNotAllowed": "that version is a delete marker",
-    # Stores that send no code: botocore puts the status in its place.
+    # For stores that send no code, botocore uses the status.
     "403": "the server's credentials may not read it",
     "404": "there is no such object, version or bucket",
 }
@@ -132,15 +132,15 @@ class S3Store:
                 time.sleep(wait)
                 pause *= 2
             except Exception as error:
-                # botocore raises whatever its parsers raise for the answer.
+                # botocore lets the exceptions of its parsers through.
                 _check_time(deadline, place)
                 raise InvalidS3Object(
-                    f"{place}: the store's answer cannot be understood ({type(error).__name__}: {error})"
+                    f"{place}: the store's response cannot be parsed ({type(error).__name__}: {error})"
                 ) from error
         raise AssertionError("unreachable: attempts is at least 1")
 
     def _fetch_once(self, target: Mapping[str, str], place: str, max_bytes: int, deadline: float) -> bytes:
-        """One HEAD and one GET. Raises botocore's errors, and those of the object itself."""
+        """One HEAD and one GET. Raises botocore's errors and those of the object."""
         client = self._connected(place, deadline)
         try:
             head = client.head_object(**target)
@@ -149,7 +149,7 @@ class S3Store:
         _check_head(head, place, max_bytes)
         _check_time(deadline, place)
         unchanged = {"IfMatch": head["ETag"]} if head.get("ETag") else {}
-        # Asked for, a store that has a checksum of the object sends it, and botocore compares; others ignore this.
+        # A store with a checksum of the object sends it, and botocore compares; others ignore this.
         body = client.get_object(**target, **unchanged, ChecksumMode="ENABLED")["Body"]
         chunks = []
         size = 0
@@ -167,7 +167,7 @@ class S3Store:
         return b"".join(chunks)
 
     def _diagnosed(self, client: Any, target: Mapping[str, str], error: ClientError) -> ClientError:
-        """`error` of a HEAD, which has no body, as the error of a GET, whose body tells the cause."""
+        """The error of a GET, whose body states the cause, instead of `error` from a HEAD, which has no body."""
         try:
             client.get_object(**target, Range="bytes=0-0")["Body"].close()
         except ClientError as told:
@@ -188,14 +188,14 @@ class S3Store:
             return InvalidS3Object(f"{place}: the store cannot be reached")
         if isinstance(error, FlexibleChecksumError):
             return InvalidS3Object(
-                f"{place}: its bytes do not have the checksum that the store sends; load it up again"
+                f"{place}: its bytes do not match the checksum that the store sends; upload it again"
             )
         if isinstance(error, _PASSING_ERRORS):
-            return InvalidS3Object(f"{place}: the store breaks the connection off ({type(error).__name__})")
+            return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
     def _connected(self, place: str, deadline: float) -> Any:
-        """The botocore client; shared, as clients are thread-safe, and recreated for other credentials."""
+        """The botocore client; shared, as clients are thread-safe, and recreated for new credentials."""
         credentials = self._credentials(place, deadline)
         with self._lock:
             if self._client is None or self._client_credentials != credentials:
@@ -226,7 +226,7 @@ class S3Store:
         options: dict[str, Any] = {
             "connect_timeout": settings.connect_timeout_seconds,
             "read_timeout": settings.read_timeout_seconds,
-            # Tries are counted in `fetch`, where the deadline is known.
+            # `fetch` retries itself, as it knows the deadline.
             "retries": {"mode": "standard", "total_max_attempts": 1},
             "max_pool_connections": _CONNECTIONS,
             "s3": {"addressing_style": style},
@@ -246,12 +246,12 @@ class S3Store:
                 verify=str(settings.ca_bundle) if settings.ca_bundle else None,
                 config=Config(**options),
             )
-        except ValueError as error:  # botocore's for an address or a region that is none
+        except ValueError as error:  # botocore's for an invalid address or region
             raise InvalidS3Object(f"the settings of the store cannot be used: {error}") from error
 
 
 def _check_name(name: str, place: str) -> None:
-    """Raises for a name that no object has, or that an HTTP client would turn into a path in another bucket."""
+    """Raises for a name that no object has, or that an HTTP client would change into a path in another bucket."""
     if name.endswith("/"):
         raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object")
     if any(part in (".", "..") for part in name.split("/")):
@@ -261,7 +261,7 @@ def _check_name(name: str, place: str) -> None:
 
 
 def _check_head(head: Mapping[str, Any], place: str, max_bytes: int) -> None:
-    """Raises for an object that is archived, too large or empty, before a byte of it is loaded."""
+    """Raises for an object that is archived, too large or empty, before any of it is loaded."""
     restored = 'ongoing-request="false"' in head.get("Restore", "")
     if head.get("StorageClass") in _ARCHIVED and not restored:
         raise InvalidS3Object(f"{place}: it is archived ({head['StorageClass']}) and must be restored first")

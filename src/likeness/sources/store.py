@@ -1,4 +1,4 @@
-"""The interface and settings of an object store, and the error for one that asks to slow down."""
+"""The interface and settings of an object store, and the error of one that throttles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ Seconds = Annotated[float, Meta(gt=0)]
 
 
 class S3RateExceeded(RateExceeded):
-    """The S3 behind us asks to slow down (specification section 4.4)."""
+    """The store throttles this server (specification section 4.4)."""
 
     service_message = "S3 download limit exceeded."
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """How to reach the buckets of one pattern. Credentials are the server's own, never the caller's."""
+    """The settings for the buckets of one pattern. Credentials are the server's own, never the caller's."""
 
     pattern: str = field(default="*", metadata={"help": "buckets this is for; * and ? stand for anything"})
     directory: Path | None = field(default=None, metadata={"help": "a folder whose files are the bucket's objects"})
@@ -58,7 +58,7 @@ class ListedObject:
 
 
 class Store(Protocol):
-    """One place objects come from. Used by several threads at once."""
+    """A source of objects; several threads use it at once."""
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
         """The object's bytes.

@@ -1,4 +1,4 @@
-"""The store of a bucket: one per bucket pattern; the first match decides (decision 12)."""
+"""The stores by bucket pattern, of which the first that matches is used (decision 12)."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -8,14 +8,14 @@ from likeness.sources.store import ListedObject, Store, StoreSettings
 
 
 class Stores:
-    """All stores of a server, a `Store` itself; each is opened when its first object is asked for."""
+    """All stores of a server, itself a `Store`; each is opened for its first object."""
 
     def __init__(self, settings: Sequence[StoreSettings]) -> None:
         self._settings = tuple(settings)
         self._open: dict[StoreSettings, Store] = {}
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
-        """See `Store.fetch`; a bucket that no pattern fits, or whose settings are wrong, is an InvalidS3Object."""
+        """See `Store.fetch`; raises InvalidS3Object also if no pattern matches the bucket or its settings are wrong."""
         return self._store_of(bucket).fetch(bucket, name, version, max_bytes=max_bytes, deadline=deadline)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
@@ -26,7 +26,7 @@ class Stores:
         return len(self._settings)
 
     def number(self, bucket: str) -> int:
-        """Which store the bucket is in, from 0. Raises InvalidS3Object when no pattern fits."""
+        """The number of the bucket's store, from 0. Raises InvalidS3Object if no pattern matches."""
         for number, settings in enumerate(self._settings):
             if fnmatchcase(bucket, settings.pattern):
                 return number
@@ -45,7 +45,7 @@ class Stores:
 
 
 def open_store(settings: StoreSettings) -> Store:
-    """The store that `settings` describe. Nothing is connected yet. Raises SettingsError."""
+    """The store that `settings` describe, not connected yet. Raises SettingsError."""
     if settings.directory is not None:
         from likeness.sources.directory import DirectoryStore
 
