@@ -287,8 +287,8 @@ def test_no_body_breaks_the_parser(data: bytes) -> None:
         ("{}".encode("utf-16"), "UTF-16"),
         (b"\xff\xd8\xff\xe0", "a JPEG"),
         (b"<html>", "XML or HTML"),
-        (b"{", "no JSON in UTF-8: Input data was truncated"),
-        (b'{"a": "\xe4"}', "no JSON in UTF-8: invalid"),
+        (b"{", "not JSON in UTF-8: Input data was truncated"),
+        (b'{"a": "\xe4"}', "not JSON in UTF-8: invalid"),
         (b"3", "a single value"),
     ],
 )

@@ -87,7 +87,7 @@ def test_all_pairs_on_a_cluster_are_those_of_one_machine(
     assert len((work / "far.jsonl").read_text("utf-8").splitlines()) > 3
     # What is kept serves the next run, which is of other pairs, and goes with it, as that keeps nothing.
     run = work / "far.jsonl.run"
-    assert f"{run}/kept holds faces as vectors, which are biometric data" in kept
+    assert f"{run}/kept contains face embeddings, which are biometric data" in kept
     assert {path.name for path in run.iterdir()} >= {"kept", "manifest.json"}
     assert not {path.name for path in run.iterdir()} & {"faces", "vectors", "alike", "photos"}
     blobs = [path for path in run.glob("kept/*/*") if path.is_file()]

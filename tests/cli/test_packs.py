@@ -75,13 +75,13 @@ def test_show_of_the_installed_pack_has_the_promise_and_the_hashes(capsys) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["install", "standard"], 255, "LIKENESS_OFFLINE forbids fetching it; run `likeness packs install standard`"),
-        (["install", "nothing"], 255, "no pack is called 'nothing'; known are "),
+        (["install", "standard"], 255, "LIKENESS_OFFLINE forbids its download; run `likeness packs install standard`"),
+        (["install", "nothing"], 255, "there is no pack 'nothing'; known are "),
         (["install", "--from", "/nonexistent"], 255, "/nonexistent is not a folder"),
         (["install", "yunet-retail"], 255, "face_detection_yunet_2023mar.onnx"),
         (["verify", "standard"], 255, "the pack standard is not installed; run: likeness packs install standard"),
         (["verify", "/nonexistent"], 255, "manifest.toml cannot be read"),
-        (["remove", "nothing"], 255, "no pack is called 'nothing'"),
+        (["remove", "nothing"], 255, "there is no pack 'nothing'"),
         (["remove"], 252, "likeness packs remove: the following arguments are required"),
         (["instal"], 252, "invalid choice: 'instal'"),
         (["list", "--all"], 252, "unrecognized arguments: --all"),

@@ -97,7 +97,7 @@ def test_broken_connections_are_resumed_as_long_as_bytes_come(ready, url, big, p
 
 def test_connections_that_bring_nothing_end_the_try_and_the_part_stays(ready, url, big, part: Path, heard) -> None:
     ready.never_beyond = 1_000_000
-    with pytest.raises(PackDownloadFailed, match=r"after 1.0 of 3.0 MB; run the same command again to go on"):
+    with pytest.raises(PackDownloadFailed, match=r"after 1.0 of 3.0 MB; run the same command again to resume"):
         fetch(url, big, part.parent, DIRECT, heard)
     assert len(ready.requests) == download._TRIES
     assert part.stat().st_size == 1_000_000

@@ -49,7 +49,7 @@ def test_a_second_installation_uses_no_network(tiny_index, heard) -> None:
     installation.install("tiny", progress=heard)
     installation.ensure("tiny")
     assert tiny_index.requests == []
-    assert heard.lines[0].startswith("tiny is installed and whole in ")
+    assert heard.lines[0].startswith("tiny is installed and undamaged in ")
 
 
 def test_an_installed_pack_needs_no_writable_folder(tiny_index, home: Path, monkeypatch) -> None:
@@ -344,7 +344,7 @@ def test_a_waiting_installation_continues_when_the_other_is_killed(start_process
     while time.monotonic() < deadline and not list((home / "packs").glob(".tiny-*")):
         time.sleep(0.02)
     second = start_process()
-    assert second.stdout.readline().startswith("another process is at work on the pack tiny")
+    assert second.stdout.readline().startswith("another process installs or removes the pack tiny")
     first.kill()
     first.communicate(timeout=120)
     _, err = second.communicate(timeout=120)
@@ -366,7 +366,7 @@ def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(nam
 
 
 def test_a_converter_that_is_not_there_is_named() -> None:
-    with pytest.raises(PackInvalid, match="no converter is called 'none'"):
+    with pytest.raises(PackInvalid, match="there is no converter 'none'"):
         originals.converter("none")
 
 

@@ -122,5 +122,5 @@ def test_a_source_distribution_that_is_nowhere(configured, big) -> None:
     with pytest.raises(PackDownloadFailed, match=r"big-2.0.tar.gz is not on the indexes .*answers 404"):
         sdist_address(big)
     configured.files = {"big-1.0.tar.gz": b"old"}
-    with pytest.raises(PackDownloadFailed, match=r"big is there without this file"):
+    with pytest.raises(PackDownloadFailed, match=r"big exists without this file"):
         sdist_address(big)

@@ -59,7 +59,7 @@ def test_reads_that_hang_hold_a_bounded_number_of_threads_and_no_other_store(sto
             with pytest.raises(InvalidS3Object, match="before the request's deadline"):
                 await read(images, 0.2, "hangs", "hangs")
             assert images.abandoned == held
-        with pytest.raises(InvalidS3Object, match="4 reads that are too late"):  # at once, not at its deadline
+        with pytest.raises(InvalidS3Object, match="4 overdue reads"):  # at once, not at its deadline
             await asyncio.wait_for(read(images, 3600, "hangs", "hangs"), 60)
         assert store.asked == 4
         assert await read(images, 60, "answers", "answers") == [b"photo", b"photo"]

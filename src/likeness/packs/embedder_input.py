@@ -1,4 +1,4 @@
-"""The input of an embedder as described in a pack's manifest: chips, colours, alignment template, views."""
+"""The input of an embedder as a pack's manifest describes it: chips, colours, alignment template, views."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
@@ -14,12 +14,12 @@ Colour = Literal["rgb", "bgr"]
 
 @dataclass(frozen=True, slots=True)
 class EmbedderInput:
-    """How the embedder is fed.
+    """The embedder's input.
 
-    `size_px` is the side of the square chip; `mean` is taken off R, G, B (in this order, 0 to 255) and `scale` divides;
-    `colour` is the order in which the network wants the channels; `template` holds five points (left eye, right eye,
-    nose, left and right mouth corner; left is the picture's left) in px on the chip; `views` are the pictures of a
-    face whose vectors are averaged, and `lengths` says what the length of their mean means.
+    `size_px` is the side of the square chip; `mean` is subtracted from R, G, B (in this order, 0 to 255) before the
+    division by `scale`; `colour` is the network's order of the channels; `template` holds five points (left eye, right
+    eye, nose, left and right mouth corner; left in the picture) in px on the chip; the vectors of `views` of a face are
+    averaged, and `lengths` is the meaning of their mean's length.
     """
 
     size_px: int
@@ -32,12 +32,12 @@ class EmbedderInput:
 
     @property
     def aligner(self) -> Aligner:
-        """Cuts the chips, R, G, B."""
+        """Cuts the chips (R, G, B)."""
         return Aligner(self.size_px, np.asarray(self.template), self.views)
 
 
 def read_embedder_input(t: Table) -> EmbedderInput:
-    """What the table of the role says; PackInvalid, by way of the table, where it contradicts itself."""
+    """Reads the table of the role; PackInvalid if it is inconsistent."""
     colour = t.text("colour", "rgb")
     if colour not in get_args(Colour):
         raise t.wrong(f"colour is {colour!r}, not rgb or bgr")
@@ -72,7 +72,7 @@ def _five_points(t: Table, key: str) -> tuple[tuple[float, float], ...] | None:
 
 
 def _views(t: Table) -> tuple[View, ...]:
-    """The views listed; without a list, the face as it is and, unless `mirror` is false, its mirror image."""
+    """The listed views; without a list, the face and, unless `mirror` is false, its mirror image."""
     if "views" not in t.values:
         return (View(), View(mirror=True)) if t.flag("mirror", True) else (View(),)
     views = []

@@ -1,4 +1,4 @@
-"""The installation of a pack: fetch, verify, convert, and one renaming that makes it appear."""
+"""The installation of a pack: download, verify, convert, and rename into place."""
 
 import copy
 import os
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
-    """The folder of the pack `name`, installed first when it is missing.
+    """The folder of the pack `name`, which is installed if it is missing.
 
-    `may_fetch` False never touches the network, None asks LIKENESS_OFFLINE. Raises PackInvalid, PackNotInstalled,
-    PackDownloadFailed, PackDamaged.
+    `may_fetch` False forbids the network, None means that LIKENESS_OFFLINE decides. Raises PackInvalid,
+    PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
     entry = store.known(name)
     return folder_of(entry) if store.is_installed(entry) else install(name, progress=progress, may_fetch=may_fetch)
@@ -36,10 +36,10 @@ def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | Non
 def install(
     name: str, *, source_dir: Path | None = None, progress: Progress | None = None, may_fetch: bool | None = None
 ) -> Path:
-    """Installs the pack `name` of the catalogue and returns its folder; does nothing when it is there and whole.
+    """Installs the pack `name` of the catalogue, unless it is installed and undamaged; returns its folder.
 
     `source_dir` is a folder with the distribution files (air-gapped). Of several processes one installs, the others
-    wait. Raises PackInvalid, PackNotInstalled when something is missing and may not be fetched, PackDownloadFailed,
+    wait. Raises PackInvalid, PackNotInstalled if something is missing and must not be downloaded, PackDownloadFailed,
     PackDamaged.
     """
     if progress is None:
@@ -52,9 +52,9 @@ def install(
             if not _is_whole(entry):
                 fetching = not store.offline() if may_fetch is None else may_fetch
                 return Installation(entry, source_dir, progress, may_fetch=fetching).run()
-            # Another process was faster, or one was killed before it had cleaned up.
+            # Left by another process that installed the pack, or that was killed before its clean-up.
             shutil.rmtree(downloads, ignore_errors=True)
-    progress.say(f"{name} is installed and whole in {folder_of(entry)}")
+    progress.say(f"{name} is installed and undamaged in {folder_of(entry)}")
     return folder_of(entry)
 
 
@@ -63,15 +63,15 @@ def _is_whole(entry: Manifest) -> bool:
 
 
 def remove(name: str) -> list[Path]:
-    """Removes every installed version of the pack `name`, with all that was fetched for it and optimised from it.
+    """Removes all installed versions of the pack `name`, with their downloads and optimised networks.
 
-    Returns the folders removed. PackInvalid when the catalogue does not know the pack.
+    Returns the removed folders. PackInvalid if the pack is not in the catalogue.
     """
     store.known(name)
     folders = installed_versions(name)
     with _locked(name, LoggedProgress()), disk_errors(home()):
         for folder in folders:
-            # Renamed first, so that no process finds half a pack.
+            # Renamed first, so that no process finds a partial pack.
             doomed = folder.with_name(f".{folder.name}.removed")
             _remove_optimised(folder)
             os.replace(folder, doomed)
@@ -92,12 +92,12 @@ def _remove_optimised(folder: Path) -> None:
 
 @contextmanager
 def _locked(name: str, progress: Progress) -> Iterator[None]:
-    """Keeps every other process from installing or removing the pack `name`; waits for one that does.
+    """Excludes other processes from installing or removing the pack `name`; waits for them.
 
-    The lock is the operating system's on an open file: it is gone with its process, however that ends.
+    The lock is the operating system's on an open file, which is released when the process ends.
     """
     path = home() / "locks" / f"{name}.lock"
-    waiting = f"another process is at work on the pack {name}; waiting for it"
+    waiting = f"another process installs or removes the pack {name}; waiting for it"
     with ExitStack() as held:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _locked(name: str, progress: Progress) -> Iterator[None]:
 
 @dataclass
 class Installation:
-    """One installation of a catalogue entry, to be run under the pack's lock."""
+    """The installation of a catalogue entry; run it while holding the pack's lock."""
 
     entry: Manifest
     source_dir: Path | None
@@ -117,7 +117,7 @@ class Installation:
     def run(self) -> Path:
         """Installs the pack and returns its folder; PackNotInstalled, PackDownloadFailed, PackDamaged."""
         target = folder_of(self.entry)
-        # Imported here: a pack that is installed needs no HTTP client, no archives and no converters.
+        # Imported here: installed packs need no HTTP client, archives or converters.
         from likeness.packs.originals import Originals
 
         originals = Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
@@ -136,7 +136,7 @@ class Installation:
         return target
 
     def _remove_leftovers(self, folder: Path) -> None:
-        """Removes leftovers of killed installations of this pack; none is running, as the lock is held."""
+        """Removes leftovers of killed installations of this pack; as the lock is held, none is running."""
         for leftover in folder.glob(f".{self.entry.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -150,18 +150,18 @@ class Installation:
         for file in wanted:
             _write_synced(folder / file.name, originals.converted(file))
             if sha256_of(folder / file.name) != file.sha256:
-                # The original is verified; libraries of other versions may write the same network in other bytes.
-                self.progress.say(f"{file.name} is written in other bytes than the catalogue's, from the same original")
+                # The original is verified; other versions of the libraries may encode the same network differently.
+                self.progress.say(f"{file.name} differs in its bytes from the catalogue's; its original is the same")
         for name, row in table["files"].items():
             row["sha256"], row["size"] = sha256_of(folder / name), (folder / name).stat().st_size
         _write_synced(folder / MANIFEST_NAME, to_toml(table).encode())
         read_manifest(folder)
-        # mkdtemp makes it private; a pack in a shared cache folder is readable as the umask says.
+        # mkdtemp makes it private; packs in a shared cache folder are readable according to the umask.
         folder.chmod(0o777 & ~_umask())
         _sync_folder(folder)
 
     def _reuse(self, file: PackFile, path: Path) -> bool:
-        """Links the same file of an installed version of this pack, or of another, if there is one that is whole."""
+        """Links the same, undamaged file of another installed pack or version, if there is one."""
         own = installed_versions(self.entry.name)
         for folder in [*own, *(folder for folder in installed_versions() if folder not in own)]:
             if damage(folder, file):
@@ -176,7 +176,7 @@ class Installation:
     def _put_in_place(self, temporary: Path, target: Path) -> None:
         damaged = temporary.with_name(f"{temporary.name}.old")
         if target.exists():
-            # Only a damaged pack is replaced. A process that has one of its files open keeps it.
+            # Only a damaged pack is replaced. Processes keep the files that they have open.
             os.replace(target, damaged)
         os.replace(temporary, target)
         _sync_folder(target.parent)

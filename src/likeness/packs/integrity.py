@@ -19,19 +19,19 @@ def sha256_of(path: Path) -> str:
 
 
 def check_sha256(path: Path, expected: str, *, named: str = "", where: str = "") -> None:
-    """PackDamaged unless the file at `path` has the SHA-256 `expected`; `named` and `where` go into the message."""
+    """PackDamaged unless the file at `path` has the SHA-256 `expected`; `named` and `where` are for the message."""
     found = sha256_of(path)
     if found != expected:
         source = f" from {where}" if where else ""
         raise PackDamaged(
             f"{named or path}{source} is not the published file: its SHA-256 is {found}, expected {expected}. "
-            "Nothing was installed; check the mirror, or give the right file with --from DIR"
+            "Nothing was installed; check the mirror, or provide the right file with --from DIR"
         )
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns the errors of a full, read-only or forbidden disk into PackDownloadFailed naming `path` and the remedy."""
+    """Turns errors of a full or read-only disk, or of permissions, into PackDownloadFailed with `path` and a remedy."""
     try:
         yield
     except OSError as error:
@@ -44,6 +44,6 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _NOT_WRITABLE:
             raise PackDownloadFailed(
-                f"{file} cannot be written ({error.strerror}); set LIKENESS_HOME to a folder that you may write to"
+                f"{file} cannot be written ({error.strerror}); set LIKENESS_HOME to a writable folder"
             ) from error
         raise

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 
 class LoadedPack:
-    """A pack's manifest and networks. Networks are opened on first use, once for all threads; their files are
-    checked then.
-    """
+    """A pack's manifest and networks. Networks are checked and opened on first use, once for all threads."""
 
     def __init__(self, manifest: Manifest, *, threads: int, device: "Device" = "cpu") -> None:
         self.manifest = manifest
@@ -33,11 +31,11 @@ class LoadedPack:
         self._locks = {role: threading.Lock() for role in manifest.roles}
 
     def has(self, role: str) -> bool:
-        """Whether the pack plays `role` ("detector", "embedder", "mesh", "expression", "points")."""
+        """Whether the pack has `role` ("detector", "embedder", "mesh", "expression", "points")."""
         return role in self.manifest.roles
 
     def network(self, role: str) -> "OnnxNetwork":
-        """The network of `role`; PackInvalid, PackDamaged, SettingsError."""
+        """The network of `role`. Raises PackInvalid, PackDamaged, SettingsError."""
         file = self.manifest.files[self.manifest.role(role).file]
         with self._locks[role]:
             if role not in self._networks:
@@ -55,9 +53,7 @@ class LoadedPack:
             return self._networks[role]
 
     def array(self, file: str) -> NDArray[np.float32]:
-        """The numbers in the pack's data file `file` (.npy), as float32; PackDamaged when it is not what the manifest
-        says.
-        """
+        """The array in the pack's data file `file` (.npy), as float32; PackDamaged if it does not match the manifest."""
         path = self.manifest.path(file)
         check_file(path.parent, self.manifest.files[file])
         try:
@@ -74,11 +70,10 @@ def load(
     offline: bool | None = None,
     progress: Progress | None = None,
 ) -> LoadedPack:
-    """The pack `pack`: a name of the catalogue (installed first when it is missing) or the path of a folder with a
-    manifest.
+    """The pack `pack`: a name of the catalogue (installed if it is missing) or the path of a folder with a manifest.
 
-    `threads` are those of one call of a network, by default all that the process may use. `offline` forbids fetching
-    (None asks LIKENESS_OFFLINE). Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
+    `threads` are those of one call of a network, by default all that the process may use. `offline` forbids downloads
+    (None: LIKENESS_OFFLINE decides). Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
     folder = pack_folder(pack, offline=offline, progress=progress)
     try:
@@ -89,20 +84,20 @@ def load(
 
 
 def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progress: Progress | None = None) -> Path:
-    """The folder of a pack given by name or path, installed when it is a name and missing."""
+    """The folder of a pack given by name or path; one given by name is installed if it is missing."""
     return _given_by_path(pack) or ensure(
         os.fspath(pack), progress=progress, may_fetch=None if offline is None else not offline
     )
 
 
 def is_at_hand(pack: str | PathLike[str]) -> bool:
-    """Whether `load` finds the pack as it is, with nothing to install; PackInvalid for a name that is not known."""
+    """Whether `load` finds the pack without installing anything; PackInvalid for an unknown name."""
     path = _given_by_path(pack)
     return is_installed(known(os.fspath(pack))) if path is None else (path / MANIFEST_NAME).is_file()
 
 
 def _given_by_path(pack: str | PathLike[str]) -> Path | None:
-    """The folder that `pack` is the path of; None where it is a name."""
+    """The folder if `pack` is a path; None if it is a name."""
     given = os.fspath(pack)
     if (
         isinstance(pack, PathLike)

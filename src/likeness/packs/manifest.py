@@ -3,14 +3,14 @@
     [pack]                    name, version, summary
     [distributions.ID]        where files come from: a project on a package index, its version, exact file and SHA-256
     [files."NAME"]            a file of the pack: SHA-256, size, licence and terms
-    [files."NAME".source]     what that file is made from, and by which converter
-    [roles.ROLE]              which file plays the detector, embedder, mesh, expression, how it is fed
+    [files."NAME".source]     the original of that file, and its converter
+    [roles.ROLE]              the file of the detector, embedder, mesh or expression network, and its input
     [scoring] [calibration]   from two vectors to a score, and from a score to Similarity
-    [quality.BAR]             what LOW, MEDIUM, HIGH and AUTO ask of a face
+    [quality.BAR]             what LOW, MEDIUM, HIGH and AUTO require of a face
     [[accuracy]]              measured figures, each with the command that prints it
 
-The catalogue's description of a pack and the manifest inside an installed pack are the same format. At installation the
-hashes and sizes of the files as they were written are filled in.
+The catalogue's description of a pack and the manifest inside an installed pack have the same format. The installation
+fills in the hashes and sizes of the files.
 """
 
 import hashlib
@@ -43,8 +43,9 @@ _PACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One file of one release of a project on a package index, Python's or npm's; `id` is the manifest's short name for
-    it. A file of npm's has the name that `npm pack` gives it.
+    """One file of one release of a project on a package index, Python's or npm's; `id` is its key in the manifest.
+
+    Files of npm have the name that `npm pack` gives them.
     """
 
     id: str
@@ -58,11 +59,11 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a file of a pack is made from.
+    """The original of a pack's file.
 
-    Exactly one of `distribution` (the id of one; `path` is inside it), `file` (provided by the user in a folder) and
-    `bundled` (a file that comes with Likeness, next to the catalogue) is set. `sha256` is that of the original;
-    `converter` says how it becomes ONNX, empty when it is kept as it is.
+    Exactly one of `distribution` (an id; `path` is inside it), `file` (provided by the user in a folder) and `bundled`
+    (a file that comes with Likeness, next to the catalogue) is set. `sha256` is that of the original; `converter`
+    names the conversion to ONNX, empty for none.
     """
 
     sha256: str
@@ -74,7 +75,7 @@ class Source:
 
     @property
     def description(self) -> str:
-        """Where the original comes from, in words for a table."""
+        """The origin of the file, for a table."""
         if self.distribution:
             return f"{self.distribution}: {self.path}"
         return self.file or f"with Likeness: {self.bundled}"
@@ -82,7 +83,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class PackFile:
-    """A file of a pack; its `size` may be left open, as 0."""
+    """A file of a pack; `size` 0: unknown."""
 
     name: str
     sha256: str
@@ -96,7 +97,7 @@ class PackFile:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """The part that a file plays; `parameters` say how it is fed and read, see the class named by `family`."""
+    """The role of a file; `parameters` describe its input and output, see the class named by `family`."""
 
     name: str
     file: str
@@ -118,9 +119,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measured figure: of what, on which data, its value with a 95 % interval where known, and the command that
-    prints it.
-    """
+    """One measured figure: the measure, the data, the value with a 95 % interval if known, and the command for it."""
 
     measure: str
     data: str
@@ -132,9 +131,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A pack's description; `folder` is where it was read from, None for a catalogue entry; `sha256` is that of the
-    text.
-    """
+    """A pack's description; `folder` is its folder, None for a catalogue entry; `sha256` is that of the text."""
 
     name: str
     version: str
@@ -156,14 +153,14 @@ class Manifest:
         return str(self.folder / MANIFEST_NAME) if self.folder else f"the catalogue's pack {self.name!r}"
 
     def role(self, name: str) -> Role:
-        """The role `name`; PackInvalid when the pack does not have it."""
+        """The role `name`; PackInvalid if the pack does not have it."""
         try:
             return self.roles[name]
         except KeyError:
             raise PackInvalid(f"{self.described_as} has no role {name!r}; it has {', '.join(self.roles)}") from None
 
     def embedder_input(self) -> EmbedderInput:
-        """How the embedder is fed; PackInvalid when the manifest does not say it fully."""
+        """The embedder's input; PackInvalid if its description is incomplete."""
         return read_embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
 
     def path(self, file: str) -> Path:
@@ -174,7 +171,7 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the pack in `folder`; PackInvalid when it cannot be read or contradicts itself."""
+    """The manifest of the pack in `folder`; PackInvalid if it cannot be read or is inconsistent."""
     path = folder / MANIFEST_NAME
     try:
         text = path.read_bytes()
@@ -272,7 +269,7 @@ def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
     )
     if source.distribution and (source.distribution not in distributions or not source.path):
         raise t.wrong(
-            f"names the distribution {source.distribution!r} and must say the path in it; "
+            f"names the distribution {source.distribution!r} and needs the path in it; "
             f"known: {', '.join(distributions)}"
         )
     return source

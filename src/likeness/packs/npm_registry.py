@@ -1,7 +1,7 @@
-"""The npm registries that the user has configured, per scope if so, and their tokens.
+"""The npm registries that the user has configured, optionally by scope, and their tokens.
 
-Read from the variables npm_config_* and from npmrc files, as npm itself reads them (docs.npmjs.com, "npmrc" and
-"config"); npm need not be installed.
+They are read from the variables npm_config_* and from npmrc files as by npm itself (docs.npmjs.com, "npmrc" and
+"config"), which need not be installed.
 """
 
 import os
@@ -18,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
 
 def npm_address(distribution: Distribution, environment: Mapping[str, str] = os.environ) -> tuple[str, Access]:
-    """The address of a package's tarball on the registry of its scope, and how to reach it."""
+    """The URL of a package's tarball on the registry of its scope, and how to reach it."""
     settings = _settings(environment)
     scope, _, name = distribution.project.rpartition("/")
     registry = settings.get(f"{scope}:registry") or settings.get("registry") or DEFAULT_REGISTRY
@@ -28,7 +28,7 @@ def npm_address(distribution: Distribution, environment: Mapping[str, str] = os.
 
 
 def _authorization(url: str, settings: Mapping[str, str]) -> str:
-    """The header of the longest beginning of an address ("//host/path/:_authToken") that `url` has."""
+    """The Authorization header for the longest configured prefix ("//host/path/:_authToken") of `url`."""
     address = url.partition(":")[2]
     found = {
         f"{key.removesuffix(ending).rstrip('/')}/": f"{scheme} {value}"
@@ -42,7 +42,7 @@ def _authorization(url: str, settings: Mapping[str, str]) -> str:
 
 
 def _settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The user's settings, variables over files; a file that cannot be read counts as empty."""
+    """The user's settings; variables override files, and unreadable files are ignored."""
     variables = {
         name.lower().removeprefix(_PREFIX).replace("_", "-"): value
         for name, value in environment.items()
@@ -54,7 +54,7 @@ def _settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _npmrc(path: Path, environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The `key = value` lines of an npmrc file, its ${VARIABLES} filled in."""
+    """The `key = value` lines of an npmrc file with its ${VARIABLES} replaced."""
     try:
         lines = Path(os.path.expanduser(path)).read_text("utf-8", "replace").splitlines()
     except OSError:

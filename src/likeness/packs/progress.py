@@ -1,4 +1,4 @@
-"""The progress of an installation: the interface of its displays, and its form in the log."""
+"""The progress of an installation: the interface of its displays, and the log as one."""
 
 import logging
 from collections.abc import Callable
@@ -9,29 +9,29 @@ _log = logging.getLogger("likeness.packs")
 
 
 class Progress(Protocol):
-    """Receives the progress of an installation: lines for people, and bytes that arrive."""
+    """Receives the progress of an installation: messages, and downloaded bytes."""
 
     def say(self, text: str) -> None:
-        """A step has begun or ended; one line without a full stop."""
+        """Reports that a step begins or ends, in one line without a full stop."""
         ...
 
     def download(self, file: str, total_bytes: int) -> AbstractContextManager["ByteCount"]:
-        """The fetch of a file of `total_bytes` begins; the context's value receives its progress until the end."""
+        """Reports that a download of `total_bytes` begins; the context's value receives its progress."""
         ...
 
 
 class ByteCount(Protocol):
-    """Receives how far one download is."""
+    """Receives the progress of one download."""
 
     def reached(self, done_bytes: int) -> None:
-        """So many bytes of the file are there now; may fall when a download must start again."""
+        """Reports the bytes downloaded so far; the number falls if a download restarts."""
         ...
 
 
 class LoggedProgress:
-    """For programs: each step as a line in the log `likeness.packs`, no bytes.
+    """Logs each step to `likeness.packs`, without bytes.
 
-    The first line is a warning, so that the caller learns what takes so long the first time.
+    The first message is a warning, so that programs show what takes time on the first use.
     """
 
     def __init__(self) -> None:
@@ -53,12 +53,12 @@ _beginnings: list[Callable[[], AbstractContextManager[Progress]]] = [lambda: nul
 
 
 def unasked_installation() -> AbstractContextManager[Progress]:
-    """The Progress of an installation that begins by itself, as that of a first comparison does: the log, unless
-    `show_unasked_with` chose another.
+    """The Progress of an automatic installation, as before a first comparison: the log, unless `show_unasked_with` sets
+    another.
     """
     return _beginnings[-1]()
 
 
 def show_unasked_with(begin: Callable[[], AbstractContextManager[Progress]]) -> None:
-    """Lets a command show such installations to its user: `begin` is called for each."""
+    """Sets the display of automatic installations; `begin` is called for each."""
     _beginnings.append(begin)

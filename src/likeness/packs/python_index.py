@@ -1,8 +1,8 @@
-"""Wheels by `pip download`, and pip's indexes for source distributions, which pip could not download without running.
+"""Wheels by `pip download`, and source distributions from pip's indexes without running their code.
 
-pip reads its own configuration: indexes, folders, credentials of netrc and keyring, proxies, certificates, time limits.
-It would build source distributions to read their metadata, which runs their code; their address is looked up here, in
-the page of the project on the indexes of pip's configuration, and `likeness.packs.download` fetches it.
+pip uses its own configuration: indexes, folders, credentials of netrc and keyring, proxies, certificates, timeouts. It
+would build source distributions to read their metadata, which runs their code; so their URL is looked up here, in the
+project's page on pip's indexes, for `likeness.packs.download`.
 """
 
 import ast
@@ -23,17 +23,17 @@ from likeness.packs.integrity import check_sha256
 from likeness.packs.manifest import Distribution
 
 DEFAULT_INDEX = "https://pypi.org/simple"
-#: What a download may take: a fixed share for silent servers, which pip gives up by itself, and one for slow ones.
-_PATIENCE_S, _LEAST_BYTES_A_SECOND = 600.0, 16_384
+#: The timeout of a download: a fixed part for silent servers, which pip itself gives up, and one for slow servers.
+_TIMEOUT_S, _LEAST_BYTES_A_SECOND = 600.0, 16_384
 _SECTIONS = ("global", "download", ":env:")
-"""pip's precedence, lowest first, for what `pip download` would use."""
+"""The sections of pip's configuration that apply to `pip download`, lowest precedence first."""
 
 
 @contextmanager
 def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[None]:
-    """Fetches the wheels into `folder` with pip, in a process parallel to the body; verified on exit.
+    """Downloads the wheels into `folder` with pip, in a process parallel to the body; verifies them on exit.
 
-    Nothing of them is executed. PackDownloadFailed, PackDamaged.
+    None of their code is executed. Raises PackDownloadFailed, PackDamaged.
     """
     if not wheels:
         yield
@@ -45,7 +45,7 @@ def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[No
     process = _started("download", *options, "--dest", str(folder), "--requirement", str(wanted))
     try:
         yield
-        _output(process, patience_s=_PATIENCE_S + sum(w.size for w in wheels) / _LEAST_BYTES_A_SECOND)
+        _output(process, timeout_s=_TIMEOUT_S + sum(w.size for w in wheels) / _LEAST_BYTES_A_SECOND)
     finally:
         process.kill()
         process.communicate()
@@ -54,7 +54,7 @@ def fetching_wheels(wheels: Sequence[Distribution], folder: Path) -> Iterator[No
 
 
 def _platforms(wheels: Sequence[Distribution]) -> Iterator[str]:
-    """The options that make pip take the wheels whatever the platform that it runs on: their files are data here."""
+    """The options for pip to download the wheels on any platform, as their files are only data here."""
     tags = [tag for wheel in wheels for tag in parse_wheel_filename(wheel.file)[3]]
     yield "--ignore-requires-python"
     for option, values in (
@@ -67,11 +67,11 @@ def _platforms(wheels: Sequence[Distribution]) -> Iterator[str]:
 
 
 def sdist_address(distribution: Distribution) -> tuple[str, Access]:
-    """The address of a source distribution, and how to reach it; PackDownloadFailed where no index has it."""
+    """The URL of a source distribution, and how to reach it; PackDownloadFailed if no index has it."""
     settings = _settings()
     access = Access(proxy=settings.get("proxy", ""), ca_file=settings.get("cert", ""))
     project = re.sub(r"[-_.]+", "-", distribution.project).lower()
-    # The link of either form of the page, PEP 503's HTML and PEP 691's JSON.
+    # The link in both formats of the page, PEP 503's HTML and PEP 691's JSON.
     link = re.compile(rf"""["']([^"'#]*/{re.escape(distribution.file)})["'#]""")
     reasons = []
     for index in [settings.get("index-url") or DEFAULT_INDEX, *settings.get("extra-index-url", "").split()]:
@@ -85,12 +85,12 @@ def sdist_address(distribution: Distribution) -> tuple[str, Access]:
             continue
         if found := link.search(text):
             return urljoin(page, found[1]), access
-        reasons.append(f"{project} is there without this file")
+        reasons.append(f"{project} exists without this file")
     raise PackDownloadFailed(f"{distribution.file} is not on the indexes of pip's configuration: {'; '.join(reasons)}")
 
 
 def _settings() -> dict[str, str]:
-    """What `pip config list` says for `pip download`: lines of section.key='value'."""
+    """pip's configuration for `pip download`, from `pip config list` (lines of section.key='value')."""
     values: dict[str, dict[str, str]] = {}
     for line in _output(_started("config", "list")).splitlines():
         name, equals, literal = line.partition("=")
@@ -103,10 +103,10 @@ def _settings() -> dict[str, str]:
 def _started(*arguments: str) -> subprocess.Popen[str]:
     if find_spec("pip") is None:
         raise PackDownloadFailed(
-            f"{sys.executable} has no pip, which fetches the wheels of a pack; add it (`python -m ensurepip`, or "
+            f"{sys.executable} has no pip, which downloads the wheels of a pack; add it (`python -m ensurepip`, or "
             "`uv pip install pip`)"
         )
-    # Not in the working folder: a file named pip.py there must not be run.
+    # Not in the working folder, whose pip.py would be run.
     return subprocess.Popen(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments],
         cwd=Path(sys.executable).parent,
@@ -119,13 +119,13 @@ def _started(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def _output(pip: subprocess.Popen[str], *, patience_s: float = _PATIENCE_S) -> str:
-    """pip's output; PackDownloadFailed with its last error message where it fails."""
+def _output(pip: subprocess.Popen[str], *, timeout_s: float = _TIMEOUT_S) -> str:
+    """pip's output; PackDownloadFailed with its last error message if it fails."""
     try:
-        output, errors = pip.communicate(timeout=patience_s)
+        output, errors = pip.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         pip.kill()
-        raise PackDownloadFailed(f"pip was not done after {patience_s:.0f} seconds") from None
+        raise PackDownloadFailed(f"pip did not finish within {timeout_s:.0f} seconds") from None
     if pip.returncode:
         messages = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR:")]
         raise PackDownloadFailed(f"pip: {messages[-1] if messages else errors.strip()[-300:]}")

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged, SettingsError
 
-# ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder and uploads events,
-# both from its import on; this variable, set before the import, is the only thing that stops both.
+# From its import on, ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder
+# and uploads events; only this variable, set before the import, prevents both.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 Device = Literal["cpu", "cuda"]
-#: Address space of the arena; only what has been used of it takes memory. Two threads have used 64 MB after 2,000 mixed
-#: requests. Where it does not suffice, ONNX Runtime gets more.
+#: Address space of the arena, of which only used pages take memory. Two threads use 64 MB after 2,000 mixed requests.
+#: ONNX Runtime extends it if it does not suffice.
 _ARENA_BYTES = 128 * 1024 * 1024
-#: What ONNX Runtime raises for a file that it cannot run; these classes share no base but Exception.
+#: What ONNX Runtime raises for a file that it cannot run; these classes have no common base but Exception.
 _ONNX_ERRORS = (
     ort_errors.EPFail,
     ort_errors.EngineError,
@@ -42,9 +42,7 @@ _ONNX_ERRORS = (
 
 
 class OnnxNetwork:
-    """A network of a pack: takes its inputs in the order of the file, gives all outputs; safe to call from several
-    threads.
-    """
+    """A network of a pack: takes its inputs in the order of the file and returns all outputs. Thread-safe."""
 
     def __init__(self, session: Any, file: Path) -> None:
         self._session = session
@@ -70,11 +68,11 @@ class OnnxNetwork:
 
     @property
     def takes_bytes(self) -> bool:
-        """Whether pictures are given as bytes (B, H, W, 3), see `likeness.vision.network`."""
+        """Whether its pictures are bytes (B, H, W, 3), see `likeness.vision.network`."""
         return self._takes_bytes
 
     def __call__(self, *inputs: NDArray[np.float32] | NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """The outputs for `inputs`; ValueError when their number is wrong."""
+        """The outputs for `inputs`; ValueError if their number is wrong."""
         if len(inputs) != len(self._names):
             raise ValueError(f"{self._file.name} takes {len(self._names)} inputs, not {len(inputs)}")
         outputs: list[NDArray[np.float32]] = self._session.run(
@@ -85,25 +83,25 @@ class OnnxNetwork:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How sessions are made.
+    """The settings of sessions.
 
-    `threads` are those that one call may use; `one_size` says that all pictures have the size that the network was made
-    for. Chosen by measuring (`python benchmarks/runtime.py`):
+    `threads` are those that one call may use; `one_size` means that all pictures have the network's native size.
+    Measured by `python benchmarks/runtime.py`:
 
-    - Threads do not spin while they wait: on a shared machine that takes processors from other work, and alone on one
+    - Threads do not spin while they wait: on a shared machine spinning takes processors from other work, and otherwise
       it makes no difference.
-    - The arena stays on, its memory pattern off where sizes vary: a pattern is kept for every size, and detectors see
-      many. After photos of eight shapes the detector's process has 182 MB without patterns and 213 MB with them. Where
-      there is one size, a run takes one piece instead of one a layer: 1 % faster for itself. A pair of 1280x886 took
-      0.91 of the processor time while others kept the machine busy, else 0.98 (by hand, processes by turns).
-    - All networks of a process share one arena: they never all need the most at once, and each would keep what it once
-      needed. After 200 comparisons of photos of many shapes on two threads 244 MB are in use, with an arena each 316.
-    - The arena is one piece of address space. In pieces that double, as by default, what a large search needs may fit
-      none of them though enough is free, and the next piece is begun: 2,000 mixed requests (the soak of `make bench`)
-      end with 230 MB in pieces, with 222 MB in one. Without an arena, before large searches took turns, it was 320 MB.
-    - What ONNX Runtime's optimiser makes of a network is saved in the folder `optimised`, for this processor and this
-      version of ONNX Runtime: detector, embedder, mesh and expression then open in 33 ms of processor time, not in 75.
-      A checksum in the name of the saved file guards against accidents; None as folder saves nothing.
+    - The arena is on, its memory pattern off where sizes vary: a pattern is kept for every size, and detectors see
+      many. After photos of eight shapes the detector's process has 182 MB without patterns and 213 MB with them. With
+      one size, a pattern saves an allocation per layer: a run is 1 % faster, and a pair of 1280x886 takes 0.98 of the
+      processor time, 0.91 on a busy machine.
+    - All networks of a process share one arena, as they never need their maximum at once. After 200 comparisons of
+      photos of many shapes on two threads 244 MB are in use; with separate arenas 316 MB.
+    - The arena is one piece of address space. By default it grows by doubling pieces, none of which may have room for a
+      large search although enough is free in total: 2,000 mixed requests (the soak of `make bench`) end with 230 MB in
+      pieces, with 222 MB in one.
+    - Networks optimised by ONNX Runtime are saved in the folder `optimised`, for this processor and this version of
+      ONNX Runtime: detector, embedder, mesh and expression then open in 33 ms of processor time instead of 75. A
+      checksum in the name of the saved file detects damage; None as folder saves nothing.
     """
 
     threads: int
@@ -112,8 +110,8 @@ class Runtime:
     one_size: bool = False
 
     def open(self, file: Path, sha256: str) -> OnnxNetwork:
-        """The network in `file`, whose SHA-256 has been checked. PackDamaged when ONNX Runtime cannot read it,
-        SettingsError for a device that is not there.
+        """The network in `file`, whose SHA-256 is checked already. PackDamaged if ONNX Runtime cannot read it,
+        SettingsError if the device is not available.
         """
         try:
             session = self._cuda_session(file) if self.device == "cuda" else self._cpu_session(file, sha256)
@@ -121,20 +119,20 @@ class Runtime:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise PackDamaged(
                 f"{file} is not a network that ONNX Runtime {onnxruntime.__version__} can run ({reason}); "
-                "get the pack again, or one made for this version"
+                "install the pack again, or one for this version"
             ) from error
         return OnnxNetwork(session, file)
 
     def _cuda_session(self, file: Path) -> Any:
         missing = SettingsError(
-            "the device cuda was asked for, but this ONNX Runtime cannot use it here; install the extra "
+            "the device is cuda, but this ONNX Runtime cannot use it here; install the extra "
             "`likeness[cuda]` and NVIDIA's driver, or use the device cpu"
         )
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             raise missing
         providers = [("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}), "CPUExecutionProvider"]
         session = onnxruntime.InferenceSession(str(file), self._options(), providers=providers)
-        # Without the driver ONNX Runtime only prints a warning and uses the processor.
+        # Without the driver, ONNX Runtime only prints a warning and uses the CPU.
         if "CUDAExecutionProvider" not in session.get_providers():
             raise missing
         return session
@@ -154,7 +152,7 @@ class Runtime:
         return self._optimise(file, self.optimised, name)
 
     def _optimise(self, file: Path, folder: Path, name: str) -> Any:
-        """The network optimised now, and saved for the next time; several processes may do this at once."""
+        """Optimises the network and saves the result; several processes may do this at once."""
         temporary = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
         options = self._cpu_options()
         options.optimized_model_filepath = str(temporary)
@@ -164,7 +162,7 @@ class Runtime:
             os.replace(temporary, folder / f"{name}-{_checksum(temporary)}.onnx")
             return session
         except (OSError, *_ONNX_ERRORS):
-            # The folder takes nothing, or the network is bad; only the second is an error, and it comes again here.
+            # The folder is not writable, or the network is invalid; only the latter is an error, which occurs again.
             return _session(file, self._cpu_options())
         finally:
             with suppress(OSError):
@@ -191,7 +189,7 @@ _MAKING_ARENA = threading.Lock()
 
 
 def _share_arena(options: Any) -> None:
-    """Has a session take its memory from the arena of the process."""
+    """Lets a session use the arena of the process."""
     with _MAKING_ARENA:
         _make_arena()
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -199,7 +197,7 @@ def _share_arena(options: Any) -> None:
 
 @cache
 def _make_arena() -> None:
-    """Creates the shared arena once per process: another one would replace that of existing sessions."""
+    """Creates the shared arena once per process: a second one would replace that of existing sessions."""
     kind, where = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     one_piece = onnxruntime.OrtArenaCfg({"initial_chunk_size_bytes": _ARENA_BYTES})
     onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, where), one_piece)
@@ -215,7 +213,7 @@ def _checksum(file: Path) -> str:
 
 @cache
 def _processor_key() -> str:
-    """Short digest of what a saved network depends on: ONNX Runtime's version and the processor's instruction sets."""
+    """A short digest of ONNX Runtime's version and the processor's instruction sets, on which saved networks depend."""
     return hashlib.sha256(f"{onnxruntime.__version__} {_processor_features()}".encode()).hexdigest()[:16]
 
 
@@ -223,7 +221,7 @@ def _processor_key() -> str:
 def _processor_features() -> str:
     features = platform.machine()
     try:
-        # The first processor represents all; the whole file takes long on large machines.
+        # The first processor suffices; reading all of the file takes long on large machines.
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             return features + file.read(8192).partition("flags")[2].partition("\n")[0]
     except OSError:

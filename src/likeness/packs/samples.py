@@ -10,7 +10,7 @@ NAME = "samples"
 
 
 def samples(*, progress: Progress | None = None, offline: bool | None = None) -> dict[str, Path]:
-    """The sample portraits by file name ("obama.jpg", "biden.jpg" and so on), fetched on first use.
+    """The sample portraits by file name ("obama.jpg", "biden.jpg" and so on), downloaded on first use.
 
     Raises PackNotInstalled, PackDownloadFailed, PackDamaged.
     """

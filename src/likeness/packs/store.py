@@ -1,14 +1,13 @@
-"""The cache folder: finding, checking and removing installed packs.
+"""The cache folder: finding and checking installed packs.
 
     LIKENESS_HOME/             default: the platform's cache folder
       packs/NAME-DIGEST/       an installed pack: manifest.toml, ONNX files
-      downloads/NAME/          distribution files while they are fetched; deleted after the installation
-      locks/                   one lock a pack
-      optimised/               networks as ONNX Runtime optimised them for this processor; can be deleted at any time
+      downloads/NAME/          distribution files during a download; deleted after the installation
+      locks/                   one lock per pack
+      optimised/               networks optimised by ONNX Runtime for this processor; can be deleted at any time
 
-DIGEST is that of the catalogue's text, so that another version of Likeness finds its own pack; files that two versions
-share, or two packs, are one file on disk (hard links). A pack appears by the renaming of a whole folder, so it is there
-completely or not at all.
+DIGEST is that of the catalogue's text, so that each version of Likeness finds its own pack; files that versions or
+packs share are one file on disk (hard links). A pack's folder is renamed into place, so that it is complete or absent.
 """
 
 import os
@@ -27,7 +26,7 @@ _DIGEST_PATTERN = "[0-9a-f]" * _DIGEST_DIGITS
 def home() -> Path:
     """The cache folder: LIKENESS_HOME, or the platform's (on Linux ~/.cache/likeness).
 
-    Raises PackError where neither says: a user without a home, such as an arbitrary number in a container.
+    Raises PackError if there is neither, for a user without a home directory, such as an arbitrary id in a container.
     """
     chosen = os.environ.get("LIKENESS_HOME")
     try:
@@ -38,7 +37,7 @@ def home() -> Path:
 
 
 def _platform_cache() -> Path:
-    """The platform's cache folder, by the XDG base directory specification, Apple's and Microsoft's guidelines."""
+    """The platform's cache folder by the XDG base directory specification or Apple's or Microsoft's guidelines."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     if sys.platform == "win32":
@@ -58,23 +57,23 @@ def catalogue() -> dict[str, Manifest]:
 
 
 def known(name: str) -> Manifest:
-    """The catalogue's description of the pack `name`; PackInvalid when there is none."""
+    """The catalogue's description of the pack `name`; PackInvalid if there is none."""
     path = CATALOGUE / f"{name}.toml"
     if not name.replace("-", "").isalnum() or not path.is_file():
         names = ", ".join(sorted(path.stem for path in CATALOGUE.glob("*.toml")))
         raise PackInvalid(
-            f"no pack is called {name!r}; known are {names}, and any folder with a {MANIFEST_NAME} given as a path"
+            f"there is no pack {name!r}; known are {names}, and any folder with a {MANIFEST_NAME} given as a path"
         )
     return parse_manifest(path.read_bytes(), described_as=str(path))
 
 
 def folder_of(entry: Manifest) -> Path:
-    """Where the pack of a catalogue entry is, or will be, installed."""
+    """The folder in which the pack of a catalogue entry is, or will be, installed."""
     return home() / "packs" / f"{entry.name}-{entry.sha256[:_DIGEST_DIGITS]}"
 
 
 def is_installed(entry: Manifest) -> bool:
-    """Whether this very version of the pack is in the cache folder."""
+    """Whether exactly this version of the pack is in the cache folder."""
     return (folder_of(entry) / MANIFEST_NAME).is_file()
 
 
@@ -84,17 +83,17 @@ def installed_versions(name: str = "[a-z0-9]*") -> list[Path]:
 
 
 def downloads(name: str) -> Path:
-    """Where the distribution files of the pack `name` are while they are fetched."""
+    """The folder for downloads of the pack `name`."""
     return home() / "downloads" / name
 
 
 def optimised_folder() -> Path:
-    """Where networks are kept as ONNX Runtime optimised them."""
+    """The folder for networks optimised by ONNX Runtime."""
     return home() / "optimised"
 
 
 def damages(folder: Path) -> list[PackError]:
-    """The defects of an installed pack, found by reading every file in full; empty if there are none."""
+    """The damages of an installed pack, found by reading all of its files; empty if there are none."""
     try:
         manifest = read_manifest(folder)
     except PackInvalid as error:
@@ -104,7 +103,7 @@ def damages(folder: Path) -> list[PackError]:
 
 
 def damage(folder: Path, file: PackFile) -> PackDamaged | None:
-    """The defect of `file` of the pack in `folder`, None if there is none."""
+    """The damage of `file` of the pack in `folder`, None if there is none."""
     try:
         check_file(folder, file)
     except PackDamaged as error:
@@ -113,7 +112,7 @@ def damage(folder: Path, file: PackFile) -> PackDamaged | None:
 
 
 def check_file(folder: Path, file: PackFile) -> None:
-    """PackDamaged unless `file` of the pack in `folder` is what its manifest says: there, of its size and SHA-256."""
+    """PackDamaged unless `file` of the pack in `folder` has the size and SHA-256 of its manifest."""
     path = folder / file.name
     try:
         size = path.stat().st_size
@@ -126,7 +125,7 @@ def check_file(folder: Path, file: PackFile) -> None:
 
 
 def remedy(folder: Path) -> str:
-    """The command that mends the pack in `folder`."""
+    """The command that repairs the pack in `folder`."""
     if folder.parent == home() / "packs":
         return f"run: likeness packs install {folder.name.rpartition('-')[0]}"
-    return "copy the pack again from where it came"
+    return "copy the pack again from its source"

@@ -1,4 +1,4 @@
-"""TOML tables: reading with errors that name the place of a mistake, and writing."""
+"""TOML tables: reading with errors that name the place, and writing."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def is_number(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A TOML table with its name, so that each error says where it is."""
+    """A TOML table with its name for errors."""
 
     manifest: str
     name: str
@@ -95,11 +95,9 @@ class Table:
 
 
 def to_toml(table: Mapping[str, Any]) -> str:
-    """`table` (str, bool, int, finite float, lists and tables of them) as TOML text that `tomllib` reads back as an
-    equal table.
+    """`table` (str, bool, int, finite float, lists and tables of them) as TOML that `tomllib` reads back unchanged.
 
-    The standard library reads TOML but does not write it. Values come before sub-tables; lists of tables become
-    [[sections]].
+    The standard library does not write TOML. Values precede sub-tables; lists of tables become [[sections]].
     """
     return "\n".join(_section(table, ())).strip() + "\n"
 
@@ -130,7 +128,7 @@ def _key(key: str) -> str:
 
 
 def _text(value: str) -> str:
-    # JSON's escapes are a subset of TOML's, but JSON leaves DEL alone, which TOML does not allow.
+    # JSON's escapes are a subset of TOML's, but TOML, unlike JSON, does not allow DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,8 +1,7 @@
-"""A reader of the data that a 64-bit little-endian ELF library exports, such as weights compiled into it.
+"""Reads the data that a 64-bit little-endian ELF library exports, such as weights compiled into it.
 
-Nothing of the library is loaded or run: its table of dynamic symbols says at which address and in how many bytes each
-exported object is, its section headers where those bytes are in the file. Thirty lines replace a dependency on
-`pyelftools`.
+The library is neither loaded nor run: its dynamic symbols give the address and size of each exported object, and its
+section headers where those bytes are in the file. Thirty lines replace a dependency on `pyelftools`.
 
 Source of the layout: System V Application Binary Interface, chapters 4 and 5, and its ELF-64 object file format.
 """
@@ -24,18 +23,18 @@ _OBJECT = 1
 
 
 def exported_numbers(data: bytes, file: str) -> dict[str, NDArray[np.float32]]:
-    """The objects that the library exports, by name, each read as float32, flat.
+    """The exported objects of the library by name, as flat float32 arrays.
 
-    Objects whose size is no multiple of four bytes, or that begin as zeros in memory alone, are left out. `file` names
-    the library in errors. Raises PackDamaged when the bytes are no such library, or end too soon.
+    Objects whose size is not a multiple of four bytes, or that are not in the file (zero-initialised), are omitted.
+    `file` names the library in errors. Raises PackDamaged if the bytes are not such a library, or are truncated.
     """
     try:
         if data[: len(_MAGIC)] != _MAGIC:
-            raise ValueError("another beginning")
+            raise ValueError("wrong header")
         return dict(_exported(data))
     except (struct.error, ValueError, IndexError, OverflowError) as error:
         raise PackDamaged(
-            f"{file}: expected a whole 64-bit little-endian ELF library ({error}); fetch it again"
+            f"{file}: expected a complete 64-bit little-endian ELF library ({error}); fetch it again"
         ) from error
 
 

@@ -1,13 +1,12 @@
-"""A reader of FlatBuffers, the container of TFLite files, that checks every offset against the file.
+"""Reads FlatBuffers, the container of TFLite files, and checks every offset against the file.
 
-Written here rather than taken from the `flatbuffers` package: its Python runtime trusts the bytes (a damaged offset
-ends in whatever exception struct or the slicing gives) and brings no schema, so the checks and the field numbers would
-be ours all the same.
+The `flatbuffers` package would not help: its Python runtime does not check offsets and has no schema, so that checks
+and field numbers would be needed here anyway.
 
 Source of the layout: the FlatBuffers internals page (https://flatbuffers.dev/internals/). A file begins with the
 offset of its root table and a four-letter identifier. A table begins with a signed 32-bit distance back to its vtable;
 the vtable holds its own size, the table's size, and for each field its 16-bit offset inside the table, 0 for a field
-at its default. Vectors, texts and tables are stored as 32-bit offsets forward from the offset's own position; a vector
+with its default value. Vectors, strings and tables are 32-bit offsets forward from the offset's own position; a vector
 begins with its length.
 """
 
@@ -20,18 +19,18 @@ from numpy.typing import NDArray
 from likeness.errors import PackDamaged
 
 _MAX_TABLES = 4096
-"""Tensors, operators or buffers of one file; these networks have a few hundred."""
+"""The most tensors, operators or buffers of one file; these networks have a few hundred."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """The bytes of a whole file and its name for error messages."""
+    """The bytes of a file and its name for errors."""
 
     data: bytes
     name: str
 
     def damaged(self, expected: str, position: int) -> PackDamaged:
-        """The error for bytes that do not hold what was expected."""
+        """The error for bytes that are not as expected."""
         return PackDamaged(f"{self.name}: expected {expected} at byte {position}; the file is damaged, fetch it again")
 
     def scalar(self, code: str, position: int, expected: str) -> int:
@@ -42,14 +41,14 @@ class Buffer:
         return int(struct.unpack_from("<" + code, self.data, position)[0])
 
     def follow(self, position: int, expected: str) -> int:
-        """Where the 32-bit offset at `position` points to; always forward, so that every chain of offsets ends."""
+        """The position that the 32-bit offset at `position` points to; always forward, so that all chains end."""
         offset = self.scalar("I", position, expected)
         if offset == 0 or position + offset >= len(self.data):
             raise self.damaged(expected, position)
         return position + offset
 
     def root(self, identifier: bytes) -> "Table":
-        """The root table of a file with this four-letter identifier."""
+        """The root table of a file that must have this four-letter identifier."""
         if self.data[4:8] != identifier:
             raise self.damaged(f"the identifier {identifier.decode()}", 4)
         return Table(self, self.follow(0, "the root table"))
@@ -57,13 +56,13 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of the file; fields are named by their number in the schema."""
+    """One table of the file; fields are accessed by their number in the schema."""
 
     buffer: Buffer
     position: int
 
     def __post_init__(self) -> None:
-        """Checks that the table and its vtable lie inside the file as a whole, with the fields that are not read."""
+        """Checks that the table and its vtable are completely inside the file, including fields that are not read."""
         end = len(self.buffer.data)
         fields, size = (self.buffer.scalar("H", self._vtable + place, "the fields of a table") for place in (0, 2))
         if fields < 4 or self._vtable + fields > end or self.position + size > end:
@@ -74,7 +73,7 @@ class Table:
         return self.position - self.buffer.scalar("i", self.position, "a table")
 
     def _field(self, number: int, expected: str) -> int | None:
-        """The position of a field, None when it has its default value."""
+        """The position of a field, None if it has its default value."""
         if 4 + 2 * number + 2 > self.buffer.scalar("H", self._vtable, f"the fields of {expected}"):
             return None
         offset = self.buffer.scalar("H", self._vtable + 4 + 2 * number, f"the fields of {expected}")
@@ -86,12 +85,12 @@ class Table:
         return default if position is None else self.buffer.scalar(code, position, expected)
 
     def table(self, number: int, expected: str) -> "Table | None":
-        """A field that is a table, None when absent."""
+        """A table field, None if absent."""
         position = self._field(number, expected)
         return None if position is None else Table(self.buffer, self.buffer.follow(position, expected))
 
     def vector(self, number: int, dtype: str, expected: str) -> NDArray[np.generic]:
-        """A vector of scalars of the little-endian numpy type `dtype`; empty when absent."""
+        """A vector of scalars of the little-endian numpy type `dtype`; empty if absent."""
         position = self._field(number, expected)
         if position is None:
             return np.empty(0, dtype)
@@ -103,7 +102,7 @@ class Table:
         return np.frombuffer(self.buffer.data, dtype, count, start + 4)
 
     def tables(self, number: int, expected: str) -> "list[Table]":
-        """A vector of tables; empty when absent."""
+        """A vector of tables; empty if absent."""
         position = self._field(number, expected)
         if position is None:
             return []
@@ -115,5 +114,5 @@ class Table:
         return [Table(self.buffer, self.buffer.follow(place, expected)) for place in places]
 
     def text(self, number: int, expected: str) -> str:
-        """A text field; empty when absent."""
+        """A string field; empty if absent."""
         return self.vector(number, "u1", expected).tobytes().decode("utf-8", "replace")

@@ -1,15 +1,14 @@
 """TFLite → ONNX for the operators of the face mesh and of the expression network, and no others.
 
-TFLite keeps pictures as N×H×W×C, ONNX as N×C×H×W: here every picture is N×C×H×W inside, weights are turned once, and no
-transposition is left in the graph but that of the bytes which the face mesh takes. The batch dimension, fixed to 1 in
-the files, is free.
+TFLite has pictures as N×H×W×C, ONNX as N×C×H×W: here weights are transposed once, and the graph transposes nothing but
+the bytes that the face mesh takes. The batch dimension, fixed to 1 in the files, is free.
 
-Convolutions with int8 filters are "hybrid" in Google's runtime: it rounds their input to 8 bits as well, with steps
-taken from the values of the input. That saves time and is no part of the network, so it is left out: rounding makes
-the answer jump where the input hardly moves, and its kernels differ among themselves. Over 200 random inputs the
-runtime's probabilities change by up to 0.013 when the input moves by 1e-6, and by 0.06 between its two sets of
-kernels; this network is 0.03 from the one and 0.045 from the other, and moves by 1e-6. Given the same weights as
-float32, runtime and converted network agree to 1e-5 (all of it in tests/packs/convert/test_tflite.py).
+Convolutions with int8 filters are "hybrid" in Google's runtime: it also rounds their input to 8 bits, with steps from
+the input's values. That saves time and is not part of the network, so it is omitted: rounding makes the output jump for
+tiny changes of the input, and the runtime's kernels differ. Over 200 random inputs the runtime's probabilities change
+by up to 0.013 when the input changes by 1e-6, and by 0.06 between its two sets of kernels; this network differs from
+them by 0.03 and 0.045, and changes by 1e-6. With the same weights as float32, runtime and converted network agree to
+1e-5 (tests/packs/convert/test_tflite.py checks all of this).
 """
 
 from typing import Any
@@ -29,7 +28,7 @@ _PACKED_MESH = slice(2_495_952, 3_737_848)
 
 
 def convert_packed_face_mesh(data: bytes) -> bytes:
-    """The face mesh in MediaPipe's packed assets, converted; PackDamaged when it is not there."""
+    """The converted face mesh from MediaPipe's packed assets; PackDamaged if it is not there."""
     return convert_face_mesh(data[_PACKED_MESH])
 
 
@@ -40,9 +39,9 @@ def convert_face_mesh(data: bytes) -> bytes:
     the input; `presence` N×1 float32, the logit that there is a face. Equal to Google's runtime to 1e-3
     (tests/packs/convert/test_tflite.py).
 
-    Raises PackDamaged when `data` is not that network.
+    Raises PackDamaged if `data` is not that network.
     """
-    with np.errstate(all="ignore"):  # what is not finite is refused where it is written
+    with np.errstate(all="ignore"):  # GraphWriter refuses values that are not finite
         model = read_model(data, "face mesh network (face_landmark.tflite)")
         converter = _Converter(model, "face_landmark", white=255)
         return converter.write("face", ["landmarks", "presence"], (192, 192, 3), [1404, 1])
@@ -54,7 +53,7 @@ def convert_expression(data: bytes) -> bytes:
     Input `face`: N×1×64×64 float32, grey, −1–1. Output `probabilities`: N×7 float32, summing to 1, in the order angry,
     disgust, fear, happy, sad, surprise, neutral.
 
-    Raises PackDamaged when `data` is not that network.
+    Raises PackDamaged if `data` is not that network.
     """
     with np.errstate(all="ignore"):
         model = read_model(data, "expression network (emotion_model_quantized.tflite)")
@@ -62,19 +61,19 @@ def convert_expression(data: bytes) -> bytes:
 
 
 class _Converter:
-    """Translates operator after operator. With `white`, the network takes bytes, and this one is what it calls 1; else
-    it takes numbers.
+    """Translates operator by operator. With `white`, the input is bytes, of which `white` is mapped to 1; otherwise
+    float32.
     """
 
     def __init__(self, model: Model, name: str, white: int | None = None) -> None:
         self._model = model
         self._white = white
         self._graph = GraphWriter(name, model.file)
-        self._values: dict[int, str] = {}  # tensor → its name in the graph, when it is computed
+        self._values: dict[int, str] = {}  # tensor → its name in the graph, once it is computed
         self._constants = {i: t.values for i, t in enumerate(model.tensors) if t.values is not None}
 
     def write(self, source: str, results: list[str], shape: tuple[int, ...], widths: list[int]) -> bytes:
-        """The network with one picture as input and vectors as outputs, named as given; checks their shapes."""
+        """The network with one picture as input and vectors as outputs, with the given names; checks their shapes."""
         model = self._model
         if [model.tensors[i].shape for i in model.inputs] != [(1, *shape)]:
             raise model.damaged(f"one input of {shape}")
@@ -119,14 +118,14 @@ class _Converter:
         return self._constants[index]
 
     def _shape(self, index: int) -> tuple[int, int, int, int]:
-        """Height, width and channels of a picture, after its batch size."""
+        """Height, width and channels of a picture."""
         shape = self._model.tensors[index].shape
         if len(shape) != 4:
             raise self._model.damaged(f"four dimensions for {self._model.tensors[index].name!r}, found {shape}")
         return shape
 
     def _finish(self, operator: Operator, op: str, inputs: list[str], activation: int = 0, **attributes: Any) -> None:
-        """Writes the node, and the activation that TFLite keeps inside the operator."""
+        """Adds the node, and the activation that TFLite fuses into the operator."""
         if activation not in _ACTIVATIONS:
             raise self._model.damaged(
                 f"an activation of {list(_ACTIVATIONS)} after {operator.name}, found {activation}"
@@ -148,7 +147,7 @@ class _Converter:
             raise self._model.damaged(f"filters of four dimensions with their biases, found {filters.shape}")
         if filters.shape[3] != channels:
             raise self._model.damaged(f"filters for {channels} channels, found {filters.shape}")
-        # Stored as outputs×rows×columns×inputs, depthwise as 1×rows×columns×channels.
+        # Stored as outputs×rows×columns×inputs, depthwise ones as 1×rows×columns×channels.
         weights = filters.transpose((3, 0, 1, 2) if depthwise else (0, 3, 1, 2))
         if self._white is not None and operator.inputs[0] in self._model.inputs:
             weights = weights.astype(np.float64) / self._white
@@ -167,7 +166,7 @@ class _Converter:
         self._finish(operator, "MaxPool", [self._value(operator.inputs[0])], operator.option(5, "b"), **window)
 
     def _window(self, operator: Operator, rows: int, columns: int) -> dict[str, list[int]]:
-        """Kernel, strides and padding (options 0, 1, 2); SAME as TensorFlow spreads it, the odd pixel at the end."""
+        """Kernel, strides and padding (options 0, 1, 2); SAME as in TensorFlow, with the odd pixel at the end."""
         same = operator.option(0, "b") == 0
         strides = [operator.option(2, "i"), operator.option(1, "i")]
         sides = self._shape(operator.inputs[0])[1:3]
@@ -194,20 +193,20 @@ class _Converter:
 
     def _pad(self, operator: Operator) -> None:
         amounts, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
-        # Rows N, H, W, C; columns before and after: the last number is what comes after the channels.
+        # Rows are N, H, W, C, columns before and after: the last number pads after the channels.
         if amounts.shape != (4, 2) or np.delete(amounts, 7).any() or amounts[3, 1] != channels:
             raise self._model.damaged("padding that doubles the channels, at their end")
-        # The channels times nought: ONNX Runtime leaves the blocked layout of its convolutions for a Pad.
+        # The channels times zero: for a Pad, ONNX Runtime leaves the blocked layout of its convolutions.
         source = self._value(operator.inputs[0])
         nought = self._graph.constant(f"{source}_nought", np.zeros((channels, 1, 1), np.float32))
         zeros = self._graph.node("Mul", [source, nought], f"{source}_zeros")
         self._values[operator.outputs[0]] = self._graph.node("Concat", [source, zeros], f"{source}_padded", axis=1)
 
     def _prelu(self, operator: Operator) -> None:
-        """x where it is positive, s·x where it is not, as s·x + (1 − s)·max(x, 0), each product a convolution of 1×1.
+        """PReLU with slopes s as s·x + (1 − s)·max(x, 0), each product a 1×1 convolution.
 
-        ONNX Runtime's PRelu took most of the mesh's time: 3.5 ms a face with it, 1.0 ms so (one thread). Where no s is
-        above 1, (1 − s)·max(x, 0) is max((1 − s)·x, 0): what the runtime does to a convolution's result for free.
+        With ONNX Runtime's PRelu the mesh takes 3.5 ms a face, like this 1.0 ms (one thread). If no s is above 1,
+        (1 − s)·max(x, 0) is max((1 − s)·x, 0), which the runtime fuses into the convolution.
         """
         slopes, channels = self._constant(operator, 1), self._shape(operator.inputs[0])[3]
         if slopes.size != channels:

@@ -1,9 +1,8 @@
-"""Reading TFLite files: tensors, operators and their options, for the operators of the face mesh and of the expression
-network.
+"""Reads TFLite files: tensors, operators and their options, as far as the face mesh and the expression network need.
 
-The file is a FlatBuffer with the identifier TFL3; tables, field numbers and codes after TensorFlow's schema
-(tensorflow/compiler/mlir/lite/schema/schema.fbs). Weights stored as float16 or int8 become float32 here: float16
-exactly, int8 by scale · (q − zero point), which is what the runtime computes with.
+The file is a FlatBuffer with the identifier TFL3; tables, field numbers and codes are those of TensorFlow's schema
+(tensorflow/compiler/mlir/lite/schema/schema.fbs). float16 and int8 weights become float32: float16 exactly, int8 by
+scale · (q − zero point), as in the runtime.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from likeness.errors import PackDamaged
 from likeness.packs.convert.flatbuffer import Buffer, Table
 
 _TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 9: "i1"}
-"""TensorType of the schema, the kinds that these networks use."""
+"""TensorType of the schema, as far as these networks use it."""
 
 _OPERATORS = {
     0: "ADD",
@@ -32,12 +31,12 @@ _OPERATORS = {
 """BuiltinOperator of the schema."""
 
 MAX_SIDE = 1 << 16
-"""No picture of these networks comes near it; a damaged size must not ask for gigabytes."""
+"""Far above the pictures of these networks; a damaged size must not allocate gigabytes."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the file: its shape (pictures N×H×W×C) and, when it is a constant, its values as float32 or int32."""
+    """A tensor: its shape (pictures N×H×W×C) and, if it is a constant, its values as float32 or int32."""
 
     name: str
     shape: tuple[int, ...]
@@ -54,7 +53,7 @@ class Operator:
     options: Table | None
 
     def option(self, number: int, code: str, default: int = 0) -> int:
-        """An integer option, its default when there is no options table."""
+        """An integer option; its default without an options table."""
         return (
             default
             if self.options is None
@@ -73,14 +72,14 @@ class Model:
     outputs: list[int]
 
     def damaged(self, expected: str) -> PackDamaged:
-        """The error for a network that is not built as expected."""
+        """The error for a network that is not as expected."""
         return PackDamaged(f"{self.file}: expected {expected}; the file is damaged or another network, fetch it again")
 
 
 def read_model(data: bytes, file: str) -> Model:
     """The network in the bytes of a TFLite file; `file` names it in errors.
 
-    Raises PackDamaged when the bytes are not a TFLite file or use operators that are not known here.
+    Raises PackDamaged if the bytes are not a TFLite file or use unknown operators.
     """
     root = Buffer(data, file).root(b"TFL3")
     codes = [_operator_name(code, file) for code in root.tables(1, "the operator codes")]
@@ -97,7 +96,7 @@ def read_model(data: bytes, file: str) -> Model:
 
 
 def _operator_name(table: Table, file: str) -> str:
-    # The byte field is the older one and holds 127 when the code needs the newer field.
+    # The byte field is the older one and is 127 if the code is in the newer field.
     code = max(table.integer(0, "b", "an operator code"), table.integer(3, "i", "an operator code"))
     if code not in _OPERATORS:
         raise PackDamaged(f"{file}: expected one of the operators {', '.join(_OPERATORS.values())}, found code {code}")
@@ -141,7 +140,7 @@ def _read_tensor(table: Table, buffers: list[Table], file: str) -> Tensor:
 
 
 def _dequantised(table: Table, values: NDArray[Any], name: str, file: str) -> NDArray[Any]:
-    """Constants as the runtime computes with them: int8 by their scales (one, or one a slice), float16 as float32."""
+    """Constants as the runtime uses them: int8 by their scales (one, or one per slice), float16 as float32."""
     if values.dtype == np.int32:
         return values
     quantisation = table.table(4, f"the quantisation of {name}")

@@ -1,16 +1,16 @@
-"""YuNet, as libfacedetection carries it compiled into its library, → ONNX.
+"""YuNet, from the library of libfacedetection, → ONNX.
 
 The library (https://github.com/ShiqiYu/libfacedetection, file src/facedetectcnn-data.cpp) exports its weights as arrays
-of float32 named after the layers they belong to: `backbone__model3_dp1_pw_weight` and so on. They are those of
-OpenCV's `face_detection_yunet_2023mar.onnx`, rounded to three digits (tests/packs/convert/test_yunet.py). How they lie
-in memory, after src/facedetectcnn.cpp: the first convolution by output, row, column, colour (blue, green, red), each
-output's 27 weights filled up to 32; pointwise ones by output, then input; depthwise ones by place, then channel.
+of float32 named after their layers: `backbone__model3_dp1_pw_weight` and so on. They are those of OpenCV's
+`face_detection_yunet_2023mar.onnx`, rounded to three digits (tests/packs/convert/test_yunet.py). Their order in memory,
+from src/facedetectcnn.cpp: the first convolution by output, row, column, colour (blue, green, red), each output's 27
+weights padded to 32; pointwise ones by output, then input; depthwise ones by position, then channel.
 
 The network (Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023) halves the picture with a 3×3
-convolution; all else are units of a pointwise and a depthwise 3×3 convolution with nothing between them. Five halvings
-in all; the last three sizes (strides 8, 16, 32) are brought together from the coarsest up, and each has four heads.
-Those are written as one of 16 channels, which ONNX Runtime's blocked layout fills; written apart, each was filled up to
-as many, and a search took a tenth longer.
+convolution; all other layers are units of a pointwise and a depthwise 3×3 convolution without an activation in
+between. It halves five times; the last three sizes (strides 8, 16, 32) are merged from the coarsest up, and each has
+four heads. These are written as one head of 16 channels, which fills ONNX Runtime's blocked layout; separate heads
+would each be padded to 16 channels, and a search would take a tenth longer.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from likeness.packs.convert.graph import GraphWriter, Shape
 _FILE = "YuNet's weights (libfacedetection.so)"
 _STRIDES = (8, 16, 32)
 _WIDTH = 64
-#: Values a cell, in the order in which `likeness.vision.yunet` reads them.
+#: Values per cell, in the order in which `likeness.vision.yunet` reads them.
 _HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _CERTAINTIES = ("cls", "obj")
 _FIRST = (16, 32)
@@ -36,8 +36,8 @@ def convert_yunet(data: bytes) -> bytes:
     """The library's network as ONNX.
 
     Input `picture`: 1×H×W×3 bytes, RGB, sides multiples of 32. Outputs, for strides 8, 16 and 32 each: `cls`, `obj`
-    (certainties, 1×cells×1), then `bbox` (1×cells×4) and `kps` (1×cells×10), the four kinds one after the other.
-    The same bytes give the same ONNX bytes everywhere. Raises PackDamaged when `data` is no library with such weights.
+    (confidences, 1×cells×1), then `bbox` (1×cells×4) and `kps` (1×cells×10).
+    The same bytes give the same ONNX bytes everywhere. Raises PackDamaged if `data` has no such weights.
     """
     return _YuNetWriter(exported_numbers(data, _FILE)).write()
 
@@ -90,7 +90,7 @@ class _YuNetWriter:
         return self._graph.node("Relu", [spread], f"{name}_relu")
 
     def _weights_of(self, name: str, inputs: int, outputs: int) -> list[NDArray[np.float32]]:
-        """Filters and biases of a unit's pointwise and then of its depthwise convolution, by output."""
+        """Filters and biases of a unit's pointwise and depthwise convolution, by output."""
         return [
             self._taken(f"{name}_pw_weight", outputs, inputs, 1, 1),
             self._taken(f"{name}_pw_bias", outputs),
@@ -99,7 +99,7 @@ class _YuNetWriter:
         ]
 
     def _spread(self, value: str, name: str, weights: Sequence[NDArray[np.float32]]) -> str:
-        """A unit with these weights, without what cuts negative values off behind it."""
+        """A unit with these weights, without its ReLU."""
         pointwise, mixed_biases, depthwise, biases = weights
         mixed = self._convolution(value, f"{name}_pw", pointwise, mixed_biases)
         return self._convolution(mixed, f"{name}_dw", depthwise, biases, group=len(depthwise))
@@ -114,7 +114,7 @@ class _YuNetWriter:
         strides: list[int] | None = None,
         group: int = 1,
     ) -> str:
-        """A convolution that keeps the size of its input, except for strides."""
+        """A convolution with padding that keeps the size, except for strides."""
         side = weights.shape[2]
         inputs = [value, self._graph.constant(f"{name}_w", weights), self._graph.constant(f"{name}_b", biases)]
         pads = [side // 2] * 4
@@ -126,7 +126,7 @@ class _YuNetWriter:
         return self._graph.node("MaxPool", [value], f"{value}_pooled", kernel_shape=[2, 2], strides=[2, 2])
 
     def _join(self, sizes: list[str]) -> None:
-        """Adds to each size the features of the next coarser one, and mixes them, in place."""
+        """Adds to each size the features of the next coarser one and applies a unit, in place."""
         twice = self._graph.constant("twice", np.array([1, 1, 2, 2], np.float32))
         for at in (2, 1, 0):
             if at < 2:
@@ -142,7 +142,7 @@ class _YuNetWriter:
             sizes[at] = self._unit(sizes[at], f"neck__lateral_convs__{at}", _WIDTH, _WIDTH)
 
     def _head(self, value: str, at: int, stride: int) -> None:
-        """The values of all heads of one size cell by cell, named after kind and stride."""
+        """Adds the outputs of all heads of one size, by cell, named after kind and stride."""
         of_kinds = [
             self._weights_of(f"bbox_head__multi_level_{kind}__{at}", _WIDTH, values) for kind, values in _HEADS.items()
         ]
