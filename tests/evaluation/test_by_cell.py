@@ -167,7 +167,7 @@ def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "Most similar pairs of different people",
         "GARBE",
         "Detection error trade-off",
-        "look before you count",
+        "check the labels",
         "crowded",
     ):
         assert words in page

@@ -1,4 +1,4 @@
-"""A table of photos → the errors within each cell, compared block by block, so that memory is bounded."""
+"""A table of photos → the errors within each cell, in blocks of pairs, so that memory is bounded."""
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,19 +19,19 @@ from likeness.vision.scoring import Profile, Scorer
 
 _Places = NDArray[np.int64]
 
-#: Faces of a block of pairs, as rows and as columns.
+#: The rows and columns of a block of pairs.
 _BLOCK = 1000
-#: How many of the worst pairs of either kind are kept.
+#: How many of the worst pairs of each kind are kept.
 _WORST = 24
-#: A cell of fewer people, or genuine pairs, gets no rate.
+#: Cells with fewer people, or genuine pairs, get no rate.
 LEAST_PEOPLE, LEAST_GENUINE = 20, 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellEvaluation:
-    """The errors within each cell at SIMILARITIES; `left_out` says of how many photos why they are in none.
+    """The errors within each cell at SIMILARITIES; `left_out` counts photos that are in no cell, by reason.
 
-    `worst` holds the pairs of different people that are most alike, `missed` those of one person that are least alike.
+    `worst` holds the most similar pairs of different people, `missed` the least similar pairs of one person.
     """
 
     calibration: Calibration
@@ -42,7 +42,7 @@ class CellEvaluation:
     missed: tuple[Mistake, ...]
 
     def differentials(self) -> dict[float, Differential]:
-        """How unequal the cells' errors are at each Similarity; empty with fewer than two cells."""
+        """The differences between the cells at each Similarity; empty with fewer than two cells."""
         if len(self.cells) < 2:
             return {}
         fmr = [[rate.value for rate in counts.false_match_rates()] for counts in self.cells.values()]
@@ -51,7 +51,7 @@ class CellEvaluation:
             for counts in self.cells.values()
             if counts.pairs[0] >= LEAST_GENUINE
         ]
-        # (cells, levels, rounds): the people of each cell are drawn by themselves.
+        # (cells, levels, rounds): the people of each cell are resampled separately.
         drawn = np.stack([each.drawn_false_match_rates(seed) for seed, each in enumerate(self.cells.values())])
         return {
             level: differential([row[place] for row in fmr], [row[place] for row in fnmr], drawn[:, place])
@@ -60,7 +60,7 @@ class CellEvaluation:
 
 
 class _Worst:
-    """The most extreme pairs, of which the least extreme is dropped first: (value, place, place) each."""
+    """The most extreme pairs, each as (value, index, index); the least extreme is dropped first."""
 
     def __init__(self, kept: Iterable[tuple[float, int, int]] = ()) -> None:
         self.kept = heapq.nlargest(_WORST, kept)
@@ -76,7 +76,7 @@ class _Worst:
 
 
 class _Tally:
-    """What has been counted of a cell of `people` persons: the first `blocks` of its blocks of pairs."""
+    """The counts of a cell of `people` persons, for the first `blocks` of its blocks of pairs."""
 
     def __init__(self, people: int, known: Arrays | None) -> None:
         self.counts = ErrorCounts(people, SIMILARITIES)
@@ -104,13 +104,13 @@ def _rows(array: NDArray[np.float64]) -> Iterator[tuple[float, int, int]]:
 
 
 def blocks_of(sizes: Mapping[str, int]) -> int:
-    """How many blocks the cells of so many photos are compared in: what `advance` is called for."""
+    """The number of blocks for cells with these numbers of photos: how often `advance` is called."""
     rows = [-(-size // _BLOCK) for size in sizes.values()]
     return sum(count * (count + 1) // 2 for count in rows)
 
 
 def cells_to_compare(table: PhotoTable, embeddings: Embeddings, within: Sequence[str]) -> dict[str, NDArray[np.intp]]:
-    """The usable photos of each cell that has enough people, by its name."""
+    """The usable photos of each cell that has enough people, by the cell's name."""
     cells = table.cells(within)
     places = {str(name): np.flatnonzero((cells == name) & embeddings.usable) for name in np.unique(cells) if name}
     return {name: inside for name, inside in places.items() if len(np.unique(table.people[inside])) >= LEAST_PEOPLE}
@@ -125,8 +125,8 @@ def evaluate_cells(
     kept: KeptCounts | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> CellEvaluation:
-    """The errors of a pack's scorer and curve within `cells`, as `cells_to_compare` gives them: every photo with every
-    other of its cell. `kept` remembers counts between runs. ValueError where there is no cell.
+    """The errors of a pack's scorer and curve within `cells` (see `cells_to_compare`), for all pairs of photos in a
+    cell. `kept` stores counts between runs. ValueError if there is no cell.
     """
     if not cells:
         raise ValueError(f"no cell has {LEAST_PEOPLE} people or more with a usable photo")
@@ -163,7 +163,7 @@ def _counted(
     kept: KeptCounts,
     advance: Callable[[], None],
 ) -> _Tally:
-    """The pairs of a cell's faces, counted a block at a time, after those that an earlier run counted."""
+    """Counts the pairs of a cell's faces block by block, after the blocks that an earlier run has counted."""
     scorer, calibration = engine
     _, people = np.unique(persons, return_inverse=True)
     key = cell_key(f"{_BLOCK} {kept.of}", vectors, people)
@@ -181,8 +181,8 @@ def _counted(
 def _blocks(
     scorer: Scorer, vectors: NDArray[np.float32], start: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Scores]]:
-    """Every pair of `vectors` (N, D) once, a block at a time but for the first `start` blocks: the two faces' places
-    (P,), and the scores (P,).
+    """All pairs of `vectors` (N, D) once, in blocks from number `start` on: the indices of both faces (P,), and the
+    scores (P,).
     """
     starts = range(0, len(vectors), _BLOCK)
     blocks = [(row, column) for row in starts for column in range(row, len(vectors), _BLOCK)][start:]

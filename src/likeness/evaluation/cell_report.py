@@ -1,7 +1,6 @@
 """The report of an evaluation by cell: rows for a terminal, and one self-contained page.
 
-The page holds pictures of the pairs that were judged worst, so it is as private as they are; it is written only where
-the user asked for it.
+The page contains photos of the worst pairs, so it is as private as these; it is written only on the user's request.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,9 +25,9 @@ from likeness.evaluation.report import (
     write_page,
 )
 
-#: The Similarities whose rates are drawn cell by cell.
+#: The Similarities whose rates are drawn by cell.
 _DRAWN = (80.0, 90.0)
-#: Curves that can be told apart in one chart.
+#: The most curves that can be distinguished in one chart.
 _MOST_CURVES = 10
 _LOWEST_DRAWN = 1e-6
 
@@ -59,7 +58,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
 
 
 def missed_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
-    """FNMR of each cell that has genuine pairs enough, with intervals over people."""
+    """FNMR of each cell with enough genuine pairs, with intervals over people."""
     return [
         (name, *(told(rate, "{:.3f}") for rate in counts.false_non_match_rates()))
         for name, counts in e.cells.items()
@@ -68,7 +67,7 @@ def missed_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
 
 
 def differential_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
-    """At each Similarity the promise, the mean of the cells' FMR, the worst, and how unequal they are."""
+    """At each Similarity the promised FMR, the mean and the highest of the cells, and the differential measures."""
     rows = []
     spreads = e.differentials()
     for place, level in enumerate(SIMILARITIES):
@@ -96,7 +95,7 @@ def _over_geometric_mean(spread: Differential) -> str:
 def write_cell_report(
     evaluation: CellEvaluation, to: Path, *, described: str, photo_path: Callable[[str], Path]
 ) -> None:
-    """Writes the page to `to`, replacing it as a whole; `photo_path` finds a photo by its name. Raises OSError."""
+    """Writes the page to `to` atomically; `photo_path` maps a photo's name to its path. Raises OSError."""
     write_page(to, "Likeness: error rates by cell", described, _body(evaluation, photo_path))
 
 
@@ -114,21 +113,21 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
     yield f"<p class=note>{FEW_SAID}</p>"
     if missed := missed_rows(e):
         yield "<h2>Missed: false non-match rate by cell</h2>" + html_table(MISSED_HEAD, _in_two_lines(missed))
-        yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: how many pairs '
-        yield "of one person are missed at each share of different people let in, as far as "
-        yield f"{LEAST_BEYOND} pairs of these show it.</figcaption></figure></div>"
+        yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: the share of '
+        yield "missed pairs of one person against the share of accepted pairs of different people, down to "
+        yield f"{LEAST_BEYOND} of these.</figcaption></figure></div>"
     yield f"<p class=note>{_left_out(e)}</p>"
-    yield "<h2>Different people most alike</h2><p class=note>One person under two names is a wrong label, not a false "
-    yield "match: look before you count.</p>" + cards(e.worst, photo_path)
+    yield "<h2>Most similar pairs of different people</h2><p class=note>One person under two names is a wrong label, "
+    yield "not a false match: check the labels.</p>" + cards(e.worst, photo_path)
     if e.missed:
-        yield "<h2>One person least alike</h2>" + cards(e.missed, photo_path)
+        yield "<h2>Least similar pairs of one person</h2>" + cards(e.missed, photo_path)
     if e.failures:
         yield f"<h2>Photos that could not be used ({len(e.failures)})</h2>"
         yield html_table(("Photo", "Reason"), list(e.failures.items())[:100])
 
 
 def _in_two_lines(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Each rate over its interval or the like, so that a page's table stays narrow."""
+    """Each rate above its interval, so that the page's table stays narrow."""
     return [
         tuple(cell.replace(" (", "\n(").replace(TOO_FEW, TOO_FEW.replace("than ", "than\n")) for cell in row)
         for row in rows

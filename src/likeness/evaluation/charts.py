@@ -1,4 +1,4 @@
-"""Charts as SVG text: axes, lines and bars, drawn for a page that is read small and large, in light and in dark."""
+"""Charts as SVG text: axes, lines and bars, for small and large screens and light and dark colour schemes."""
 
 import html
 import math
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Units of the drawing. Its letters are 12 high, and on a phone it is shown 330 px wide.
+#: The size of the drawing in its units. Its letters are 12 units high; a phone shows it 330 px wide.
 _WIDTH, _HEIGHT = 480, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 52
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis: what it shows, its range, and the places of its marks with their labels; `log` for decades."""
+    """One axis: its title, its range, and the positions and labels of its marks; `log` for decades."""
 
     title: str
     low: float
@@ -24,7 +24,7 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where `value` lies between the ends, 0 to 1, held within."""
+        """The position of `value` between the ends, clipped to 0 to 1."""
         low, high = self.low, self.high
         if self.log:
             value, low, high = math.log10(max(value, low)), math.log10(low), math.log10(high)
@@ -33,7 +33,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line or set of bars: its name in the legend, its style class (a, b, c, or d0 to d9), and its points."""
+    """One line or set of bars: its name for the legend, its style class (a, b, c, or d0 to d9), and its points."""
 
     name: str
     style: str
@@ -55,21 +55,21 @@ def evenly(title: str, low: float, high: float, step: float) -> Axis:
 
 
 def line_chart(x: Axis, y: Axis, series: Sequence[Series], label: str, *, falling: bool = False) -> str:
-    """Lines over two axes; `label` says for a reader who does not see it what the chart shows. `falling` lines leave
-    the upper right corner to the legend, others the upper left one.
+    """Lines over two axes; `label` describes the chart for screen readers. The legend is in the upper right corner for
+    `falling` lines, otherwise in the upper left one.
     """
     legend = _legend(series, _WIDTH - _RIGHT - 140 if falling else _LEFT)
     return _frame(x, y, legend, [_line(x, y, each) for each in series], label)
 
 
 def histogram(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
-    """Steps: `x` of a series holds the edges of the bins, one more than `y` has heights."""
+    """Histograms; `x` of a series holds the edges of the bins, one more than `y` has heights."""
     return _frame(x, y, _legend(series, _LEFT), [_steps(x, y, each) for each in series], label)
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A value with its interval, on a line of its own."""
+    """A value with its interval, in a row of its own."""
 
     name: str
     value: float
@@ -78,7 +78,7 @@ class Dot:
 
 
 def dot_chart(x: Axis, dots: Sequence[Dot], promise: float, label: str) -> str:
-    """One line for each of `dots` over a shared axis, and the `promise` as a line across all of them."""
+    """One row for each of `dots` over a shared axis, and the `promise` as a line across all rows."""
     left, row_height = min(30 + 7 * max(len(dot.name) for dot in dots), _WIDTH // 2), 26
     height = _TOP + row_height * len(dots) + _BOTTOM
 
@@ -123,7 +123,7 @@ def _frame(x: Axis, y: Axis, legend: Sequence[str], shapes: Sequence[str], label
 
 
 def _legend(series: Sequence[Series], left: float) -> list[str]:
-    """The names of several series; one needs none."""
+    """The names of several series; nothing for a single one."""
     parts = []
     for place, each in enumerate(series if len(series) > 1 else ()):
         y = _TOP + 14 + 17 * place

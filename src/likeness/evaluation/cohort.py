@@ -1,8 +1,8 @@
-"""The cohort of a pack: vectors that score normalisation compares with, none of them a person's.
+"""The cohort of a pack: synthetic vectors for score normalisation.
 
-For each group of people a mixture of normal distributions is fitted to the vectors of real faces, and as many new
-vectors are drawn from each. What leaves the evaluation is drawn, not copied, and no drawn vector is nearer to a real
-face of its group than different people of that group are to each other.
+For each group of people a Gaussian mixture is fitted to the vectors of real faces, and the same number of new vectors
+is drawn from each mixture. No drawn vector is nearer to a real face of its group than different people of that group
+usually are to each other.
 """
 
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Found by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
+#: Chosen by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
 COUNT = 2000
 NEAREST = 160
-#: A component of a mixture needs so many faces, and there are no more than eight.
+#: The faces per component of a mixture, and the most components.
 _FACES_A_COMPONENT, _MOST_COMPONENTS = 60, 8
 _FEWEST = 500
-#: How far the components' covariances are drawn towards their mean: with their own alone the few faces of each would be
-#: remembered, and pairs of people in the training data would get fewer false matches than others.
+#: The share of the pooled covariance in each component's: without pooling, a component would overfit its few faces, and
+#: people in the training data would get fewer false matches than others.
 _POOLING = 0.5
-#: The variance of what is drawn as a share of the fitted one. Narrower, the nearest vectors are nearer to a face, and
-#: the more of what makes the face near to everybody is taken off.
+#: The variance of the drawn vectors as a share of the fitted one. With a lower one, the nearest vectors are nearer to a
+#: face, and normalisation subtracts more.
 SPREAD = 0.7
-#: No drawn vector is nearer to a real face of its group than this share of its pairs of different people are.
+#: No drawn vector is nearer to a real face than this share of the group's pairs of different people are to each other.
 _NEAR_SHARE = 1e-4
 _KMEANS_ROUNDS = 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cohort:
-    """Drawn vectors (K, D) as int8, to be scaled to unit length, and the cosine that none has to a real face of its
-    group: the highest of the groups' limits.
+    """Drawn vectors (K, D) as int8, to be scaled to unit length, and the upper limit of their cosine to real faces of
+    their group: the highest of the groups' limits.
     """
 
     vectors: NDArray[np.int8]
@@ -45,10 +45,10 @@ def draw_cohort(
     seed: int = 0,
     spread: float = SPREAD,
 ) -> Cohort:
-    """A cohort with an equal share for each of `groups` (N,), drawn for the faces `vectors` (N, D) of `people` (N,).
+    """A cohort with an equal share for each of `groups` (N,), for the faces `vectors` (N, D) of `people` (N,).
 
-    `spread` is the variance of what is drawn as a share of the faces'. A face whose group is "" is not learned from.
-    Deterministic for a seed. ValueError for fewer than 500 faces, which say too little of a mixture.
+    `spread` is the variance of the drawn vectors as a share of the faces'. Faces of the group "" are ignored.
+    Deterministic for a seed. ValueError for fewer than 500 faces, too few to fit a mixture.
     """
     named = [str(name) for name in np.unique(groups) if name]
     faces_in_all = int(np.sum(groups != ""))
@@ -76,7 +76,7 @@ def near_cosine(faces: NDArray[np.float64], people: NDArray[np.int64]) -> float:
 def _drawn(
     faces: NDArray[np.float64], count: int, limit: float, spread: float, generator: np.random.Generator
 ) -> NDArray[np.int8]:
-    """So many vectors from the mixture fitted to `faces`, none with a cosine of `limit` or more to one of them."""
+    """`count` vectors from the mixture fitted to `faces`, all with cosines below `limit` to all of them."""
     weights, means, roots = _mixture(faces, spread, generator)
     kept: list[NDArray[np.int8]] = []
     while sum(map(len, kept)) < count:
@@ -92,7 +92,7 @@ def _drawn(
 def _mixture(
     faces: NDArray[np.float64], spread: float, generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (G,), means (G, D) and roots of the covariances (G, D, D) of a mixture around k-means centres."""
+    """Weights (G,), means (G, D) and square roots of the covariances (G, D, D) of a mixture around k-means centres."""
     components = min(_MOST_COMPONENTS, max(1, len(faces) // _FACES_A_COMPONENT))
     labels = _kmeans(faces, components, generator)
     present = [faces[labels == g] for g in range(components) if np.any(labels == g)]
@@ -105,7 +105,7 @@ def _mixture(
 
 
 def _kmeans(faces: NDArray[np.float64], components: int, generator: np.random.Generator) -> NDArray[np.intp]:
-    """The component (N,) of each face, by spherical k-means from random faces."""
+    """The component (N,) of each face, by spherical k-means initialised with random faces."""
     centres = faces[generator.choice(len(faces), components, replace=False)]
     labels = np.argmax(faces @ centres.T, axis=1)
     for _ in range(_KMEANS_ROUNDS):
@@ -119,7 +119,7 @@ def _kmeans(faces: NDArray[np.float64], components: int, generator: np.random.Ge
 
 
 def _quantised(vectors: NDArray[np.float64]) -> NDArray[np.int8]:
-    """Each vector scaled so that its largest number is 127, and rounded: a direction to within half a degree."""
+    """Each vector scaled to a maximum magnitude of 127 and rounded, which keeps its direction within half a degree."""
     return np.asarray(np.round(vectors * (127.0 / np.abs(vectors).max(axis=1, keepdims=True))), dtype=np.int8)
 
 

@@ -1,4 +1,4 @@
-"""Cross-fitted scores: each pair of faces is scored with a cohort that was drawn without its two people."""
+"""Cross-fitted scores: each pair of faces is scored with a cohort drawn without its two people."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.rates import Scores
 from likeness.vision.scoring import Scorer
 
-#: What makes a scorer of the faces (N, D) of persons (N,) of groups (N,).
+#: Creates a scorer from faces (N, D), their persons (N,) and groups (N,).
 Learn = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]], Scorer]
 
-#: Parts that the people are divided into; a cohort is drawn from all but two of them.
+#: The parts into which the people are divided; each cohort is drawn from all but two of them.
 PARTS = 6
 
 
 def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
-    """The scorer of a pack that was calibrated with these faces. ValueError for fewer than 500."""
+    """The scorer of a pack calibrated with these faces. ValueError for fewer than 500."""
     return Scorer(draw_cohort(vectors, people, groups).vectors.astype(np.float32), nearest=NEAREST)
 
 
@@ -33,9 +33,9 @@ def cross_fitted_scores(
 ) -> Scores:
     """Scores (P,) of `pairs`, two arrays (P,) that index the faces `vectors` (N, D) of `people` and `groups` (N,).
 
-    People are dealt into parts, by `seed`. A pair of faces from two parts is scored with what was learned from the
-    other parts; a pair within a part likewise, without one part more. The scores are therefore those of people
-    held out from learning. `advance` is called after each of the `PARTS * (PARTS - 1) / 2` models.
+    People are divided into parts by `seed`. A pair of faces from two parts is scored by a model of the other parts; for
+    a pair within a part, one more part is left out. The scores are therefore those of held-out people. `advance` is
+    called after each of the `PARTS * (PARTS - 1) / 2` models.
     """
     first, second = pairs
     parts = parts_of(people, seed)
@@ -53,8 +53,8 @@ def cross_fitted_scores(
 
 
 def model_of(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The model (P,) that judges a pair of faces of the parts `a` and `b` (P,): the number of its two left-out parts,
-    the lower times PARTS plus the higher. A pair within a part is judged by the model that leaves out the next as well.
+    """The model (P,) that scores pairs of faces of the parts `a` and `b` (P,), as a number: the lower left-out part
+    times PARTS plus the higher. For a pair within a part, the next part is left out as well.
     """
     low, high = np.minimum(a, b), np.maximum(a, b)
     neighbour = np.where(low == high, (low + 1) % PARTS, high)
@@ -62,7 +62,7 @@ def model_of(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def parts_of(people: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
-    """The part (N,) of each face's person; a person is in one part only, and the parts hold as many people."""
+    """The part (N,) of each face's person; the parts have equal numbers of people."""
     numbers, places = np.unique(people, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(numbers))
     dealt = np.empty(len(numbers), dtype=np.int64)

@@ -1,9 +1,9 @@
-"""Scores of labelled pairs → the calibration curve that keeps the promise of a Similarity.
+"""Scores of labelled pairs → the calibration curve, from scores to Similarity with the promised false match rates.
 
-The rate is the mean over cells, equally weighted: a pair's weight is inverse to the number of pairs in its cell. Rates
-that the impostor pairs can show are read off their scores; rarer ones come from a generalised Pareto tail fitted to the
-highest scores (Pickands 1975; fitted by probability-weighted moments, Hosking and Wallis, Technometrics 1987), and the
-calibration says from which rate on.
+The rate is the mean over equally weighted cells: a pair's weight is inverse to the number of pairs in its cell. Rates
+are measured on the impostor pairs as far as there are enough; lower ones come from a generalised Pareto tail of the
+highest scores (Pickands 1975; fitted by probability-weighted moments, Hosking and Wallis, Technometrics 1987). The
+calibration contains the lowest measured rate.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from likeness.evaluation.rates import LEAST_BEYOND, Scores
 from likeness.vision.calibration import Calibration
 
-#: The tail is fitted to the scores that this share of impostor pairs reaches, and to no fewer pairs than these.
+#: The share of impostor pairs to whose scores the tail is fitted, and the least number of them.
 _TAIL_SHARE = 1e-3
 _LEAST_IN_TAIL = 100
-#: Similarity 50 is the equal error point, and must be below 80, which is a rate of 0.001.
+#: Similarity 50 is the equal error point; its rate must be above that of Similarity 80, 0.001.
 _LEAST_EQUAL_ERROR_RATE = 0.002
-#: Where the curve has its knots: log10 of false match rates.
+#: The knots of the curve, as log10 of false match rates.
 _KNOTS = tuple(np.round(np.concatenate([[-0.05, -0.15, -0.3, -0.5, -0.75], np.arange(-1.0, -8.01, -0.25)]), 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A generalised Pareto tail: beyond the score `start`, reached with the rate `share`."""
+    """A generalised Pareto tail beyond the score `start`, whose rate is `share`."""
 
     start: float
     share: float
@@ -33,7 +33,7 @@ class Tail:
     shape: float
 
     def score(self, rate: float) -> float:
-        """The score that is reached with the rate `rate`, below `share`."""
+        """The score with the rate `rate`, below `share`."""
         ratio = self.share / rate
         if abs(self.shape) < 1e-9:
             return self.start + self.scale * float(np.log(ratio))
@@ -42,22 +42,20 @@ class Tail:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
-    """Impostor scores from the highest down, and the rate at which each is reached: the weights up to it, of one in
-    all.
-    """
+    """Impostor scores in descending order, and the rate at which each is reached: the cumulative normalised weight."""
 
     scores: NDArray[np.float64]
     rates: NDArray[np.float64]
 
     @staticmethod
     def of(scores: Scores, weights: NDArray[np.float64] | None = None) -> "Ranked":
-        """`scores` (P,) by their `weights` (P,), which need not add up to one; without them all weigh the same."""
+        """From `scores` (P,) and `weights` (P,), which are normalised; equal weights by default."""
         order = np.argsort(-scores, kind="stable")
         shares = np.ones(len(scores)) if weights is None else weights[order]
         return Ranked(scores[order], np.cumsum(shares) / shares.sum())
 
     def score(self, rate: float) -> float:
-        """The score that is reached with this rate."""
+        """The score with this rate."""
         place = int(np.searchsorted(self.rates, rate * (1 - 1e-9)))
         return float(self.scores[min(place, len(self.scores) - 1)])
 
@@ -68,7 +66,7 @@ class Ranked:
 
 
 def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weight (P,) of a pair of each of `cells` (P,), so that all cells weigh the same."""
+    """The weight (P,) of each pair by its cell in `cells` (P,), so that all cells have the same total."""
     _, places, counts = np.unique(cells, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / counts[places])
 
@@ -76,8 +74,8 @@ def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
 def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
     """The tail beyond the score that `share` of the impostor pairs reach.
 
-    A shape below zero would mean that no impostor ever exceeds some score, which the data cannot show: it is then
-    taken as zero, an exponential tail. ValueError for fewer than 100 scores beyond.
+    A shape below zero would mean an upper limit of impostor scores, which data cannot show: zero, an exponential tail,
+    is used instead. ValueError for fewer than 100 scores beyond.
     """
     beyond = int(np.searchsorted(ranked.rates, share, side="right"))
     if beyond < _LEAST_IN_TAIL:
@@ -88,7 +86,7 @@ def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
     start = float(ranked.scores[beyond])
     excess = ranked.scores[:beyond] - start
     weights = np.diff(ranked.rates[:beyond], prepend=0.0) / ranked.rates[beyond - 1]
-    # The probability-weighted moment: each excess by the share of the tail beyond it, its own half counted.
+    # The probability-weighted moment: each excess times the share of the tail beyond it, including half of itself.
     above = np.cumsum(weights) - weights / 2
     mean, weighted = float((weights * excess).sum()), float((weights * excess * above).sum())
     shape = max(2.0 - mean / (mean - 2.0 * weighted), 0.0)
@@ -96,10 +94,10 @@ def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
 
 
 def fit_calibration(genuine: Scores, impostor: Scores, weights: NDArray[np.float64] | None = None) -> Calibration:
-    """The curve for a pack whose pairs of one person and of two score so; infinite scores do not count.
+    """The curve for these scores of pairs of one person and of two; infinite scores are ignored.
 
-    `weights` (P,) say how much each impostor pair counts. ValueError where 100 genuine pairs are not there, impostor
-    pairs are too few for a tail, or the scores do not separate people.
+    `weights` (P,) are those of the impostor pairs. ValueError if there are fewer than 100 genuine pairs, or too few
+    impostor pairs for a tail, or the scores do not separate people.
     """
     genuine, finite = genuine[np.isfinite(genuine)], np.isfinite(impostor)
     if len(genuine) < 100:
@@ -121,7 +119,7 @@ def fit_calibration(genuine: Scores, impostor: Scores, weights: NDArray[np.float
 
 
 def _equal_error_rate(genuine: NDArray[np.float64], ranked: Ranked) -> float:
-    """The rate at which as many genuine pairs are missed as impostor pairs are taken."""
+    """The rate at which FMR and FNMR are equal."""
     missed = np.arange(len(genuine)) / len(genuine)
     taken = ranked.rate(genuine)
     place = int(np.argmin(np.abs(missed - taken)))

@@ -1,9 +1,8 @@
 """Differences between the errors of cells, by the usual measures.
 
-ISO/IEC 19795-10:2024 asks for differentials with their uncertainty at stated thresholds. FMR differs by factors, so the
-first two are ratios (Grother, "Demographic differentials in face recognition algorithms", NIST IR 8429); FDR is that of
-de Freitas Pereira and Marcel, "Fairness in biometrics", IEEE T-BIOM 2022; GARBE that of Howard et al.,
-arXiv:2203.05051.
+ISO/IEC 19795-10:2024 requires differentials with their uncertainty at stated thresholds. FMR differs by factors, so the
+first two are ratios (Grother, "Demographic differentials in face recognition algorithms", NIST IR 8429); FDR is from de
+Freitas Pereira and Marcel, "Fairness in biometrics", IEEE T-BIOM 2022; GARBE from Howard et al., arXiv:2203.05051.
 """
 
 from collections.abc import Sequence
@@ -12,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: The weight of false matches against misses in FDR and GARBE; their authors start from one half.
+#: The weight of FMR against FNMR in FDR and GARBE; their authors use one half by default.
 _ALPHA = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """Of the cells' FMR the highest over the geometric mean and over the lowest, None where a cell has no false match;
-    `fdr` (1 is even) and `garbe` (0 is even) of FMR and, where it is known, FNMR. `interval` is the 95 % interval of
-    the first, where it is known; its end is None if resampled people leave a cell without a false match.
+    """The highest FMR of the cells over the geometric mean and over the lowest, None if a cell has no false match;
+    `fdr` (1 means equality) and `garbe` (0 means equality) of FMR and, if known, FNMR. `interval` is the 95 % interval
+    of the first, if known; its end is None if resampling leaves a cell without a false match.
     """
 
     max_over_geometric_mean: float | None
@@ -31,9 +30,9 @@ class Differential:
 
 
 def differential(fmr: Sequence[float], fnmr: Sequence[float], drawn: NDArray[np.float64] | None = None) -> Differential:
-    """The differential of the cells' `fmr`, of which there are two or more, and of `fnmr`, of the cells that have
-    genuine pairs; with fewer than two of these only FMR counts in `fdr` and `garbe`. `drawn` (cells, rounds) is FMR
-    with the people of each cell resampled.
+    """The differential of `fmr` of two or more cells, and of `fnmr` of those that have genuine pairs; with fewer than
+    two of these, `fdr` and `garbe` use only FMR. `drawn` (cells, rounds) is FMR with the people of each cell
+    resampled.
     """
     rates, misses = np.asarray(fmr, dtype=np.float64), np.asarray(fnmr, dtype=np.float64)
     all_seen = bool(np.all(rates > 0))
@@ -49,7 +48,7 @@ def differential(fmr: Sequence[float], fnmr: Sequence[float], drawn: NDArray[np.
 
 
 def _over_geometric_mean(rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The highest of the `rates` (cells, ...) over their geometric mean; infinite where one is 0."""
+    """The highest of the `rates` (cells, ...) over their geometric mean; infinite if one is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = rates.max(axis=0) / np.exp(np.log(rates).mean(axis=0))
     return np.where(rates.min(axis=0) > 0, ratios, np.inf)
@@ -61,7 +60,7 @@ def _interval(drawn: NDArray[np.float64]) -> tuple[float, float | None]:
 
 
 def _gini(values: NDArray[np.float64]) -> float:
-    """The Gini coefficient with the correction for few values; 0 where all are 0."""
+    """The Gini coefficient with the small-sample correction; 0 if all values are 0."""
     count, mean = len(values), float(values.mean())
     if mean == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""Each photo of an evaluation embedded once, over all processors, resuming an interrupted run."""
+"""Embeds each photo of an evaluation once, on all processors; resumes an interrupted run."""
 
 import hashlib
 import sqlite3
@@ -18,13 +18,13 @@ from likeness.evaluation.kept_file import opened
 from likeness.faces import QualityFilter
 from likeness.vision.detection import Preference
 
-#: Photos in progress per thread: enough to keep every thread busy, few enough to bound memory.
+#: Photos in progress per thread: enough to keep all threads busy, and a limit of the memory.
 _AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embeddings:
-    """The vectors (N, D) float32 of N photos; a photo that could not be used has zeros and its reason in `failures`."""
+    """The vectors (N, D) float32 of N photos; an unusable photo has zeros, and its reason is in `failures`."""
 
     vectors: NDArray[np.float32]
     failures: dict[int, str]
@@ -46,11 +46,11 @@ def embed_photos(
     keep: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Embeddings:
-    """The face that every photo is about as a vector: the central one, or the largest.
+    """The vector of the central or the largest face of each photo.
 
-    `keep` names a file that remembers vectors between runs, by the content of the photo and the pack; without it
-    nothing is written. `advance` is called after each photo. A photo without a usable face is a failure of that photo,
-    not of the run. Raises KeptFileError, and PackError.
+    `keep` is a file that stores vectors between runs, by the content of the photo and the pack; without it nothing is
+    written. `advance` is called after each photo. A photo without a usable face is in `failures` and does not end the
+    run. Raises KeptFileError and PackError.
     """
     vectors: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, str] = {}
@@ -83,7 +83,7 @@ def _first(
 def _in_order(
     work: Callable[[Path], NDArray[np.float32] | str], photos: Sequence[Path], threads: int
 ) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
-    """The outcome for every photo in order, with a bounded number in progress."""
+    """The outcomes of the photos in order, with a bounded number in progress."""
     with ThreadPoolExecutor(threads, thread_name_prefix="likeness-evaluate") as pool:
         waiting = iter(photos)
         pending = [pool.submit(work, path) for path in islice(waiting, threads * _AHEAD)]
@@ -94,7 +94,7 @@ def _in_order(
 
 
 class _Kept:
-    """Vectors in a SQLite file, by the photo's content and what made them; does nothing without a file."""
+    """Vectors in a SQLite file, by the photo's content and `maker` (pack and options); does nothing without a file."""
 
     def __init__(self, database: sqlite3.Connection | None, maker: str) -> None:
         self._database = database
@@ -103,12 +103,12 @@ class _Kept:
     @classmethod
     @contextmanager
     def open(cls, path: Path | None, maker: str) -> Iterator["_Kept"]:
-        """Opens or makes the file, see `likeness.evaluation.kept_file.opened`."""
+        """Opens or creates the file, see `likeness.evaluation.kept_file.opened`."""
         with opened(path) as database:
             yield cls(database, maker)
 
     def recall(self, photo: Path) -> NDArray[np.float32] | str | None:
-        """What is known of a photo, None when nothing is."""
+        """The stored outcome of a photo, None if there is none."""
         key = _content(photo) if self._database else None
         if self._database is None or key is None:
             return None
@@ -120,7 +120,7 @@ class _Kept:
         return row[1] if row[0] is None else np.frombuffer(row[0], dtype=np.float32)
 
     def remember(self, photo: Path, outcome: NDArray[np.float32] | str) -> None:
-        """Stores the outcome of a photo; known ones are not written again."""
+        """Stores the outcome of a photo, unless it is stored already."""
         key = _content(photo) if self._database else None
         if self._database is None or key is None:
             return

@@ -1,8 +1,7 @@
-"""Errors counted as pairs are scored, in memory that does not grow with the pairs: rates, intervals, curves.
+"""Counts errors while pairs are scored, in constant memory: rates, intervals, curves.
 
-Errors of pairs that share a person are correlated, so the bootstrap resamples people, not pairs. The
-people are divided into blocks, and pairs are counted by the two blocks of their people: with no more people than
-blocks, each block is one person; otherwise a few.
+Errors of pairs that share a person are correlated, so the bootstrap resamples people, not pairs. The people are divided
+into blocks of one or a few, and pairs are counted by the blocks of their two people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 
 from likeness.evaluation.rates import Rate, Scores, interval
 
-#: Blocks that people are divided into, and how often these are resampled.
+#: The most blocks of people, and the number of bootstrap rounds.
 _MOST_BLOCKS = 200
 _ROUNDS = 500
-#: Edges of the histograms of Similarity: finer where rates fall quickly, up to the highest below 100.
+#: The edges of the histograms of Similarity, finer where rates fall quickly, up to the highest below 100.
 EDGES = np.concatenate(
     [np.arange(0.0, 50.0, 0.25), np.arange(50.0, 99.0, 0.05), 100.0 - 0.5 ** (np.arange(0, 14, 0.05))]
 )
@@ -24,8 +23,8 @@ _COUNTED = ("impostor", "false", "genuine", "missed", "histograms")
 
 
 class ErrorCounts:
-    """The pairs of one cell: how many there are of each kind, how many of them err at each of `levels`, and where their
-    Similarities lie. `people` is how many persons there are, numbered from 0.
+    """The pairs of one cell: the number of each kind, their errors at each of `levels`, and histograms of their
+    Similarities. `people` is the number of persons, who are numbered from 0.
     """
 
     def __init__(self, people: int, levels: Sequence[float], seed: int = 0) -> None:
@@ -41,7 +40,7 @@ class ErrorCounts:
 
     @property
     def pairs(self) -> tuple[int, int]:
-        """How many pairs of one person, and of two, were counted."""
+        """The numbers of genuine and impostor pairs."""
         return int(self._genuine.sum()), int(self._impostor.sum())
 
     def add(
@@ -61,11 +60,11 @@ class ErrorCounts:
             self._histograms[row] += np.bincount(np.maximum(places, 0), minlength=len(EDGES))
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """All that was counted, for `restore`."""
+        """All counts, for `restore`."""
         return {name: getattr(self, f"_{name}") for name in _COUNTED}
 
     def restore(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
-        """Goes on from what `arrays` gave of counts of as many people at the same levels."""
+        """Continues from the result of `arrays` for the same number of people and the same levels."""
         for name in _COUNTED:
             setattr(self, f"_{name}", arrays[name])
 
@@ -95,17 +94,17 @@ class ErrorCounts:
         return [interval(float(row.sum() / max(pairs, 1)), weights @ row / drawn, pairs) for row in self._missed]
 
     def false_matches(self) -> list[int]:
-        """How many pairs of different people reach each level."""
+        """The number of impostor pairs that reach each level."""
         return [int(count) for count in self._false.sum(axis=1)]
 
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Similarities, and FMR and FNMR where each is the threshold: `EDGES`, and two arrays as long."""
+        """The Similarities `EDGES`, and FMR and FNMR with each as the threshold, in arrays of the same length."""
         impostor, genuine = self._histograms
         beyond = np.cumsum(impostor[::-1])[::-1] / max(impostor.sum(), 1.0)
         below = (np.cumsum(genuine) - genuine) / max(genuine.sum(), 1.0)
         return EDGES, np.asarray(beyond), np.asarray(below)
 
     def _weights(self, seed: int = 0) -> NDArray[np.float64]:
-        """How often each block is drawn, (rounds, blocks)."""
+        """How often each block is drawn in each round, (rounds, blocks)."""
         even = np.full(self._blocks, 1 / self._blocks)
         return np.random.default_rng(seed).multinomial(self._blocks, even, size=_ROUNDS).astype(np.float64)

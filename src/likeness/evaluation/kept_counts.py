@@ -1,4 +1,4 @@
-"""The counts of a cell's pairs, kept between runs: an interrupted evaluation resumes at the block where it stopped."""
+"""The counts of a cell's pairs, stored so that an interrupted evaluation resumes at the block where it stopped."""
 
 import hashlib
 import io
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Seconds between two writes of a cell's counts: they take some milliseconds.
+#: Seconds between writes of a cell's counts, which take some milliseconds.
 _APART_S = 2.0
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class KeptCounts:
-    """Arrays by cell in `database`, which `likeness.evaluation.kept_file` opens; keeps nothing without one. `of` says
-    what counted them: pack and version.
+    """Arrays by cell in `database` (see `likeness.evaluation.kept_file`); stores nothing without one. `of` identifies
+    the pack and its version.
     """
 
     def __init__(self, database: sqlite3.Connection | None = None, of: str = "") -> None:
@@ -27,7 +27,7 @@ class KeptCounts:
         self._written = time.monotonic()
 
     def recall(self, cell: bytes) -> Arrays | None:
-        """What is known of `cell`, a key that `cell_key` made; None when nothing is."""
+        """The stored counts of `cell`, a key from `cell_key`; None if there are none."""
         if self._database is None:
             return None
         row = self._database.execute("SELECT arrays FROM counts WHERE cell = ?", (cell,)).fetchone()
@@ -37,7 +37,7 @@ class KeptCounts:
             return dict(arrays)
 
     def remember(self, cell: bytes, arrays: Callable[[], Arrays], *, finished: bool) -> None:
-        """Stores what `arrays` gives of `cell`; of an unfinished one only if the last were stored a while ago."""
+        """Stores the `arrays` of `cell`; for an unfinished one at most every `_APART_S` seconds."""
         now = time.monotonic()
         if self._database is None or (now - self._written < _APART_S and not finished):
             return
@@ -48,7 +48,7 @@ class KeptCounts:
 
 
 def cell_key(described: str, *arrays: NDArray[Any]) -> bytes:
-    """What the counts of a cell depend on: the words `described`, its vectors and its people."""
+    """A digest of what a cell's counts depend on: the text `described` and `arrays`, its vectors and people."""
     digest = hashlib.sha256(described.encode())
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())

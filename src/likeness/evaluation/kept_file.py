@@ -1,4 +1,4 @@
-"""The SQLite file in which an evaluation keeps vectors and counts between runs."""
+"""The SQLite file in which an evaluation stores vectors and counts between runs."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ _TABLES = (
 
 
 class KeptFileError(LikenessError):
-    """The file that keeps embeddings and counts between runs cannot be used."""
+    """The file with embeddings and counts cannot be used."""
 
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
-    """Opens or makes the file; None without a path. KeptFileError when it is something else or cannot be written,
-    then or later.
+    """Opens or creates the file; None without a path. KeptFileError if it is another kind of file or cannot be written,
+    also within the context.
     """
     if path is None:
         yield None
@@ -29,9 +29,9 @@ def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
     try:
         with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
             database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last entries, nothing else
+            database.execute("PRAGMA synchronous = NORMAL")  # a power failure loses only the last entries
             for table in _TABLES:
                 database.execute(table)
             yield database
     except sqlite3.Error as error:
-        raise KeptFileError(f"{path} cannot keep embeddings: {error}; name another file") from error
+        raise KeptFileError(f"{path} cannot store embeddings: {error}; choose another file") from error

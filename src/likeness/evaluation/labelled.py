@@ -1,4 +1,4 @@
-"""The faces of a table of photos or of pairs, embedded, with the attributes of the people shown."""
+"""The embedded faces of a table of photos or of pairs, with the attributes of the people."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from likeness.evaluation.photo_table import PhotoTable
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledFaces:
-    """The usable faces of one table: `vectors` (N, D), and of each the person, the cell that it is compared within and
-    the group that the cohort is drawn for, "" for none. `pairs` index them, where the table is one of pairs; so many
-    photos as `failures` had no usable face.
+    """The usable faces of one table: `vectors` (N, D), and for each its person, its cell for comparisons and its group
+    for the cohort, "" for none. For a table of pairs, `pairs` index them. `failures` is the number of photos without a
+    usable face.
     """
 
     name: str
@@ -38,10 +38,10 @@ def label_faces(
     keep: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> LabelledFaces:
-    """The usable faces of the photos in the folder of the `table` at `path`, which names them.
+    """The usable faces of the photos in the `table` at `path`, relative to its folder.
 
-    Their cells are those of the columns `within`, their groups those of the first of these; photos of a table of pairs
-    are in no cell, unless `within` is empty. `keep` names a file that remembers vectors. Raises PhotoTableError.
+    Cells are given by the columns `within`, groups by the first of these; photos of a table of pairs are in no cell,
+    unless `within` is empty. `keep` is a file that stores vectors. Raises PhotoTableError.
     """
     photos, pairs = table
     known = not within or pairs is None

@@ -1,4 +1,4 @@
-"""Labelled photos → a pack's cohort and curve, and its error rates on people from whom they were not learned."""
+"""Labelled photos → a pack's cohort and curve, and its error rates on held-out people."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from likeness.packs.manifest import Measurement
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Scorer
 
-#: Every photo is compared with every other of its cell; more would not fit into the memory of a small machine.
+#: All pairs in a cell are held in memory; more photos would not fit into that of a small machine.
 MOST_PHOTOS = 12_000
 LEVELS = (80.0, 90.0, 95.0, 99.0)
-#: The levels at which the cells' rates are written into a pack: rarer ones a cell's pairs seldom show.
+#: The levels at which the cells' rates are written into a pack; few cells have enough false matches at higher ones.
 CELL_LEVELS = (80.0, 90.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Pairs (P,) of all faces, one table behind the other: `first` and `second` index them, `same` says whether they
+    """Pairs (P,) of all faces, with the tables concatenated: `first` and `second` index faces, `same` is whether they
     show one person, `tables` the number of their table, `cells` that of their cell in `names`, -1 for none.
     """
 
@@ -40,10 +40,10 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What was learned, and the errors that pairs get from what was learned without their people: `cells` by cell,
-    `tables` by table. `cohort` is None where the pack keeps its scoring.
+    """The cohort and curve, and the errors of pairs with models learned without their people: `cells` by cell, `tables`
+    by table. `cohort` is None if the pack keeps its scoring.
 
-    `accuracy` is that of labelled pairs over their folds with its standard error, by table.
+    `accuracy`, by table, is that of labelled pairs over their folds with its standard error.
     """
 
     calibration: Calibration
@@ -64,7 +64,7 @@ class Outcome:
                 rows.append(_measured(f"FNMR at {level:.0f}", table, fnmr, command))
         for place, level in enumerate(LEVELS):
             if self.calibration.claim(level).kind != "measured":
-                continue  # too few pairs reach it to print a rate
+                continue  # too few false matches for a rate
             by_cell = {cell: counts.false_match_rates()[place] for cell, counts in self.cells.items()}
             rates = [rate.value for rate in by_cell.values()]
             worst = max(by_cell, key=lambda cell: by_cell[cell].value)
@@ -87,11 +87,11 @@ class Outcome:
 def calibrate(
     sets: Sequence[LabelledFaces], *, keep: Scorer | None = None, advance: Callable[[], None] = lambda: None
 ) -> Outcome:
-    """Draws a cohort and fits the curve to the faces of `sets`; with the scorer `keep` only the curve.
+    """Draws a cohort and fits the curve for the faces of `sets`; with the scorer `keep` only the curve.
 
-    Every photo is compared with every other of its cell and of its person. The curve is that of the mean over cells;
-    scores are made without the people that they are about, the cohort that ships is drawn
-    from all of them. `advance` is called after each of the models. ValueError where the photos do not suffice.
+    All pairs within a cell and of a person are compared. The curve is that of the mean over cells; scores come from
+    models learned without the two people, the final cohort is drawn from all of them. `advance` is called after each
+    model. ValueError if there are too few photos.
     """
     if sum(len(each.vectors) for each in sets) > MOST_PHOTOS:
         raise ValueError(f"more than the {MOST_PHOTOS} photos that can all be compared; use fewer")
@@ -121,7 +121,7 @@ def calibrate(
 
 
 def _numbered(sets: Sequence[LabelledFaces]) -> NDArray[np.int64]:
-    """The person on each face of all tables; no person is in two tables."""
+    """The number of the person of each face of all tables; no person is in two tables."""
     people, beyond = [], 0
     for each in sets:
         people.append(each.people + beyond)
@@ -130,7 +130,7 @@ def _numbered(sets: Sequence[LabelledFaces]) -> NDArray[np.int64]:
 
 
 def _all_pairs(sets: Sequence[LabelledFaces]) -> Pairs:
-    """Every pair of one person in each table, every pair of two within a cell, and the pairs that a table lists."""
+    """All genuine pairs of each table, all impostor pairs within a cell, and the pairs that a table lists."""
     names, codes = np.unique(np.concatenate([each.cells for each in sets]), return_inverse=True)
     numbers = np.where(names[codes] == "", -1, codes)
     parts, beyond = [], 0
@@ -165,7 +165,7 @@ def _counted(pairs: Pairs, similarities: Scores, people: NDArray[np.int64], insi
 
 
 def _accuracies(sets: Sequence[LabelledFaces], pairs: Pairs, similarities: Scores) -> dict[str, tuple[float, float]]:
-    """The accuracy over folds of the tables that are of pairs with folds."""
+    """The accuracy over folds of the tables of pairs with folds."""
     accuracies, beyond = {}, 0
     for place, each in enumerate(sets):
         if each.pairs is not None and each.pairs.folds is not None:

@@ -10,17 +10,17 @@ from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.pairs import PairSet
 from likeness.evaluation.rates import LEAST_BEYOND, Rate, Scores, Trial, accuracy_by_fold
 
-#: The similarities at which users choose thresholds, and those that the calibration promises.
+#: Usual thresholds, for which the calibration promises false match rates.
 SIMILARITIES = (50.0, 80.0, 90.0, 95.0, 99.0)
 FALSE_MATCH_RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _WORST = 10
-#: A group with fewer pairs of either kind gets no rates.
+#: Groups with fewer pairs of either kind get no rates.
 _LEAST_GROUP = 30
 
 
 @dataclass(frozen=True, slots=True)
 class AtSimilarity:
-    """The error rates of using one Similarity as the threshold."""
+    """The error rates with one Similarity as the threshold."""
 
     similarity: float
     fmr: Rate
@@ -29,7 +29,7 @@ class AtSimilarity:
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One pair that was judged wrongly, or nearly: two photos and their similarity."""
+    """One pair that is, or nearly is, an error: two photos and their similarity."""
 
     first: str
     second: str
@@ -38,7 +38,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """The result of an evaluation; `trial` holds the scores behind it, `similarities` (P,) those of `pairs`."""
+    """The result of an evaluation; `trial` holds its scores, `similarities` (P,) are those of `pairs`."""
 
     pairs: PairSet
     trial: Trial
@@ -57,10 +57,9 @@ class Evaluation:
 
 
 def evaluate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings) -> Evaluation:
-    """The error rates of `comparer` on `pairs`, whose photos have these embeddings.
+    """The error rates of `comparer` on `pairs`, with the embeddings of their photos.
 
-    Pairs with a photo that could not be used are left out and counted. ValueError where no pair of one of the two kinds
-    is left.
+    Pairs with an unusable photo are left out and counted. ValueError if no genuine or no impostor pair is left.
     """
     usable = embeddings.usable[pairs.first] & embeddings.usable[pairs.second]
     left = _only(pairs, usable)
@@ -87,7 +86,7 @@ def evaluate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings) -> Eval
 
 
 def _accepted(trial: Trial, rate: float) -> float | None:
-    """The share of genuine pairs accepted at a false match rate; None where fewer than 30 pairs would show that."""
+    """The share of genuine pairs accepted at a false match rate; None with too few impostor pairs for that rate."""
     return trial.true_accept_rate(rate) if rate * len(trial.impostor) >= LEAST_BEYOND - 0.5 else None
 
 
@@ -119,7 +118,7 @@ def _by_group(pairs: PairSet, similarities: Scores, people: NDArray[np.int64]) -
 
 
 def _worst(pairs: PairSet, similarities: Scores, *, same: bool) -> tuple[Mistake, ...]:
-    """The pairs of one kind that were judged worst: different people most alike, or one person's photos least alike."""
+    """The most similar pairs of different people, or the least similar pairs of one person."""
     places = np.flatnonzero(pairs.same == same)
     order = np.argsort(similarities[places] if same else -similarities[places], kind="stable")[:_WORST]
     return tuple(

@@ -1,4 +1,4 @@
-"""The results of a calibration → the files of a pack: the cohort, and the measured tables of its manifest."""
+"""The results of a calibration → the files of a pack: the cohort, and the tables of its manifest."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ _TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What is to be written: `cohort` is None where the pack keeps the scoring that it has."""
+    """The results to write; `cohort` is None if the pack keeps its scoring."""
 
     calibration: Calibration
     cohort: Cohort | None
@@ -33,11 +33,11 @@ class Learned:
 
 
 def write_pack_data(target: Path, learned: Learned) -> list[Path]:
-    """Writes what was learned into a pack and returns the files written.
+    """Writes the results into a pack; returns the files written.
 
     `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files are in the folder NAME
-    next to it. All other content is kept, comments in a description included. Raises PackInvalid where the
-    description cannot be read, OSError where it cannot be written.
+    next to it. All other content is kept, including comments. Raises PackInvalid if the description cannot be read,
+    OSError if it cannot be written.
     """
     in_catalogue = target.suffix == ".toml"
     description = target if in_catalogue else target / MANIFEST_NAME
@@ -74,9 +74,9 @@ def cohort_file(cohort: Cohort) -> bytes:
 
 
 def replaced(text: str, tables: Mapping[str, Any]) -> str:
-    """The TOML `text` with these top-level tables replaced, at its end.
+    """The TOML `text` with these top-level tables replaced by new ones at its end.
 
-    Of `files`, only the files named in `tables` are replaced.
+    Of `files`, only those in `tables` are replaced.
     """
     kept: list[str] = []
     dropping = False
@@ -92,7 +92,7 @@ def replaced(text: str, tables: Mapping[str, Any]) -> str:
 def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
     first = name.split(".", 1)[0].strip()
     if first == "files":
-        # A bare [files] has no content, and may occur only once.
+        # A bare [files] is empty, and may occur only once.
         return name == "files" or any(name.startswith(f'files."{file}"') for file in tables.get("files", {}))
     return first in tables
 
@@ -116,7 +116,7 @@ def _scoring_tables(
     table = {
         "method": "normalised",
         "nearest": NEAREST,
-        # None of the cohort has a larger cosine to a face that was learned from.
+        # The cohort's cosines to the training faces are below this.
         "cosine_limit": round(cohort.cosine_limit, 4),
         "files": {"cohort": COHORT_FILE},
     }

@@ -1,4 +1,4 @@
-"""Labelled pairs of photos, and the people on them."""
+"""Labelled pairs of photos, and the people in them."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -17,15 +17,15 @@ _TRUE, _FALSE = {"1", "true", "yes", "same"}, {"0", "false", "no", "different"}
 
 
 class PairsError(LikenessError):
-    """A file of pairs that cannot be used; the message names the file, the line and what is wrong."""
+    """A file of pairs cannot be used; the message has the file, the line and the cause."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairSet:
     """Pairs as indices into `photos`.
 
-    `first`, `second` (P,) index photos; `same` (P,) says whether both show one person; `people` (N,) numbers the person
-    on each photo; `folds` and `groups` (P,) are labels, None where the file has none.
+    `first`, `second` (P,) index photos; `same` (P,) is whether both show one person; `people` (N,) numbers the person
+    in each photo; `folds` and `groups` (P,) are labels, None if the file has none.
     """
 
     photos: tuple[str, ...]
@@ -43,8 +43,8 @@ class PairSet:
 def read_pairs(path: Path) -> PairSet:
     """The pairs in a CSV file: columns image_a, image_b, same (1 or 0), and fold, group, person_a, person_b if any.
 
-    Without person columns, the person is the photo's folder where that agrees with every label, and otherwise follows
-    from the pairs marked as the same. Raises PairsError.
+    Without person columns, the person is the photo's folder if that agrees with all labels, and otherwise derived from
+    the pairs marked as the same. Raises PairsError.
     """
     try:
         check_regular(path)
@@ -53,7 +53,7 @@ def read_pairs(path: Path) -> PairSet:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PairsError(f"{path} cannot be read as a CSV file of pairs: {error}") from error
     if not rows:
-        raise PairsError(f"{path} holds no pairs; it needs a line for each, with the columns {', '.join(_REQUIRED)}")
+        raise PairsError(f"{path} has no pairs; it needs one per line, with the columns {', '.join(_REQUIRED)}")
     photos = tuple(dict.fromkeys(name for row in rows for name in (row["image_a"], row["image_b"])))
     index = {name: place for place, name in enumerate(photos)}
     first = np.array([index[row["image_a"]] for row in rows])
@@ -71,14 +71,14 @@ def read_pairs(path: Path) -> PairSet:
 
 
 def every_pair(pairs: PairSet) -> PairSet:
-    """Every photo of `pairs` with every other, once; same where the person is."""
+    """All pairs of the photos of `pairs`, labelled by their people."""
     first, second = np.triu_indices(len(pairs.photos), k=1)
     same = pairs.people[first] == pairs.people[second]
     return PairSet(pairs.photos, first, second, same, pairs.people)
 
 
 def without(pairs: PairSet, usable: NDArray[np.bool_]) -> PairSet:
-    """The pairs of `pairs` both of whose photos are `usable` (N,), as indices into the usable ones."""
+    """The pairs whose photos are both `usable` (N,), as indices into the usable ones."""
     places = np.cumsum(usable) - 1
     kept = usable[pairs.first] & usable[pairs.second]
     return PairSet(
@@ -118,7 +118,7 @@ def _people(
     same: NDArray[np.bool_],
     path: Path,
 ) -> NDArray[np.int64]:
-    """The number of the person on each photo."""
+    """The number of the person in each photo."""
     named = _named_people(photos, rows, first, second) if any(row["person_a"] for row in rows) else None
     for names in (named, [str(Path(photo).parent) for photo in photos]):
         if names is None:
@@ -141,7 +141,7 @@ def _named_people(
 
 
 def _connected(count: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Photos joined by pairs of one person, numbered by component (union-find)."""
+    """The connected component of each photo, where pairs of one person are edges (union-find)."""
     parents = list(range(count))
 
     def root(place: int) -> int:

@@ -1,4 +1,4 @@
-"""A table of photos: the person on each, and further attributes."""
+"""A table of photos: the person in each, and further attributes."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ _REQUIRED = ("image", "person")
 
 
 class PhotoTableError(LikenessError):
-    """A table of photos that cannot be used; the message names the file, the line and what is wrong."""
+    """A table of photos cannot be used; the message has the file, the line and the cause."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoTable:
-    """`photos` N names, the number of the person on each (`people`, (N,)), and further `columns` of N labels by name,
-    "" where nothing is known.
+    """The names of N `photos`, the number of the person in each (`people`, (N,)), and further `columns` of N labels by
+    name, "" for unknown.
     """
 
     photos: tuple[str, ...]
@@ -30,7 +30,7 @@ class PhotoTable:
     columns: Mapping[str, NDArray[np.str_]]
 
     def cells(self, within: Sequence[str]) -> NDArray[np.str_]:
-        """The cell (N,) of each photo, its labels in the columns `within` joined by ", "; "" where one is not known.
+        """The cell (N,) of each photo: its labels in the columns `within` joined by ", "; "" if one is unknown.
 
         Without columns all photos are in one cell, "all". PhotoTableError for a column that the table does not have.
         """
@@ -45,7 +45,7 @@ class PhotoTable:
 
 
 def is_photo_table(path: Path) -> bool:
-    """Whether the CSV file at `path` lists photos, not pairs of photos, by its first line."""
+    """Whether the CSV file at `path` lists photos, not pairs, judged by its first line."""
     try:
         check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -85,7 +85,7 @@ def read_photo_table(path: Path) -> PhotoTable:
 
 
 def read_either(path: Path) -> tuple[PhotoTable, PairSet | None]:
-    """The photos of a CSV file, and its pairs where it is one of pairs. PhotoTableError, PairsError."""
+    """The photos of a CSV file, and its pairs if it lists pairs. Raises PhotoTableError, PairsError."""
     if is_photo_table(path):
         return read_photo_table(path), None
     pairs = read_pairs(path)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float64]
 
-#: Fewer errors than this do not measure a rate.
+#: The least number of errors that measures a rate.
 LEAST_BEYOND = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of `pairs` with its 95 % interval; `low` and `high` are None where it cannot be given."""
+    """A share of `pairs` with its 95 % interval; `low` and `high` are None if it is unknown."""
 
     value: float
     low: float | None = None
@@ -26,14 +26,14 @@ class Rate:
 
     @property
     def few(self) -> bool:
-        """Whether fewer pairs than LEAST_BEYOND show it."""
+        """Whether it is based on fewer than LEAST_BEYOND pairs."""
         return self.value * self.pairs < LEAST_BEYOND - 0.5
 
 
 class Trial:
-    """Scored pairs, sorted once: every rate at every threshold is then a look-up.
+    """Scored pairs, sorted once, so that rates at thresholds are binary searches.
 
-    `scores` (P,), `same` (P,), and `people` (P, 2), the two persons of each pair, which the intervals resample.
+    `scores` (P,), `same` (P,), and `people` (P, 2), the two persons of each pair, for resampling.
     """
 
     def __init__(self, scores: Scores, same: NDArray[np.bool_], people: NDArray[np.int64]) -> None:
@@ -54,8 +54,8 @@ class Trial:
         return float(np.searchsorted(self.genuine, threshold, side="left") / len(self.genuine))
 
     def threshold_at(self, false_match_rate: float) -> float | None:
-        """The lowest score at which the FMR is not above `false_match_rate`; None where the impostor pairs are too few
-        to tell: not even one false match would be allowed.
+        """The lowest score at which the FMR is not above `false_match_rate`; None with so few impostor pairs that not
+        even one false match would be allowed.
         """
         allowed = int(false_match_rate * len(self.impostor) + 1e-9)
         if allowed < 1:
@@ -63,12 +63,12 @@ class Trial:
         return float(np.nextafter(self.impostor[-allowed - 1], np.inf)) if allowed < len(self.impostor) else -np.inf
 
     def true_accept_rate(self, false_match_rate: float) -> float | None:
-        """TAR where the FMR is `false_match_rate`; None where the pairs are too few."""
+        """TAR at an FMR of `false_match_rate`; None with too few pairs."""
         threshold = self.threshold_at(false_match_rate)
         return None if threshold is None else 1.0 - self.false_non_match_rate(threshold)
 
     def equal_error(self) -> tuple[float, float]:
-        """The error rate at which FMR and FNMR meet, and the score where they do."""
+        """The error rate at which FMR and FNMR are equal, and its score."""
         candidates = np.unique(self.genuine)
         fnmr = np.searchsorted(self.genuine, candidates, side="left") / len(self.genuine)
         fmr = 1.0 - np.searchsorted(self.impostor, candidates, side="left") / len(self.impostor)
@@ -76,13 +76,13 @@ class Trial:
         return float((fmr[meeting] + fnmr[meeting]) / 2), float(candidates[meeting])
 
     def area_under_curve(self) -> float:
-        """The chance that a genuine pair scores above an impostor pair; ties count half (Mann-Whitney)."""
+        """The probability that a genuine pair scores above an impostor pair; ties count half (Mann-Whitney)."""
         below = np.searchsorted(self.impostor, self.genuine, side="left")
         up_to = np.searchsorted(self.impostor, self.genuine, side="right")
         return float((below + up_to).mean() / (2 * len(self.impostor)))
 
     def curve(self, points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """FMR, spaced evenly in its logarithm, and TAR: the ROC as the report draws it."""
+        """FMR, at equal logarithmic steps, and TAR: the ROC curve for the report."""
         lowest = 1.0 / len(self.impostor)
         rates = np.logspace(np.log10(lowest), 0, points)
         taken = np.clip((rates * len(self.impostor)).astype(int), 1, len(self.impostor))
@@ -93,8 +93,8 @@ class Trial:
     def intervals(self, thresholds: Scores, rounds: int = 500, seed: int = 0) -> tuple[list[Rate], list[Rate]]:
         """FMR and FNMR at each threshold with 95 % intervals by bootstrap over people, not pairs.
 
-        Errors of pairs that share a person are correlated, so persons are drawn with replacement,
-        and the weight of a pair is the product of the counts of its two persons (of its one, for a genuine pair).
+        Errors of pairs that share a person are correlated, so persons are drawn with replacement, and the weight of a
+        pair is the product of the counts of its two persons (for a genuine pair, the count of its one).
         """
         generator = np.random.default_rng(seed)
         weights = generator.multinomial(self._count, np.full(self._count, 1 / self._count), size=rounds).astype(float)
@@ -106,7 +106,7 @@ class Trial:
         )
 
     def _resampled_fmr(self, thresholds: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Pairs are counted by their persons, so that a round costs one product, not a pass over millions of pairs.
+        # Pairs are counted by their persons, so that a round is one product, not a pass over millions of pairs.
         codes = self._impostor_people[:, 0] * self._count + self._impostor_people[:, 1]
         kinds, counts = np.unique(codes, return_counts=True)
         rows, columns = np.divmod(kinds, self._count)
@@ -133,7 +133,7 @@ class Trial:
 
 
 def accuracy_by_fold(scores: Scores, same: NDArray[np.bool_], folds: NDArray[np.str_]) -> tuple[float, float]:
-    """Mean accuracy over folds, and its standard error; each fold judged at the threshold that is best on the others.
+    """Mean accuracy over folds and its standard error; each fold uses the threshold that is best on the others.
 
     The protocol of Labeled Faces in the Wild, View 2 (Huang et al., 2007).
     """
@@ -146,10 +146,10 @@ def accuracy_by_fold(scores: Scores, same: NDArray[np.bool_], folds: NDArray[np.
 
 
 def _best_threshold(scores: Scores, same: NDArray[np.bool_]) -> float:
-    """The threshold with the highest accuracy, in the middle of the gap between two scores."""
+    """The threshold with the highest accuracy, in the middle between two scores."""
     order = np.argsort(scores, kind="stable")
     ranked, labels = scores[order], same[order]
-    # Cutting before place k takes everything from k on as the same person.
+    # A threshold before index k accepts all pairs from k on.
     right = np.concatenate([[0], np.cumsum(~labels)]) + np.concatenate([np.cumsum(labels[::-1])[::-1], [0]])
     cut = int(np.argmax(right))
     finite = np.clip(ranked, -1e9, 1e9)
@@ -165,8 +165,8 @@ def _sorted(scores: Scores) -> Scores:
 def interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
     """The middle 95 % of `resampled`.
 
-    Without an error in all `pairs`, resampling gives no bound. The bound is then
-    3 / `pairs`, the rule of three (Hanley and Lippman-Hand, JAMA 1983), as if pairs were independent.
+    Without any error, resampling gives no upper bound. It is then 3 / `pairs`, the rule of three (Hanley and
+    Lippman-Hand, JAMA 1983), as for independent pairs.
     """
     if not pairs:
         return Rate(0.0)

@@ -1,7 +1,6 @@
 """The report of an evaluation: one self-contained page.
 
-It holds pictures of the photos that were judged worst, so it is as private as they are; it is written only where the
-user asked for it.
+It contains photos of the worst pairs, so it is as private as these; it is written only on the user's request.
 """
 
 import base64
@@ -18,7 +17,7 @@ from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
 from likeness.evaluation.rates import LEAST_BEYOND, Rate
 from likeness.whole_file import write_whole
 
-#: Marks a false match rate that fewer than 30 pairs show.
+#: Marks false match rates with fewer than LEAST_BEYOND false matches.
 FEW = "*"
 FEW_SAID = f"{FEW} fewer than {LEAST_BEYOND} false matches: believe the interval, not the figure."
 TOO_FEW = f"fewer than {LEAST_BEYOND} pairs"
@@ -66,12 +65,12 @@ svg .area.b { fill: var(--b); stroke: var(--b); stroke-dasharray: 5 3; }
 def write_report(
     evaluation: Evaluation, to: Path, *, title: str, described: str, photo_path: Callable[[str], Path]
 ) -> None:
-    """Writes the page to `to`, replacing it as a whole; `photo_path` finds a photo by its name. Raises OSError."""
+    """Writes the page to `to` atomically; `photo_path` maps a photo's name to its path. Raises OSError."""
     write_page(to, title, described, _body(evaluation, photo_path))
 
 
 def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> None:
-    """Writes a page of the parts `body` to `to`, replacing it as a whole. Raises OSError."""
+    """Writes a page with the parts `body` to `to` atomically. Raises OSError."""
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -83,22 +82,22 @@ def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> Non
 
 def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
     yield html_table(("Measure", "Value"), summary(e))
-    yield "<h2>If a similarity is your threshold</h2>" + _rates(e.at_similarity)
+    yield "<h2>Error rates by threshold</h2>" + _rates(e.at_similarity)
     yield f"<p class=note>Intervals: 95 %, bootstrap over people. {FEW_SAID}</p>"
     yield '<h2>Charts</h2><div class="charts">'
     yield from (f"<figure>{svg}<figcaption>{html.escape(words)}</figcaption></figure>" for svg, words in _charts(e))
     yield "</div>"
     for name, rows in e.groups.items():
         yield f"<h2>Group: {html.escape(name)}</h2>{_rates(rows)}"
-    yield "<h2>Different people most alike</h2>" + cards(e.false_matches, photo_path)
-    yield "<h2>One person least alike</h2>" + cards(e.false_non_matches, photo_path)
+    yield "<h2>Most similar pairs of different people</h2>" + cards(e.false_matches, photo_path)
+    yield "<h2>Least similar pairs of one person</h2>" + cards(e.false_non_matches, photo_path)
     if e.failures:
         yield f"<h2>Photos that could not be used ({len(e.failures)})</h2>"
         yield html_table(("Photo", "Reason"), list(e.failures.items())[:100])
 
 
 def summary(e: Evaluation) -> list[tuple[str, str]]:
-    """The figures of an evaluation as pairs of words and value, for the page and the terminal."""
+    """The figures of an evaluation as (label, value), for the page and the terminal."""
     genuine, impostor = len(e.trial.genuine), len(e.trial.impostor)
     rows = [("pairs of one person, of two", f"{genuine:,}, {impostor:,}")]
     if e.accuracy is not None:
@@ -115,7 +114,7 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
 
 
 def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
-    """One line of the rates table: similarity, FMR, FNMR, each rate with its interval."""
+    """One row of the rates table: similarity, FMR, FNMR, each rate with its interval."""
     return f"{row.similarity:g}", told_fmr(row.fmr, "{:.2e}"), told(row.fnmr, "{:.4f}")
 
 
@@ -127,7 +126,7 @@ def told(rate: Rate, form: str) -> str:
 
 
 def told_fmr(rate: Rate, form: str) -> str:
-    """A false match rate as `told`, marked with FEW where too few pairs show it; "none" where no pair does."""
+    """A false match rate as by `told`, marked with FEW if there are too few false matches; "none" without any."""
     if rate.value == 0 and rate.high is not None:
         return f"none{FEW} (up to {form.format(rate.high)})"
     value, *interval = told(rate, form).split(" ", 1)
@@ -135,7 +134,7 @@ def told_fmr(rate: Rate, form: str) -> str:
 
 
 def told_over_cells(cells: Mapping[str, Rate], form: str) -> tuple[str, str]:
-    """The mean of the cells' false match rates, words where too few pairs show it, and the highest with its cell."""
+    """The mean of the cells' false match rates, TOO_FEW if it cannot be given, and the highest with its cell."""
     worst = max(cells, key=lambda name: cells[name].value)
     mean = form.format(np.mean([rate.value for rate in cells.values()]))
     told_worst = f"{form.format(cells[worst].value)}{FEW if cells[worst].few else ''} ({worst})"
@@ -143,7 +142,7 @@ def told_over_cells(cells: Mapping[str, Rate], form: str) -> tuple[str, str]:
 
 
 def enough_seen(cells: Mapping[str, Rate]) -> bool:
-    """Whether the false matches of all cells together are enough to speak of a rate."""
+    """Whether all cells together have enough false matches for a rate."""
     return sum(rate.value * rate.pairs for rate in cells.values()) > LEAST_BEYOND - 0.5
 
 
@@ -167,7 +166,7 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
         [Series("ROC", "a", fmr[seen], tar[seen])],
         "Share of genuine pairs accepted against the false match rate",
     )
-    yield roc, "How many pairs of one person are accepted, for each share of different people let in."
+    yield roc, "The share of accepted pairs of one person against that of accepted pairs of different people."
     edges = np.linspace(0.0, 100.0, _BINS + 1)
     heights = [np.histogram(scores, edges)[0] / len(scores) for scores in (e.trial.genuine, e.trial.impostor)]
     lowest = min(float(h[h > 0].min()) for h in heights)
@@ -177,7 +176,7 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
         [Series("one person", "a", edges, heights[0]), Series("two people", "b", edges, heights[1])],
         "Histograms of similarity for genuine and impostor pairs",
     )
-    yield bars, "Where the similarities of both kinds of pairs lie; the scale of shares is logarithmic."
+    yield bars, "The distributions of the similarities of both kinds of pairs, with a logarithmic scale of shares."
     levels = np.linspace(50.0, 99.9, 200)
     measured = np.array([e.trial.false_match_rate(level) for level in levels])
     seen = measured >= least
@@ -190,9 +189,9 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
             Series("measured", "a", levels[seen], measured[seen]),
             Series("promised", "b", levels[shown], 10 ** promised[shown]),
         ],
-        "False match rate measured at each similarity beside the promised one",
+        "Measured and promised false match rate at each similarity",
     )
-    yield reliability, f"What a similarity promises, and what {LEAST_BEYOND} pairs or more show."
+    yield reliability, f"The promised rate, and the measured one as far as it is based on {LEAST_BEYOND} pairs or more."
 
 
 def cards(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:
