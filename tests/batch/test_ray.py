@@ -163,7 +163,7 @@ def test_a_cluster_that_fails_is_said_in_words() -> None:
     ray = FailingRay()
     done: list[dict[str, int]] = []
     with pytest.raises(
-        BatchError, match=r"^the Ray cluster failed: the node is marked dead\. The same command continues"
+        BatchError, match=r"^the Ray cluster failed: the node is marked dead\. The same command resumes"
     ):
         run_stage(ray, DescribeParts, Work("shared", "images", BatchOptions(), False), [0, 1], 1, done.append)
     assert ray.asked == [0, 1]

@@ -1,8 +1,8 @@
-"""Every two photos of a place: the pairs at or above the threshold, of each photo the most alike; never the square.
+"""All pairs of photos of a folder or bucket: those at or above the threshold, the most similar for each photo.
 
-A photo is there with one face, its largest or central one. Photos are in blocks, each a blob of vectors; a block is
-compared with itself and with those behind it, two of them in memory, whatever the number of photos. What may be among
-the most alike of one of its two photos is a candidate; candidates are ranked in a file.
+A photo is represented by one face, its largest or central one. Photos are in blocks, each a blob of vectors; a block is
+compared with itself and with later ones, so that two are in memory whatever the number of photos. A pair that may be
+among the most similar of one of its photos is a candidate; candidates are ranked in a file.
 """
 
 import sqlite3
@@ -22,14 +22,14 @@ from likeness.comparer import Comparer
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import SINGLE_PRECISION_ERROR, Profile
 
-#: Photos in a block, those of a block that are compared with another one at a time, which bounds the memory where every
-#: pair is alike, and pairs that are scored again at a time.
+#: The photos in a block; those compared with another block at a time, to bound the memory if all pairs are similar; and
+#: the pairs that are scored again at a time.
 PHOTOS_A_BLOCK, _ROWS_AT_ONCE, _PAIRS_AT_ONCE = 2048, 256, 8192
 
-#: No score of a calibration curve is further from 0.
+#: An upper limit of the magnitude of scores.
 _MOST_SCORE = 1e6
 
-#: One side of a candidate: places and similarity as bytes, little-endian.
+#: A candidate: the indices of its photos and their similarity, little-endian.
 _CANDIDATE = np.dtype([("first", "<i8"), ("second", "<i8"), ("similarity", "<f4")])
 
 _RANKED = """
@@ -41,8 +41,8 @@ SELECT first, second, similarity FROM (
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Photos of a block: the vectors of those that can be used, float32 row by row, little-endian, with their places in
-    the list of photos; and why the others cannot be used, by their places.
+    """The photos of a block: the vectors of usable ones, as rows of little-endian float32, with their indices in the
+    list of photos; and the failures of the others, by index.
     """
 
     places: list[int]
@@ -57,7 +57,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def block_of(start: int, photos: Iterable[DescribedPhoto]) -> Block:
-    """The block of photos whose places begin with `start`."""
+    """The block of photos whose indices begin with `start`."""
     places: list[int] = []
     rows: list[bytes] = []
     failures: dict[int, Failure] = {}
@@ -72,7 +72,7 @@ def block_of(start: int, photos: Iterable[DescribedPhoto]) -> Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alike:
-    """Pairs of photos (P,): places `first` < `second` in the list of photos, and their `similarity` (P,) float32."""
+    """Pairs of photos (P,): indices `first` < `second` in the list of photos, and `similarity` (P,) float32."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -83,13 +83,13 @@ class Alike:
 
     @staticmethod
     def joined(parts: Sequence["Alike"]) -> "Alike":
-        """The pairs of all parts."""
+        """The concatenated pairs of all parts."""
         none = Alike(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
         columns = zip(*((each.first, each.second, each.similarity) for each in (none, *parts)), strict=True)
         return Alike(*(np.concatenate(column) for column in columns))
 
     def most_alike(self, top: int) -> "Alike":
-        """Those that are among the `top` most similar of one of their photos, in order of first, then similarity."""
+        """The pairs among the `top` most similar of one of their photos, ordered by first, then similarity."""
         sides, others = np.r_[self.first, self.second], np.r_[self.second, self.first]
         order = np.lexsort((others, -np.r_[self.similarity, self.similarity], sides))
         _, starts, counts = np.unique(sides[order], return_index=True, return_counts=True)
@@ -102,7 +102,7 @@ class Alike:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Profiles:
-    """Faces of a block as they are scored exactly and in single precision, and their places (U,)."""
+    """The faces of a block for exact scoring and in single precision, and their indices (U,)."""
 
     places: NDArray[np.int64]
     exact: Profile
@@ -111,10 +111,10 @@ class _Profiles:
 
 @dataclass(frozen=True, slots=True)
 class AllPairs:
-    """The search of `photos` photos in blocks of a storage, for pairs from `threshold` on, `top` of each photo.
+    """The search of blocks of photos in a storage for pairs at or above `threshold`, the `top` ones of each photo.
 
-    All pairs are scored in single precision, by products that use all processors, and those that may reach the
-    threshold once more as any other comparison is.
+    All pairs are scored in single precision, by matrix products on all processors, and those that may reach the
+    threshold again as in any other comparison.
     """
 
     comparer: Comparer
@@ -123,7 +123,7 @@ class AllPairs:
     top: int
 
     def candidates(self, number: int) -> Iterator[Alike]:
-        """The candidates of the photos of one block with those behind them, a block of these after the other."""
+        """The candidates of one block with itself and with later ones, block by block."""
         rows = self._profiles(number)
         if rows is None:
             return
@@ -140,7 +140,7 @@ class AllPairs:
                 yield self._exactly(rows, columns, first[ahead], second[ahead]).most_alike(self.top)
 
     def _profiles(self, number: int) -> _Profiles | None:
-        """None where no photo of the block can be used."""
+        """None if no photo of the block can be used."""
         block = self.blocks.read(number)
         if not block.places:
             return None
@@ -148,7 +148,7 @@ class AllPairs:
         return _Profiles(np.array(block.places, np.int64), exact, exact.in_single_precision())
 
     def _exactly(self, rows: _Profiles, columns: _Profiles, first: NDArray[np.intp], second: NDArray[np.intp]) -> Alike:
-        """Those of the pairs (P,) of rows and columns that reach the threshold."""
+        """The pairs among these (P,) of rows and columns that reach the threshold."""
         parts = []
         for start in range(0, len(first), _PAIRS_AT_ONCE):
             some = slice(start, start + _PAIRS_AT_ONCE)
@@ -161,7 +161,7 @@ class AllPairs:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of `photos` photos, and the candidates of each, in a storage."""
+    """The blocks of `photos` photos and their candidates, in a storage."""
 
     storage: Storage
     photos: int
@@ -170,33 +170,33 @@ class Blocks:
         return -(-self.photos // PHOTOS_A_BLOCK)
 
     def missing(self, folder: str) -> list[int]:
-        """Numbers of the blocks for which there is nothing in a folder: "vectors" or "alike"."""
+        """The numbers of the blocks that are missing in a folder: "vectors" or "alike"."""
         there = self.storage.names(folder)
         return [number for number in range(len(self)) if _name(number) not in there]
 
     def pairs(self, number: int) -> int:
-        """How many pairs the photos of a block make with each other and with those behind them."""
+        """The number of pairs of a block's photos with each other and with later ones."""
         start = number * PHOTOS_A_BLOCK
         count = min(PHOTOS_A_BLOCK, self.photos - start)
         return count * (count - 1) // 2 + count * (self.photos - start - count)
 
     def write(self, number: int, block: Block) -> None:
-        """Keeps a block."""
+        """Stores a block."""
         self.storage.write(f"vectors/{_name(number)}", [msgspec.msgpack.encode(block)])
 
     def read(self, number: int) -> Block:
-        """A block that was kept."""
+        """A stored block."""
         return msgspec.msgpack.decode(self.storage.read(f"vectors/{_name(number)}"), type=Block)
 
     def write_candidates(self, number: int, found: Iterable[Alike]) -> None:
-        """Keeps the candidates of a block, as they come."""
+        """Stores the candidates of a block as a stream."""
         self.storage.write(f"alike/{_name(number)}", map(_packed, found))
 
     def most_alike(self, top: int) -> Iterator[tuple[int, int, float]]:
-        """Of all candidates those that are among the `top` most similar of one of their photos: first, second,
-        similarity, in this order. Raises BatchError.
+        """The candidates among the `top` most similar of one of their photos, as (first, second, similarity), ordered
+        by first, then similarity. Raises BatchError.
         """
-        # SQLite sorts in a file of its own, so that memory does not grow with the photos.
+        # SQLite sorts in a temporary file, so that memory is constant.
         with closing(sqlite3.connect("", isolation_level=None)) as database:
             try:
                 database.execute("CREATE TABLE pairs (first INTEGER, second INTEGER, similarity REAL)")
@@ -206,15 +206,15 @@ class Blocks:
                     database.executemany("INSERT INTO pairs VALUES (?, ?, ?)", map(np.void.item, found))
                 yield from database.execute(_RANKED, (top,))
             except sqlite3.Error as error:
-                raise BatchError(f"pairs cannot be ranked: {error}; set TMPDIR to a folder with room") from error
+                raise BatchError(f"pairs cannot be ranked: {error}; set TMPDIR to a folder with free space") from error
 
     def failures(self) -> Iterator[tuple[int, Failure]]:
-        """The places of the photos that cannot be used, in order, and why."""
+        """The indices of the photos that cannot be used, in order, with their failures."""
         for number in range(len(self)):
             yield from sorted(self.read(number).failures.items())
 
     def records(self, top: int, name: Callable[[int], str]) -> Iterator[Record]:
-        """A record for each photo that cannot be used, then one for each pair; `name` has the reference of a place."""
+        """A record for each photo that cannot be used, then one per pair; `name` maps an index to a reference."""
         nothing: Record = {"similarity": None, "matched": None, "matches": None, "unmatched": None}
         for place, failure in self.failures():
             reason = failure.reason_for(f"photo ({name(place)})")
@@ -225,7 +225,7 @@ class Blocks:
 
 
 def lowest_score(calibration: Calibration, similarity: float) -> float:
-    """A score below which no Similarity is as high as `similarity`, by halving; -inf where there is none."""
+    """A score below which all Similarities are below `similarity`, by bisection; -inf if there is none."""
     low, high = -_MOST_SCORE, _MOST_SCORE
     if float(calibration.similarity(low)) >= similarity:
         return -np.inf

@@ -1,22 +1,22 @@
-"""The columns of tables of pairs: those that are needed, and those that the batch adds."""
+"""The columns of tables of pairs: required ones, and those that the batch adds."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.batch.errors import BatchError
 
-#: Members of a record that the batch writes; a table must not have columns of these names.
+#: The columns that the batch writes; a table of pairs must not have them.
 WRITTEN = ("similarity", "matched", "matches", "unmatched", "error", "reason", "answer", "decision", "note")
 
 
 def written_columns(*, full: bool) -> Sequence[str]:
-    """The columns that a run adds to those given, in order."""
+    """The columns that a run adds, in order."""
     return WRITTEN[: WRITTEN.index("answer") + full]
 
 
 def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
-    """Raises BatchError unless the columns of a table hold both photos, none twice, and none that the batch
-    writes.
+    """Raises BatchError if a column of photos is missing, a column is duplicate, or the batch writes one of the same
+    name.
     """
     missing = [name for name in needed if name not in columns]
     if missing:
@@ -26,4 +26,4 @@ def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> 
         raise BatchError(f"{path}: two columns are called {twice[0]}; rename one of them")
     taken = [name for name in columns if name in WRITTEN]
     if taken:
-        raise BatchError(f"{path}: the batch writes a column {taken[0]} of its own; rename that of the table")
+        raise BatchError(f"{path}: the batch writes a column {taken[0]}; rename that of the table")

@@ -1,4 +1,4 @@
-"""The SQLite files of a run: for their owner alone, whole after a kill or a power cut."""
+"""The SQLite files of a run: accessible to their owner only, consistent after a kill or a power failure."""
 
 import os
 import sqlite3
@@ -11,10 +11,10 @@ from likeness.batch.errors import BatchError
 
 @contextmanager
 def open_database(path: Path, tables: str, failure: str) -> Iterator[sqlite3.Connection]:
-    """Opens the file, or makes it with `tables`, statements of SQL, mode 600. Raises BatchError, which begins with the
-    path and `failure`, where the file cannot be opened or used.
+    """Opens the file, or creates it with `tables`, SQL statements, mode 600. Raises BatchError, whose message begins
+    with the path and `failure`, if the file cannot be opened or used.
 
-    SQLite gives its journal files the same mode. Threads that share the connection take turns.
+    SQLite gives its journal files the same mode. Threads that share the connection are serialised.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Bytes of a photo → what the batch keeps of it, by the one Comparer."""
+"""The bytes of a photo → its description for the batch, by the Comparer."""
 
 from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
@@ -18,7 +18,7 @@ from likeness.vision.detection import Preference
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What of a batch changes its answers."""
+    """The options of a batch that change its results."""
 
     similarity_threshold: float = 80.0
     quality_filter: QualityFilter = "NONE"
@@ -28,14 +28,14 @@ class BatchOptions:
 
 
 def identity(comparer: Comparer, options: BatchOptions) -> str:
-    """What the descriptions depend on: networks, how they are fed, and settings."""
+    """What descriptions depend on: networks, their input, and settings."""
     settings: dict[str, Any] = asdict(options.settings)
     chosen = " ".join(f"{name}={value}" for name, value in sorted(settings.items()))
     return f"{comparer.pack_identity} {comparer.vector_identity} {options.quality_filter} {options.prefer} {chosen}"
 
 
 def describe(comparer: Comparer, photo: Photo, roles: int, options: BatchOptions) -> DescribedPhoto:
-    """What a photo is in `roles`, by one analysis; a photo that cannot be used is described by its failure."""
+    """The description of a photo in `roles`, by one analysis; that of an unusable photo is its failure."""
     most = options.settings.max_faces if roles & AS_TARGET else 1
     try:
         seen = comparer.analyse(

@@ -1,4 +1,4 @@
-"""The photos of a folder or of a bucket, in order of their paths, each time the same."""
+"""The photos of a folder or a bucket, ordered by path."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from likeness.batch.photos import S3
 from likeness.errors import RequestError
 from likeness.sources.store import Store
 
-#: Files of a folder that are photos.
+#: The suffixes of photos.
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _CREATE = """
@@ -26,7 +26,7 @@ CREATE INDEX by_name ON photos (name, path);
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A photo's reference, its path below the place that is listed, and what changes where its content does."""
+    """A photo's reference, its path below the listed place, and a state that changes with its content."""
 
     reference: str
     below: str
@@ -34,17 +34,17 @@ class _Found:
 
 
 class Listing:
-    """Photos of one place, listed once into a temporary file, so that memory does not grow with them.
+    """The photos of one place, listed once into a temporary file, so that memory is constant.
 
-    The name of a photo is the first part of its path below the place, without suffix: anna.jpg has that of anna.png, of
-    anna/1.jpg and of anna/2.jpg.
+    The name of a photo is the first part of its path below the place, without suffix: anna.jpg, anna.png, anna/1.jpg
+    and anna/2.jpg have the same name.
     """
 
     def __init__(self, place: str, objects: Store) -> None:
-        """Lists a folder, one photo, or s3://bucket/prefix/. Raises BatchError where there is no photo."""
-        self._photos = sqlite3.connect("", isolation_level=None)  # a file of SQLite's own that goes with this process
+        """Lists a folder, one photo, or s3://bucket/prefix/. Raises BatchError if there is no photo."""
+        self._photos = sqlite3.connect("", isolation_level=None)  # a temporary file that SQLite deletes
         found = _objects(place, objects) if place.startswith(S3) else _files(place)
-        # Paths are ordered part by part: a/b comes before a.b.
+        # Paths are ordered by their parts: a/b precedes a.b.
         rows = ((each.reference.replace("/", "\0"), _name(each.below), each.state) for each in found)
         try:
             self._photos.executescript(_CREATE)
@@ -53,14 +53,14 @@ class Listing:
             self._photos.execute("COMMIT")
         except UnicodeEncodeError as error:
             name = str(error.object).replace("\0", "/")
-            raise BatchError(f"{name!a}: the name is not UTF-8, and no output could hold it; rename it") from error
+            raise BatchError(f"{name!a}: the name is not UTF-8, which outputs require; rename it") from error
         except sqlite3.Error as error:
             raise BatchError(f"{place} cannot be listed: {error}; set TMPDIR to a folder with room") from error
         if not len(self):
             raise BatchError(f"{place} holds no photos ({', '.join(SUFFIXES)})")
 
     def __iter__(self) -> Iterator[str]:
-        """References of all photos."""
+        """The references of all photos."""
         for (path,) in self._photos.execute("SELECT path FROM photos ORDER BY path"):
             yield path.replace("\0", "/")
 
@@ -69,18 +69,18 @@ class Listing:
         return int(count)
 
     def named(self, name: str) -> Iterator[str]:
-        """References of the photos of a name."""
+        """The references of the photos with a name."""
         for (path,) in self._photos.execute("SELECT path FROM photos WHERE name = ? ORDER BY path", (name,)):
             yield path.replace("\0", "/")
 
     def with_names(self) -> Iterator[tuple[str, str]]:
-        """References of all photos, and their names."""
+        """The references and names of all photos."""
         for path, name in self._photos.execute("SELECT path, name FROM photos ORDER BY path"):
             yield path.replace("\0", "/"), name
 
     @property
     def fingerprint(self) -> str:
-        """Changes where the photos do: their names, sizes, and times of change or tags of their content."""
+        """A digest of the photos' names, sizes, and modification times or ETags."""
         found = hashlib.sha256()
         for path, state in self._photos.execute("SELECT path, state FROM photos ORDER BY path"):
             found.update(f"{path}\0\0{state}\n".encode())
@@ -88,7 +88,7 @@ class Listing:
 
 
 def _files(place: str) -> Iterator[_Found]:
-    """The files of a folder that are photos, or the one file."""
+    """The photos of a folder, or the one file."""
     root = str(Path(place))
     if os.path.isfile(root):
         yield _Found(root, os.path.basename(root), _state(root))
@@ -107,20 +107,20 @@ def _refuse(error: OSError) -> NoReturn:
 
 
 def _is_special(path: str) -> bool:
-    """Whether it is a pipe, a socket or a device; a link to nothing is not."""
+    """Whether it is a pipe, a socket or a device; False for a broken link."""
     return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _state(path: str) -> str:
     try:
         status = os.stat(path)
-    except OSError as error:  # a photo that cannot be read is a row of the output
+    except OSError as error:  # an unreadable photo becomes a row of the output
         return str(error.errno)
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _objects(place: str, objects: Store) -> Iterator[_Found]:
-    """The photos whose names begin with a prefix that ends in a slash, or the one photo."""
+    """The photos below a prefix that ends in a slash, or the one photo."""
     bucket, _, prefix = place.removeprefix(S3).partition("/")
     one = prefix.lower().endswith(SUFFIXES)
     if prefix and not one and not prefix.endswith("/"):

@@ -1,6 +1,6 @@
-"""The local engine: photos described by the threads of one warm Comparer, each photo once.
+"""The local engine: threads of one Comparer analyse each photo once.
 
-Threads rather than processes: on two cores they describe nine tenths of what processes do and more
+Threads rather than processes: on two cores they have at least 0.9 of the throughput of processes
 (`python benchmarks/batch.py engines`), share one engine's memory, and end with the process.
 """
 
@@ -23,21 +23,21 @@ from likeness.comparer import Comparer
 from likeness.errors import RequestError
 
 Content = bytes
-#: Has what is known of a content, in whichever roles; used by several threads at once.
+#: Maps a content to its description, in any roles; several threads call it at once.
 Known = Callable[[Content], DescribedPhoto | None]
 Item = TypeVar("Item")
-#: Descriptions are written to the store so many at a time.
+#: How many descriptions are written to the store at a time.
 _KEPT_AT_ONCE = 64
-#: Photos, for each thread, that are in work or described and not asked for yet; and faces that are compared at a time.
-#: Both bound the memory.
+#: The photos per thread that are in progress or waiting for their use, and the faces that are compared at a time: both
+#: limit the memory.
 _IN_FLIGHT, _FACES_AT_ONCE = 64, 8192
 
 
 def read_and_describe(
     comparer: Comparer, read: Reads, wanted: tuple[str, int], options: BatchOptions, known: Known
 ) -> tuple[Content, DescribedPhoto]:
-    """The key of the content of a photo, given by reference and roles, and what the photo is; of one that cannot be
-    read, why. A content that is `known` is not described again.
+    """The key of a photo's content, and its description, or its failure if it cannot be read; `wanted` is its reference
+    and roles. A `known` content is not analysed again.
     """
     reference, roles = wanted
     try:
@@ -56,7 +56,7 @@ def read_and_describe(
 
 
 def one_ahead(items: Iterator[Item], begin: Callable[[Item], None]) -> Iterator[Item]:
-    """The items, each after the one behind it was begun."""
+    """Yields each item after `begin` is called for the next."""
     current = next(items, None)
     if current is not None:
         begin(current)
@@ -69,7 +69,7 @@ def one_ahead(items: Iterator[Item], begin: Callable[[Item], None]) -> Iterator[
 
 
 class LocalPhotos(AbstractContextManager["LocalPhotos"]):
-    """Photos of the plan by their reference; those that the store does not have are read and described."""
+    """The photos of the plan by reference; those that are not in the store are read and analysed."""
 
     def __init__(
         self, comparer: Comparer, read: Reads, options: BatchOptions, plan: Plan, store: FaceStore, progress: Progress
@@ -83,7 +83,7 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
         self._fresh: dict[str, tuple[Content, DescribedPhoto]] = {}
 
     def begin(self, references: Iterable[str]) -> None:
-        """Has photos that are not known described meanwhile, in this order, as far ahead as memory allows."""
+        """Starts to analyse photos that are not known, in this order, as far ahead as memory allows."""
         self._waiting.extend(references)
         self._start_waiting()
 
@@ -95,7 +95,7 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
             known = self._known(reference)
             if known is not None:
                 return known
-            self._start(reference)  # not begun yet, or the store was full and has let it go
+            self._start(reference)  # not started yet, or evicted from a full store
         content, described = self._running.pop(reference).result()
         self._fresh[reference] = content, described
         self._progress.photo(failed=described.failed)
@@ -105,7 +105,7 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
         return described
 
     def portions(self, rows: Sequence[Row]) -> Iterator[tuple[list[Row], Mapping[str, DescribedPhoto]]]:
-        """The rows in order, so many at a time as memory has room for their photos, with these."""
+        """The rows in order with their photos, in portions whose photos fit into memory."""
         some: list[Row] = []
         photos: dict[str, DescribedPhoto] = {}
         faces = 0
@@ -122,8 +122,8 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
             yield some, photos
 
     def keep(self) -> None:
-        """Writes what has been described to the store."""
-        # The store first: what the plan calls read must be in it.
+        """Writes new descriptions to the store."""
+        # The store first, as it must contain what the plan marks as read.
         self._store.put(self._fresh.values())
         self._plan.set_contents((reference, content) for reference, (content, _) in self._fresh.items())
         self._fresh.clear()

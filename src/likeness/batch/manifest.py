@@ -1,4 +1,4 @@
-"""What a run is of: a different run with the same output is refused, with the differences."""
+"""The manifest of a run: a different run with the same output is refused, with the differences."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Literal
 from likeness.batch.errors import BatchError
 from likeness.whole_file import write_whole
 
-#: To be counted up when records or shards change their form.
+#: The version of the format of records and shards.
 FORM = 2
 
 
@@ -16,29 +16,29 @@ State = Literal["new", "begun", "finished"]
 
 
 def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
-    """How far the run with these facts is.
+    """The state of the run with these facts.
 
-    `facts` are all that changes what is written. Raises BatchError where the output holds something else.
+    `facts` are everything on which the output depends. Raises BatchError if the output is of something else.
     """
     facts = {"form": FORM, **facts}
     if not path.exists():
         if output.exists():
-            raise BatchError(f"{output} exists and is not of this batch; remove it or name another output")
+            raise BatchError(f"{output} exists and is not of this batch; remove it or choose another output")
         return "new"
     try:
         before = json.loads(path.read_text("utf-8"))
         known = before["facts"]
         finished = bool(before["finished"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start anew") from error
+        raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start again") from error
     differing = [name for name in facts if known.get(name) != json.loads(json.dumps(facts[name]))]
     if differing:
         told = "; ".join(f"{name} was {known.get(name)}, is {facts[name]}" for name in differing)
-        raise BatchError(f"{output} is of another batch: {told}. Name another output, or remove it and {path.parent}")
+        raise BatchError(f"{output} is of another batch: {told}. Choose another output, or remove it and {path.parent}")
     return "finished" if finished and output.exists() else "begun"
 
 
 def write(path: Path, facts: Mapping[str, object], *, finished: bool) -> None:
-    """Writes the manifest, whole or not at all."""
+    """Writes the manifest atomically."""
     document = {"finished": finished, "facts": {"form": FORM, **facts}}
     write_whole(path, json.dumps(document, indent=2).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""`likeness.compare_many`: pairs from a list, a generator or a DataFrame, answered in order."""
+"""`likeness.compare_many`: compares pairs from a list, a generator or a DataFrame, in order."""
 
 import hashlib
 from collections import OrderedDict
@@ -21,13 +21,13 @@ from likeness.faces import Comparison
 from likeness.image import Photo
 from likeness.settings import check_choices
 
-#: Pairs that are worked on at a time, and photos that are remembered beyond them.
+#: The pairs compared at a time, and the photos cached beyond these.
 _PAIRS_AT_ONCE, _REMEMBERED = 256, 8192
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """What came of a pair: the `comparison`, or the `error` that `Comparer.compare` would have raised."""
+    """The result for a pair: the `comparison`, or the `error` that `Comparer.compare` would raise."""
 
     source: Photo
     target: Photo
@@ -41,13 +41,13 @@ def compare_many(
     comparer: Comparer | None = None,
     options: BatchOptions | None = None,
 ) -> Iterator[PairResult]:
-    """Compares each pair, (source, target), and yields what came of it, in order; each photo is looked at once.
+    """Compares each pair (source, target) and yields the results in order; each photo is analysed once.
 
-    `pairs` may be a list, a generator, or a DataFrame with the columns source and target; photos are what
-    `likeness.compare_faces` takes. `options` has the threshold, quality filter and the rest, see `BatchOptions`;
-    `comparer` is an engine that is warm already. At most 256 pairs are read ahead. A photo that cannot be used is an
-    `error` of its pairs and never ends the iteration. Raises InvalidParameter for a pair that is none, PackError, and
-    ComparerUnusable where `comparer` is closed.
+    `pairs` may be a list, a generator, or a DataFrame with the columns source and target; photos are as for
+    `likeness.compare_faces`. `options` has the threshold, quality filter and so on, see `BatchOptions`; `comparer` is
+    an engine that is already loaded. At most 256 pairs are read ahead. A photo that cannot be used is an `error` of its
+    pairs and never ends the iteration. Raises InvalidParameter for an invalid pair, PackError, and ComparerUnusable if
+    `comparer` is closed.
 
     >>> import likeness
     >>> from likeness import packs
@@ -89,7 +89,7 @@ def _results(
 
 @dataclass(slots=True)
 class _Photos:
-    """Photos described, each once as far as it is remembered."""
+    """Descriptions of photos, with a bounded cache."""
 
     comparer: Comparer
     options: BatchOptions
@@ -120,11 +120,11 @@ class _Photos:
 
 
 class _ReadOnce:
-    """Stands for a photo that can be read but once, and so is not remembered."""
+    """The key of a photo that can be read only once, and is not cached."""
 
 
 def _key(photo: Photo) -> object:
-    """What a photo is remembered by: its path or its content."""
+    """The cache key of a photo: its path or its content."""
     if isinstance(photo, (str, PathLike)):
         return fspath(photo)
     if isinstance(photo, bytes):
@@ -133,7 +133,7 @@ def _key(photo: Photo) -> object:
 
 
 def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
-    if hasattr(pairs, "columns"):  # a DataFrame, of whichever library
+    if hasattr(pairs, "columns"):  # a DataFrame of any library
         table: Any = pairs
         try:
             yield from zip(table["source"], table["target"], strict=True)
@@ -149,7 +149,7 @@ def _pairs(pairs: Iterable[Any]) -> Iterator[tuple[Photo, Photo]]:
 
 
 def _error(side: object, role: str) -> RequestError | None:
-    """What `Comparer.compare` raises for a photo that is described so."""
+    """The error that `Comparer.compare` raises for such a description."""
     if not isinstance(side, Failure):
         return None
     made: RequestError = getattr(errors, side.kind)(side.reason_for(role))

@@ -1,17 +1,17 @@
-"""How many photos may be worked on at once within so much memory."""
+"""The number of threads for a limit of memory."""
 
 from likeness.batch.errors import BatchError
 from likeness.threads import thread_budget
 
-#: The interpreter with its networks and what is known of photos, and a photo of 12 megapixels in work with what the
-#: networks need for it.
+#: The interpreter with networks and descriptions, and, per thread, a photo of 12 megapixels and what networks need for
+#: it.
 _BASE_BYTES, _BYTES_A_THREAD = 350 << 20, 150 << 20
 
 
 def threads_within(max_bytes: int | None) -> int:
-    """Threads that may describe photos: all that the process may use, or as many as fit into `max_bytes`.
+    """The threads for analysing photos: all that the process may use, or as many as fit into `max_bytes`.
 
-    Raises BatchError where none fits.
+    Raises BatchError if none fits.
     """
     threads = thread_budget()
     if max_bytes is None:

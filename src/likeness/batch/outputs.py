@@ -16,9 +16,9 @@ FORMATS = (".jsonl", ".csv", ".parquet")
 
 
 def check_format(output: Path, *, full: bool) -> None:
-    """Raises BatchError for an output that cannot be written."""
+    """Raises BatchError if the output cannot be written."""
     if output.suffix.lower() not in FORMATS:
-        raise BatchError(f"{output}: an output is one of *{', *'.join(FORMATS)}")
+        raise BatchError(f"{output}: the output must be one of *{', *'.join(FORMATS)}")
     if full and output.suffix.lower() == ".csv":
         raise BatchError(f"{output}: --full needs *.jsonl or *.parquet; a CSV file is flat")
     if not output.absolute().parent.is_dir():
@@ -26,21 +26,21 @@ def check_format(output: Path, *, full: bool) -> None:
 
 
 def encode_lines(records: Iterable[Record]) -> bytes:
-    """Records as JSON, a line each."""
+    """Records as JSON lines."""
     encode = msgspec.json.Encoder().encode
     return b"".join(encode(record) + b"\n" for record in records)
 
 
 def decode_lines(lines: Iterable[bytes]) -> Iterator[Record]:
-    """What `encode_lines` made."""
+    """The records in the result of `encode_lines`."""
     decode = msgspec.json.Decoder(Record).decode
     return (decode(line) for line in lines)
 
 
 def write_output(output: Path, shards: Sequence[Path], columns: Sequence[str]) -> None:
-    """Puts the shards together, in order; the output is there whole or not at all.
+    """Concatenates the shards in order; writes the output atomically.
 
-    A table without rows has these columns.
+    An empty table has `columns`.
     """
     if output.suffix.lower() != ".jsonl":
         write_records(output, lambda: _read(shards), columns)
@@ -53,9 +53,9 @@ def write_output(output: Path, shards: Sequence[Path], columns: Sequence[str]) -
 
 
 def write_records(output: Path, records: Callable[[], Iterator[Record]], columns: Sequence[str]) -> None:
-    """Writes records, which may be asked for twice; the output is there whole or not at all.
+    """Writes records, which may be iterated twice; writes the output atomically.
 
-    A table without rows has these columns.
+    An empty table has `columns`.
     """
     with whole(output) as file:
         match output.suffix.lower():

@@ -1,4 +1,4 @@
-"""Parquet in and out, by pyarrow: the one place that imports it."""
+"""Reads and writes Parquet with pyarrow."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time
@@ -18,7 +18,7 @@ except ImportError as error:
     raise BatchError("Parquet needs pyarrow: pip install 'likeness[parquet]'") from error
 
 _ROWS_AT_ONCE = 8192
-#: The columns that the batch writes.
+#: The types of the columns that the batch writes.
 _TYPES = {
     "similarity": pa.float32(),
     "matched": pa.bool_(),
@@ -29,7 +29,7 @@ _TYPES = {
 
 
 def read_rows(path: Path, check: Callable[[Sequence[str]], None] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows of a file, whose columns `check` looks at; what JSON has no word for becomes text."""
+    """The rows of a file; `check` is called with its columns. Values without a JSON type become strings."""
     try:
         with pq.ParquetFile(path) as file:
             if check is not None:
@@ -42,9 +42,9 @@ def read_rows(path: Path, check: Callable[[Sequence[str]], None] | None = None) 
 
 
 def write_records(file: IO[bytes], records: Callable[[], Iterator[dict[str, Any]]], columns: Sequence[str]) -> None:
-    """Writes records, which are read twice: first for the types of the columns, which are text where values vary.
+    """Writes records in two passes: first the types of the columns, which are strings if types vary.
 
-    A table without rows has `columns`.
+    An empty table has `columns`.
     """
     schema = _schema(records()) or pa.schema([(name, _TYPES.get(name, pa.string())) for name in columns])
     rest = records()

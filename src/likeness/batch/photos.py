@@ -1,4 +1,4 @@
-"""A photo as a table names it → its bytes: a path, an `s3://` URL, or an S3Object."""
+"""References of photos (a path, an `s3://` URL, or an S3Object) → their bytes."""
 
 import json
 import time
@@ -13,22 +13,22 @@ from likeness.errors import InvalidParameter
 from likeness.image import inputs
 from likeness.sources.store import Store
 
-#: How the URL of an object begins.
+#: The prefix of the URL of an object.
 S3 = "s3://"
 _VERSION = "?versionId="
 _SECONDS_TO_FETCH = 60.0
 
 
 class Reads(Protocol):
-    """Turns a reference into bytes; used by several threads at once."""
+    """Turns a reference into bytes; several threads call it at once."""
 
     def __call__(self, reference: str, /) -> bytes:
-        """The encoded photo. Raises RequestError where there is none."""
+        """The encoded photo. Raises RequestError if it cannot be read."""
         ...
 
 
 def reference_of(value: object) -> str:
-    """How a photo is called in plan and store: the path as given, or an `s3://` URL for an S3Object.
+    """A photo's reference in the plan: the given path, or an `s3://` URL for an S3Object.
 
     `value` is a string, or {"S3Object": {"Bucket", "Name", "Version"}} as an object or as JSON. Raises ValueError.
     """
@@ -44,12 +44,12 @@ def reference_of(value: object) -> str:
         bucket, name, version = (inner.get(key) for key in ("Bucket", "Name", "Version"))
         if isinstance(bucket, str) and isinstance(name, str) and bucket and name:
             return f"{S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
-    raise ValueError(f"{value!r} is no photo: give a path, an s3:// URL or an S3Object with Bucket and Name")
+    raise ValueError(f"{value!r} is not a photo: give a path, an s3:// URL or an S3Object with Bucket and Name")
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoReader:
-    """Reads paths below `folder`, and objects from `store`. A photo of more than `max_bytes` is cut one byte later."""
+    """Reads paths below `folder`, and objects from `store`, at most `max_bytes` + 1 bytes."""
 
     folder: Path
     store: Store
@@ -61,6 +61,6 @@ class PhotoReader:
         place, _, version = reference.removeprefix(S3).partition(_VERSION)
         bucket, _, name = place.partition("/")
         if not bucket or not name:
-            raise InvalidParameter(f"{reference} is no object: an s3:// URL has a bucket and a name.")
+            raise InvalidParameter(f"{reference} is not an object: an s3:// URL has a bucket and a name.")
         deadline = time.monotonic() + _SECONDS_TO_FETCH
         return self.store.fetch(bucket, name, unquote(version) or None, max_bytes=self.max_bytes, deadline=deadline)

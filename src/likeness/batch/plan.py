@@ -1,4 +1,4 @@
-"""The plan: which photos a batch needs, each once, as what, and which content they turned out to have."""
+"""The plan: the distinct photos of a batch, their roles, and the keys of their content once they are read."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +17,12 @@ CREATE TABLE IF NOT EXISTS photos (
 );
 CREATE TABLE IF NOT EXISTS made (pairs INTEGER NOT NULL);
 """
-#: References that are known to be in the plan, held to spare asking the file.
+#: How many references that are in the plan are cached.
 _REMEMBERED = 100_000
 
 
 class Plan:
-    """The distinct photos of a batch, in a file, so that memory does not grow with them."""
+    """The distinct photos of a batch, in a file, so that memory is constant."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -30,31 +30,31 @@ class Plan:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Plan"]:
-        """Opens or makes the file. Raises BatchError."""
+        """Opens or creates the file. Raises BatchError."""
         with open_database(path, _CREATE, "cannot keep the plan") as database:
             yield cls(database)
 
     def make(self, rows: Iterable[Row]) -> int:
-        """Plans all rows, unless that was done before, and returns how many there are."""
+        """Plans all rows, unless they are planned already; returns their number."""
         return self._once(lambda: self._add_rows(rows))
 
     def make_of_photos(self, references: Iterable[str]) -> int:
-        """Plans photos of which every two are compared, by one face of each; returns how many pairs that is."""
+        """Plans photos of which all pairs are compared, by one face each; returns the number of pairs."""
         return self._once(lambda: self._add_photos(references))
 
     def counts(self) -> tuple[int, int]:
-        """Distinct photos, and how many of them have been read."""
+        """The number of distinct photos, and of those that have been read."""
         total, read = self._database.execute("SELECT count(*), count(content) FROM photos").fetchone()
         return int(total), int(read)
 
     def photos(self, start: int = 0, count: int = -1) -> Iterator[tuple[str, int]]:
-        """Photos behind the number `start`, with what they are needed as, in order; numbers count from 1."""
+        """The photos after number `start` with their roles, in order; numbers count from 1."""
         yield from self._database.execute(
             "SELECT reference, roles FROM photos WHERE number > ? ORDER BY number LIMIT ?", (start, count)
         )
 
     def reference(self, number: int) -> str:
-        """The photo of a number."""
+        """The reference of the photo with a number."""
         (reference,) = self._database.execute("SELECT reference FROM photos WHERE number = ?", (number,)).fetchone()
         return str(reference)
 
@@ -64,17 +64,17 @@ class Plan:
         return number
 
     def roles(self, reference: str) -> int:
-        """What a photo is needed as."""
+        """The roles of a photo."""
         roles: int = self._one("SELECT roles FROM photos WHERE reference = ?", reference)
         return roles
 
     def content(self, reference: str) -> bytes | None:
-        """The key of a photo's content in the face store; None before it was read."""
+        """The key of a photo's content in the face store; None before it is read."""
         found = self._one("SELECT content FROM photos WHERE reference = ?", reference)
         return None if found is None else bytes(found)
 
     def set_contents(self, contents: Iterable[tuple[str, bytes]]) -> None:
-        """Says which contents photos have."""
+        """Sets the content keys of photos."""
         self._database.execute("BEGIN")
         self._database.executemany(
             "UPDATE photos SET content = ? WHERE reference = ?", ((content, name) for name, content in contents)
@@ -82,7 +82,7 @@ class Plan:
         self._database.execute("COMMIT")
 
     def forget_contents(self) -> None:
-        """All photos are read again."""
+        """Marks all photos as unread."""
         self._database.execute("UPDATE photos SET content = NULL")
 
     def _once(self, add: Callable[[], int]) -> int:
@@ -125,5 +125,5 @@ class Plan:
     def _one(self, query: str, reference: str) -> Any:
         row: tuple[Any] | None = self._database.execute(query, (reference,)).fetchone()
         if row is None:
-            raise BatchError(f"{reference} is not in the plan: the pairs have changed; start anew with another output")
+            raise BatchError(f"{reference} is not in the plan: the pairs have changed; start again with another output")
         return row[0]

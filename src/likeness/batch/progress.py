@@ -1,4 +1,4 @@
-"""How far a batch is: bars on a terminal, plain lines elsewhere, always on standard error."""
+"""The progress of a batch on standard error: bars on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass
 class Count:
-    """So many of `total` are done, `before` of them in an earlier run."""
+    """The number done of `total`; `before` of them in an earlier run."""
 
     total: int = 0
     done: int = 0
@@ -20,23 +20,23 @@ class Count:
 
 
 class Progress(Protocol):
-    """What a run reports."""
+    """Receives the progress of a run."""
 
     def begin(self, photos: Count, pairs: Count) -> None:
-        """The run starts or resumes, with this many done."""
+        """Reports that the run starts or resumes."""
         ...
 
     def photo(self, *, failed: bool) -> None:
-        """A photo was described."""
+        """Reports an analysed photo."""
         ...
 
     def pairs(self, count: int) -> None:
-        """So many pairs were written."""
+        """Reports written pairs."""
         ...
 
 
 class Silent:
-    """Says nothing."""
+    """Shows nothing."""
 
     def begin(self, photos: Count, pairs: Count) -> None: ...
 
@@ -46,7 +46,7 @@ class Silent:
 
 
 class PlainLines:
-    """A line now and then, given to `say`: how many, how fast, how long still, how many errors."""
+    """Calls `say` with occasional lines: counts, rate, time left, errors."""
 
     def __init__(self, say: Callable[[str], None], seconds_between: float = _SECONDS_BETWEEN_LINES) -> None:
         self._write = say
@@ -82,7 +82,7 @@ class PlainLines:
 
 
 class Bars:
-    """Two bars of rich with the same figures."""
+    """Two rich progress bars with the same figures."""
 
     def __init__(self, shown: Any) -> None:
         self._shown = shown
@@ -104,7 +104,7 @@ class Bars:
 
 @contextmanager
 def on_standard_error(say: Callable[[str], None]) -> Iterator[Progress]:
-    """Bars where standard error is a terminal, else plain lines by `say`."""
+    """Bars if standard error is a terminal, otherwise plain lines by `say`."""
     if not sys.stderr.isatty():
         yield PlainLines(say)
         return

@@ -1,4 +1,4 @@
-"""Rows and described photos → records: what the batch says of each pair."""
+"""Rows and described photos → the batch's records of pairs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,8 +23,8 @@ def records_of(
     threshold: float,
     full: bool = False,
 ) -> list[Record]:
-    """One record a row, in order: what was given, and then the best similarity, whether it reaches the threshold, how
-    many faces do and do not, the error's code and its reason; with `full` the whole answer too.
+    """One record per row, in order: the given columns, the best similarity, whether it reaches the threshold, the
+    numbers of faces that do and do not, the error's code and its reason; with `full` also the complete answer.
     """
     usable = [row for row in rows if _failure(row, photos) is None]
     values = similarities(comparer, [(photos[row.source], photos[row.target]) for row in usable])
@@ -52,7 +52,7 @@ def records_of(
 def comparison(
     source: DescribedPhoto, target: DescribedPhoto, values: NDArray[np.float32], threshold: float
 ) -> Comparison:
-    """The answer of `Comparer.compare` for two photos that can be used, and the similarities between them."""
+    """The answer of `Comparer.compare` for two usable photos with these similarities."""
     if not isinstance(source.source, Faces) or not isinstance(target.target, Faces):
         raise ValueError("a photo that cannot be used has no answer")
     faces = [FaceMatch(float(value), face) for value, face in zip(values, target.target.faces, strict=True)]
@@ -67,7 +67,7 @@ def comparison(
 
 
 def _failure(row: Row, photos: Mapping[str, DescribedPhoto]) -> tuple[Failure, str] | None:
-    """Why a pair cannot be compared; where both photos are bad, the source's reason."""
+    """Why a pair cannot be compared; if both photos are unusable, the source's reason."""
     source, target = photos[row.source].source, photos[row.target].target
     if isinstance(source, Failure):
         return source, source.reason_for(f"source photo ({row.source})")

@@ -1,4 +1,4 @@
-"""Pairs of photos from tables, folders and buckets, as a stream that can be read again: nothing of it is held."""
+"""Pairs of photos from tables, folders and buckets, as streams that can be read repeatedly."""
 
 import csv
 import hashlib
@@ -18,7 +18,7 @@ from likeness.bounded_file import check_regular
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One pair: references of both photos, and what was given in all columns, source and target among them."""
+    """One pair: the references of both photos, and all given columns, including source and target."""
 
     source: str
     target: str
@@ -26,20 +26,20 @@ class Row:
 
 
 class Rows(Protocol):
-    """The pairs of a batch, in order, each time the same."""
+    """The pairs of a batch, always in the same order."""
 
     def __iter__(self) -> Iterator[Row]:
-        """All pairs. Raises BatchError where there is something else in the table."""
+        """All pairs. Raises BatchError for an invalid row."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Changes where the pairs do."""
+        """A value that changes with the pairs."""
         ...
 
     @property
     def columns(self) -> Sequence[str]:
-        """The names in `Row.given`, as far as they are known before it is read."""
+        """The names in `Row.given`, as far as they are known before reading."""
         ...
 
 
@@ -69,7 +69,7 @@ class TableRows:
         return [self.source_column, self.target_column] if first is None else list(first)
 
     def records(self, *, check: bool = False) -> Iterator[dict[str, Any]]:
-        """All rows as they are; with `check` as input, which may not hold columns that the batch writes."""
+        """All rows; with `check`, as input, which must not have columns that the batch writes."""
         try:
             check_regular(self.path)
             match self.path.suffix.lower():
@@ -93,7 +93,7 @@ class TableRows:
                 self._check(reader.fieldnames or ())
             for row in reader:
                 if None in row or None in row.values():
-                    raise BatchError(f"{self.path}, line {reader.line_num}: not as many cells as there are columns")
+                    raise BatchError(f"{self.path}, line {reader.line_num}: more or fewer cells than columns")
                 yield row
 
     def _jsonl(self, check: bool) -> Iterator[dict[str, Any]]:
@@ -116,7 +116,7 @@ class TableRows:
 
 @dataclass(frozen=True, slots=True)
 class FolderRows:
-    """Each source photo with each target photo, or with those of the same name, see `Listing`."""
+    """Each source photo with each target photo, or with those of the same name (see `Listing`)."""
 
     sources: Listing
     targets: Listing
@@ -139,7 +139,7 @@ class FolderRows:
 
 @dataclass(frozen=True, slots=True)
 class EveryTwo:
-    """Every two photos of a place, once; of each photo the `top` most alike are asked for."""
+    """All pairs of photos of a place, of which the `top` most similar of each photo are wanted."""
 
     photos: Listing
     top: int = 10

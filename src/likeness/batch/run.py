@@ -1,4 +1,4 @@
-"""A batch from its pairs to its output, on this machine: planned, described, compared, written; or resumed."""
+"""Runs a batch on this machine from its pairs to its output, or resumes it: plan, analyse, compare, write."""
 
 import hashlib
 import shutil
@@ -28,7 +28,7 @@ from likeness.comparer import Comparer
 from likeness.locking import one_at_a_time
 from likeness.whole_file import remove_parts
 
-#: Pairs in a shard: 8,192 are compared in a tenth of a second, and at most so many are done again after a kill.
+#: The pairs in a shard, at most so many are repeated after a kill: 8,192 are compared in 0.1 s.
 ROWS_A_SHARD = 8192
 PLAN = "plan.sqlite"
 _FACES, _MANIFEST = "faces.sqlite", "manifest.json"
@@ -36,11 +36,11 @@ _FACES, _MANIFEST = "faces.sqlite", "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a batch does, and where.
+    """The input, output and options of a batch.
 
-    `store` is the folder of the face store, by default that of the run; it goes when the run ends unless `keep_store`,
-    and its descriptions take `store_bytes` at most. With `fail_fast` the first pair that cannot be compared ends the
-    run. `retry_errors` tries those again that could not be compared before.
+    `store` is the folder of the face store, by default that of the run; it is removed at the end unless `keep_store`,
+    and its descriptions take at most `store_bytes`. With `fail_fast` the first pair that cannot be compared ends the
+    run. `retry_errors` retries pairs that could not be compared before.
     """
 
     pairs: Rows | EveryTwo
@@ -62,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to: rows, those without a comparison, distinct photos; whether it was done before."""
+    """The numbers of rows, of failed ones and of distinct photos of a run; and whether it was finished before."""
 
     pairs: int
     failed: int
@@ -105,25 +105,25 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that starts or resumes: its folder, which no other process works in, what it is of, and its shards."""
+    """A run that starts or resumes: its folder, locked for this process, its facts, and its shards."""
 
     folder: Path
     facts: dict[str, object]
     shards: Shards
 
     def plan(self, plan: Plan, pairs: Rows | EveryTwo) -> int:
-        """Plans the pairs, from which on the run is resumed; returns how many there are."""
+        """Plans the pairs, after which the run can be resumed; returns their number."""
         count = plan.make_of_photos(pairs.photos) if isinstance(pairs, EveryTwo) else plan.make(pairs)
         manifest.write(self.folder / _MANIFEST, self.facts, finished=False)
         return count
 
     def drop_failed(self) -> None:
-        """Everything goes that a photo which cannot be used had a part in."""
+        """Removes all results of photos that cannot be used."""
         self.shards.drop_failed()
         _remove_blocks(self.folder)
 
     def finish(self, job: Job, photos: int, clean_up: Callable[[], None]) -> Outcome:
-        """The output is put together; what is not needed any more goes, elsewhere by `clean_up`."""
+        """Writes the output, and removes what is no longer needed, outside the folder by `clean_up`."""
         paths = self.shards.all()
         write_output(job.output, paths, [*job.pairs.columns, *written_columns(full=job.full)])
         rows = failed = 0
@@ -132,11 +132,11 @@ class Begun:
                 for record in decode_lines(file):
                     rows += 1
                     failed += record["error"] is not None
-        # Before the run counts as finished: a kill in between must not leave faces behind for good.
+        # Before the run is marked as finished: after a kill in between, faces would remain forever.
         _remove_blocks(self.folder)
         clean_up()
         manifest.write(self.folder / _MANIFEST, self.facts, finished=True)
-        if not failed:  # else they are needed to try those again
+        if not failed:  # otherwise they are needed for retries
             shutil.rmtree(self.shards.folder, ignore_errors=True)
             remove_database(self.folder / PLAN)
         return Outcome(rows, failed, photos)
@@ -144,7 +144,7 @@ class Begun:
 
 @contextmanager
 def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
-    """The run of a job, ready to start or to resume; None where it was finished before. Raises BatchError."""
+    """The run of a job, ready to start or resume; None if it is already finished. Raises BatchError."""
     check_format(job.output, full=job.full)
     with _folder_of(job) as folder:
         facts = _facts_of(job, comparer)
@@ -154,7 +154,7 @@ def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
             yield None
             return
         remove_parts(folder)
-        if state == "new":  # what is there is of a run that ended before its pairs were read to the end
+        if state == "new":  # left by a run that ended before it had read all pairs
             remove_database(folder / PLAN)
         shards.folder.mkdir(mode=0o700, exist_ok=True)
         remove_parts(shards.folder)
@@ -162,7 +162,7 @@ def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
 
 
 def _facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
-    """All that changes what is written, for the manifest."""
+    """Everything on which the output depends, for the manifest."""
     calibration = hashlib.sha256(repr(asdict(comparer.calibration)).encode()).hexdigest()[:24]
     options = job.options
     return {
@@ -181,7 +181,7 @@ def _facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
 def _write_shards(
     job: Job, pairs: Rows, comparer: Comparer, shards: Shards, described: LocalPhotos, progress: Progress
 ) -> None:
-    """Writes what is missing; while one shard is compared, the photos of the next are described."""
+    """Writes the missing shards; while one is compared, the photos of the next are analysed."""
     for number, rows in one_ahead(shards.missing(pairs), lambda upcoming: described.begin(_references(upcoming[1]))):
         with shards.writing(number) as file:
             for some, photos in described.portions(rows):
@@ -212,11 +212,11 @@ def _remove_blocks(folder: Path) -> None:
 
 @contextmanager
 def _folder_of(job: Job) -> Iterator[Path]:
-    """The folder of the run, for this process alone."""
+    """The folder of the run, locked for this process."""
     job.folder.mkdir(mode=0o700, exist_ok=True)
 
     def waiting() -> None:
-        raise BatchError(f"another process works on {job.output}; wait for it, or name another output")
+        raise BatchError(f"another process works on {job.output}; wait for it, or choose another output")
 
     with one_at_a_time(job.folder / "lock", waiting=waiting, mode=0o600):
         yield job.folder

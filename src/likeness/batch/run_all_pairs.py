@@ -1,4 +1,4 @@
-"""`--all-pairs` on this machine: photos described into blocks, these compared, the most similar pairs written."""
+"""`--all-pairs` on this machine: analyse photos into blocks, compare these, write the most similar pairs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from likeness.comparer import Comparer
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which pairs are asked for: from which similarity on, of each photo how many; whether a bad photo ends it all."""
+    """The wanted pairs: their least similarity and number per photo; and whether an unusable photo ends the run."""
 
     threshold: float
     top: int
@@ -26,7 +26,7 @@ class Wanted:
 def search(
     comparer: Comparer, blocks: Blocks, plan: Plan, described: LocalPhotos, wanted: Wanted, progress: Progress
 ) -> None:
-    """Leaves the records next to the blocks, as the one shard that the output is made of; resumes."""
+    """Writes the records next to the blocks, as the only shard of the output; resumes an interrupted search."""
     missing = ((number, photos_of(plan, number)) for number in blocks.missing("vectors"))
     for number, photos in one_ahead(missing, lambda upcoming: described.begin(upcoming[1])):
         found = _checked(photos, described) if wanted.fail_fast else map(described.get, photos)
@@ -41,12 +41,12 @@ def search(
 
 
 def write_most_alike(blocks: Blocks, top: int, name: Callable[[int], str]) -> None:
-    """Writes the records of the most similar pairs; `name` has the reference of a place in the list of photos."""
+    """Writes the records of the most similar pairs; `name` maps an index in the list of photos to a reference."""
     blocks.storage.write(f"shards/{shard_name(0)}", (encode_lines([record]) for record in blocks.records(top, name)))
 
 
 def photos_of(plan: Plan, number: int) -> list[str]:
-    """References of the photos of a block."""
+    """The references of the photos of a block."""
     return [reference for reference, _ in plan.photos(number * PHOTOS_A_BLOCK, PHOTOS_A_BLOCK)]
 
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from likeness.batch.described import DescribedPhoto, Faces
 from likeness.comparer import Comparer
 
-#: Target faces in one block at most, and sources in one part of it: they bound the memory (32 MB).
+#: The most target faces in a block, and sources in a part of it: they limit the memory (32 MB).
 _MOST_FACES, _SOURCES_AT_ONCE = 2048, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sides:
-    """Sources (S, D) and target faces (T, D) that are compared, and for each pair its source and its range of faces."""
+    """Sources (S, D) and target faces (T, D) to compare, and for each pair its source and its range of target faces."""
 
     sources: NDArray[np.float32]
     targets: NDArray[np.float32]
@@ -26,9 +26,9 @@ class _Sides:
 def similarities(
     comparer: Comparer, pairs: Sequence[tuple[DescribedPhoto, DescribedPhoto]]
 ) -> list[NDArray[np.float32]]:
-    """For each pair the Similarity of the source's face with each face of the target, 0 to 100, as answers hold it.
+    """For each pair, the Similarity (0 to 100) of the source's face with each face of the target.
 
-    Both photos of each pair can be used, see `DescribedPhoto`. The values are those of `Comparer.compare`, bit by bit.
+    Both photos of each pair must be usable, see `DescribedPhoto`. The values are bitwise those of `Comparer.compare`.
     """
     found: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * len(pairs)
     order = sorted(range(len(pairs)), key=lambda place: id(pairs[place][0]))
@@ -39,7 +39,7 @@ def similarities(
 
 
 def _blocks(order: Sequence[int], pairs: Sequence[tuple[DescribedPhoto, DescribedPhoto]]) -> list[list[int]]:
-    """Places of pairs in blocks that have so many target faces at most, or one pair."""
+    """The indices of pairs in blocks with at most _MOST_FACES target faces, or one pair."""
     blocks: list[list[int]] = []
     seen: set[int] = set()
     faces = _MOST_FACES

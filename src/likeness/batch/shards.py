@@ -1,4 +1,4 @@
-"""Pieces of the output: each whole or absent, so a run resumes at the first missing one."""
+"""Shards of the output: each is complete or absent, so that a run resumes at the missing ones."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,23 +14,23 @@ from likeness.whole_file import whole
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """The shards of a run in `folder`, `rows` pairs each."""
+    """The shards of a run in `folder`, with `rows` pairs each."""
 
     folder: Path
     rows: int
 
     def path(self, number: int) -> Path:
-        """Where a shard is."""
+        """The path of a shard."""
         return self.folder / shard_name(number)
 
     def missing(self, pairs: Rows) -> Iterator[tuple[int, Sequence[Row]]]:
-        """The shards that are not written yet, with their pairs."""
+        """The numbers and pairs of the shards that are not written yet."""
         for number, rows in enumerate(in_batches(pairs, self.rows)):
             if not self.path(number).exists():
                 yield number, rows
 
     def written(self, pairs: int) -> int:
-        """How many of so many pairs are in shards that are there."""
+        """The number of `pairs` that are in existing shards."""
         return sum(
             min(self.rows, pairs - start)
             for number, start in enumerate(range(0, pairs, self.rows))
@@ -38,15 +38,15 @@ class Shards:
         )
 
     def writing(self, number: int) -> AbstractContextManager[IO[bytes]]:
-        """A file to write a shard to, which is there whole or not at all."""
+        """A file for writing a shard atomically."""
         return whole(self.path(number))
 
     def all(self) -> list[Path]:
-        """The shards that are there, in order."""
+        """The existing shards, in order."""
         return sorted(self.folder.glob("[0-9]*.jsonl"))
 
     def drop_failed(self) -> None:
-        """Shards in which a pair could not be compared go."""
+        """Removes shards with a pair that could not be compared."""
         for path in self.all():
             with path.open("rb") as file:
                 failed = any(record["error"] is not None for record in decode_lines(file))
@@ -55,12 +55,12 @@ class Shards:
 
 
 def shard_name(number: int) -> str:
-    """The name of a shard's file."""
+    """The file name of a shard."""
     return f"{number:08}.jsonl"
 
 
 def in_batches(pairs: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    """Pairs, so many at a time."""
+    """The pairs in lists of `size`."""
     rest = iter(pairs)
     while batch := list(islice(rest, size)):
         yield batch

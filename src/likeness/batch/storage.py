@@ -1,4 +1,4 @@
-"""What a run keeps, and what the nodes of a cluster share: named blobs in a folder or in S3, each whole or absent."""
+"""The storage of a run or a cluster: named blobs in a folder or in S3, each complete or absent."""
 
 import shutil
 from collections.abc import Iterable
@@ -13,24 +13,24 @@ class Storage(Protocol):
     """Blobs by name; a name is a path below the root."""
 
     def names(self, folder: str) -> set[str]:
-        """The names of the blobs in a folder, without it."""
+        """The names of the blobs in a folder, without the folder."""
         ...
 
     def write(self, name: str, content: Iterable[bytes]) -> None:
-        """Writes a blob from its pieces; concurrent readers see the old one or none."""
+        """Writes a blob from its pieces; until then, readers see the old one or none."""
         ...
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
-        """A blob, or `size` bytes of it from `start` on."""
+        """The bytes of a blob, or `size` bytes from `start` on."""
         ...
 
     def remove(self, folder: str) -> None:
-        """All blobs of a folder go."""
+        """Removes all blobs of a folder."""
         ...
 
 
 class FolderStorage:
-    """A folder that all nodes see under one path."""
+    """A folder with the same path on all nodes."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -55,7 +55,7 @@ class FolderStorage:
 
 
 class ObjectStorage:
-    """Objects of S3 below a prefix, by Arrow's filesystem: an object is there when it was sent to the end."""
+    """Objects in S3 below a prefix, by Arrow's filesystem; an object exists once it is completely uploaded."""
 
     def __init__(self, files: Any, root: str) -> None:
         self._files = files
@@ -68,7 +68,7 @@ class ObjectStorage:
         return {each.base_name for each in found if each.is_file}
 
     def write(self, name: str, content: Iterable[bytes]) -> None:
-        complete = b"".join(content)  # closing the stream makes the object, of whatever came until then
+        complete = b"".join(content)  # closing the stream creates the object, even an incomplete one
         try:
             with self._files.open_output_stream(f"{self._root}/{name}") as stream:
                 stream.write(complete)

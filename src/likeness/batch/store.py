@@ -1,7 +1,6 @@
-"""The face store: what was found in photos, by their content and by what found it; biometric data, in one SQLite file.
+"""The face store: descriptions of photos by content and maker, in one SQLite file; they are biometric data.
 
-It is created for its owner alone (mode 600), and no larger than it may be: the descriptions that were used longest ago
-go first.
+Only its owner can read it (mode 600). Its size is limited: the least recently used descriptions are removed first.
 """
 
 import sqlite3
@@ -21,9 +20,9 @@ CREATE TABLE IF NOT EXISTS faces (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON faces (used);
 """
-#: Faces held decoded at most, some 4 kB each.
+#: The most decoded faces in memory, of some 4 kB each.
 _FACES_HELD = 8192
-#: A full store gives up so much at a time.
+#: The share of a full store that is kept when it is shrunk.
 _KEPT_WHEN_FULL = 0.9
 
 
@@ -43,12 +42,12 @@ class FaceStore:
     @classmethod
     @contextmanager
     def open(cls, path: Path, maker: str, max_bytes: int | None = None) -> Iterator["FaceStore"]:
-        """Opens or makes the file; `max_bytes` bounds its descriptions. Raises BatchError."""
-        with open_database(path, _CREATE, "cannot keep faces, so name another folder with --store") as database:
+        """Opens or creates the file; `max_bytes` limits its descriptions. Raises BatchError."""
+        with open_database(path, _CREATE, "cannot store faces, so choose another folder with --store") as database:
             yield cls(database, maker, max_bytes)
 
     def get(self, content: bytes) -> DescribedPhoto | None:
-        """The description of a photo in the roles that it was needed in, None where there is none."""
+        """The description of a photo, None if there is none."""
         held = self._held.get(content)
         if held is not None:
             self._held.move_to_end(content)
@@ -57,7 +56,7 @@ class FaceStore:
         return None if found is None else self._hold(content, found)
 
     def known(self, content: bytes) -> DescribedPhoto | None:
-        """What `get` gives, from the file; may be called by any thread."""
+        """As `get`, from the file; any thread may call it."""
         with self._lock:
             row = self._database.execute(
                 "SELECT payload FROM faces WHERE content = ? AND maker = ?", (content, self._maker)
@@ -65,7 +64,7 @@ class FaceStore:
         return None if row is None else decode(row[0])
 
     def put(self, described: Collection[tuple[bytes, DescribedPhoto]]) -> None:
-        """Keeps descriptions, all or none of them should the process end."""
+        """Stores descriptions in one transaction."""
         rows = [(content, self._maker, each.roles, encode(each), self._clock) for content, each in described]
         for content, _ in described:
             self._drop(content)
@@ -77,7 +76,7 @@ class FaceStore:
                 self._shrink(self._max_bytes)
 
     def forget_failures(self) -> None:
-        """Descriptions that say why a photo cannot be used go, so that it is looked at again."""
+        """Removes descriptions of unusable photos, so that these are analysed again."""
         with self._transaction():
             rows = self._database.execute("SELECT content, payload FROM faces WHERE maker = ?", (self._maker,))
             failed = [(content, self._maker) for content, payload in rows if decode(payload).failed]
@@ -86,7 +85,7 @@ class FaceStore:
         self._faces_held = 0
 
     def _hold(self, content: bytes, photo: DescribedPhoto) -> DescribedPhoto:
-        # A photo without a face that can be used counts as well.
+        # A photo without a usable face counts as one.
         self._faces_held += max(photo.faces, 1)
         self._held[content] = photo
         while self._faces_held > _FACES_HELD and len(self._held) > 1:

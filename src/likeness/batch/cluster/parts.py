@@ -1,4 +1,4 @@
-"""Faces of many photos in one blob, of which one photo's are read alone."""
+"""The faces of many photos in one blob, from which those of a single photo can be read."""
 
 import struct
 from collections import OrderedDict
@@ -8,28 +8,28 @@ from itertools import accumulate, pairwise
 from likeness.batch.described import DescribedPhoto, decode, encode
 from likeness.batch.storage import Storage
 
-#: A part is what is lost with an actor: ten seconds of its work.
+#: A part is what is lost if an actor dies: ten seconds of its work.
 PHOTOS_A_PART = 64
-#: Where each photo of a part ends, unsigned, behind a zero.
+#: A zero, then the end of each photo of a part, unsigned.
 _TABLE = struct.Struct(f"<{PHOTOS_A_PART + 1}I")
 _OFFSETS_HELD = 4096
 _PHOTOS_HELD = 8192
 
 
 def part_name(number: int) -> str:
-    """The name of a part, in the folder faces."""
+    """The name of a part in the folder faces."""
     return f"{number:08}.faces"
 
 
 def part_of(photos: Sequence[DescribedPhoto]) -> bytes:
-    """Photos one behind the other, with a table of where each ends before them ."""
+    """The concatenated photos after a table of their ends."""
     payloads = [encode(photo) for photo in photos]
     ends = list(accumulate(map(len, payloads)))
     return _TABLE.pack(*([0, *ends] + [0] * PHOTOS_A_PART)[: PHOTOS_A_PART + 1]) + b"".join(payloads)
 
 
 class StoredPhotos:
-    """Photos by their numbers, which count from 1, as the parts in a storage hold them."""
+    """The photos in the parts of a storage, by number from 1."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -50,7 +50,7 @@ class StoredPhotos:
         content = self._storage.read(f"faces/{part_name(part)}")
         ends = _TABLE.unpack(content[: _TABLE.size])
         blobs = content[_TABLE.size :]
-        # Behind the last photo of a part that is not full the table holds zeros.
+        # The table of a part that is not full ends with zeros.
         return [decode(blobs[start:end]) for start, end in pairwise(ends) if end > start]
 
     def _read(self, number: int) -> DescribedPhoto:

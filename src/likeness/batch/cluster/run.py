@@ -1,4 +1,4 @@
-"""A batch on a cluster from its pairs to its output; or resumed from what is in the storage."""
+"""Runs a batch on a cluster from its pairs to its output, or resumes it from the storage."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +31,13 @@ from likeness.comparer import Comparer
 from likeness.sources.store import StoreSettings
 from likeness.whole_file import write_whole
 
-#: What a run makes in the shared storage and does not need any more when it ends.
+#: What a run creates in the shared storage and removes at its end.
 _MADE = ("faces", "photos", "pairs", "vectors", "alike")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the nodes find photos, and where they share what they make: a folder or an `s3://` URL."""
+    """The folder of the photos, and the shared storage of the nodes: a folder or an `s3://` URL."""
 
     images: Path
     shared: str | None = None
@@ -89,7 +89,7 @@ def _work(job: Job, place: Place, own: str) -> Work:
 
 
 def _search(stages: "_Stages", work: Work, storage: Storage, plan: Plan) -> None:
-    """Every two photos: described, gathered in blocks, compared; the most similar pairs written by one actor."""
+    """All pairs of photos: analysed, gathered in blocks, compared; one actor writes the most similar pairs."""
     blocks = work.blocks()
     unmade = blocks.missing("vectors")
     needed = {part for number in unmade for part in parts_of_block(number, work.photos)}
@@ -107,7 +107,7 @@ def _remove(storage: Storage, made: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Stages:
-    """The stages of one run, one after the other, on so many actors."""
+    """The stages of one run, in sequence, on a number of actors."""
 
     ray: Any
     actors: int
@@ -115,7 +115,7 @@ class _Stages:
     progress: Progress
 
     def run(self, stage: Callable[[Work], object], work: Work, numbers: Sequence[int]) -> None:
-        """Runs a stage over the numbers of what is missing. Raises BatchError."""
+        """Runs a stage on the numbers of what is missing. Raises BatchError."""
         run_stage(self.ray, stage, work, numbers, self.actors, self._told)
 
     def _told(self, done: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ class _Stages:
 
 
 def _fetch(here: Shards, storage: Storage) -> None:
-    """The shards that are in the storage alone come into the folder of the run, one after the other."""
+    """Copies the shards that are only in the storage into the folder of the run, one at a time."""
     here.folder.mkdir(mode=0o700, exist_ok=True)
     for name in storage.names("shards") - {path.name for path in here.all()}:
         write_whole(here.folder / name, storage.read(f"shards/{name}"))

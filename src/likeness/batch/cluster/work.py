@@ -1,7 +1,7 @@
-"""What the nodes of a cluster do: describe the photos of a part, compare the pairs of a shard, or search photos for
-pairs. Ray is not needed here.
+"""The work of a cluster's nodes: analyse the photos of a part, compare the pairs of a shard, or search photos for
+pairs. It does not need Ray.
 
-Each writes one blob with a fixed name, so repeating it changes nothing.
+Each writes one blob with a fixed name, so that repeating it changes nothing.
 """
 
 from collections.abc import Container, Iterable, Iterator
@@ -31,14 +31,14 @@ from likeness.comparer import Comparer
 from likeness.sources.store import StoreSettings
 from likeness.sources.stores import Stores
 
-#: Lists of the photos of a part that are held while pairs are written.
+#: The most parts whose lists of photos are in memory while pairs are written.
 _PARTS_HELD = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a node has to know: where the storage, the photos, the kept faces and buckets are, and the options; for a
-    search also how many photos there are, and of each how many pairs are asked for.
+    """What a node needs: the places of the storage, the photos, the face store and the buckets, and the options; for a
+    search also the number of photos and the number of pairs per photo.
     """
 
     storage: str
@@ -51,25 +51,25 @@ class Work:
     top: int = 0
 
     def comparer(self) -> Comparer:
-        """An engine that keeps to one thread."""
+        """A Comparer with one thread."""
         return Comparer(self.options.pack, settings=self.options.settings, threads=1)
 
     def blocks(self) -> Blocks:
-        """The blocks of a search, which the nodes share."""
+        """The blocks of a search in the shared storage."""
         return Blocks(open_storage(self.storage), self.photos)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Numbers of the parts and of the shards that are still to be made."""
+    """The numbers of the missing parts and shards."""
 
     parts: list[int]
     shards: list[int]
 
 
 def write_plan(storage: Storage, plan: Plan, pairs: Rows, rows_a_shard: int, written: set[str]) -> Missing:
-    """Leaves in the storage the pairs of each shard that is not `written`, and the photos of each part; returns those
-    parts that these shards need and the storage does not have.
+    """Writes the pairs of each shard that is not `written`, and the photos of each part, into the storage; returns the
+    missing shards, and the missing parts that they need.
     """
     needed: set[int] = set()
     shards: list[int] = []
@@ -84,7 +84,7 @@ def write_plan(storage: Storage, plan: Plan, pairs: Rows, rows_a_shard: int, wri
 
 
 def write_parts(storage: Storage, plan: Plan, needed: Container[int]) -> list[int]:
-    """Leaves in the storage the photos of each part that is needed; returns those whose faces it does not have."""
+    """Writes the photos of each needed part into the storage; returns the parts whose faces are missing."""
     there = storage.names("faces")
     missing = []
     for part, photos in enumerate(_parts(plan.photos())):
@@ -107,8 +107,8 @@ def _parts(photos: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]
 
 
 class DescribeParts:
-    """An actor with a warm engine: batches of part numbers to how many photos each has, how many of them cannot be
-    used, and why the first of these cannot.
+    """An actor with a loaded engine. For batches of part numbers it returns the number of photos of each, the number of
+    unusable ones, and the reason of the first of these.
     """
 
     def __init__(self, work: Work) -> None:
@@ -132,14 +132,14 @@ class DescribeParts:
     def _described(self, photo: tuple[str, int]) -> DescribedPhoto:
         known: Known = self._kept.known if self._kept else lambda _: None
         content, described = read_and_describe(self._comparer, self._read, photo, self._work.options, known)
-        if self._kept and not described.failed:  # what cannot be used is looked at again by another run
+        if self._kept and not described.failed:  # another run tries unusable photos again
             self._kept.put(content, described)
         return described
 
 
 class CompareShards:
-    """An actor that scores faces: batches of shard numbers to how many pairs each has, and why the first that cannot be
-    compared cannot.
+    """An actor that compares pairs. For batches of shard numbers it returns the number of pairs of each, and the reason
+    of the first pair that cannot be compared.
     """
 
     def __init__(self, work: Work) -> None:
@@ -168,7 +168,7 @@ class CompareShards:
 
 
 class MakeBlocks:
-    """An actor that gathers the vectors of a search: batches of block numbers to nothing."""
+    """An actor that gathers the vectors of a search. For batches of block numbers it returns nothing."""
 
     def __init__(self, work: Work) -> None:
         self._blocks = work.blocks()
@@ -183,7 +183,7 @@ class MakeBlocks:
 
 
 class SearchBlocks:
-    """An actor that compares every two photos: batches of block numbers to how many pairs each has."""
+    """An actor that compares all pairs of photos. For batches of block numbers it returns their numbers of pairs."""
 
     def __init__(self, work: Work) -> None:
         self._blocks = work.blocks()
@@ -197,7 +197,7 @@ class SearchBlocks:
 
 
 class WriteMostAlike:
-    """An actor that ranks what was found, and writes the records; there is one, with one thing to do."""
+    """The one actor that ranks the candidates and writes the records."""
 
     def __init__(self, work: Work) -> None:
         self._blocks, self._top = work.blocks(), work.top
@@ -213,11 +213,11 @@ class WriteMostAlike:
 
 
 def photos_of_part(storage: Storage, number: int) -> list[tuple[str, int]]:
-    """References and roles of the photos of a part."""
+    """The references and roles of the photos of a part."""
     return msgspec.json.decode(storage.read(f"photos/{number:08}.json"), type=list[tuple[str, int]])
 
 
 def parts_of_block(number: int, photos: int) -> range:
-    """The parts that hold the photos of a block."""
+    """The numbers of the parts with the photos of a block."""
     parts = PHOTOS_A_BLOCK // PHOTOS_A_PART
     return range(number * parts, min((number + 1) * parts, -(-photos // PHOTOS_A_PART)))

@@ -1,1 +1,1 @@
-"""What a person needs to decide about pairs: pages with both faces of each, and the decisions read back."""
+"""Review by people: pages with both faces of each pair, and reading their decisions."""

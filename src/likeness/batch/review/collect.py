@@ -1,4 +1,4 @@
-"""The pairs of an output in the order of doubt, with what a page shows of them."""
+"""The pairs of an output that are closest to the threshold, with their faces for a page."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -21,13 +21,13 @@ from likeness.comparer import Comparer
 from likeness.errors import RequestError
 from likeness.faces import Face
 
-#: Photos of neighbouring pairs that are held, as they often are the same.
+#: How many photos are cached, as neighbouring pairs often share them.
 _HELD = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """The pairs of an output that are closest to the threshold: `rows` of them, of `pairs` that could be compared."""
+    """The pairs of an output that are closest to the threshold, `rows`, out of `pairs` that could be compared."""
 
     rows: list[tuple[str, str, float]]
     pairs: int
@@ -49,8 +49,8 @@ def closest(output: Path, columns: tuple[str, str], threshold: float, most: int)
 def reviewed(
     rows: list[tuple[str, str, float]], comparer: Comparer, read: Reads, options: BatchOptions, *, one_face: bool
 ) -> Iterator[ReviewedPair]:
-    """Each pair with the faces that were compared; of a target the most similar one, or, with `one_face`, the one that
-    the photo is about. Photos are read again, for nothing of them was kept.
+    """Each pair with its compared faces; of a target the most similar one, or, with `one_face`, its largest or central
+    one. Photos are read again, as they are not stored.
     """
 
     @lru_cache(_HELD)
@@ -82,7 +82,7 @@ def reviewed(
 
 
 def _best(comparer: Comparer, source: object, targets: object) -> int:
-    """Which target face is the most similar."""
+    """The index of the most similar target face."""
     if not isinstance(source, Faces) or not isinstance(targets, Faces) or len(targets.faces) < 2:
         return 0
     (values,) = similarities(comparer, [(DescribedPhoto(source=source), DescribedPhoto(target=targets))])

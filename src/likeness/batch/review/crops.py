@@ -9,17 +9,17 @@ from likeness.faces import Face
 from likeness.image import ImageLimits, Photo, open_image
 
 SIDE_PX = 192
-#: Where the eyes come to lie, as shares of the side; between them are 30 % of it, so the whole head is seen.
+#: The positions of the eyes; their distance is 30 % of the side, so that the whole head is visible.
 _EYES = np.array([[0.35, 0.42], [0.65, 0.42]]) * SIDE_PX
 _QUALITY = 82
 
 
 def face_crop(photo: Photo, face: Face, limits: ImageLimits) -> bytes:
-    """The face as a JPEG of 192 by 192 pixels. Raises RequestError for a photo that cannot be used any more."""
+    """The face as a JPEG of 192 by 192 pixels. Raises RequestError for a photo that can no longer be used."""
     image = open_image(photo, name="photo", limits=limits)
     points = {each.type: (each.x, each.y) for each in face.landmarks}
     eyes = np.array([points["eyeLeft"], points["eyeRight"]]) * (image.width, image.height)
-    # Left is the left of the picture; a face on its head has them exchanged, which the turn undoes.
+    # Left is the left of the picture; for an upside-down face they are swapped, and the rotation undoes that.
     distance_px = float(np.linalg.norm(eyes[1] - eyes[0]))
     needed = 0.3 * SIDE_PX / max(distance_px, 1.0)
     reduction = image.reduction_for(max(image.width, image.height) * min(1.0, needed))
@@ -32,7 +32,7 @@ def face_crop(photo: Photo, face: Face, limits: ImageLimits) -> bytes:
 
 
 def _moved(eyes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The similarity transform (2, 3) that brings the eyes (2, 2) to their places."""
+    """The similarity transform (2, 3) that moves the eyes (2, 2) to their positions."""
     a, b = (complex(*point) for point in eyes)
     c, d = (complex(*point) for point in _EYES)
     turn = (d - c) / (b - a) if a != b else complex(1.0, 0.0)

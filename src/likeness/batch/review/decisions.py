@@ -1,4 +1,4 @@
-"""Decisions of people about pairs: read from the CSV file that a review page exports, written into the output."""
+"""Reviewers' decisions about pairs: read from the CSV file that a review page exports, written into the output."""
 
 import csv
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ DECISIONS = ("accept", "reject", "defer")
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided about a pair, and why."""
+    """A reviewer's decision about a pair, and the note."""
 
     decision: str
     note: str
 
 
 def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
-    """Decisions by source and target. Raises BatchError for a file that is none of a review."""
+    """Decisions by source and target. Raises BatchError if the file is not the export of a review."""
     found: dict[tuple[str, str], Decision] = {}
     try:
         check_regular(path)
@@ -32,11 +32,11 @@ def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
             reader = csv.DictReader(file)
             missing = {"source", "target", "decision", "note"} - set(reader.fieldnames or ())
             if missing:
-                raise BatchError(f"{path} holds no decisions: there is no column {', '.join(sorted(missing))}")
+                raise BatchError(f"{path} has no decisions: there is no column {', '.join(sorted(missing))}")
             for row in reader:
                 if row["decision"] not in DECISIONS:
                     raise BatchError(
-                        f"{path}, line {reader.line_num}: {row['decision']!r} is none of {', '.join(DECISIONS)}"
+                        f"{path}, line {reader.line_num}: {row['decision']!r} is not one of {', '.join(DECISIONS)}"
                     )
                 found[row["source"], row["target"]] = Decision(row["decision"], row["note"] or "")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -45,9 +45,9 @@ def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
 
 
 def apply(path: Path, output: Path, columns: tuple[str, str] = ("source", "target")) -> int:
-    """Writes the decisions of `path` into the output, in columns decision and note; returns how many pairs have one.
+    """Writes the decisions of `path` into the columns decision and note of the output; returns their number.
 
-    Raises BatchError where a decision is about a pair that the output does not hold.
+    Raises BatchError if a decision is about a pair that is not in the output.
     """
     decisions = read_decisions(path)
     records = TableRows(output, *columns)
@@ -66,6 +66,6 @@ def apply(path: Path, output: Path, columns: tuple[str, str] = ("source", "targe
         pass
     unknown = [pair for pair in decisions if pair not in used]
     if unknown:
-        raise BatchError(f"{path} decides about {' and '.join(unknown[0])}, which {output} does not hold")
+        raise BatchError(f"{path} decides about {' and '.join(unknown[0])}, which are not a pair of {output}")
     write_records(output, decided, [*columns, *written_columns(full=False), "decision", "note"])
     return len(used)

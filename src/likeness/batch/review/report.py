@@ -1,6 +1,6 @@
-"""Records → pages for a person: the pairs in doubt first, both faces side by side, what to look out for.
+"""Records → pages for a reviewer: pairs closest to the threshold first, both faces side by side, quality warnings.
 
-A page is one file that needs nothing else. Up to 500 pairs it is the only one; more make a folder of pages.
+A page is a self-contained file. Up to 500 pairs are on one page; more are in a folder of pages.
 """
 
 import base64
@@ -19,13 +19,13 @@ from likeness.vision.calibration import Calibration
 from likeness.whole_file import write_whole
 
 PAIRS_A_PAGE = 500
-# From these on a photo is good enough not to be warned of: the specification's limits with a margin (section 8).
+# Photos within these values get no warning: the specification's limits with a margin (section 8).
 _SHARP, _BRIGHT, _GLARING, _TURNED_DEG = 40.0, 30.0, 92.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One photo of a pair: how it is called, its face, and the face cut out; None where it cannot be read any more."""
+    """One photo of a pair: its name, its face, and a crop of the face; None if it can no longer be read."""
 
     name: str
     face: Face | None
@@ -34,7 +34,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedPair:
-    """A pair that a person looks at."""
+    """A pair on a page."""
 
     source: Side
     target: Side
@@ -43,7 +43,7 @@ class ReviewedPair:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a report says of itself."""
+    """The title and the figures in the head of a report."""
 
     title: str
     pack: str
@@ -53,12 +53,12 @@ class About:
 
 
 def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: About) -> list[Path]:
-    """Writes `count` pairs, already in order, as one page at `path`, or as pages in a folder of its name.
+    """Writes `count` ordered pairs as one page at `path`, or as pages in a folder with its name.
 
     Returns the pages.
     """
     if path.suffix.lower() != ".html":
-        raise BatchError(f"{path}: a report is a .html file")
+        raise BatchError(f"{path}: a report must be a .html file")
     pages = max(1, -(-count // PAIRS_A_PAGE))
     if pages == 1:
         write_whole(path, _page(list(pairs), about, 1, [path.name]).encode())
@@ -87,7 +87,7 @@ def _page(pairs: Sequence[ReviewedPair], about: About, number: int, names: Seque
         "KEY": json.dumps(f"likeness {about.title} {number}").replace("<", "\\u003c"),
         "PAIRS": "\n".join(_pair(pair, place, about) for place, pair in enumerate(pairs, first)),
     }
-    # In one pass: what is filled in is not looked at again, whatever the names of photos say.
+    # In one pass, so that placeholders in the names of photos are not replaced.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda place: filled[place[1]], _part("page.html"))
 
 
@@ -120,7 +120,7 @@ def _choice(place: int, decision: str) -> str:
 def _side(side: Side, role: str) -> str:
     name = html.escape(side.name)
     if side.crop is None:
-        picture = '<div class="gone">The photo cannot be read any more.</div>'
+        picture = '<div class="gone">The photo can no longer be read.</div>'
     else:
         data = base64.b64encode(side.crop).decode()
         picture = f'<img src="data:image/jpeg;base64,{data}" width="192" height="192" alt="{role} face of {name}">'
