@@ -1,10 +1,10 @@
-"""What batches cost: comparisons, photos, memory, kills, broken photos, and what that means for large ones.
+"""The performance of batches: comparisons, photos, memory, kills, broken photos, and estimates for large batches.
 
     python benchmarks/batch.py                    everything but the cluster; 15 minutes on two cores
     python benchmarks/batch.py comparisons all-pairs photos throughput engines memory broken kills ray ray-memory sizing
 
-Photos are made of the sample portraits, each with content of its own. Figures go to benchmarks/results/batch.json, from
-which `sizing` computes the table of docs/batch.md.
+Photos are made of the sample portraits, each with different content. Figures are written to
+benchmarks/results/batch.json, from which `sizing` computes the table of docs/batch.md.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def comparisons(comparer: Comparer) -> dict[str, Any]:
 
 
 def all_pairs(comparer: Comparer) -> dict[str, Any]:
-    """All pairs of 20,000 embedded photos, of which every tenth is there twice; found, ranked and named."""
+    """All pairs of 20,000 embedded photos, every tenth of which is duplicated: found, ranked and named."""
     chance = np.random.default_rng(2)
     vectors = chance.normal(size=(20_000, 192)).astype(np.float32)
     vectors[1::10] = vectors[::10] + 0.1 * chance.normal(size=(2000, 192)).astype(np.float32)
@@ -96,7 +96,7 @@ def photos(comparer: Comparer) -> dict[str, Any]:
 
 
 def throughput(_: Comparer) -> dict[str, Any]:
-    """The same pairs of photos compared one by one in process (as `make bench` does) and as a batch, in turns."""
+    """The same pairs of photos compared one by one in process (as in `make bench`) and as a batch, alternating."""
     settings = ComparerSettings(face_attributes="default")
     taken: dict[str, list[float]] = {"in_process": [], "batch": []}
     with tempfile.TemporaryDirectory() as folder, Comparer(settings=settings) as comparer:
@@ -121,10 +121,10 @@ def throughput(_: Comparer) -> dict[str, Any]:
 
 
 def engines(comparer: Comparer) -> dict[str, Any]:
-    """Photos described by two threads of a process and by two processes; and how much of its time each works.
+    """Photos analysed by two threads of a process and by two processes, and the share of time in which each works.
 
-    What is left is waiting for each other: for the interpreter's lock, in threads. Waiting for a processor that another
-    program has is not counted, so the share holds on a busy machine too.
+    The rest is waiting for each other: for threads, for the interpreter lock. Waiting for a processor that another
+    program uses is not counted, so that the share is valid on a busy machine too.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -155,7 +155,7 @@ def _start() -> None:
 
 
 def _describe_all(photos: list[bytes], comparer: Comparer | None) -> float:
-    """Describes photos; the share of the time in which this thread had work and was not waiting for a processor."""
+    """Analyses photos; returns the share of time in which this thread ran, without waits for a processor."""
     engine = comparer or _of_process[0]
     before, start = _scheduled_s(), time.perf_counter()
     for photo in photos:
@@ -165,7 +165,7 @@ def _describe_all(photos: list[bytes], comparer: Comparer | None) -> float:
 
 
 def _scheduled_s() -> tuple[float, float]:
-    """Seconds in which this thread has run, and in which it has waited for a processor (Linux, schedstat)."""
+    """The seconds that this thread has run, and has waited for a processor (Linux, schedstat)."""
     ran, waited, _ = Path(f"/proc/self/task/{get_native_id()}/schedstat").read_text().split()
     return int(ran) / 1e9, int(waited) / 1e9
 
@@ -177,7 +177,7 @@ def memory(_: Comparer) -> dict[str, Any]:
 
 
 def with_few_and_many_pairs(photos: int, *more: str) -> list[dict[str, float]]:
-    """The command with 10,000 and with 1,000,000 pairs of so many photos."""
+    """Runs the command with 10,000 and with 1,000,000 pairs of that many photos."""
     ran = []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -190,7 +190,7 @@ def with_few_and_many_pairs(photos: int, *more: str) -> list[dict[str, float]]:
 
 
 def broken(_: Comparer) -> dict[str, Any]:
-    """One photo in a hundred of 10,000 is broken: each is a row, none an end."""
+    """Of 10,000 photos one in a hundred is broken: each becomes a row, and none ends the batch."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         names = make_photos(place, 10_000)
@@ -205,7 +205,7 @@ def broken(_: Comparer) -> dict[str, Any]:
 
 
 def kills(_: Comparer) -> dict[str, Any]:
-    """kill -9 at twenty random moments: the output is that of a run that was left alone."""
+    """kill -9 at twenty random times: the output is that of an uninterrupted run."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         names = make_photos(place, 600)
@@ -227,9 +227,9 @@ def kills(_: Comparer) -> dict[str, Any]:
 
 
 def ray(_: Comparer) -> dict[str, Any]:
-    """Photos a second on a Ray cluster on this machine by its actors, one processor each.
+    """Photos per second on a Ray cluster on this machine by its actors, one processor each.
 
-    The start of the cluster and of its actors, which a run of two photos shows, is taken off.
+    The start of the cluster and its actors, measured by a run with two photos, is subtracted.
     """
     actors_of = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -256,7 +256,7 @@ def ray_memory(_: Comparer) -> dict[str, Any]:
 
 
 def sizing(results: dict[str, Any]) -> str:
-    """What large batches take on cores like those measured, as a table in Markdown."""
+    """Estimates for large batches on cores like those measured, as a Markdown table."""
     photo_cpu_s = results["photos"]["photos_once"]["cpu_s"] / results["photos"]["photos"]
     comparison_cpu_s = results["comparisons"]["cpu_s"] / results["comparisons"]["comparisons"]
     short, long = (results["memory"]["runs"][count]["cpu_s"] for count in ("10000", "1000000"))
@@ -277,7 +277,7 @@ def sizing(results: dict[str, Any]) -> str:
 
 
 def make_photos(folder: Path, count: int) -> list[str]:
-    """Portraits of 640 px, each of another content: what follows the end of a JPEG is not looked at."""
+    """Portraits of 640 px with different content: decoders ignore data after the end of a JPEG."""
     from io import BytesIO
 
     from PIL import Image
@@ -301,7 +301,7 @@ def write_pairs(path: Path, pairs: Any) -> None:
 
 
 def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, float]:
-    """Runs the command; its time, the largest memory that it had, and on Ray that of the object store."""
+    """Runs the command; returns its time, its peak memory, and with Ray that of the object store."""
     start = time.perf_counter()
     process = subprocess.Popen(words(pairs, output, *more), cwd=folder, stderr=subprocess.DEVNULL)
     peak_kb, stored, looked = 0, 0, start
@@ -320,9 +320,9 @@ def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, floa
 
 
 def object_store_bytes(driver: int) -> int:
-    """How much shared memory Ray's object store has in use, of a cluster that this process started.
+    """The shared memory in use by Ray's object store, for a cluster that this process has started.
 
-    It is a file of the raylet, a child of the driver, in memory and without a name; its blocks are the pages written.
+    It is an unnamed file in memory of the raylet, a child of the driver; its blocks are the pages written.
     """
     held = 0
     for process in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
@@ -332,13 +332,13 @@ def object_store_bytes(driver: int) -> int:
             for handle in Path(f"/proc/{process}/fd").iterdir():
                 if "plasma" in os.readlink(handle):
                     held = max(held, handle.stat().st_blocks * 512)
-        except OSError:  # it has ended, or the handle is closed
+        except OSError:  # the process has ended, or the file is closed
             continue
     return held
 
 
 def peak_of(process: int) -> int:
-    """The most memory, kB, that a process has had since it began its program; ru_maxrss counts what its parent had."""
+    """The peak memory of a process in kB since its exec; ru_maxrss would include that of its parent."""
     try:
         lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
     except OSError:

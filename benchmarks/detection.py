@@ -1,13 +1,12 @@
-"""How well and how fast faces are found: average precision on WIDER photos, the confidence behind a score, and time.
+"""The accuracy and speed of detection: average precision on WIDER photos, confidences by score, and time.
 
     python benchmarks/detection.py [--data DIR] [--pack standard]
 
 Average precision as in PASCAL VOC 2010 (the area under the precision envelope) at an overlap (intersection over union)
-of 0.5, over the faces that the pipeline finds, and over those of single searches at other sizes. For a bound on size,
-as in COCO: annotated faces under it are neither to be found nor held against a detection that finds them, and a
-detection that matches nothing counts only if it is of that size itself. Size is measured in three ways: the square
-root of the area (COCO), the height (WIDER), and the shorter side. `strict` counts every detection that matches
-nothing, however small.
+of 0.5, of the pipeline and of single searches at other sizes. With a lower limit of size, as in COCO, smaller annotated
+faces are ignored, as are detections that match them, and a detection that matches nothing counts only if it is not
+below the limit itself. Size is measured in three ways: the square root of the area (COCO), the height (WIDER), and the
+shorter side. `strict` counts every detection that matches nothing, however small.
 """
 
 import argparse
@@ -47,7 +46,7 @@ _BOUNDS_PX = (16, 40)
 
 
 class CountingDetector:
-    """Passes photos on to a detector, counts the searches, their pixels and their processor time."""
+    """A detector that counts the searches, their pixels and their processor time."""
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -67,10 +66,10 @@ class CountingDetector:
 def verdicts(
     found: Detections, truth: Boxes, wanted: NDArray[np.bool_], counted: NDArray[np.bool_]
 ) -> list[tuple[float, bool]]:
-    """(score, whether it finds a wanted face) of the detections of one photo that count.
+    """(score, whether it matches a wanted face) of the detections of one photo that count.
 
-    Best score first, each annotated face is found once. Detections of unwanted faces do not count, nor do those that
-    match nothing and are not `counted`.
+    Detections are matched by descending score, each annotated face once. Those of unwanted faces do not count, nor do
+    those that match nothing and are not `counted`.
     """
     shared = overlaps(found.boxes, truth) if len(truth) else np.zeros((len(found), 1), np.float32)
     free = wanted.copy() if len(truth) else np.zeros(1, bool)
@@ -89,7 +88,7 @@ def verdicts(
 def average_precision(
     found: Mapping[str, Detections], truth: Mapping[str, Boxes], *, size: str, bound_px: float, strict: bool = False
 ) -> tuple[float, int]:
-    """The average precision over photos, and how many annotated faces were wanted."""
+    """The average precision over photos, and the number of wanted annotated faces."""
     measure = _SIZES[size]
     decided: list[tuple[float, bool]] = []
     total = 0
@@ -106,12 +105,12 @@ def average_precision(
 
 
 def precisions(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> list[float]:
-    """The average precision by area from each bound on."""
+    """The average precision by area for each lower limit of size."""
     return [average_precision(found, truth, size="area", bound_px=bound)[0] for bound in _BOUNDS_PX]
 
 
 def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]) -> None:
-    """What share of detections at a score overlap an annotated face by 0.3, and the confidence given for it."""
+    """Prints the share of detections by score that overlap an annotated face by 0.3, and their mean confidence."""
     scores = np.concatenate([found[name].scores for name in truth])
     true = np.concatenate([(overlaps(found[name].boxes, truth[name]) >= 0.3).any(axis=1) for name in truth])
     print("\nscore        detections   faces   confidence given")

@@ -1,4 +1,4 @@
-"""Made-up faces whose pose is known: the mean face turned in space and seen in parallel projection."""
+"""Synthetic faces with known poses: the mean face rotated in space, in parallel projection."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""Chips: points land on their template, whatever the turn, the scale and the place; nothing is made up outside."""
+"""Chips: points are mapped onto the template for all rotations, scales and positions; nothing is invented outside."""
 
 import cv2
 import numpy as np
@@ -59,7 +59,7 @@ def test_marks_at_the_points_appear_at_the_template(degrees: float, scale: float
     side_px = int(260 * scale) + 8
     points = turned(TEMPLATE - 75, degrees, scale, (side_px / 2, side_px / 2))
     for place in range(5):
-        # A soft spot, centred to a fraction of a pixel: pixel (x, y) has its centre at (x + 0.5, y + 0.5).
+        # A blurred spot with subpixel position: pixel (x, y) has its centre at (x + 0.5, y + 0.5).
         y, x = np.mgrid[0:side_px, 0:side_px] + 0.5
         spot = np.exp(-((x - points[place, 0]) ** 2 + (y - points[place, 1]) ** 2) / (2 * (2.5 * scale) ** 2))
         photo = np.repeat((spot * 255).astype(np.uint8)[..., None], 3, axis=2)
@@ -74,7 +74,7 @@ def test_chips_are_those_of_an_independent_warp() -> None:
     noise = generator.uniform(0, 255, (400, 400, 3)).astype(np.float32)
     photo = cv2.GaussianBlur(noise, (0, 0), 4)
     photo = np.clip((photo - photo.mean()) * 8 + 128, 0, 255).astype(np.uint8)
-    # At a scale near 1, where no smaller picture comes into it; their pixels have their centres at whole numbers.
+    # At a scale near 1, which uses no reduced picture; its pixels have their centres at integers.
     points = turned(TEMPLATE - 75, 12, 1.1, (200, 190))
     back = skimage.transform.SimilarityTransform.from_estimate(TEMPLATE - 0.5, points - 0.5)
     theirs = skimage.transform.warp(photo, back, output_shape=(SIZE_PX, SIZE_PX), order=1, preserve_range=True)
@@ -119,9 +119,9 @@ def test_views_are_mirrored_and_taken_from_the_mesh_where_it_fits() -> None:
     aligner = Aligner(SIZE_PX, TEMPLATE, (View(), View(mirror=True), View("mesh")))
     plain, mirrored, by_mesh = aligner.cut(Pyramid.of(photo), points, seen)
     assert np.array_equal(plain, cut_chip(photo, points, TEMPLATE, SIZE_PX))
-    # OpenCV rounds places to 1/32 px, from either side.
+    # OpenCV rounds positions to 1/32 px, up or down.
     assert np.abs(mirrored.astype(int) - plain[:, ::-1]).max() <= 3
-    # A mean face turned, enlarged and shifted so is set back onto the template.
+    # A mean face rotated, scaled and shifted like that is mapped back onto the template.
     expected = cut_chip(photo, turned(TEMPLATE, -9, 1.3, (35, 45)), TEMPLATE, SIZE_PX)
     assert np.abs(by_mesh.astype(int) - expected).max() <= 3
     without_mesh = aligner.cut(Pyramid.of(photo), points, None)

@@ -1,4 +1,4 @@
-"""Similarity: the promise kept at every level, monotone, 100 for the same vector alone."""
+"""Similarity: the promised rates at every level, monotone, 100 only for the same vector."""
 
 import numpy as np
 import pytest

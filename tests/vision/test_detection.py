@@ -1,4 +1,4 @@
-"""Faces are found at every size and turn that is promised, nowhere else, and reported in the photo's own frame."""
+"""Faces are found at every promised size and rotation, not elsewhere, and are reported in the photo's coordinates."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ def one(found: tuple[Detections, int]) -> Detections:
 
 
 def turned(pixels: Pixels, clockwise_deg: float) -> tuple[Pixels, NDArray[np.float64]]:
-    """The photo turned about its middle on a grey canvas that holds it all, and the transform of its points."""
+    """The photo rotated about its centre on a grey canvas that contains all of it, and the transform of its points."""
     height, width = pixels.shape[:2]
     transform = cv2.getRotationMatrix2D((width / 2, height / 2), -clockwise_deg, 1)
     size = np.abs(transform[:, :2]) @ [width, height]
@@ -194,7 +194,7 @@ def test_a_small_face_beside_a_large_one_is_found(engine: Engine, faces: dict[st
 
 
 def landmarks_px(engine: Engine, pixels: Pixels) -> NDArray[np.float64]:
-    """The five landmarks (5, 2) px of the largest face, as they are answered."""
+    """The five landmarks (5, 2) px of the largest face in the answer."""
     face = analyse(engine, open_image(pixels), Wanted(1)).faces[0]
     return np.array([(point.x, point.y) for point in face.landmarks]) * pixels.shape[1::-1]
 
@@ -215,7 +215,7 @@ def test_landmarks_are_right_at_every_angle(engine: Engine, faces: dict[str, Pix
 
 
 class Scripted:
-    """A detector that gives the same faces for every picture and remembers what it was shown."""
+    """A detector that returns the same faces for every picture and records the pictures."""
 
     def __init__(self, *faces: tuple[float, float, float, float, float]) -> None:
         self.faces = np.array(faces, np.float32).reshape(-1, 5)

@@ -33,9 +33,9 @@ def test_average_precision_by_hand(benchmark: ModuleType) -> None:
     boxes = np.array([[0, 0, 20, 20], [0, 50, 20, 70], [1, 0, 21, 20], [90, 0, 94, 4], [0, 90, 4, 94]], np.float32)
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.5], np.float32)
     found = {"a": Detections(boxes, scores, np.zeros((5, 5, 2), np.float32))}
-    # Of two wanted faces one is found, before anything false: half the recall at full precision.
+    # One of two wanted faces is found, before any false detection: half the recall at full precision.
     assert benchmark.average_precision(found, truth, size="area", bound_px=16) == (0.5, 2)
-    # Without the best detection: false, then found, at a precision of a half; what is small and alone is not false.
+    # Without the best detection: false, then true, at a precision of one half; small unmatched ones are not false.
     later = {"a": found["a"][1:]}
     assert benchmark.average_precision(later, truth, size="area", bound_px=16) == (0.25, 2)
 

@@ -1,4 +1,4 @@
-"""Vectors: fed as told, averaged over views, the same in any company."""
+"""Vectors: the network's input, the average over views, and independence from the batch."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ WEIGHTS = GENERATOR.standard_normal((3 * 8 * 8, 16)).astype(np.float32)
 
 
 class LinearNetwork:
-    """A network of one layer that remembers how many views it was given at a time."""
+    """A network of one layer that records the numbers of views per call."""
 
     takes_bytes = False
 
@@ -54,7 +54,7 @@ def test_vectors_whose_lengths_say_something_are_averaged_as_they_are() -> None:
 
 
 class OfBytes(LinearNetwork):
-    """The same, fed with bytes."""
+    """The same with bytes as input."""
 
     takes_bytes = True
 
@@ -105,5 +105,5 @@ def test_chips_are_cut_for_each_view_in_the_networks_colours(reversed_colours: b
     embedder = Embedder(OfBytes(), ALIGNER, reversed_colours=reversed_colours)
     chips = embedder.chips(Pyramid.of(photo), TEMPLATE, None)
     assert chips.shape == (3, 8, 8, 3)
-    # The points lie where the template has them: the first view is the photo itself.
+    # The points are those of the template, so that the first view is the photo itself.
     assert np.array_equal(chips[0], photo[..., ::-1] if reversed_colours else photo)

@@ -1,4 +1,4 @@
-"""Emotions: what the network is fed, how its answer becomes confidences, and that they are sorted and sum to 100."""
+"""Emotions: the network's input, confidences from its output, their order, and their sum of 100."""
 
 import csv
 from pathlib import Path
@@ -24,7 +24,7 @@ POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
 
 
 class Recorder:
-    """A network that answers the same probabilities for every crop, and remembers what it was fed."""
+    """A network that returns the same probabilities for every crop, and records its input."""
 
     takes_bytes = False
 
@@ -55,7 +55,7 @@ def test_the_network_is_fed_a_grey_face_and_its_mirror_image() -> None:
 
 
 def test_the_crop_follows_the_face_s_turn() -> None:
-    """A mark between the eyes lands at one place of the crop, however the photo is turned."""
+    """A mark between the eyes is at the same place of the crop for all rotations of the photo."""
     places = []
     for angle_deg in (0.0, 35.0, -90.0, 180.0):
         turn = cv2.getRotationMatrix2D((160, 120), -angle_deg, 1.0)

@@ -1,4 +1,4 @@
-"""The service's box: its proportions on ordinary faces, and sense on all others."""
+"""The service's box: its proportions on ordinary faces, and plausible boxes on others."""
 
 import numpy as np
 import pytest

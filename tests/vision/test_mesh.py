@@ -1,4 +1,4 @@
-"""The mesh: what the network is fed, where its points come back to, when it is not believed, and how steady it is on
+"""The mesh: the network's input, the positions of its points, when it is rejected, and its stability on
 real faces.
 """
 
@@ -24,12 +24,12 @@ from likeness.vision.turned import find
 ANSWER = np.full((468, 3), CROP_SIZE_PX / 2)
 for _indices, _place in zip(((33, 133), (263, 362), (1, 4), (61,), (291,)), CROP_TEMPLATE, strict=True):
     ANSWER[list(_indices), :2] = _place
-# Cheeks, forehead and chin: the mesh lies in the middle and asks for the crop that it is in, 1.5 times its width.
+# Cheeks, forehead and chin: the mesh is in the middle, and its next crop, 1.5 times its width, is the same crop.
 ANSWER[[234, 454, 10, 152], :2] = (32, 96), (160, 96), (96, 69.7), (96, 122.3)
 
 
 class Recorder:
-    """A network that gives these answers in turn, the last again and again, and remembers what it was fed."""
+    """A network that returns these answers in turn, then repeats the last, and records its input."""
 
     takes_bytes = True
 
@@ -49,7 +49,7 @@ SCALE, ROLL_DEG, SHIFT = 1.5, 20.0, (300.0, 200.0)
 
 
 def placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of the crop, in px of the crop, where they lie in the made-up photo."""
+    """Points in px of the crop → their positions in the synthetic photo."""
     cosine, sine = np.cos(np.radians(ROLL_DEG)), np.sin(np.radians(ROLL_DEG))
     centred = (np.asarray(points) - CROP_SIZE_PX / 2) * SCALE
     return np.asarray(centred @ np.array([[cosine, sine], [-sine, cosine]]) + SHIFT)
@@ -88,7 +88,7 @@ def test_a_mesh_that_implies_quite_another_crop_is_fitted_again_there() -> None:
     found = fit(network)
     assert len(network.fed) == 2
     assert found is not None
-    # The second crop lies 26 px of the first one to the right of it.
+    # The second crop is 26 px (of the first crop) to the right.
     expected = placed(CROP_TEMPLATE + np.array([26.0, 0]))
     assert found.landmarks == pytest.approx(expected, abs=0.8)
 

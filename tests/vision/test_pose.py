@@ -1,4 +1,4 @@
-"""Pose: exact on the mean face turned in space, and true to section 5.5's signs."""
+"""Pose: exact for the mean face rotated in space, with the signs of section 5.5."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_mesh_gives_back_the_turn_it_was_made_with(roll: float, yaw: float, pi
 @given(roll=ROLLS, yaw=st.floats(-40, 40), pitch=st.floats(-35, 35))
 def test_five_points_give_nearly_the_turn_they_were_made_with(roll: float, yaw: float, pitch: float) -> None:
     pose = pose_of_points(turned_points(roll, yaw, pitch))
-    # With yaw and pitch together, the five points shear, and a little of it is taken for roll.
+    # Yaw and pitch together shear the five points, which adds a little roll.
     assert apart_deg(pose.roll, roll) < 12
     assert pose.yaw == pytest.approx(yaw, abs=12)
     assert pose.pitch == pytest.approx(pitch, abs=12)

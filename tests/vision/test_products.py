@@ -1,4 +1,4 @@
-"""Products of small matrices: right, and never so large at once that BLAS would wake its threads."""
+"""Products of small matrices: correct, and never so large that BLAS uses its threads."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SIZES: list[int] = []
 
 
 class Watched(np.ndarray[Any, Any]):
-    """An array that remembers how many multiplications each of its products took."""
+    """An array that records the number of multiplications of each of its products."""
 
     def __matmul__(self, other: Any) -> Any:
         SIZES.append(self.shape[0] * self.shape[1] * other.shape[1])

@@ -1,4 +1,4 @@
-"""Halvings: means of four, whatever is odd left out; decoded at most twice; any size from the halving next above it."""
+"""Halvings: means of four pixels without odd edges; at most two decodings; any size from the next larger halving."""
 
 import numpy as np
 import pytest
@@ -40,9 +40,9 @@ def test_no_smaller_than_asked_and_never_without_pixels(scale: float, divisor: i
     [
         ((4000, 3000), [0.1, 0.2], [2]),  # 1000 px are enough for both
         ((4000, 3000), [0.1, 0.5, 1.0], [2, 0]),
-        ((9000, 6000), [0.05, 0.4, 1.0], [3, 1]),  # no third time: what is there must do
+        ((9000, 6000), [0.05, 0.4, 1.0], [3, 1]),  # no third decoding: the existing ones must suffice
         ((640, 480), [0.1, 1.0], [0]),
-        ((20_000, 5000), [0.01], [3]),  # no decoder goes beyond an eighth
+        ((20_000, 5000), [0.01], [3]),  # no decoder reduces below an eighth
     ],
 )
 def test_a_photo_is_decoded_as_coarsely_as_it_may_be_and_twice_at_most(

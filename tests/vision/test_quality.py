@@ -19,7 +19,7 @@ from likeness.faces import Pose, Quality, QualityFilter
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import DEFAULT_BARS, QualityBar, measure_quality
 
-#: Where the faces are in two public photos, as the service would draw them.
+#: The boxes of the faces in two public photos, as the service would draw them.
 BOXES = {"astronaut": (178.0, 55.0, 270.0, 183.0), "hopper": (166.0, 85.0, 359.0, 352.0)}
 
 
@@ -77,7 +77,7 @@ def test_blurring_again_is_never_sharper(name: str, sigma_px: float, times: int)
 @settings(max_examples=60, deadline=None)
 @given(name=st.sampled_from(sorted(BOXES)), factors=st.lists(st.floats(0.4, 0.9), min_size=1, max_size=4))
 def test_a_darker_photo_is_never_brighter_nor_sharper(name: str, factors: list[float]) -> None:
-    """Darker by a tenth at least: by less, other values being rounded may make up for it."""
+    """Darker by at least a tenth: for less, rounding may compensate."""
     gains = np.cumprod([1.0, *factors])
     steps = [photo(name), *(np.round(photo(name) * gain).astype(np.uint8) for gain in gains[1:])]
     found = [quality(name, step) for step in steps]
@@ -87,7 +87,7 @@ def test_a_darker_photo_is_never_brighter_nor_sharper(name: str, factors: list[f
 
 @pytest.mark.parametrize("name", BOXES)
 def test_sharpness_hardly_depends_on_exposure(name: str) -> None:
-    """Half the light is a stop: the same face, no less in focus."""
+    """Half the light is one stop: the same face is equally in focus."""
     darker = np.round(photo(name) * 0.5).astype(np.uint8)
     assert quality(name, darker).sharpness == pytest.approx(quality(name).sharpness, abs=3)
 
@@ -110,7 +110,7 @@ def test_enlarging_adds_no_sharpness() -> None:
 
 
 def test_shrinking_a_large_photo_leaves_sharpness_as_it_is() -> None:
-    """A crisp face is crisp at every size from which nothing is missing."""
+    """A sharp face is sharp at every size that has all of its detail."""
     large = resized(photo("hopper"), 0.9)
     assert quality("hopper", large, scale=0.9).sharpness == pytest.approx(quality("hopper").sharpness, abs=2)
 

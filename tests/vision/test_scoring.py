@@ -1,4 +1,4 @@
-"""Scores: symmetric, infinite for the same vector alone, relative to what the cohort gets."""
+"""Scores: symmetric, infinite only for the same vector, relative to the cohort's."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_only_the_same_vector_scores_without_end(scorer: Scorer) -> None:
     scores = score(scorer, FACES[0], np.stack([nearly, FACES[2]]))
     assert np.isfinite(scores).all()
     assert scores[0] > scores[1]
-    # What single precision cannot tell apart is the same.
+    # Vectors that single precision cannot distinguish are the same.
     assert score(scorer, FACES[0], nearer[None])[0] == np.inf
 
 
@@ -111,7 +111,7 @@ def test_a_face_that_resembles_everybody_gains_less_by_it() -> None:
     hub, ordinary = unit(centre + np.float32(0.3) * people[0]), people[1]
 
     def advantage(scorer: Scorer) -> float:
-        """By how many standard deviations other people are nearer to the hub than to an ordinary face."""
+        """How many standard deviations nearer other people are to the hub than to an ordinary face."""
         to_hub, to_ordinary = score(scorer, hub, people[2:]), score(scorer, ordinary, people[2:])
         return float((to_hub.mean() - to_ordinary.mean()) / to_ordinary.std())
 

@@ -23,7 +23,7 @@ Form = Callable[[Pictures], Outputs]
 
 
 class Answering:
-    """A network that answers as `form` does, or, `blank`, with zeros of the same shapes."""
+    """A network that returns the output of `form`, or, with `blank`, zeros of the same shapes."""
 
     def __init__(self, form: Form, *, blank: bool = False) -> None:
         self._form, self._blank = form, blank
@@ -44,7 +44,7 @@ def yunet(fed: Pictures) -> Outputs:
 
 
 def yunet_of_bytes(fed: Pictures) -> Outputs:
-    """As Likeness converts it: RGB as it lies in memory, of any multiple of 32."""
+    """As converted by Likeness: RGB bytes with sides of any multiple of 32."""
     assert fed.shape == (1, 256, 352, 3)
     assert fed.dtype == np.uint8
     np.testing.assert_array_equal(fed[0, 0, 0], [10, 20, 30])
