@@ -79,7 +79,7 @@ def test_a_chip_has_the_same_embedding_in_any_batch(run: Run) -> None:
         (lambda data: data[:1000], "ends at byte 1000"),
         (lambda data: data[:-400], "ends at byte 5171576"),
         (lambda data: data + b"\0\0\0\0", "expected 5171976 bytes, found 5171980"),
-        (lambda data: data[:-112] + b"\xff\xff\xff\x7f" * 28, "no finite numbers"),
+        (lambda data: data[:-112] + b"\xff\xff\xff\x7f" * 28, "values that are not finite"),
     ],
 )
 def test_files_other_than_the_network_are_refused(data: bytes, damage: Callable[[bytes], bytes], message: str) -> None:
