@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load kills image-steps fuzz accuracy screenshots clean
+.PHONY: help demo test lint serve bench load kills image-steps lock audit sbom fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +20,10 @@ $(VENV)/.test-installed: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.release-installed: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@touch $@ $(VENV)/.installed
+
 demo: $(VENV)/.installed ## install everything and compare real portraits
 	$(BIN)/likeness packs install
 	$(BIN)/likeness packs install samples
@@ -29,8 +33,8 @@ serve: $(VENV)/.installed ## answer CompareFaces on http://127.0.0.1:8080, with 
 	$(BIN)/likeness serve
 
 lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples deploy
+	$(BIN)/ruff check src tests benchmarks examples deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -51,6 +55,18 @@ kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local 
 
 image-steps: $(VENV)/.test-installed ## the steps of deploy/Containerfile without an engine, and its server on a read-only root (2 minutes)
 	LIKENESS_IMAGE_STEPS=1 $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_container.py
+
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --only-binary :all: --no-annotate --no-header
+lock: $(VENV)/.release-installed ## write the released set, with hashes, to deploy/requirements.txt and deploy/build-requirements.txt
+	$(LOCK) pyproject.toml --output-file deploy/requirements.txt
+	echo 'hatchling>=1.25' | $(LOCK) - --output-file deploy/build-requirements.txt
+
+audit: $(VENV)/.release-installed ## look for known vulnerabilities of the released set; fails, and says so, where a package cannot be looked up
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement deploy/requirements.txt
+
+sbom: $(VENV)/.release-installed ## write dist/likeness.cdx.json: packages, pack files, hashes and licences (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/python deploy/sbom.py dist/likeness.cdx.json
 
 fuzz: $(VENV)/.test-installed ## damaged photos against the whole engine; ARGS="--minutes 60" to run longer
 	$(BIN)/python tests/faults/fuzz.py --engine $(ARGS)
