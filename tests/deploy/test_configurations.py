@@ -168,3 +168,9 @@ def test_every_file_is_listed_in_the_page_about_running_it() -> None:
     for command in commands:
         for path in re.findall(r"deploy/[\w.]+\.?\w*", command):
             assert path.startswith("deploy/keys") or (REPOSITORY / path).exists(), command
+
+
+def test_the_unit_lets_decoders_confine_themselves() -> None:
+    """`isolate_decoding` uses landlock, which @system-service of systemd 252 does not contain."""
+    allowed = " ".join(value for name, value in unit() if name == "SystemCallFilter").split()
+    assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
