@@ -136,7 +136,7 @@ def test_decisions_about_other_pairs_are_refused(work: Path) -> None:
     arguments = ("batch", work / "pairs.csv", "--output", work / "out.jsonl")
     for text, said in (
         ("source,target,decision,note\nx,y,accept,\n", "decides about x and y"),
-        ("source,target,decision,note\nx,y,perhaps,\n", "'perhaps' is none of"),
+        ("source,target,decision,note\nx,y,perhaps,\n", "'perhaps' is not one of"),
         ("source,target\nx,y\n", "no column decision, note"),
     ):
         (work / "d.csv").write_text(text, "utf-8")

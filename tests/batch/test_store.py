@@ -66,5 +66,5 @@ def test_a_file_that_is_no_store_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "faces.sqlite").write_text(
         "something else, and long enough to be no header of a database" * 20, "utf-8"
     )
-    with pytest.raises(BatchError, match="cannot keep faces"), FaceStore.open(tmp_path / "faces.sqlite", "one"):
+    with pytest.raises(BatchError, match="cannot store faces"), FaceStore.open(tmp_path / "faces.sqlite", "one"):
         pass

@@ -52,7 +52,7 @@ def test_every_pair_is_each_photo_with_each_other_once(tmp_path: Path) -> None:
     [
         ("", "the first line must name the columns"),
         ("image_a,image_b\na,b\n", "same is missing"),
-        ("image_a,image_b,same\n", "holds no pairs"),
+        ("image_a,image_b,same\n", "has no pairs"),
         ("image_a,image_b,same\na,b,maybe\n", "line 2"),
         ("image_a,image_b,same\na,,1\n", "line 2"),
     ],
