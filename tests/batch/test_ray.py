@@ -176,10 +176,16 @@ def test_a_node_with_another_version_is_refused_before_any_work(
 ) -> None:
     node = {"NodeID": "one", "NodeManagerAddress": "10.0.0.7", "Alive": True}
     gone = {"NodeID": "two", "NodeManagerAddress": "10.0.0.8", "Alive": False}
+    dying = {"NodeID": "three", "NodeManagerAddress": "10.0.0.9", "Alive": True}
     asked: list[str] = []
+
+    class Unschedulable(Exception):
+        pass
 
     def answer(node_id: str) -> str:
         asked.append(node_id)
+        if node_id == "three":  # it has died, and Ray does not list it as dead yet
+            raise Unschedulable
         return theirs or engine._versions()
 
     strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node_id, soft: node_id)
@@ -187,7 +193,10 @@ def test_a_node_with_another_version_is_refused_before_any_work(
     ray = SimpleNamespace(
         util=SimpleNamespace(scheduling_strategies=strategies),
         remote=lambda **_: lambda _: placed,
-        nodes=lambda: [node, gone],
+        nodes=lambda: [dying, node, gone],
+        exceptions=SimpleNamespace(
+            RayError=Unschedulable, TaskUnschedulableError=Unschedulable, NodeDiedError=Unschedulable
+        ),
         get=lambda node_id, timeout: answer(node_id),
     )
     if theirs is None:
@@ -197,4 +206,4 @@ def test_a_node_with_another_version_is_refused_before_any_work(
             BatchError, match=r"^node 10\.0\.0\.7 has Python 3\.99\.0, Likeness 0\.0, and this machine "
         ):
             engine._check_versions(ray)
-    assert asked == ["one"]
+    assert asked == ["three", "one"]

@@ -17,6 +17,8 @@ from likeness.batch.errors import BatchError
 
 #: The logical memory of an actor: interpreter, networks, and a photo of 12 megapixels.
 _ACTOR_BYTES = 600 << 20
+#: The time for a node's first answer: it starts an interpreter, which can take over a minute on a busy machine.
+_ANSWER_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +108,22 @@ def actors_of(ray: Any, cluster: Cluster) -> int:
 
 
 def _check_versions(ray: Any) -> None:
-    """All nodes must have this Python and this Likeness, as results must not depend on the node."""
+    """All nodes must have this Python and this Likeness, as results must not depend on the node.
+
+    Nodes that died but are still listed as alive are skipped.
+    """
     ours = _versions()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     asked = ray.remote(num_cpus=0)(_versions)
-    for node in ray.nodes():
-        if node["Alive"]:
-            placed = asked.options(scheduling_strategy=strategy(node["NodeID"], soft=False))
-            theirs = ray.get(placed.remote(), timeout=60)
-            if theirs != ours:
-                raise BatchError(f"node {node['NodeManagerAddress']} has {theirs}, and this machine {ours}")
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    answers = [asked.options(scheduling_strategy=strategy(node["NodeID"], soft=False)).remote() for node in alive]
+    for node, answer in zip(alive, answers, strict=True):
+        try:
+            theirs = ray.get(answer, timeout=_ANSWER_SECONDS)
+        except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+            continue
+        if theirs != ours:
+            raise BatchError(f"node {node['NodeManagerAddress']} has {theirs}, and this machine {ours}")
 
 
 def _versions() -> str:
