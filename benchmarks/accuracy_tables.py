@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from likeness.claims import LEAST_BEYOND
 from likeness.evaluation.cohort import SPREAD
-from likeness.evaluation.rates import LEAST_BEYOND
 from likeness.packs.manifest import Manifest, Measurement
 
 

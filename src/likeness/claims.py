@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+#: The least number of errors that measures a rate.
+LEAST_BEYOND = 30
+
 #: The pairs that a rate refers to.
 DIFFERENT = "different people of the same origin and sex"
 
@@ -10,7 +13,7 @@ DIFFERENT = "different people of the same origin and sex"
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The `rate` of pairs of different people that reach a Similarity: counted ("measured"), from the fitted tail
-    ("extrapolated"), or an upper bound, the limit of the tail ("rarer").
+    ("extrapolated"), or an upper bound, the limit of the tail or of the pairs that were compared ("rarer").
     """
 
     rate: float
@@ -44,6 +47,17 @@ class Claim:
     def one_in(self) -> str:
         """The rate as a fraction for people, 1 in 10,000."""
         return f"1 in {_round_figure(1 / self.rate)}"
+
+
+def claim_of_count(errors: int, pairs: int, high: float | None = None) -> Claim:
+    """What may be claimed if `errors` of `pairs` (at least 1) are errors; `high` is the end of the 95 % interval.
+
+    Fewer than LEAST_BEYOND errors show only an upper bound: the share that LEAST_BEYOND would be, or `high` if that is
+    higher.
+    """
+    if errors >= LEAST_BEYOND:
+        return Claim(errors / pairs, "measured")
+    return Claim(min(max(LEAST_BEYOND / pairs, high or 0.0), 1.0), "rarer")
 
 
 def _round_figure(value: float) -> str:

@@ -72,6 +72,10 @@ def test_a_pack_learns_and_still_loads(
     assert measured["FMR at 80"].value == pytest.approx(1e-3, rel=0.02)
     assert measured["FMR at 80, worst cell"].low is not None
     assert measured["FNMR at 80"].low is not None
+    for row in after.accuracy:
+        if "at 80" in row.measure:
+            assert row.pairs
+            assert row.errors == pytest.approx(row.value * row.pairs, rel=1e-3)
     assert "accuracy over folds" in measured
     assert packs.load(pack).array("cohort.npy").shape == (COUNT, SIZE)
     assert after.scoring.parameters["nearest"] == NEAREST

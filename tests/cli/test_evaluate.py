@@ -58,7 +58,13 @@ def test_rates_within_cells(
     assert {name: cell["people"] for name, cell in measured["cells"].items()} == {"a, f": 29, "b, f": 30}
     assert measured["cells"]["b, f"]["impostor_pairs"] == 30 * 29 // 2 * 4
     assert measured["left_out"]["in no cell, or in one of too few people"] == 2
-    assert {row["similarity"] for row in measured["cells"]["a, f"]["at_similarity"]} == {50, 80, 90, 95, 99}
+    rows = [row for cell in measured["cells"].values() for row in cell["at_similarity"]]
+    assert {row["similarity"] for row in rows} == {50, 80, 90, 95, 99}
+    rates = [row[kind] for row in rows for kind in ("fmr", "fnmr")]
+    assert {("value" in rate, "rarer_than" in rate, rate["errors"] >= 30) for rate in rates} == {
+        (True, False, True),
+        (False, True, False),
+    }
     assert page.read_text("utf-8").count("data:image/jpeg") > 40
 
 

@@ -19,7 +19,7 @@ from likeness.evaluation.kept_file import opened
 from likeness.evaluation.measure import AtSimilarity
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Rate
-from likeness.evaluation.report import FEW, TOO_FEW, rate_cells
+from likeness.evaluation.report import FEW, TOO_FEW, rate_cells, told_fmr, told_over_cells
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import unit
 from likeness.vision.scoring import Profile, Scorer
@@ -139,20 +139,39 @@ def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) 
     assert "crowded" in rows["80"][3]
     for place, row in enumerate(differential_rows(result)):
         seen = sum(counts.false_matches()[place] for counts in result.cells.values())
-        assert [TOO_FEW in cell for cell in (row[2], row[6], row[7])] == [seen < 30] * 3
+        assert [TOO_FEW in cell for cell in (row[2], *row[4:])] == [seen < 30] * 5
+        fewest = min(counts.false_matches()[place] for counts in result.cells.values())
+        assert (FEW in row[4]) == (0 < fewest < 30 <= seen)
     assert TOO_FEW in rows["99"][2]
     assert len(missed_rows(result)) == 2
     for row, counts in zip(cell_rows(result), result.cells.values(), strict=True):
-        assert all(" to " in cell for cell in row[3:])
-        assert [FEW in cell for cell in row[3:]] == [seen < 30 for seen in counts.false_matches()]
+        assert [" to " in cell for cell in row[3:]] == [seen >= 30 for seen in counts.false_matches()]
+        assert ["rarer than" in cell for cell in row[3:]] == [seen < 30 for seen in counts.false_matches()]
 
 
-def test_a_rate_that_few_pairs_show_is_marked_everywhere() -> None:
+def test_a_rate_that_few_pairs_show_is_a_bound_everywhere() -> None:
     few, enough = (Rate(seen / 10_000, 1e-3, 5e-3, 10_000) for seen in (29, 30))
-    assert [FEW in rate_cells(AtSimilarity(90.0, rate, Rate(0.1, 0.0, 0.2, 100)))[1] for rate in (few, enough)] == [
-        True,
-        False,
-    ]
+    missed = Rate(0.1, 0.0, 0.2, 100)
+    assert rate_cells(AtSimilarity(90.0, few, missed)) == (
+        "90",
+        "rarer than 5.0e-03 (29 of 10,000)",
+        "0.100* (0.000 to 0.200)",
+    )
+    assert rate_cells(AtSimilarity(90.0, enough, missed))[1] == "3.0e-03 (1.0e-03 to 5.0e-03)"
+    assert told_over_cells({"a": few, "b": Rate(0.0, 0.0, 1e-3, 3000)}) == (TOO_FEW, "rarer than 5.0e-03 (a)")
+    assert told_fmr(Rate(0.0)) == "no pairs"
+
+
+def test_a_cell_without_a_rate_has_a_bar_and_no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = evaluated(monkeypatch)
+    for number in range(2 * PEOPLE):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}.jpg")
+    write_cell_report(result, tmp_path / "report.html", described="a pack", photo_path=tmp_path.joinpath)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    levels = [result.cells["wide"].levels.index(level) for level in (80.0, 90.0)]
+    seen = [counts.false_matches()[place] for counts in result.cells.values() for place in levels]
+    assert 0 < sum(count < 30 for count in seen) < len(seen)
+    assert page.count('class="dot a"') == sum(count >= 30 for count in seen)
 
 
 def test_the_page_holds_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from likeness.errors import PackInvalid
 from likeness.packs import store
-from likeness.packs.manifest import parse_manifest, read_manifest
+from likeness.packs.manifest import Measurement, parse_manifest, read_manifest
 from likeness.vision.alignment import View
 
 
@@ -50,6 +50,26 @@ def test_a_manifest_gives_typed_values(tiny) -> None:
     assert manifest.accuracy[0].value == 0.5
     assert manifest.distributions["big"].project == "big"
     assert manifest.folder is None
+
+
+def test_a_figure_without_enough_errors_is_told_as_a_bound(tiny) -> None:
+    text = """
+        [[accuracy]]
+        measure = "FMR at 90"
+        data = "a"
+        value = 1e-4
+        low = 0.0
+        high = 3e-4
+        errors = {}
+        pairs = 100_000
+    """
+    few, enough = (parsed(tiny.entry + text.format(errors)).accuracy[-1] for errors in (10, 30))
+    assert (few.told(), few.told_interval(), few.counted) == ("rarer than 3.0e-04", "", "10 of 100,000")
+    assert (enough.told("{:.1e}"), enough.told_interval("{:.0e}")) == ("1.0e-04", "0e+00 to 3e-04")
+    ratio = Measurement("FMR at 90, max over min", "cells", 2.5, errors=7)
+    assert (ratio.told(), ratio.counted, ratio.measured) == ("2.5", "7 or more", False)
+    unknown = Measurement("accuracy", "a", 0.99)
+    assert (unknown.told(), unknown.told_interval(), unknown.counted, unknown.measured) == ("0.99", "", "", True)
 
 
 def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:

@@ -113,7 +113,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
             (
                 f"{level:.0f}",
                 promise.in_figures,
-                *told_over_cells(cells, "{:.2e}"),
+                *told_over_cells(cells),
                 *missed,
             )
         )
@@ -124,7 +124,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
         print_title(f"False match rate at {level:.0f} by cell")
         cells_rows = []
         for cell, counts in outcome.cells.items():
-            rate = told_fmr(counts.false_match_rates()[place], "{:.1e}")
+            rate = told_fmr(counts.false_match_rates()[place])
             cells_rows.append((cell, f"{counts.pairs[1]:,}", rate))
         print_table(("Cell", "Pairs", "FMR (95 %)"), cells_rows)
     print(FEW_SAID)

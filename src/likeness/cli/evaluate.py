@@ -27,9 +27,10 @@ from likeness.evaluation.cell_report import (
 from likeness.evaluation.embeddings import Embeddings, embed_photos
 from likeness.evaluation.kept_counts import KeptCounts
 from likeness.evaluation.kept_file import opened
-from likeness.evaluation.measure import Evaluation, evaluate
+from likeness.evaluation.measure import AtSimilarity, Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
+from likeness.evaluation.rates import Rate
 from likeness.evaluation.report import FEW_SAID, rate_cells, summary, write_report
 from likeness.faces import QUALITY_FILTERS
 from likeness.whole_file import check_writable, write_whole
@@ -211,20 +212,14 @@ def cells_as_json(result: CellEvaluation, described: str) -> dict[str, Any]:
     cells = {}
     for name, counts in result.cells.items():
         genuine, impostor = counts.pairs
-        rates = zip(
-            counts.levels,
-            counts.false_match_rates(),
-            counts.false_non_match_rates(),
-            counts.false_matches(),
-            strict=True,
-        )
+        rates = zip(counts.levels, counts.false_match_rates(), counts.false_non_match_rates(), strict=True)
         cells[name] = {
             "people": counts.people,
             "genuine_pairs": genuine,
             "impostor_pairs": impostor,
             "at_similarity": [
-                {"similarity": level, "fmr": asdict(fmr), "fnmr": asdict(fnmr) if genuine else None, "false_matches": n}
-                for level, fmr, fnmr, n in rates
+                {"similarity": level, "fmr": rate_as_json(fmr), "fnmr": rate_as_json(fnmr) if genuine else None}
+                for level, fmr, fnmr in rates
             ],
         }
     return {
@@ -233,6 +228,18 @@ def cells_as_json(result: CellEvaluation, described: str) -> dict[str, Any]:
         "cells": cells,
         "differentials": {f"{level:g}": asdict(each) for level, each in result.differentials().items()},
     }
+
+
+def at_similarity_as_json(row: AtSimilarity) -> dict[str, Any]:
+    return {"similarity": row.similarity, "fmr": rate_as_json(row.fmr), "fnmr": rate_as_json(row.fnmr)}
+
+
+def rate_as_json(rate: Rate) -> dict[str, Any]:
+    """The counts, and the rate with its interval; with too few errors for a rate, instead what it is rarer than."""
+    counted = {"errors": rate.errors, "pairs": rate.pairs}
+    if rate.pairs and not rate.measured:
+        return {**counted, "rarer_than": rate.claim.rate}
+    return {**counted, "value": rate.value, "low": rate.low, "high": rate.high}
 
 
 def as_json(result: Evaluation, described: str) -> dict[str, Any]:
@@ -245,8 +252,8 @@ def as_json(result: Evaluation, described: str) -> dict[str, Any]:
         "area_under_curve": result.area_under_curve,
         "equal_error_rate": result.equal_error,
         "accepted_at_false_match_rate": {f"{rate:.0e}": value for rate, value in result.accepted_at.items()},
-        "at_similarity": [asdict(row) for row in result.at_similarity],
-        "groups": {name: [asdict(row) for row in rows] for name, rows in result.groups.items()},
+        "at_similarity": [at_similarity_as_json(row) for row in result.at_similarity],
+        "groups": {name: [at_similarity_as_json(row) for row in rows] for name, rows in result.groups.items()},
         "photos_without_a_face": len(result.failures),
         "pairs_left_out": result.skipped_pairs,
     }

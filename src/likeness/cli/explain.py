@@ -124,7 +124,8 @@ def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[Fa
         if len(found) > 1 and claim.rate < 1 and claim.kind != "rarer":
             chance = 1 - (1 - claim.rate) ** len(found)
             crowd = f"With {len(found)} faces in a photo"
-            yield f"  {crowd}, somebody else reaches it in {_percent(chance)} of such photos."
+            marked = " (extrapolated)" if claim.kind == "extrapolated" else ""
+            yield f"  {crowd}, somebody else reaches it in {_percent(chance)} of such photos{marked}."
     if threshold < STRICT_THRESHOLD:
         yield f"  Where someone's rights or safety are at stake, use {STRICT_THRESHOLD:g} and let a person decide."
 

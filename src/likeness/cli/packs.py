@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from likeness.claims import LEAST_BEYOND
 from likeness.cli.installation import progress_for_people
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
@@ -125,13 +126,11 @@ def _show_calibration(manifest: Manifest) -> None:
     if not manifest.accuracy:
         print("no figures in this pack")
         return
-    measured = []
-    for m in manifest.accuracy:
-        interval = f"{m.low:g} to {m.high:g}" if m.low is not None and m.high is not None else ""
-        measured.append((m.measure, m.data, f"{m.value:g}", interval, m.command))
-    print_table(("Measure", "Data", "Value", "95 % interval", "Command"), measured)
-    if any(m.low == 0 for m in manifest.accuracy):
-        print_facts([("few pairs", "where an interval begins at 0: believe the interval, not the value")])
+    measured = [(m.measure, m.data, m.told(), m.told_interval(), m.counted, m.command) for m in manifest.accuracy]
+    print_table(("Measure", "Data", "Value", "95 % interval", "Errors", "Command"), measured)
+    if not all(m.measured for m in manifest.accuracy):
+        words = f"fewer than {LEAST_BEYOND} errors show no rate: its limit is given, or a ratio that may be far off"
+        print_facts([("few errors", words)])
 
 
 def _install(options: argparse.Namespace) -> int:

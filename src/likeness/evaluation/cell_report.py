@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from likeness.claims import LEAST_BEYOND
 from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation
 from likeness.evaluation.charts import Dot, Series, decades, dot_chart, line_chart
 from likeness.evaluation.differential import Differential
 from likeness.evaluation.measure import SIMILARITIES
-from likeness.evaluation.rates import LEAST_BEYOND
 from likeness.evaluation.report import (
+    FEW,
     FEW_SAID,
     TOO_FEW,
     cards,
     enough_seen,
     html_table,
-    told,
     told_fmr,
+    told_fnmr,
     told_over_cells,
     write_page,
 )
@@ -52,7 +53,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     rows = []
     for name, counts in e.cells.items():
         genuine, impostor = counts.pairs
-        rates = [told_fmr(rate, "{:.1e}") for rate in counts.false_match_rates()]
+        rates = [told_fmr(rate) for rate in counts.false_match_rates()]
         rows.append((name, f"{counts.people:,}", f"{genuine:,}, {impostor:,}", *rates))
     return rows
 
@@ -60,7 +61,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
 def missed_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     """FNMR of each cell with enough genuine pairs, with intervals over people."""
     return [
-        (name, *(told(rate, "{:.3f}") for rate in counts.false_non_match_rates()))
+        (name, *(told_fnmr(rate) for rate in counts.false_non_match_rates()))
         for name, counts in e.cells.items()
         if counts.pairs[0] >= LEAST_GENUINE
     ]
@@ -72,24 +73,25 @@ def differential_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     spreads = e.differentials()
     for place, level in enumerate(SIMILARITIES):
         by_cell = {name: counts.false_match_rates()[place] for name, counts in e.cells.items()}
-        row = [f"{level:g}", e.calibration.claim(level).in_figures, *told_over_cells(by_cell, "{:.1e}")]
-        if spread := spreads.get(level):
-            row += [_over_geometric_mean(spread), f"{spread.max_over_min:.2f}" if spread.max_over_min else _NONE]
-            row += [f"{spread.fdr:.4f}", f"{spread.garbe:.2f}"] if enough_seen(by_cell) else [TOO_FEW] * 2
-        else:
-            row += [""] * 4
-        rows.append(tuple(row))
+        row = [f"{level:g}", e.calibration.claim(level).in_figures, *told_over_cells(by_cell)]
+        if not enough_seen(by_cell):
+            row += [TOO_FEW] * 4
+        elif spread := spreads.get(level):
+            mark = "" if all(rate.measured for rate in by_cell.values()) else FEW
+            row += [*_ratios(spread, mark), f"{spread.fdr:.4f}", f"{spread.garbe:.2f}"]
+        rows.append((*row, *[""] * (len(DIFFERENTIAL_HEAD) - len(row))))
     return rows
 
 
-def _over_geometric_mean(spread: Differential) -> str:
+def _ratios(spread: Differential, mark: str) -> tuple[str, str]:
+    """The highest rate over the geometric mean, with its interval, and over the lowest, both with `mark`."""
     if spread.max_over_geometric_mean is None:
-        return _NONE
-    told = f"{spread.max_over_geometric_mean:.2f}"
-    if spread.interval is None:
-        return told
-    low, high = spread.interval
-    return f"{told} ({low:.2f} and more)" if high is None else f"{told} ({low:.2f} to {high:.2f})"
+        return _NONE, _NONE
+    told, interval = f"{spread.max_over_geometric_mean:.2f}{mark}", ""
+    if spread.interval:
+        low, high = spread.interval
+        interval = f" ({low:.2f} and more)" if high is None else f" ({low:.2f} to {high:.2f})"
+    return told + interval, f"{spread.max_over_min:.2f}{mark}"
 
 
 def write_cell_report(
@@ -108,7 +110,8 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
     yield '<h2>False match rate by cell</h2><div class="charts">'
     for level in _DRAWN:
         yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
-        yield "Bars: 95 %, people resampled.</figcaption></figure>"
+        yield "Bars: 95 %, people resampled. No dot: fewer than "
+        yield f"{LEAST_BEYOND} false matches, rarer than the bar's end.</figcaption></figure>"
     yield "</div>" + html_table(CELL_HEAD, _in_two_lines(cell_rows(e)))
     yield f"<p class=note>{FEW_SAID}</p>"
     if missed := missed_rows(e):
@@ -142,11 +145,13 @@ def _by_cell(e: CellEvaluation, level: float) -> str:
     place = SIMILARITIES.index(level)
     rates = {name: counts.false_match_rates()[place] for name, counts in e.cells.items()}
     dots = [
-        Dot(name, max(rate.value, _LOWEST_DRAWN), max(rate.low or 0.0, _LOWEST_DRAWN), rate.high or rate.value)
+        Dot(name, rate.value, rate.low or 0.0, rate.high or rate.value)
+        if rate.measured
+        else Dot(name, None, 0.0, rate.claim.rate)
         for name, rate in rates.items()
     ]
     promise = float(e.calibration.false_match_rate(level))
-    lowest = max(min(promise / 10, *(dot.low for dot in dots)), _LOWEST_DRAWN)
+    lowest = max(min([promise / 10, *(dot.low for dot in dots if dot.value)]), _LOWEST_DRAWN)
     axis = decades("false match rate", lowest, min(max(promise * 10, *(dot.high for dot in dots)), 1.0))
     return dot_chart(axis, dots, promise, f"False match rate of each cell at a Similarity of {level:g}")
 

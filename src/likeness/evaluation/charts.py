@@ -69,10 +69,10 @@ def histogram(x: Axis, y: Axis, series: Sequence[Series], label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A value with its interval, in a row of its own."""
+    """A value with its interval, in a row of its own; `value` is None if only the interval is known."""
 
     name: str
-    value: float
+    value: float | None
     low: float
     high: float
 
@@ -94,7 +94,8 @@ def dot_chart(x: Axis, dots: Sequence[Dot], promise: float, label: str) -> str:
         y = _TOP + row_height * (place + 0.5)
         parts.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end">{html.escape(dot.name)}</text>')
         parts.append(f'<line class="line a" x1="{at(dot.low)}" x2="{at(dot.high)}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<circle class="dot a" cx="{at(dot.value)}" cy="{y}" r="5"/>')
+        if dot.value is not None:
+            parts.append(f'<circle class="dot a" cx="{at(dot.value)}" cy="{y}" r="5"/>')
     parts.append(f'<line class="line b" x1="{at(promise)}" x2="{at(promise)}" y1="{_TOP}" y2="{floor}"/>')
     middle = (left + _WIDTH - _RIGHT) / 2
     parts.append(

@@ -43,9 +43,10 @@ def draw_cohort(
     groups: NDArray[np.str_],
     *,
     seed: int = 0,
+    count: int = COUNT,
     spread: float = SPREAD,
 ) -> Cohort:
-    """A cohort with an equal share for each of `groups` (N,), for the faces `vectors` (N, D) of `people` (N,).
+    """A cohort of `count`, equal shares for each of `groups` (N,), for the faces `vectors` (N, D) of `people` (N,).
 
     `spread` is the variance of the drawn vectors as a share of the faces'. Faces of the group "" are ignored.
     Deterministic for a seed. ValueError for fewer than 500 faces, too few to fit a mixture.
@@ -55,13 +56,13 @@ def draw_cohort(
     if faces_in_all < _FEWEST:
         raise ValueError(f"{faces_in_all} faces are too few to draw a cohort from; at least {_FEWEST} are needed")
     generator = np.random.default_rng(seed)
-    shares = np.diff(np.linspace(0, COUNT, len(named) + 1).round().astype(int))
+    shares = np.diff(np.linspace(0, count, len(named) + 1).round().astype(int))
     drawn, limits = [], []
-    for name, count in zip(named, shares, strict=True):
+    for name, share in zip(named, shares, strict=True):
         inside = groups == name
         faces = _unit(vectors[inside].astype(np.float64))
         limits.append(near_cosine(faces, people[inside]))
-        drawn.append(_drawn(faces, int(count), limits[-1], spread, generator))
+        drawn.append(_drawn(faces, int(share), limits[-1], spread, generator))
     return Cohort(np.concatenate(drawn), max(limits))
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.rates import LEAST_BEYOND, Scores
+from likeness.claims import LEAST_BEYOND
+from likeness.evaluation.rates import Scores
 from likeness.vision.calibration import Calibration
 
 #: The share of impostor pairs to whose scores the tail is fitted, and the least number of them.

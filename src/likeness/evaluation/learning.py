@@ -1,6 +1,6 @@
 """Labelled photos → a pack's cohort and curve, and its error rates on held-out people."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,24 +63,9 @@ class Outcome:
             for level, fnmr in zip(counts.levels, counts.false_non_match_rates(), strict=True):
                 rows.append(_measured(f"FNMR at {level:.0f}", table, fnmr, command))
         for place, level in enumerate(LEVELS):
-            if self.calibration.claim(level).kind != "measured":
-                continue  # too few false matches for a rate
-            by_cell = {cell: counts.false_match_rates()[place] for cell, counts in self.cells.items()}
-            rates = [rate.value for rate in by_cell.values()]
-            worst = max(by_cell, key=lambda cell: by_cell[cell].value)
-            rows.append(
-                Measurement(f"FMR at {level:.0f}", "mean of cells", _round(float(np.mean(rates))), command=command)
-            )
-            rows.append(_measured(f"FMR at {level:.0f}, worst cell", worst, by_cell[worst], command))
-            if level in CELL_LEVELS and len(by_cell) > 1:
-                rows += [_measured(f"FMR at {level:.0f}", cell, rate, command) for cell, rate in by_cell.items()]
-                spread = differential(rates, ())
-                if spread.max_over_min and spread.max_over_geometric_mean:
-                    ratios = {"min": spread.max_over_min, "geometric mean": spread.max_over_geometric_mean}
-                    rows += [
-                        Measurement(f"FMR at {level:.0f}, max over {what}", "cells", _round(value), command=command)
-                        for what, value in ratios.items()
-                    ]
+            if self.calibration.claim(level).kind == "measured":  # otherwise too few false matches for a rate
+                by_cell = {cell: counts.false_match_rates()[place] for cell, counts in self.cells.items()}
+                rows += _over_cells(level, by_cell, command)
         return rows
 
 
@@ -179,9 +164,32 @@ def _accuracies(sets: Sequence[LabelledFaces], pairs: Pairs, similarities: Score
     return accuracies
 
 
+def _over_cells(level: float, by_cell: Mapping[str, Rate], command: str) -> list[Measurement]:
+    """The figures of the false match rates at `level`: their mean, the highest, each, and their ratios."""
+    measure = f"FMR at {level:.0f}"
+    rates = list(by_cell.values())
+    worst = max(by_cell, key=lambda cell: by_cell[cell].value)
+    errors, pairs = sum(rate.errors for rate in rates), sum(rate.pairs for rate in rates)
+    mean = _round(float(np.mean([rate.value for rate in rates])))
+    rows = [
+        Measurement(measure, "mean of cells", mean, command=command, errors=errors, pairs=pairs),
+        _measured(f"{measure}, worst cell", worst, by_cell[worst], command),
+    ]
+    if level not in CELL_LEVELS or len(rates) < 2:
+        return rows
+    rows += [_measured(measure, cell, rate, command) for cell, rate in by_cell.items()]
+    spread = differential([rate.value for rate in rates], ())
+    for what, ratio in (("min", spread.max_over_min), ("geometric mean", spread.max_over_geometric_mean)):
+        if ratio:
+            fewest = min(rate.errors for rate in rates)
+            row = Measurement(f"{measure}, max over {what}", "cells", _round(ratio), command=command, errors=fewest)
+            rows.append(row)
+    return rows
+
+
 def _measured(measure: str, data: str, rate: Rate, command: str) -> Measurement:
     low, high = (None if bound is None else _round(bound) for bound in (rate.low, rate.high))
-    return Measurement(measure, data, _round(rate.value), low, high, command)
+    return Measurement(measure, data, _round(rate.value), low, high, command, rate.errors, rate.pairs)
 
 
 def _round(value: float) -> float:

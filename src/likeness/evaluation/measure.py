@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.claims import LEAST_BEYOND
 from likeness.comparer import Comparer
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.pairs import PairSet
-from likeness.evaluation.rates import LEAST_BEYOND, Rate, Scores, Trial, accuracy_by_fold
+from likeness.evaluation.rates import Rate, Scores, Trial, accuracy_by_fold
 
 #: Usual thresholds, for which the calibration promises false match rates.
 SIMILARITIES = (50.0, 80.0, 90.0, 95.0, 99.0)

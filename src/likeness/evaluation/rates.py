@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Scores = NDArray[np.float64]
+from likeness.claims import LEAST_BEYOND, Claim, claim_of_count
 
-#: The least number of errors that measures a rate.
-LEAST_BEYOND = 30
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,19 @@ class Rate:
     pairs: int = 0
 
     @property
-    def few(self) -> bool:
-        """Whether it is based on fewer than LEAST_BEYOND pairs."""
-        return self.value * self.pairs < LEAST_BEYOND - 0.5
+    def errors(self) -> int:
+        """The number of the pairs that are errors."""
+        return round(self.value * self.pairs)
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is based on LEAST_BEYOND errors or more."""
+        return self.errors >= LEAST_BEYOND
+
+    @property
+    def claim(self) -> Claim:
+        """What may be said of it, if there is a pair."""
+        return claim_of_count(self.errors, self.pairs, self.high)
 
 
 class Trial:

@@ -12,14 +12,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from likeness.claims import LEAST_BEYOND
 from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
 from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
-from likeness.evaluation.rates import LEAST_BEYOND, Rate
+from likeness.evaluation.rates import Rate
 from likeness.whole_file import write_whole
 
-#: Marks false match rates with fewer than LEAST_BEYOND false matches.
+#: Marks shares of missed pairs with fewer than LEAST_BEYOND misses, and ratios with a cell that has no rate.
 FEW = "*"
-FEW_SAID = f"{FEW} fewer than {LEAST_BEYOND} false matches: believe the interval, not the figure."
+FEW_SAID = (
+    f"rarer than: fewer than {LEAST_BEYOND} false matches show no rate; in brackets their number and that of the "
+    f"pairs. The limit is the rate of {LEAST_BEYOND}, or the end of the 95 % interval if that is higher. "
+    f"{FEW} fewer than {LEAST_BEYOND} misses, or a ratio with such a cell: believe the interval, not the figure."
+)
 TOO_FEW = f"fewer than {LEAST_BEYOND} pairs"
 
 _THUMBNAIL_PX = 160
@@ -115,35 +120,40 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
 
 def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
     """One row of the rates table: similarity, FMR, FNMR, each rate with its interval."""
-    return f"{row.similarity:g}", told_fmr(row.fmr, "{:.2e}"), told(row.fnmr, "{:.4f}")
+    return f"{row.similarity:g}", told_fmr(row.fmr), told_fnmr(row.fnmr)
 
 
-def told(rate: Rate, form: str) -> str:
-    value = form.format(rate.value)
-    if rate.low is None or rate.high is None:
-        return value
-    return f"{value} ({form.format(rate.low)} to {form.format(rate.high)})"
+def told_fnmr(rate: Rate) -> str:
+    """A false non-match rate with its interval, marked with FEW if there are too few misses."""
+    return f"{rate.value:.3f}{'' if rate.measured else FEW}{_interval(rate, '{:.3f}')}"
 
 
-def told_fmr(rate: Rate, form: str) -> str:
-    """A false match rate as by `told`, marked with FEW if there are too few false matches; "none" without any."""
-    if rate.value == 0 and rate.high is not None:
-        return f"none{FEW} (up to {form.format(rate.high)})"
-    value, *interval = told(rate, form).split(" ", 1)
-    return " ".join([f"{value}{FEW if rate.few else ''}", *interval])
+def told_fmr(rate: Rate) -> str:
+    """A false match rate with its interval: 1.0e-03 (7.0e-04 to 1.4e-03). With too few false matches an upper bound:
+    rarer than 3.0e-04 (4 of 100,000).
+    """
+    if not rate.pairs:
+        return "no pairs"
+    if not rate.measured:
+        return f"{rate.claim.in_figures} ({rate.errors} of {rate.pairs:,})"
+    return f"{rate.claim.in_figures}{_interval(rate, '{:.1e}')}"
 
 
-def told_over_cells(cells: Mapping[str, Rate], form: str) -> tuple[str, str]:
+def _interval(rate: Rate, form: str) -> str:
+    return "" if rate.low is None or rate.high is None else f" ({form.format(rate.low)} to {form.format(rate.high)})"
+
+
+def told_over_cells(cells: Mapping[str, Rate]) -> tuple[str, str]:
     """The mean of the cells' false match rates, TOO_FEW if it cannot be given, and the highest with its cell."""
     worst = max(cells, key=lambda name: cells[name].value)
-    mean = form.format(np.mean([rate.value for rate in cells.values()]))
-    told_worst = f"{form.format(cells[worst].value)}{FEW if cells[worst].few else ''} ({worst})"
-    return mean if enough_seen(cells) else TOO_FEW, told_worst if cells[worst].value else ""
+    mean = f"{np.mean([rate.value for rate in cells.values()]):.1e}"
+    told_worst = f"{cells[worst].claim.in_figures} ({worst})" if cells[worst].errors else ""
+    return mean if enough_seen(cells) else TOO_FEW, told_worst
 
 
 def enough_seen(cells: Mapping[str, Rate]) -> bool:
     """Whether all cells together have enough false matches for a rate."""
-    return sum(rate.value * rate.pairs for rate in cells.values()) > LEAST_BEYOND - 0.5
+    return sum(rate.errors for rate in cells.values()) >= LEAST_BEYOND
 
 
 def _rates(rows: Sequence[AtSimilarity]) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
+from likeness.claims import LEAST_BEYOND, claim_of_count
 from likeness.errors import PackInvalid
 from likeness.packs.embedder_input import EmbedderInput, read_embedder_input
 from likeness.packs.tables import Table
@@ -119,7 +120,10 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measured figure: the measure, the data, the value with a 95 % interval if known, and the command for it."""
+    """One measured figure: the measure, the data, the value with a 95 % interval if known, and the command for it.
+
+    Of an error rate, also how many of how many pairs are errors; of a ratio of rates, `errors` is the lowest number.
+    """
 
     measure: str
     data: str
@@ -127,6 +131,32 @@ class Measurement:
     low: float | None = None
     high: float | None = None
     command: str = ""
+    errors: int | None = None
+    pairs: int | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is based on enough errors, as far as their number is known."""
+        return self.errors is None or self.errors >= LEAST_BEYOND
+
+    @property
+    def counted(self) -> str:
+        """The errors and pairs for a table, "" if unknown."""
+        if self.errors is None:
+            return ""
+        return f"{self.errors:,} or more" if self.pairs is None else f"{self.errors:,} of {self.pairs:,}"
+
+    def told(self, form: str = "{:g}") -> str:
+        """The value for a table; of a rate with too few errors an upper bound: rarer than 3.0e-04."""
+        if self.pairs and self.errors is not None and not self.measured:
+            return claim_of_count(self.errors, self.pairs, self.high).in_figures
+        return form.format(self.value)
+
+    def told_interval(self, form: str = "{:g}") -> str:
+        """The interval for a table, "" if it is unknown or the value is an upper bound."""
+        if self.low is None or self.high is None or not self.measured:
+            return ""
+        return f"{form.format(self.low)} to {form.format(self.high)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +344,7 @@ def _calibration(t: Table) -> Calibration:
 
 
 def _measurement(t: Table) -> Measurement:
-    t.only("measure", "data", "value", "low", "high", "command")
+    t.only("measure", "data", "value", "low", "high", "command", "errors", "pairs")
     return Measurement(
         measure=t.text("measure"),
         data=t.text("data"),
@@ -322,4 +352,6 @@ def _measurement(t: Table) -> Measurement:
         low=t.number("low") if "low" in t.values else None,
         high=t.number("high") if "high" in t.values else None,
         command=t.text("command", ""),
+        errors=t.integer("errors") if "errors" in t.values else None,
+        pairs=t.integer("pairs") if "pairs" in t.values else None,
     )
