@@ -32,7 +32,7 @@ def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 0, pool)
             await admission.enter(Ticket(), later(60))
-            work = asyncio.ensure_future(admission.run(Ticket(), work_until_released))
+            work = asyncio.ensure_future(admission.run(Ticket(), work_until_released, later(60)))
             while not begun.is_set():
                 await asyncio.sleep(0.01)
             work.cancel()
@@ -49,6 +49,53 @@ def test_a_cancelled_request_keeps_its_place_until_its_thread_ends() -> None:
     asyncio.run(scene())
 
 
+def test_a_request_that_no_thread_begins_before_its_deadline_is_refused_and_not_worked_on() -> None:
+    async def scene() -> None:
+        release, worked = threading.Event(), threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 1, pool)
+            await admission.enter(Ticket(), later(60))
+            running = asyncio.ensure_future(admission.run(Ticket(), lambda: release.wait(60), later(60)))
+            await asyncio.sleep(0)
+            second = Ticket()
+            await admission.enter(second, later(60))
+            assert (admission.running, admission.waiting) == (1, 1)
+            with pytest.raises(Throttled, match="queue is full"):
+                await admission.enter(Ticket(), later(60))
+            with pytest.raises(Throttled, match="no turn before the deadline"):
+                await admission.run(second, worked.set, later(0.01))
+            release.set()
+            assert await running
+            assert second.begun is None
+            assert not worked.is_set()
+            assert (admission.running, admission.waiting) == (0, 0)
+
+    asyncio.run(scene())
+
+
+def test_a_request_whose_client_leaves_before_a_thread_begins_it_is_not_worked_on() -> None:
+    async def scene() -> None:
+        release, worked = threading.Event(), threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 1, pool)
+            await admission.enter(Ticket(), later(60))
+            running = asyncio.ensure_future(admission.run(Ticket(), lambda: release.wait(60), later(60)))
+            await asyncio.sleep(0)
+            await admission.enter(Ticket(), later(60))
+            leaving = asyncio.ensure_future(admission.run(Ticket(), worked.set, later(60)))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+            release.set()
+            assert await running
+            await admission.enter(Ticket(), later(60))
+            await admission.run(Ticket(), int, later(60))
+            assert not worked.is_set()
+
+    asyncio.run(scene())
+
+
 def test_an_answer_is_released_when_its_caller_drops_it() -> None:
     class Answer:
         def __init__(self) -> None:
@@ -58,11 +105,11 @@ def test_an_answer_is_released_when_its_caller_drops_it() -> None:
         with ThreadPoolExecutor(1) as pool:
             admission = Admission(1, 10, pool)
             await admission.enter(Ticket(), later(60))
-            answer = await admission.run(Ticket(), Answer)
+            answer = await admission.run(Ticket(), Answer, later(60))
             alive = weakref.ref(answer)
             # The thread lets go of its work when it gets the next.
             await admission.enter(Ticket(), later(60))
-            await admission.run(Ticket(), int)
+            await admission.run(Ticket(), int, later(60))
             del answer
             assert alive() is None
 
@@ -79,7 +126,7 @@ def test_an_error_of_the_work_is_raised_and_the_place_is_free() -> None:
             admission = Admission(1, 0, pool)
             await admission.enter(Ticket(), later(60))
             with pytest.raises(ZeroDivisionError):
-                await admission.run(Ticket(), lambda: 1 // 0)
+                await admission.run(Ticket(), lambda: 1 // 0, later(60))
             await asyncio.sleep(0)
             assert admission.running == 0
 

@@ -1,12 +1,13 @@
-"""Clients of a running server, Likeness or moto: boto3, and a client that only sends requests signed by boto3.
+"""Clients of a running server, Likeness or moto: boto3, and sockets that only send a request signed by boto3.
 
 Environment: BENCH_URL, BENCH_SERVER_PID and AWS keys.
 CPU seconds are those of the server and its children; the client's own are added to the answer.
 """
 
 import concurrent.futures
-import http.client
 import os
+import re
+import socket
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import turn
 from botocore.config import Config
 
 _SERVER = int(os.environ["BENCH_SERVER_PID"])
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *([0-9]+)")
 
 
 def _server_cpu_s():
@@ -116,18 +118,48 @@ def _signed(source, target):
 
 
 def _sender(request):
-    """A function that sends a signed request over a separate connection and reads the answer."""
+    """A function that sends a signed request over a connection of its own and checks that the answer is the first's.
+
+    Sockets instead of an HTTP client, which takes 0.3 ms a request from the processors that the server runs on.
+    """
     where = urlsplit(request.url)
-    connection = http.client.HTTPConnection(where.hostname, where.port)
+    headers = {**dict(request.headers), "Host": where.netloc}
+    lines = [f"{request.method} {where.path or '/'} HTTP/1.1", *(f"{name}: {_text(headers[name])}" for name in headers)]
+    data = "\r\n".join([*lines, "", ""]).encode() + request.body
+    connection = socket.create_connection((where.hostname, where.port))
+    first: list[bytes] = []
 
     def send():
-        connection.request(request.method, where.path or "/", request.body, dict(request.headers))
-        with connection.getresponse() as response:
-            answer = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{response.status}: {answer[:200]!r}")
+        connection.sendall(data)
+        head, answer = _answer(connection)
+        if not head.startswith(b"HTTP/1.1 200 ") or answer != (first or [answer])[0]:
+            raise RuntimeError(f"{head.splitlines()[0]!r}: {answer[:200]!r}")
+        first[:] = [answer]
 
     return send
+
+
+def _text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _answer(connection):
+    """The head and the body of one answer."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(connection)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(_LENGTH.search(head)[1])
+    while len(body) < length:
+        body += _more(connection)
+    return head, body
+
+
+def _more(connection):
+    received = connection.recv(65536)
+    if not received:
+        raise RuntimeError("the server has closed the connection")
+    return received
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Admission of requests (decision 19): a bounded queue before a fixed number of threads.
 
-Every waiting request is counted and has a deadline, and a client that disconnects frees its place.
+Every waiting request is counted and has a deadline, and a client that disconnects frees its place. The next request
+waits in the pool itself, where the thread that ends a comparison takes it without waiting for the event loop.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ from likeness.errors import Throttled
 from likeness.server.fair_queue import FairQueue, Ticket
 
 T = TypeVar("T")
+
+#: Requests that wait in the pool. With one, a thread keeps its processor and its caches: 3 % more pairs a second.
+_AHEAD = 1
 
 
 class Unavailable(Throttled):
@@ -38,27 +42,32 @@ class Admission:
         count_waiting: Callable[[int], int] = lambda here: here,
     ) -> None:
         self._count_waiting = count_waiting
-        self._places = FairQueue(threads, pixel_bytes)
+        self._threads = threads
+        self._places = FairQueue(threads + _AHEAD, pixel_bytes, most_costly=max(1, threads - 1))
         self._max_queue = max_queue
         self._pool = pool
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
-        return self._places.waiting
+        """Requests in the queue and in the pool, which no thread has begun."""
+        return self._places.waiting + max(0, self._taken - self._threads)
 
     @property
     def running(self) -> int:
         """Requests being worked on."""
+        return min(self._threads, self._taken)
+
+    @property
+    def _taken(self) -> int:
         return self._places.places - self._places.free
 
     async def enter(self, ticket: Ticket, deadline: float) -> None:
-        """Waits for one of the `threads` places; `run` must follow immediately.
+        """Waits until it is the turn of `ticket`; `run` must follow immediately.
 
         Raises Throttled when the queue is full and no other caller has more of it, or when no place is free by
         `deadline` (`loop.time()`). Cancelling it leaves the queue.
         """
-        if self._places.free == 0:
+        if self._taken >= self._threads:
             everywhere = self._count_waiting(self.waiting)
             if everywhere >= self._max_queue and not self._places.displace(ticket):
                 raise Throttled(f"the queue is full: {everywhere} requests wait")
@@ -70,18 +79,26 @@ class Admission:
         if taken is None:
             raise Throttled("the queue is full, and this caller has most of what waits")
         if not taken:
-            raise Throttled(f"no turn before the deadline: {self.waiting} requests wait, {self.running} run")
+            raise self._late()
 
-    async def run(self, ticket: Ticket, work: Callable[[], T]) -> T:
+    def _late(self) -> Throttled:
+        return Throttled(f"no turn before the deadline: {self.waiting} requests wait, {self.running} run")
+
+    async def run(self, ticket: Ticket, work: Callable[[], T], deadline: float) -> T:
         """What `work` returns or raises, run in a thread. The place from `enter` is freed when the thread is done.
 
-        That also holds after a cancellation: a running thread cannot be stopped.
+        That also holds after a cancellation: a running thread cannot be stopped. Raises Throttled when no thread has
+        begun by `deadline`.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        begun = loop.time()
+
+        def begin() -> T:
+            ticket.begun = loop.time()
+            return work()
+
         try:
-            running = self._pool.submit(work)
+            running = self._pool.submit(begin)
         except RuntimeError:
             self._places.give(ticket, 0.0)
             raise
@@ -90,10 +107,10 @@ class Admission:
         # next garbage collection.
         def leave(finished: Future[T]) -> None:
             # First, so that the thread gets its next work before this answer is written.
-            self._places.give(ticket, loop.time() - begun)
+            self._places.give(ticket, 0.0 if ticket.begun is None else loop.time() - ticket.begun)
             if done.done():
                 return
-            error = finished.exception()
+            error = self._late() if finished.cancelled() else finished.exception()
             if error is None:
                 done.set_result(finished.result())
             else:
@@ -105,4 +122,9 @@ class Admission:
 
         # Waking the loop makes the thread give up the interpreter lock: once here, twice with `asyncio.wrap_future`.
         running.add_done_callback(notify)
-        return await done
+        timer = loop.call_at(deadline, running.cancel)
+        try:
+            return await done
+        finally:
+            timer.cancel()
+            running.cancel()

@@ -31,6 +31,8 @@ class Ticket:
     stores: set[int] = field(default_factory=set)
     #: False: no place by the deadline; None: it yielded its place in the queue to another caller's request.
     turn: "asyncio.Future[bool | None] | None" = None
+    #: When a thread began with it (`loop.time()`).
+    begun: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -84,16 +86,25 @@ class _Caller:
 class FairQueue:
     """Grants up to `places` places, within `pixel_bytes` for all of them unless one large request alone needs more.
 
-    At most `most_of_store` of the running requests read from one store. Not thread-safe: for one event loop.
+    At most `most_of_store` of the running requests read from one store, and at most `most_costly` are costly: by
+    default, all but one, so that others get a place. Not thread-safe: for one event loop.
     """
 
-    def __init__(self, places: int, pixel_bytes: int | None = None, most_of_store: int | None = None) -> None:
+    def __init__(
+        self,
+        places: int,
+        pixel_bytes: int | None = None,
+        *,
+        most_of_store: int | None = None,
+        most_costly: int | None = None,
+    ) -> None:
         self.places = places
         self.free = places
         self.waiting = 0
         self.pixel_bytes_used = 0
         self._pixel_bytes = pixel_bytes
         self._most_of_store = most_of_store or places
+        self._most_costly = most_costly or max(1, places - 1)
         self._reading: Counter[int] = Counter()
         self._callers: dict[str, _Caller] = {}
         self._running_costly = 0
@@ -191,7 +202,7 @@ class FairQueue:
         return min(self._startable(), key=lambda each: (each[0].used, each[1].used), default=None)
 
     def _startable(self) -> Iterator[tuple[_Caller, _Line]]:
-        costly_may = self._running_costly < max(1, self.places - 1)
+        costly_may = self._running_costly < self._most_costly
         for caller in self._callers.values():
             if caller.cheap.waiting and self._fits(caller.cheap.waiting[0]):
                 yield caller, caller.cheap

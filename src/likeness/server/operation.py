@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -154,17 +155,28 @@ class Operation:
                     images[:] = await self.images.read(images, context, turn, deadline)
                     loop = asyncio.get_running_loop()
                     context.decoding = await loop.run_in_executor(self.parser, decoding_cost, images)
-            with context.timed("queue"):
-                engine = await self.loader.ready(deadline)
-                ticket = Ticket(context.caller, *context.decoding)
-                await self.admission.enter(ticket, deadline)
-            with context.timed("compare"):
-                return await self.admission.run(ticket, partial(_compare, engine, images, request))
+            return await self._run(context, partial(_compare, images, request), deadline)
         finally:
             self.images.leave(turn)
 
+    async def _run(
+        self, context: RequestContext, work: Callable[[Compares], Comparison], deadline: float
+    ) -> Comparison:
+        """What `work` makes of the engine, in a thread when it is the turn of this request."""
+        ticket = Ticket(context.caller, *context.decoding)
+        asked = time.monotonic()
+        try:
+            engine = await self.loader.ready(deadline)
+            await self.admission.enter(ticket, deadline)
+            return await self.admission.run(ticket, partial(work, engine), deadline)
+        finally:
+            now = time.monotonic()
+            context.seconds["queue"] = (ticket.begun or now) - asked
+            if ticket.begun is not None:
+                context.seconds["compare"] = now - ticket.begun
 
-def _compare(engine: Compares, images: list[ImageReference], request: CompareFacesRequest) -> Comparison:
+
+def _compare(images: list[ImageReference], request: CompareFacesRequest, engine: Compares) -> Comparison:
     """Runs in a thread of the pool. `images` is emptied, so that the photos are freed when the engine is done."""
     target, source = images.pop(), images.pop()
     if not isinstance(source, bytes) or not isinstance(target, bytes):
