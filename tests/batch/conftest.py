@@ -15,7 +15,7 @@ from PIL import Image
 LIKENESS = Path(sys.executable).parent / "likeness"
 
 # By default Ray's workers run at niceness 15: beside two busy processes on two cores they get a thirtieth of the time.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray's own spelling
 
 
 def likeness(*arguments: object, check: bool = True, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
