@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
+from likeness.families import for_any_number, make_detector
 from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Detections, Detector
@@ -22,7 +23,6 @@ from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import Mesh
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
-from likeness.vision.yunet import YuNet
 
 #: From this many pixels on a search waits until no other of this size runs: it needs 45 bytes a pixel, 36 MB for the
 #: fine search of a photo, and what several threads need at once would add up in the arena, which keeps it.
@@ -46,7 +46,7 @@ class Engine:
     def detector(self) -> Detector:
         """Finds faces."""
         with self._named("detector"):
-            return _OneLargeSearch(YuNet(self._pack.network("detector"), **self.manifest.role("detector").parameters))
+            return _OneLargeSearch(make_detector(self.manifest.role("detector"), self._pack.network("detector")))
 
     @cached_property
     def mesh(self) -> Mesh | None:
@@ -63,9 +63,10 @@ class Engine:
     def embedder(self) -> Embedder:
         """Turns faces into vectors."""
         fed = self.manifest.embedder_input()
+        network = self._pack.network("embedder")
         with self._named("embedder"):
             return Embedder(
-                self._pack.network("embedder"),
+                for_any_number(network, network.input_shapes[0]),
                 fed.aligner,
                 normalised=(fed.mean, fed.scale),
                 reversed_colours=fed.colour == "bgr",
@@ -85,7 +86,7 @@ class Engine:
                 f"cohort; a pack calibrated for an earlier version has neither: {anew}"
             )
         cohort = self._pack.array(scoring.files["cohort"])
-        size = self._pack.network("embedder").output_shapes[0][-1]
+        size = self._pack.network("embedder").output_shapes[0][1]  # of (N, D) or (N, D, 1, 1)
         if isinstance(size, int) and size != cohort.shape[-1]:
             raise PackInvalid(
                 f"{self.manifest.described_as}: the cohort of [scoring] has vectors of {cohort.shape[-1]} numbers, and "

@@ -107,3 +107,17 @@ def test_chips_are_cut_for_each_view_in_the_networks_colours(reversed_colours: b
     assert chips.shape == (3, 8, 8, 3)
     # The points are those of the template, so that the first view is the photo itself.
     assert np.array_equal(chips[0], photo[..., ::-1] if reversed_colours else photo)
+
+
+def test_vectors_with_trailing_sides_are_vectors() -> None:
+    """Some networks, such as Intel's, give (B, D, 1, 1): each of D numbers would count as a vector of its own."""
+
+    class Deep:
+        takes_bytes = False
+
+        def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
+            return [inputs[0][:, :, :1, :1].astype(np.float32)]
+
+    aligner = Aligner(8, np.array([[2, 2], [6, 2], [4, 4], [2, 6], [6, 6]], float), (View(),))
+    chips = np.full((1, 8, 8, 3), (3, 4, 0), np.uint8)
+    np.testing.assert_allclose(Embedder(Deep(), aligner).vectors([chips]), [[0.6, 0.8, 0.0]], rtol=1e-6)

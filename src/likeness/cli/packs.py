@@ -1,10 +1,11 @@
-"""`likeness packs list | show | install | verify | remove`."""
+"""`likeness packs list | show | install | verify | remove | new | check`."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from likeness.claims import LEAST_BEYOND
+from likeness.cli import pack_authoring
 from likeness.cli.installation import progress_for_people
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     remove = commands.add_parser("remove", help="delete packs from the cache folder")
     remove.add_argument("packs", nargs="+", metavar="pack", help="names")
     remove.set_defaults(run=_remove)
+    pack_authoring.add_commands(commands)
     return parser
 
 

@@ -31,7 +31,7 @@ from likeness.vision.calibration import Calibration
 MANIFEST_NAME = "manifest.toml"
 ROLES = ("detector", "embedder", "mesh", "expression")
 REQUIRED_ROLES = ("detector", "embedder")
-DETECTOR_FAMILIES = ("yunet",)
+DETECTOR_FAMILIES = ("yunet", "scrfd", "centerface")
 
 #: The package indexes that distributions come from.
 Index = Literal["python", "npm"]

@@ -56,7 +56,7 @@ class Embedder:
         pictures = fed(self._network, np.concatenate(chips))
         if self._shifted:
             pictures = (pictures - self._mean[:, np.newaxis, np.newaxis]) * self._factor
-        views = self._network(pictures)[0]
+        views = self._network(pictures)[0].reshape(len(pictures), -1)  # some give (B, D, 1, 1)
         if self._lengths == "agreement":
             views = unit(views)
         return np.asarray(views.reshape(len(chips), -1, views.shape[1]).mean(axis=1), np.float32)

@@ -28,7 +28,7 @@ class YuNet:
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3), in pixels, best first."""
-        shown, scale = _fitted(pixels, self._side_px)
+        shown, scale = fitted(pixels, self._side_px)
         in_order = shown if self._network.takes_bytes else shown[..., ::-1]  # published files take BGR
         outputs = self._network(fed(self._network, in_order[np.newaxis]))
         faces, objects, boxes, points = (
@@ -45,7 +45,7 @@ class YuNet:
         return Detections(voted, scores[kept], marks[kept]).scaled(1 / scale, 1 / scale)
 
 
-def _fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
+def fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
     """The picture padded with black to multiples of 32, or shrunk and padded to `side` if not 0; and its scale."""
     height, width = pixels.shape[:2]
     scale = min(side / max(height, width), 1.0) if side else 1.0

@@ -1,0 +1,120 @@
+"""A pack from two networks of a user: read, tried, written."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from likeness.authoring.networks import Graph, detector_family, read_detector, read_embedder
+from likeness.authoring.portraits import Portrait, located
+from likeness.authoring.trials import FoundDetector, FoundEmbedder, try_detector, try_embedder
+from likeness.errors import PackInvalid
+from likeness.packs.manifest import MANIFEST_NAME, Role, parse_manifest
+from likeness.packs.tables import to_toml
+
+#: Above this decidability vectors tell people apart; below it, no choice that was tried is right.
+LEAST_DECIDABILITY = 2.0
+#: A detector that finds fewer of the portraits' faces than this share is not understood.
+_LEAST_FOUND = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """The files of a new pack, and what the user says of their licence."""
+
+    detector: Path
+    embedder: Path
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPack:
+    """A written pack: its folder, what the graphs say, and what the trials found."""
+
+    folder: Path
+    detector_graph: str
+    embedder_graph: str
+    detector: FoundDetector
+    embedder: FoundEmbedder
+    faces: int
+    portraits: int
+
+
+def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -> NewPack:
+    """Writes a pack into `folder`, which may exist if it is empty; returns what was found.
+
+    Raises PackInvalid, with what to do, if the networks are not understood or do not tell people apart.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PackInvalid(f"{folder} exists; name a new folder for the pack")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        work = Path(made)
+        detector_graph, embedder_graph = read_detector(networks.detector, work), read_embedder(networks.embedder)
+        detector = _detector(networks.detector, detector_graph, portraits)
+        faces = located(detector.detector, portraits)
+        if len(faces) < _LEAST_FOUND * len(portraits) or len({face.portrait.person for face in faces}) < 2:
+            raise PackInvalid(
+                f"{networks.detector}, read as {detector.role.family}, finds {len(faces)} of {len(portraits)} faces on "
+                "the portraits; is it of another family, or are the photos without faces?"
+            )
+        embedder = try_embedder(embedder_graph, faces)
+        if embedder.best.decidability < LEAST_DECIDABILITY:
+            raise PackInvalid(
+                f"{networks.embedder} tells nobody apart with any choice tried (decidability "
+                f"{embedder.best.decidability:.1f}, at least {LEAST_DECIDABILITY:g} needed): it is no embedder of "
+                "faces, or needs an input that docs/packs.md does not have"
+            )
+        contents = {"detector.onnx": detector_graph.content, "embedder.onnx": embedder_graph.content}
+        for name, content in contents.items():
+            (work / name).write_bytes(content)
+        text = to_toml(_manifest(folder, networks, contents, detector.role, embedder.parameters))
+        parse_manifest(text.encode(), described_as=str(folder / MANIFEST_NAME), folder=folder)
+        (work / MANIFEST_NAME).write_text(text, "utf-8")
+        folder.mkdir(exist_ok=True)
+        for name in (*contents, MANIFEST_NAME):
+            shutil.move(work / name, folder / name)
+    return NewPack(
+        folder, detector_graph.described, embedder_graph.described, detector, embedder, len(faces), len(portraits)
+    )
+
+
+def _detector(file: Path, graph: Graph, portraits: Sequence[Portrait]) -> FoundDetector:
+    family = detector_family(graph)
+    if not family:
+        raise PackInvalid(
+            f"{file} {graph.described}: these are not the outputs of YuNet (12), SCRFD with five points (9) or "
+            "CenterFace (4); other detectors need a family of their own (docs/packs.md)"
+        )
+    return try_detector(graph, family, "detector.onnx", portraits)
+
+
+def _manifest(
+    folder: Path, networks: Networks, contents: Mapping[str, bytes], detector: Role, embedder: Mapping[str, Any]
+) -> dict[str, Any]:
+    origins = {"detector.onnx": networks.detector, "embedder.onnx": networks.embedder}
+    return {
+        "pack": {"name": _pack_name(folder), "version": "1", "summary": "Made with likeness packs new."},
+        "files": {
+            name: {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "size": len(content),
+                "licence": networks.licence,
+                "origin": origins[name].name,
+            }
+            for name, content in contents.items()
+        },
+        "roles": {
+            "detector": {"file": detector.file, "family": detector.family, **detector.parameters},
+            "embedder": {"file": "embedder.onnx", "family": _pack_name(networks.embedder.with_suffix("")), **embedder},
+        },
+    }
+
+
+def _pack_name(path: Path) -> str:
+    """A name for a manifest made of a path's last part."""
+    return re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")[:64].strip("-") or "pack"

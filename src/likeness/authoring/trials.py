@@ -1,0 +1,168 @@
+"""What a graph does not say, found by trial: the choice with which a detector is surest of the faces of portraits, and
+the one with which an embedder tells people apart best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.authoring.networks import Graph
+from likeness.authoring.portraits import Chips, LocatedFace, Portrait, chips_of, main_face
+from likeness.authoring.separation import Separation, separation
+from likeness.families.detectors import FAMILIES, make_detector
+from likeness.families.preprocessed import Preprocessed, Preprocessing
+from likeness.packs.embedder_input import Colour
+from likeness.packs.manifest import Role
+from likeness.vision.detection import Detector
+from likeness.vision.embedding import Lengths
+from likeness.vision.network import fed
+from likeness.vision.turned import find
+
+_HALF, _IMAGENET = (127.5, 127.5, 127.5), (123.675, 116.28, 103.53)
+#: Mean and scale of 0 to 255, the customary first: of choices as good as each other the first is taken.
+NORMALISATIONS: tuple[tuple[str, tuple[float, float, float], float], ...] = (
+    ("0 to 255", (0.0, 0.0, 0.0), 1.0),
+    ("-1 to 1", _HALF, 127.5),
+    ("(x - 127.5) / 128", _HALF, 128.0),
+    ("0 to 1", (0.0, 0.0, 0.0), 255.0),
+    ("ImageNet's mean and spread", _IMAGENET, 57.4),
+)
+COLOURS: tuple[Colour, ...] = ("rgb", "bgr")
+
+#: Five points over the chip's side: ArcFace's at 112 px (as InsightFace has it), the same in the middle of 128 px (as
+#: InsightFace takes them for sizes that are no multiple of 112), and the crop of Intel's face-reidentification-retail.
+_ARCFACE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+TEMPLATES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
+    {
+        "arcface": _ARCFACE / 112,
+        "arcface-in-128": (_ARCFACE + np.array([8.0, 0.0])) / 128,
+        "retail": np.array([[0.3156, 0.4616], [0.6826, 0.4616], [0.5003, 0.6405], [0.3495, 0.8247], [0.6534, 0.8247]]),
+    }
+)
+#: A template other than the customary one must tell people apart better by this factor: portraits are few, and a
+#: tighter crop helps a little on good ones (MobileFaceNet's decidability is 1.11 times as large with another template).
+_CLEARLY = 1.15
+#: Choices within this share of the best are as good; a detector's other than the published one must be surer by this.
+_AS_GOOD, _SURER = 0.005, 0.02
+#: Lengths of vectors tell certainty if the degraded chips' are shorter by this share in the mean.
+_SHORTER = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One choice, in words, with its figure: higher is better."""
+
+    choice: str
+    figure: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDetector:
+    """The role of a detector as found, and the choices tried, the chosen one first; their figure is the mean score."""
+
+    role: Role
+    detector: Detector
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEmbedder:
+    """The parameters of an embedder as found, the choices tried (the chosen one first, then the best; their figure is
+    the decidability), and how well people are told apart.
+    """
+
+    parameters: Mapping[str, Any]
+    tried: tuple[Tried, ...]
+    best: Separation
+
+
+def try_detector(graph: Graph, family: str, file: str, portraits: Sequence[Portrait]) -> FoundDetector:
+    """How a detector of `family` is fed, found on `portraits`."""
+    published = FAMILIES[family].published
+    choices = [published]
+    if not graph.network.takes_bytes:
+        others = [Preprocessing(colour, mean, scale) for _, mean, scale in NORMALISATIONS for colour in COLOURS]
+        choices += [each for each in others if each != published]
+    tried = []
+    for choice in choices:
+        role = Role("detector", file, family, MappingProxyType(_detector_table(graph, family, choice)))
+        detector = make_detector(role, graph.network)
+        tried.append((_mean_score(detector, portraits), role, detector, choice))
+    best = max(tried, key=lambda each: each[0])
+    if tried[0][0] >= best[0] * (1 - _SURER):
+        best = tried[0]
+    figures = [Tried(_in_words(choice), figure) for figure, _, _, choice in tried]
+    return FoundDetector(best[1], best[2], _chosen_first(figures, _in_words(best[3])))
+
+
+def _detector_table(graph: Graph, family: str, choice: Preprocessing) -> dict[str, Any]:
+    table: dict[str, Any] = {"side_px": graph.side_px}
+    if choice != FAMILIES[family].published:
+        table |= {"colour": choice.colour, "mean": list(choice.mean), "scale": choice.scale}
+    return table
+
+
+def _mean_score(detector: Detector, portraits: Sequence[Portrait]) -> float:
+    total = 0.0
+    for portrait in portraits:
+        faces, _ = find(detector, None, portrait.photo, search_rotations=False)
+        if len(faces) and np.isfinite(faces.boxes).all():
+            total += float(faces.scores[main_face(faces)])
+    return total / len(portraits)
+
+
+def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
+    """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template."""
+    size = graph.size[0]
+    customary = "retail" if size == 128 else "arcface"
+    chips = chips_of(faces, TEMPLATES[customary] * size, size)
+    normalisations = NORMALISATIONS[:1] if graph.network.takes_bytes else NORMALISATIONS
+    choices = [Preprocessing(colour, mean, scale) for _, mean, scale in normalisations for colour in COLOURS]
+    fed_with = [(separation(_vectors(graph, chips, each), chips.people, chips.photos), each) for each in choices]
+    most = max(each.decidability for each, _ in fed_with)
+    choice = next(each for told, each in fed_with if told.decidability >= most * (1 - _AS_GOOD))
+    tried = [Tried(f"{_in_words(each)}, template {customary}", told.decidability) for told, each in fed_with]
+    aligned = {}
+    for name, template in TEMPLATES.items():
+        cut = chips_of(faces, template * size, size)
+        aligned[name] = separation(_vectors(graph, cut, choice), cut.people, cut.photos)
+        tried += [Tried(f"{_in_words(choice)}, template {name}", aligned[name].decidability)] * (name != customary)
+    name = max(aligned, key=lambda each: aligned[each].decidability)
+    if aligned[name].decidability < _CLEARLY * aligned[customary].decidability:
+        name = customary
+    chosen = chips_of(faces, TEMPLATES[name] * size, size)
+    parameters = {
+        "size_px": size,
+        "colour": choice.colour,
+        "mean": list(choice.mean),
+        "scale": choice.scale,
+        "lengths": _lengths(_vectors(graph, chosen, choice), chosen.degraded),
+        "template": [[round(float(at), 3) for at in point] for point in TEMPLATES[name] * size],
+    }
+    return FoundEmbedder(parameters, _chosen_first(tried, f"{_in_words(choice)}, template {name}"), aligned[name])
+
+
+def _vectors(graph: Graph, chips: Chips, choice: Preprocessing) -> NDArray[np.float32]:
+    network = Preprocessed(graph.pictures, choice, fed="rgb")
+    outputs = [network(fed(network, chips.pixels[at : at + 1]))[0] for at in range(len(chips.pixels))]
+    return np.concatenate(outputs).reshape(len(chips.pixels), -1).astype(np.float32)
+
+
+def _lengths(vectors: NDArray[np.float32], degraded: NDArray[np.bool_]) -> Lengths:
+    """Whether lengths tell how certain the network is; vectors that are normalised already all have the same."""
+    norms = np.linalg.norm(vectors, axis=1)
+    return "certainty" if norms[degraded].mean() < (1 - _SHORTER) * norms[~degraded].mean() else "agreement"
+
+
+def _in_words(choice: Preprocessing) -> str:
+    named = [name for name, mean, scale in NORMALISATIONS if (mean, scale) == (choice.mean, choice.scale)]
+    return f"{choice.colour}, {named[0]}"
+
+
+def _chosen_first(tried: Sequence[Tried], chosen: str) -> tuple[Tried, ...]:
+    return tuple(sorted(tried, key=lambda each: (each.choice != chosen, -each.figure)))
