@@ -47,14 +47,14 @@ def connected(cluster: Cluster) -> Any:
                 address=address,
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
-                logging_level=logging.WARNING,
+                logging_level=logging.ERROR,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BatchError(f"no Ray cluster at {address}: {error}") from error
     with _batch_errors(ray):
         _check_versions(ray)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
 
 
