@@ -25,7 +25,7 @@ def test_plain_lines_say_how_many_how_fast_how_long_and_how_many_errors() -> Non
     progress.pairs(2000)
     first, last = lines
     assert re.fullmatch(
-        r"likeness: 5 of 10 photos, 0 of 2,000 pairs, [\d,.]+ a second, [\d,]+ s left, 1 photos with errors", first
+        r"likeness: 5 of 10 photos, 0 of 2,000 pairs, [\d,.]+ a second, [\d,]+ s left, 1 photo with errors", first
     )
     assert "2,000 of 2,000 pairs" in last
 

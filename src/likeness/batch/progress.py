@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from likeness.counted import counted
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -76,8 +78,9 @@ class PlainLines:
         rate = (slowest.done - slowest.before) / max(now - self._start, 1e-3)
         left = f"{(slowest.total - slowest.done) / rate:,.0f} s left" if rate else "time left unknown"
         self._write(
-            f"likeness: {self._photos.done:,} of {self._photos.total:,} photos, {self._pairs.done:,} of "
-            f"{self._pairs.total:,} pairs, {rate:,.1f} a second, {left}, {self._failed:,} photos with errors"
+            f"likeness: {self._photos.done:,} of {counted(self._photos.total, 'photo')}, {self._pairs.done:,} of "
+            f"{counted(self._pairs.total, 'pair')}, {rate:,.1f} a second, {left}, "
+            f"{counted(self._failed, 'photo')} with errors"
         )
 
 
@@ -96,7 +99,7 @@ class Bars:
 
     def photo(self, *, failed: bool) -> None:
         self._failed += failed
-        self._shown.update(self._photos, advance=1, errors=f"{self._failed:,} errors")
+        self._shown.update(self._photos, advance=1, errors=counted(self._failed, "error"))
 
     def pairs(self, count: int) -> None:
         self._shown.update(self._pairs, advance=count)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from likeness.cli.main import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
+from likeness.counted import counted
 from likeness.faces import QUALITY_FILTERS
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def _run(given: argparse.Namespace) -> int:
         say(f"{given.output} is already finished; remove it and {job.folder} to run again")
         return 0
     say(
-        f"{given.output}: {outcome.pairs:,} pairs of {outcome.photos:,} photos, {outcome.failed:,} with errors"
-        + ("; --retry-errors retries them" if outcome.failed else "")
+        f"{given.output}: {counted(outcome.pairs, 'pair')} of {counted(outcome.photos, 'photo')}, "
+        f"{outcome.failed:,} with errors" + ("; --retry-errors retries them" if outcome.failed else "")
     )
     if given.keep_store:
         name = "kept" if given.engine == "ray" else "faces.sqlite"
@@ -99,7 +100,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
     if given.decisions:
         from likeness.batch.review.decisions import apply
 
-        say(f"{given.output}: {apply(given.decisions, given.output, columns):,} pairs decided")
+        say(f"{given.output}: {counted(apply(given.decisions, given.output, columns), 'pair')} decided")
     if given.report:
         from likeness.batch.review.collect import closest, reviewed
         from likeness.batch.review.report import About, write_report
@@ -110,7 +111,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         title = f"Review of {given.output.name}"
         about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubtful.pairs)
         pages = write_report(given.report, pairs, len(doubtful.rows), about)
-        say(f"{pages[0]}: {len(doubtful.rows):,} pairs on {len(pages)} pages, which contain faces")
+        say(f"{pages[0]}: {counted(len(doubtful.rows), 'pair')} on {counted(len(pages), 'page')}, which contain faces")
 
 
 def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":

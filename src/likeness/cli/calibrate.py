@@ -10,6 +10,7 @@ from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
+from likeness.counted import counted
 from likeness.evaluation.cross_fit import PARTS
 from likeness.evaluation.labelled import LabelledFaces, label_faces
 from likeness.evaluation.learning import LEVELS, Outcome, calibrate
@@ -93,7 +94,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
     for each in sets:
         genuine, impostor = outcome.tables[each.name].pairs
         facts = [
-            (each.name, f"{len(each.vectors)} photos, {each.failures} without a usable face"),
+            (each.name, f"{counted(len(each.vectors), 'photo')}, {each.failures} without a usable face"),
             ("pairs", f"{genuine:,} of one person, {impostor:,} of two"),
         ]
         if each.name in outcome.accuracy:

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from likeness.batch.errors import BatchError
+from likeness.counted import counted
 from likeness.faces import Face
 from likeness.vision.calibration import Calibration
 from likeness.whole_file import write_whole
@@ -81,8 +82,8 @@ def _page(pairs: Sequence[ReviewedPair], about: About, number: int, names: Seque
         "SCRIPT": _part("page.js"),
         "PAGES": _links(number, names),
         "ABOUT": html.escape(
-            f"{len(pairs):,} of {about.pairs_in_all:,} pairs, closest to the threshold {about.threshold:g} first; "
-            f"{about.pack}. Threshold {about.threshold:g}: {about.calibration.claim(about.threshold).of_pairs}."
+            f"{len(pairs):,} of {counted(about.pairs_in_all, 'pair')}, closest to the threshold {about.threshold:g} "
+            f"first; {about.pack}. Threshold {about.threshold:g}: {about.calibration.claim(about.threshold).of_pairs}."
         ),
         "KEY": json.dumps(f"likeness {about.title} {number}").replace("<", "\\u003c"),
         "PAIRS": "\n".join(_pair(pair, place, about) for place, pair in enumerate(pairs, first)),
