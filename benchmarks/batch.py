@@ -300,15 +300,18 @@ def write_pairs(path: Path, pairs: Any) -> None:
         file.writelines(f"{source},{target}\n" for source, target in pairs)
 
 
-def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, float]:
-    """Runs the command; returns its time, its peak memory, and with Ray that of the object store."""
+def command(folder: Path, pairs: str, output: str, *more: str, cluster: int | None = None) -> dict[str, float]:
+    """Runs the command; returns its time, its peak memory, and with Ray that of the object store.
+
+    `cluster` is the process that has started Ray, if it is not the command.
+    """
     start = time.perf_counter()
     process = subprocess.Popen(words(pairs, output, *more), cwd=folder, stderr=subprocess.DEVNULL)
     peak_kb, stored, looked = 0, 0, start
     while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
         peak_kb = max(peak_kb, peak_of(process.pid))
         if "ray" in more and time.perf_counter() - looked > 0.2:
-            stored, looked = max(stored, object_store_bytes(process.pid)), time.perf_counter()
+            stored, looked = max(stored, object_store_bytes(cluster or process.pid)), time.perf_counter()
         time.sleep(0.02)
     _, status, used = ended
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -319,13 +322,13 @@ def command(folder: Path, pairs: str, output: str, *more: str) -> dict[str, floa
     return took | ({"object_store_mb": stored / (1 << 20)} if "ray" in more else {})
 
 
-def object_store_bytes(driver: int) -> int:
-    """The shared memory in use by Ray's object store, for a cluster that this process has started.
+def object_store_bytes(starter: int) -> int:
+    """The shared memory in use by the fullest object store of the Ray cluster that a process has started.
 
-    It is an unnamed file in memory of the raylet, a child of the driver; its blocks are the pages written.
+    It is an unnamed file in memory of the raylet, a child of that process; its blocks are the pages written.
     """
     held = 0
-    for process in Path(f"/proc/{driver}/task/{driver}/children").read_text().split():
+    for process in Path(f"/proc/{starter}/task/{starter}/children").read_text().split():
         try:
             if Path(f"/proc/{process}/comm").read_text().strip() != "raylet":
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.batch.ray_cluster import RayCluster
 
 LIKENESS = Path(sys.executable).parent / "likeness"
 
@@ -79,23 +80,43 @@ def many(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a bucket of an S3 that this process and its children find."""
-    import boto3
+@pytest.fixture(scope="package")
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 on this machine, as the environment in which clients find it."""
     from moto.server import ThreadedMotoServer
 
-    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in keys.items():
-        monkeypatch.setenv(name, value)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
+    _, port = server.get_host_and_port()
     try:
-        _, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
-        client: Any = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-        client.create_bucket(Bucket="faces")
-        client.close()
-        yield "faces"
+        yield {
+            "AWS_ACCESS_KEY_ID": "k",
+            "AWS_SECRET_ACCESS_KEY": "s",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+        }
     finally:
         server.stop()
+
+
+@pytest.fixture
+def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of an empty bucket of an S3 that this process and its children find."""
+    import boto3
+
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    client: Any = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL_S3"])
+    client.create_bucket(Bucket="faces")
+    yield "faces"
+    for each in client.list_objects_v2(Bucket="faces").get("Contents", []):
+        client.delete_object(Bucket="faces", Key=each["Key"])
+    client.delete_bucket(Bucket="faces")
+    client.close()
+
+
+@pytest.fixture(scope="package")
+def ray_cluster(s3: dict[str, str]) -> Iterator[RayCluster]:
+    """A Ray cluster of several nodes that find the S3, started once for all tests that use it."""
+    with RayCluster(s3) as cluster:
+        yield cluster

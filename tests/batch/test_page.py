@@ -20,7 +20,9 @@ BIN = Path(sys.executable).parent
 
 @pytest.mark.engine
 @pytest.mark.slow
-def test_the_commands_of_the_page_run(portraits: dict[str, Path], tmp_path: Path) -> None:
+def test_the_commands_of_the_page_run(
+    portraits: dict[str, Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     for place in ("cards/anna.jpg", "anna.jpg", "selfies/anna/1.jpg"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(portraits["obama.jpg"], tmp_path / place)
@@ -40,6 +42,8 @@ def test_the_commands_of_the_page_run(portraits: dict[str, Path], tmp_path: Path
             done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
             assert done.returncode == 0, (command, done.stderr)
             ran.append(command)
+            if "--engine ray" in command:  # the first has started a cluster of its own, the others need not
+                environment["RAY_ADDRESS"] = request.getfixturevalue("ray_cluster").address
     assert len(ran) >= 10
     with (tmp_path / "decided.csv").open(newline="", encoding="utf-8") as file:
         assert [row["decision"] for row in csv.DictReader(file)] == ["accept", ""]

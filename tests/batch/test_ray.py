@@ -1,11 +1,8 @@
 """`--engine ray` on a cluster of several nodes on this machine gives what the local engine gives, whatever dies."""
 
-import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.batch.conftest import benchmark, likeness
+from tests.batch.ray_cluster import RayCluster, Trial
 
 from likeness.batch.cluster import engine
 from likeness.batch.cluster.engine import run_stage
@@ -33,31 +31,24 @@ pytestmark = [
 ]
 
 
-def test_a_driver_a_worker_and_a_node_that_die_cost_time_and_nothing_else(many: Path, tmp_path: Path) -> None:
+def test_a_driver_a_worker_and_a_node_that_die_cost_time_and_nothing_else(
+    ray_cluster: RayCluster, many: Path, tmp_path: Path
+) -> None:
     likeness("batch", many / "pairs.csv", "--output", tmp_path / "local.jsonl")
-    trial = Path(__file__).with_name("cluster_trial.py")
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    done = subprocess.run(
-        [sys.executable, trial, many / "pairs.csv", tmp_path / "ray.jsonl", str(KILLS)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600 + 60 * KILLS,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["exit"] == 0, told["said"]
-    assert told["driver"] + told["worker"] + told["node"] == KILLS
+    trial = Trial(ray_cluster, many / "pairs.csv", tmp_path / "ray.jsonl")
+    trial.run(KILLS)
+    assert sum(trial.killed.values()) == KILLS
     if KILLS == 3:
-        assert (told["driver"], told["worker"], told["node"], told["failed runs"]) == (1, 1, 1, 0)
+        assert trial.killed == {"driver": 1, "worker": 1, "node": 1}
+        assert trial.failed_runs == 0
     assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
     assert not (tmp_path / "ray.jsonl.run" / "faces").exists()
 
 
 def test_on_a_cluster_that_shares_a_bucket_failed_pairs_end_the_run_or_are_tried_again(
-    work: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: RayCluster, work: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ADDRESS", ray_cluster.address)
     arguments = ("batch", work / "pairs.csv", "--output")
     likeness(*arguments, work / "local.jsonl")
     far = (*arguments, work / "far.jsonl", "--engine", "ray", "--actors", "1", "--shared", f"s3://{bucket}/run")
@@ -75,9 +66,9 @@ def test_on_a_cluster_that_shares_a_bucket_failed_pairs_end_the_run_or_are_tried
 
 
 def test_all_pairs_on_a_cluster_are_those_of_one_machine(
-    work: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: RayCluster, work: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ADDRESS", ray_cluster.address)
     upload(work / "photos", bucket)
     there = ("batch", "--all-pairs", f"s3://{bucket}/photos/", "--top", "2", "--output")
     likeness(*there, work / "local.jsonl")
@@ -111,9 +102,8 @@ def upload(folder: Path, bucket: str) -> None:
 
 
 def test_memory_of_driver_and_object_store_is_flat_in_the_number_of_pairs(
-    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: RayCluster, many: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     header, *lines = (many / "pairs.csv").read_text("utf-8").splitlines()
     lines = [line for line in lines if line.startswith(("photos/00", "photos/01"))][:12]
     used = {}
@@ -121,7 +111,8 @@ def test_memory_of_driver_and_object_store_is_flat_in_the_number_of_pairs(
         table = [header, *(lines * (pairs // len(lines) + 1))[:pairs]]
         (many / f"{pairs}.csv").write_text("\n".join(table) + "\n", "utf-8")
         output = str(tmp_path / f"{pairs}.jsonl")
-        used[pairs] = benchmark().command(many, f"{pairs}.csv", output, "--engine", "ray", "--actors", "1")
+        on_ray = ("--engine", "ray", "--address", ray_cluster.address, "--actors", "1")
+        used[pairs] = benchmark().command(many, f"{pairs}.csv", output, *on_ray, cluster=ray_cluster.process.pid)
     for what in ("peak_mb", "object_store_mb"):
         assert 0 < used[100_000][what] <= 1.2 * used[1_000][what] + 8, (what, used)
 
