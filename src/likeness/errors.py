@@ -15,6 +15,7 @@
     ├── PackError                       a model pack cannot be used
     │   ├── PackNotInstalled            it is missing and may not be fetched (offline)
     │   ├── PackDownloadFailed          the index does not answer, or lacks the file
+    │   ├── LicenceNotAccepted          its licence restricts its use, and that has not been accepted
     │   ├── PackDamaged                 a file's hash or content does not match the manifest
     │   └── PackInvalid                 a manifest that cannot be read or contradicts itself
     ├── SettingsError                   a setting that is unknown or impossible
@@ -120,6 +121,10 @@ class PackNotInstalled(PackError):
 
 class PackDownloadFailed(PackError):
     """A file of the pack could not be fetched."""
+
+
+class LicenceNotAccepted(PackError):
+    """The licence of the pack restricts its use, and the restriction has not been accepted."""
 
 
 class PackDamaged(PackError):

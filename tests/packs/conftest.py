@@ -63,6 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
+    def do_HEAD(self) -> None:
+        content = self.index.files.get(self.path.rpartition("/")[2])
+        self.send_response(200 if content is not None else 404)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+
     def do_GET(self) -> None:
         index = self.index
         index.requests.append((self.path, {key.lower(): value for key, value in self.headers.items()}))

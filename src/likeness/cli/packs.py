@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument(
         "--from", dest="source", type=Path, metavar="DIR", help="take the files from this folder, not the network"
     )
+    install.add_argument(
+        "--accept-license", action="store_true", help="accept what the licences of these packs, as shown, forbid"
+    )
     install.set_defaults(run=_install)
     verify = commands.add_parser("verify", help="read every file of packs and compare its hash with the manifest")
     verify.add_argument("packs", nargs="*", metavar="pack", help="names or folders (default: all that are installed)")
@@ -77,6 +80,7 @@ def _show(options: argparse.Namespace) -> int:
             ("version", manifest.version),
             ("summary", manifest.summary),
             ("folder", str(where)),
+            *([("restricted", manifest.restriction)] if manifest.restriction else []),
             ("fetched", fetched if manifest.distributions else "nothing; its files are yours"),
         ]
     )
@@ -107,6 +111,8 @@ def _source(manifest: Manifest, distribution: str, description: str) -> str:
     if not distribution:
         return description
     pinned = manifest.distributions[distribution]
+    if pinned.index == "web":
+        return f"{pinned.url}{description.partition(':')[2] and ':'}{description.partition(':')[2]}".rstrip(": ")
     at = "@" if pinned.index == "npm" else "=="
     return f"{pinned.project}{at}{pinned.version}, {pinned.file}: {description.partition(': ')[2]}"
 
@@ -136,12 +142,34 @@ def _show_calibration(manifest: Manifest) -> None:
 
 
 def _install(options: argparse.Namespace) -> int:
-    for name in options.packs:
-        store.known(name)
+    entries = [store.known(name) for name in options.packs]
+    for entry in entries:
+        _show_licences(entry)
     with progress_for_people() as progress:
         for name in options.packs:
-            installation.install(name, source_dir=options.source, progress=progress)
+            installation.install(
+                name, source_dir=options.source, progress=progress, accept_license=options.accept_license
+            )
+    for entry in entries:
+        if entry.roles and entry.calibration is None:
+            print(
+                f"{entry.name} is not calibrated, so it answers only with --uncalibrated; next: likeness calibrate "
+                f"PEOPLE.csv --pack {store.folder_of(entry)} --into {store.folder_of(entry)}"
+            )
     return 0
+
+
+def _show_licences(entry: Manifest) -> None:
+    """The licences of a pack that comes from its publishers, before anything is fetched."""
+    if not any(distribution.index == "web" for distribution in entry.distributions.values()):
+        return
+    print_title(f"Licences of {entry.name}")
+    print_table(
+        ("File", "Licence", "Terms", "From"),
+        [(f.name, f"{f.licence} {f.licence_url}", f.terms, f.origin) for f in entry.files.values()],
+    )
+    if entry.restriction:
+        print(f"restricted: {entry.restriction}")
 
 
 def _verify(options: argparse.Namespace) -> int:

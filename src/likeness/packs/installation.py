@@ -18,6 +18,7 @@ from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_mani
 from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
 from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
+from likeness.published import check_accepted, check_asked_for
 
 if TYPE_CHECKING:
     from likeness.packs.originals import Originals
@@ -30,22 +31,34 @@ def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | Non
     PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
     entry = store.known(name)
-    return folder_of(entry) if store.is_installed(entry) else install(name, progress=progress, may_fetch=may_fetch)
+    if not store.is_installed(entry):
+        check_asked_for(name, {distribution.index for distribution in entry.distributions.values()})
+        return install(name, progress=progress, may_fetch=may_fetch)
+    return folder_of(entry)
 
 
 def install(
-    name: str, *, source_dir: Path | None = None, progress: Progress | None = None, may_fetch: bool | None = None
+    name: str,
+    *,
+    source_dir: Path | None = None,
+    progress: Progress | None = None,
+    may_fetch: bool | None = None,
+    accept_license: bool = False,
 ) -> Path:
     """Installs the pack `name` of the catalogue, unless it is installed and undamaged; returns its folder.
 
-    `source_dir` is a folder with the distribution files (air-gapped). Of several processes one installs, the others
+    `source_dir` is a folder with the distribution files (air-gapped). A pack whose licence restricts its use is
+    installed only with `accept_license`. Of several processes one installs, the others
     wait. Raises PackInvalid, PackNotInstalled if something is missing and must not be downloaded, PackDownloadFailed,
     PackDamaged.
     """
     if progress is None:
         with unasked_installation() as listening:
-            return install(name, source_dir=source_dir, progress=listening, may_fetch=may_fetch)
+            return install(
+                name, source_dir=source_dir, progress=listening, may_fetch=may_fetch, accept_license=accept_license
+            )
     entry = store.known(name)
+    check_accepted(name, entry.restriction, accept_license or store.is_installed(entry))
     downloads = store.downloads(name)
     if downloads.exists() or not _is_whole(entry):
         with _locked(name, progress):

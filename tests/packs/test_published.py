@@ -1,0 +1,171 @@
+"""Packs from their publishers: fetched only when asked for, with their licences shown and restrictions accepted."""
+
+from pathlib import Path
+
+import pytest
+
+from likeness import packs
+from likeness.cli.main import main
+from likeness.errors import LicenceNotAccepted, PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
+from likeness.packs import installation, store
+from likeness.packs.manifest import parse_manifest
+
+from .conftest import FakeIndex, sha256, tiny_network, wheel
+
+PACK = """
+[pack]
+name = "known"
+version = "1"
+restriction = "for research only"
+
+[distributions.plain]
+index = "web"
+project = "plain"
+version = "1"
+file = "plain-1.onnx"
+url = "{url}/files/plain-1.onnx"
+sha256 = "{a_sha}"
+size = 0
+
+[distributions.packed]
+index = "web"
+project = "packed"
+version = "2"
+file = "packed-2.zip"
+url = "{url}/files/packed-2.zip"
+sha256 = "{zip_sha}"
+size = {zip_size}
+
+[files."a.onnx"]
+sha256 = "{a_sha}"
+licence = "Research licence"
+licence_url = "https://example.org/licence"
+terms = "For research only."
+origin = "a publisher"
+
+[files."a.onnx".source]
+distribution = "plain"
+sha256 = "{a_sha}"
+
+[files."b.onnx"]
+sha256 = "{b_sha}"
+licence = "MIT"
+
+[files."b.onnx".source]
+distribution = "packed"
+path = "models/b.onnx"
+sha256 = "{b_sha}"
+
+[roles.detector]
+file = "a.onnx"
+family = "scrfd"
+
+[roles.embedder]
+file = "b.onnx"
+family = "arcface"
+size_px = 32
+mean = [0.0, 0.0, 0.0]
+scale = 1.0
+template = [[8, 8], [24, 8], [16, 16], [10, 24], [22, 24]]
+"""
+
+
+@pytest.fixture
+def publisher(index: FakeIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
+    """A publisher's server with the files of the pack `known`, which is all of the catalogue."""
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("LIKENESS_OFFLINE", raising=False)
+    a, b = tiny_network(2.0), tiny_network(3.0)
+    archive = wheel("packed-2-py3-none-any.whl", {"models/b.onnx": b})
+    index.files = {"plain-1.onnx": a, "packed-2.zip": archive}
+    catalogue = tmp_path / "catalogue"
+    catalogue.mkdir()
+    hashes = {"a_sha": sha256(a), "b_sha": sha256(b), "zip_sha": sha256(archive), "zip_size": len(archive)}
+    (catalogue / "known.toml").write_text(PACK.format(url=index.url, **hashes))
+    monkeypatch.setattr(store, "CATALOGUE", catalogue)
+    return index
+
+
+def test_a_comparison_fetches_nothing_from_publishers(publisher: FakeIndex) -> None:
+    with pytest.raises(PackNotInstalled, match="likeness packs install known"):
+        packs.load("known")
+    assert publisher.requests == []
+
+
+def test_a_restriction_is_accepted_first_and_once(publisher: FakeIndex) -> None:
+    with pytest.raises(LicenceNotAccepted, match=r"for research only.*--accept-license"):
+        installation.install("known")
+    assert publisher.requests == []
+    folder = installation.install("known", accept_license=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["a.onnx", "b.onnx", "manifest.toml"]
+    assert store.damages(folder) == []
+    assert installation.install("known") == folder
+    assert packs.load("known").manifest.calibration is None
+
+
+def test_the_command_shows_the_licences_and_names_calibrate_next(
+    publisher: FakeIndex, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["packs", "install", "known"]) == 255
+    printed = capsys.readouterr()
+    assert "Research licence https://example.org/licence" in printed.out
+    assert "restricted: for research only" in printed.out
+    assert "--accept-license" in printed.err
+    assert publisher.requests == []
+    assert main(["packs", "install", "known", "--accept-license"]) == 0
+    printed = capsys.readouterr()
+    assert "known is not calibrated" in printed.out
+    assert "likeness calibrate PEOPLE.csv --pack " in printed.out
+    assert main(["packs", "show", "known"]) == 0
+    assert "not calibrated" in capsys.readouterr().out
+
+
+def test_another_file_at_the_address_is_refused(publisher: FakeIndex) -> None:
+    publisher.files["plain-1.onnx"] = tiny_network(5.0)
+    with pytest.raises(PackDamaged, match="not the published file"):
+        installation.install("known", accept_license=True)
+
+
+def test_a_publisher_without_the_file_is_an_error_without_a_mirror(publisher: FakeIndex) -> None:
+    plain = publisher.files.pop("plain-1.onnx")
+    with pytest.raises(PackDownloadFailed, match="does not say how large"):
+        installation.install("known", accept_license=True)
+    publisher.files = {"plain-1.onnx": plain}
+    with pytest.raises(PackDownloadFailed, match=r"packed-2.zip cannot be fetched: .*404.*Check the network, put the"):
+        installation.install("known", accept_license=True)
+
+
+def test_files_in_a_folder_need_no_network(publisher: FakeIndex, tmp_path: Path) -> None:
+    for name, content in publisher.files.items():
+        (tmp_path / name).write_bytes(content)
+    folder = installation.install("known", source_dir=tmp_path, accept_license=True)
+    assert store.damages(folder) == []
+    assert publisher.requests == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('index = "web"\nproject = "plain"', 'project = "plain"'), ('url = "{url}/files/plain-1.onnx"\n', "")],
+)
+def test_an_address_belongs_to_the_web_only(old: str, new: str) -> None:
+    text = PACK.replace(old, new).format(url="http://x", a_sha="0" * 64, b_sha="1" * 64, zip_sha="2" * 64, zip_size=1)
+    with pytest.raises(PackInvalid, match="has a url if its index is web"):
+        parse_manifest(text.encode(), described_as="x.toml")
+
+
+def test_known_packs_promise_nothing_that_was_not_measured() -> None:
+    published = [
+        entry
+        for entry in store.catalogue().values()
+        if any(distribution.index == "web" for distribution in entry.distributions.values())
+    ]
+    assert {entry.name for entry in published} == {
+        "opencv-zoo",
+        "insightface-buffalo-l",
+        "insightface-buffalo-s",
+        "adaface",
+    }
+    for entry in published:
+        assert entry.calibration is None
+        assert all(each.url.startswith("https://") for each in entry.distributions.values())
+        assert bool(entry.restriction) == (entry.name != "opencv-zoo")
