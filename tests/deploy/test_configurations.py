@@ -138,6 +138,8 @@ def test_the_unit_gives_the_folders_that_the_settings_name() -> None:
     text = (DEPLOY / "likeness.toml").read_text("utf-8")
     folders = {"RuntimeDirectory": "/run", "ConfigurationDirectory": "/etc", "LogsDirectory": "/var/log"}
     assert all(f'"{folder}/{named[name]}/' in text for name, folder in folders.items())
+    held = (DEPLOY / "likeness.socket").read_text("utf-8")
+    assert f'unix_socket = "{re.findall("ListenStream=(.*)", held)[0]}"' in text
     assert f"LIKENESS_HOME=/var/lib/{named['StateDirectory']}" in named["Environment"].split()
     assert float(named["TimeoutStopSec"]) > SETTINGS["grace_seconds"].default
 
@@ -151,7 +153,11 @@ def test_the_unit_exposes_no_more_than_it_must(tmp_path: Path) -> None:
     path = tmp_path / "likeness.service"
     text = (DEPLOY / "likeness.service").read_text("utf-8")
     path.write_text(text.replace("/opt/likeness/bin/likeness", str(BIN / "likeness")))
-    verified = subprocess.run([program, "verify", str(path)], capture_output=True, text=True, timeout=60)
+    listening = shutil.copy(DEPLOY / "likeness.socket", tmp_path)
+    verified = subprocess.run(
+        [program, "verify", str(path), str(listening)], capture_output=True, text=True, timeout=60
+    )
+    assert "likeness.socket" not in verified.stderr, verified.stderr
     assert "likeness.service" not in verified.stderr, verified.stderr
     command = [program, "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", str(path)]
     examined = subprocess.run(command, capture_output=True, text=True, timeout=60)

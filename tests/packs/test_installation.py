@@ -206,6 +206,7 @@ def small_disk(tmp_path: Path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.fault
 def test_a_disk_that_is_really_full(tiny_index, small_disk: Path, monkeypatch) -> None:
     monkeypatch.setenv("LIKENESS_HOME", str(small_disk))
     # The check beforehand is passed by, as when another process takes the room meanwhile.

@@ -101,6 +101,7 @@ def test_many_who_optimise_at_once_do_not_disturb_each_other(file: Path, tmp_pat
     assert len(list(folder.iterdir())) == 1
 
 
+@pytest.mark.fault
 def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, tmp_path: Path) -> None:
     (tmp_path / "optimised").write_text("a file, not a folder")
     np.testing.assert_allclose(opened(file, optimised=tmp_path / "optimised")(X)[0], X * 2 + X.mean())

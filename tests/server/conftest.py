@@ -150,6 +150,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             folders: Sequence[str] = (),
             prefix: Sequence[str] = (sys.executable,),
             program: Path = STUB,
+            pass_fds: Sequence[int] = (),
         ) -> Running:
             folder = tmp_path_factory.mktemp("server")
             for name in folders:
@@ -166,7 +167,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             command = [*prefix, str(program), "--port", "0", *flags]
             out = stack.enter_context((folder / "stdout").open("wb"))
             err = stack.enter_context((folder / "stderr").open("wb"))
-            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder)
+            process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder, pass_fds=pass_fds)
             processes.append(process)
             stack.callback(_end, process)
             running = Running(process, folder)

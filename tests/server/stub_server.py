@@ -29,7 +29,8 @@ def face(left: float) -> Face:
 class StubComparer:
     """Obeys commands in the source image: `until FILE`, `sleep SECONDS`, `no face`, `bug`, `memory`; else it answers.
 
-    `until FILE` works until there is such a file in the server's folder.
+    `until FILE` works until there is such a file in the server's folder. `similarity N` answers with that number, which
+    distinguishes an answer from those to other requests.
     """
 
     def compare(
@@ -49,7 +50,8 @@ class StubComparer:
         if command.startswith(b"memory"):
             raise MemoryError
         trace = Trace(("source photo has 2 faces",), {"decode": 0.001, "detect": 0.002}, 2, 3)
-        match = FaceMatch(SIMILARITY, face(0.25))
+        similarity = float(command.split()[1]) if command.startswith(b"similarity ") else SIMILARITY
+        match = FaceMatch(similarity, face(0.25))
         return Comparison(face(0.5), (match,), (), trace=trace)
 
     def warm_up(self) -> None:

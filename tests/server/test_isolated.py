@@ -1,8 +1,11 @@
 """A server whose photos are decoded in processes of their own: what a photo may do to them, and how they end."""
 
 import os
+import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from likeness.cli import serve as command
 from likeness.errors import SettingsError
 from likeness.isolation import process
+from likeness.packs.loaded import pack_folder
 from likeness.server.isolated import IsolatedComparer, decoding_in_force
 from likeness.server.loader import load_comparer
 from likeness.server.settings import Settings
@@ -50,6 +54,13 @@ def failing(serve: Serve, standard_pack: None) -> Running:
 
 
 @pytest.fixture(scope="module")
+def own_pack(serve: Serve, standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Running, Path]:
+    """A server with a copy of the pack, and that copy."""
+    pack = shutil.copytree(pack_folder("standard"), tmp_path_factory.mktemp("pack") / "own")
+    return started(serve, "--pack", str(pack)), pack
+
+
+@pytest.fixture(scope="module")
 def pair(portraits: dict[str, Path]) -> tuple[bytes, bytes]:
     return portraits["obama.jpg"].read_bytes(), portraits["obama2.jpg"].read_bytes()
 
@@ -64,6 +75,7 @@ def test_a_photo_that_crashes_its_decoder_costs_its_own_request(failing: Running
     assert metric(failing, 'likeness_decoders_lost_total{cause="crash"}') == before + 1
 
 
+@pytest.mark.fault
 def test_a_photo_without_end_of_memory_is_too_large(failing: Running, pair: tuple[bytes, bytes]) -> None:
     source, target = pair
     answer = failing.request(body(source + b"allocate", target))
@@ -79,6 +91,52 @@ def test_decoders_killed_while_idle_cost_no_request(failing: Running, pair: tupl
     wait_for(lambda: not any(is_alive(pid) for pid in idle))
     assert [failing.request(body(*pair)).status for _ in range(2)] == [200, 200]
     assert set(idle).isdisjoint(decoders_of(failing.process.pid))
+
+
+@pytest.mark.fault
+def test_decoders_killed_under_load_cost_at_most_the_photos_that_they_had(
+    failing: Running, pair: tuple[bytes, bytes]
+) -> None:
+    right, lost = failing.request(body(*pair)).json, metric(failing, 'likeness_decoders_lost_total{cause="memory"}')
+    killed = 0
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(failing.request, body(*pair)) for _ in range(18)]
+        while not all(each.done() for each in asked):
+            with suppress(OSError):  # one that has ended meanwhile
+                for pid in decoders_of(failing.process.pid) if killed < 8 else []:
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+            done = sum(each.done() for each in asked)
+            wait_for(lambda done=done: sum(each.done() for each in asked) > done or done == len(asked))
+    answers = [each.result() for each in asked]
+    refused = [answer.code for answer in answers if answer.status != 200]
+    assert refused == ["ImageTooLargeException"] * len(refused)
+    assert 2 <= killed >= len(refused)
+    assert all(answer.json == right for answer in answers if answer.status == 200)
+    assert metric(failing, 'likeness_decoders_lost_total{cause="memory"}') <= lost + killed
+    assert failing.request(body(*pair)).json == right
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("harm", ["damage", "truncate", "replace", "remove"])
+def test_a_running_server_needs_the_files_of_its_pack_no_more(
+    harm: str, own_pack: tuple[Running, Path], pair: tuple[bytes, bytes], failing: Running
+) -> None:
+    server, pack = own_pack
+    for file in [path for path in pack.rglob("*") if path.is_file()]:
+        if harm == "damage":
+            with file.open("r+b") as stream:
+                stream.write(b"damaged" * 1000)
+        elif harm == "truncate":
+            os.truncate(file, 0)
+        elif harm == "replace":
+            (pack / "new").write_bytes(b"another")
+            os.replace(pack / "new", file)
+    if harm == "remove":
+        shutil.rmtree(pack)
+    source, target = pair
+    assert server.request(body(source, target)).json == failing.request(body(source, target)).json
+    assert server.request(body(target, source)).json == failing.request(body(target, source)).json
 
 
 def test_the_metrics_say_which_layers_are_in_force(failing: Running) -> None:

@@ -121,6 +121,7 @@ def test_sighup_opens_the_log_again(serve: Serve) -> None:
     assert [len(each.read_text().splitlines()) for each in (log, server.folder / "rotated.jsonl")] == [1, 1]
 
 
+@pytest.mark.fault
 def test_a_full_disk_costs_the_line_and_not_the_request(serve: Serve) -> None:
     server = serve("--access-log", "/dev/full")
     assert [server.request(body()).status for _ in range(3)] == [200, 200, 200]

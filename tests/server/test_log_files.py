@@ -136,6 +136,7 @@ def environment(server: Running) -> dict[str, str]:
     return kept | {"XDG_CONFIG_HOME": str(server.folder), "AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none}
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("what", "status"), [("drop", 200), ("refuse", 500)])
 def test_audit_when_full_decides_what_happens_on_a_full_disk(
     serve: Serve, tmp_path: Path, what: str, status: int

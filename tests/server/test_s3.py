@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from likeness.aws.keys import Record, create_key
 
-from .conftest import HEADERS, Running, Serve, s3_body, wait_for
+from .conftest import HEADERS, Running, Serve, free_port, s3_body, wait_for
 
 BUCKET = "photos-test"
 MIB = 1024 * 1024
@@ -105,10 +105,41 @@ def pairs_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def failing_url() -> Iterator[str]:
+    """A store that answers HTTP for no bucket: `garbage` gets something else, `redirecting` another address."""
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            asked = connection.recv(65536)
+            if b"/garbage/" in asked:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            elif b"/redirecting/" in asked:
+                where = b"http://127.0.0.1:%d/photos-test/a.jpg" % listener.getsockname()[1]
+                connection.sendall(b"HTTP/1.1 307 Elsewhere\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")
+            else:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
 def configured(
-    serve: Serve, s3_url: str, silent_url: str, pairs_url: str, tmp_path_factory: pytest.TempPathFactory
+    serve: Serve,
+    s3_url: str,
+    silent_url: str,
+    pairs_url: str,
+    failing_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Running:
-    """A server without authentication that knows an S3, a folder and an S3 that hangs."""
+    """A server without authentication that knows an S3, a folder and stores that fail in several ways."""
     folder = tmp_path_factory.mktemp("s3")
     (folder / "photos").mkdir()
     (folder / "photos" / "c.jpg").write_bytes(b"photo")
@@ -130,6 +161,18 @@ def configured(
         read_timeout_seconds = 0.5
         attempts = 1
         [[s3.buckets]]
+        pattern = "gone"
+        endpoint_url = "http://127.0.0.1:{free_port()}"
+        attempts = 1
+        [[s3.buckets]]
+        pattern = "garbage"
+        endpoint_url = "{failing_url}"
+        attempts = 1
+        [[s3.buckets]]
+        pattern = "redirecting"
+        endpoint_url = "{failing_url}"
+        attempts = 1
+        [[s3.buckets]]
         pattern = "pairs"
         endpoint_url = "{pairs_url}"
         read_timeout_seconds = 60
@@ -147,6 +190,7 @@ def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
     assert configured.log()[-1]["seconds"]["fetch"] > 0
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "bucket", "version", "code", "reason"),
     [
@@ -154,6 +198,9 @@ def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
         ("a.jpg", "missing-bucket", None, "InvalidS3ObjectException", "there is no such bucket"),
         ("a.jpg", BUCKET, "0", "InvalidS3ObjectException", "version 0: "),
         ("a.jpg", "hanging", None, "InvalidS3ObjectException", "does not answer in time"),
+        ("a.jpg", "gone", None, "InvalidS3ObjectException", "cannot be reached"),
+        ("a.jpg", "garbage", None, "InvalidS3ObjectException", "garbage"),
+        ("a.jpg", "redirecting", None, "InvalidS3ObjectException", "redirecting"),
         ("../secret", "folder-1", None, "InvalidS3ObjectException", "plain relative path"),
         ("link", "folder-1", None, "InvalidS3ObjectException", "is a link"),
         ("large.jpg", BUCKET, None, "ImageTooLargeException", "15728641 bytes"),
@@ -205,6 +252,7 @@ def dripping_url(dripping: threading.Event) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.fault
 def test_a_slow_store_does_not_hold_a_thread_forever(
     serve: Serve, dripping_url: str, s3_url: str, tmp_path: Path
 ) -> None:

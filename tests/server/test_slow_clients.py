@@ -92,6 +92,7 @@ def test_silent_connections_yield_to_new_ones(serve: Serve) -> None:
         each.close()
 
 
+@pytest.mark.fault
 def test_a_flood_of_silent_connections_locks_no_client_out(serve: Serve) -> None:
     """With fewer descriptors than connections wanted; one message tells of it."""
     limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (260, 260)); "

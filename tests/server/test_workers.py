@@ -131,6 +131,7 @@ def test_the_metrics_and_new_workers_need_no_temporary_folder(serve: Serve, tmp_
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
 
 
+@pytest.mark.fault
 @needs_two_processors
 def test_a_worker_that_cannot_load_for_a_moment_does_not_end_the_others(serve: Serve) -> None:
     server = serve("--workers", "2", "--pack", "unless-away")

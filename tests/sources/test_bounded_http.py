@@ -104,6 +104,7 @@ LAUGHS = (
 )
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
     "answer",
     [

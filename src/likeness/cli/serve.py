@@ -10,7 +10,7 @@ from pathlib import Path
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackError, SettingsError
-from likeness.server import logs
+from likeness.server import activation, logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
@@ -78,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, load: Load) -> int:
-    listener = listen(settings)
-    with _removed_at_the_end(settings.unix_socket):
+    is_passed = activation.has_socket()
+    listener = activation.passed_socket(settings.unix_socket) if is_passed else listen(settings)
+    with _removed_at_the_end(None if is_passed else settings.unix_socket):
         try:
             logs.set_up()
             leave_on_signals()

@@ -11,7 +11,8 @@ import resource
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from likeness.server.tls import TlsConnection
@@ -157,10 +158,16 @@ class Acceptor:
         self._loop.add_reader(listener, self._accept)
 
     def close(self) -> None:
-        """Stops accepting; open connections stay open."""
+        """Stops accepting; open connections stay open.
+
+        Connections that are established and wait to be accepted are accepted first: closing the socket resets them.
+        """
         if not self._is_closed:
             self._is_closed = True
             self._loop.remove_reader(self._listener)
+            with suppress(OSError):  # BlockingIOError: no more connections wait
+                while len(self._connections) < self._connections.limit:
+                    self._admit(*self._listener.accept())
 
     async def wait_closed(self) -> None:
         """For uvicorn; there is nothing to wait for."""
@@ -181,10 +188,11 @@ class Acceptor:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     raise
                 _log.error("a connection cannot be accepted: %s", error.strerror)
-                if not self._connections.make_room():
+                silent = self._connections.silent_seconds() or 0.0
+                if silent < _LEAST_SILENCE_SECONDS or not self._connections.make_room():
                     self._pause(_PAUSE_SECONDS)
                 return
-            self._admit(accepted, str(address[0]) if address else "")
+            self._admit(accepted, address)
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
@@ -194,7 +202,7 @@ class Acceptor:
         if not self._is_closed:
             self._loop.add_reader(self._listener, self._accept)
 
-    def _admit(self, accepted: socket.socket, address: str) -> None:
+    def _admit(self, accepted: socket.socket, peer: Sequence[object]) -> None:
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
             made_room = self._connections.make_room()
@@ -203,7 +211,7 @@ class Acceptor:
                 return
         accepted.setblocking(False)
         protocol = self._make_protocol()
-        client = _Client(protocol, address)
+        client = _Client(protocol, str(peer[0]) if peer else "")
         task = self._loop.create_task(self._connect(accepted, protocol, client))
         client.close = task.cancel
         self._connections.add(client)

@@ -40,6 +40,8 @@ _TRIM_TICKS = 50
 #: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.5
+#: How long idle connections stay open at shutdown: a request may be on its way, and its answer closes the connection.
+_LINGER_SECONDS = 0.25
 
 
 class Server(uvicorn.Server):
@@ -70,7 +72,6 @@ class Server(uvicorn.Server):
         self._cutoff.begin()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
-        self._app.is_stopping = True
 
     def _handle_hangup(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # A signal handler interrupts the loop anywhere, so the work is scheduled in the loop.
@@ -105,6 +106,20 @@ class Server(uvicorn.Server):
             for listener in sockets or []
         ]
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops accepting, and answers requests that were sent before their clients could know of the shutdown.
+
+        uvicorn closes idle connections immediately.
+        """
+        self._app.is_stopping = True
+        for acceptor in self.servers:
+            acceptor.close()
+        for listener in sockets or []:
+            listener.close()
+        if not self.force_exit:
+            await asyncio.sleep(_LINGER_SECONDS)
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         self._app.observe()

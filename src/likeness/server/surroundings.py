@@ -1,5 +1,6 @@
 """Checks of logs and addresses before the server starts, for `serve` and `serve --check`."""
 
+from likeness.server import activation
 from likeness.server.listening import check_address
 from likeness.server.log_files import check_log_file
 from likeness.server.settings import Settings
@@ -13,4 +14,5 @@ def check_surroundings(settings: Settings) -> None:
     for path in (settings.access_log, settings.audit_log):
         if path is not None:
             check_log_file(path)
-    check_address(settings)
+    if not activation.has_socket():
+        check_address(settings)

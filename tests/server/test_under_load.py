@@ -1,0 +1,256 @@
+"""Faults while clients send requests: no answer is wrong or crossed, and what the table in docs/operations.md says."""
+
+import contextlib
+import http.client
+import os
+import resource
+import shutil
+import signal
+import socket
+import ssl
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from likeness.aws.keys import Key, create_key, revoke_key
+from likeness.threads import thread_budget
+
+from .conftest import HEADERS, Running, Serve, body, free_port, make_certificate, wait_for
+from .test_workers import children
+from .traffic import Sign, Traffic, UnixConnection
+
+pytestmark = pytest.mark.fault
+needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
+CLIENTS = 4
+
+
+def signer(key: Key) -> Sign:
+    def headers(data: bytes) -> dict[str, str]:
+        request = AWSRequest("POST", "http://127.0.0.1/", {**HEADERS, "Host": "127.0.0.1"}, data)
+        SigV4Auth(Credentials(key.id, key.secret), "rekognition", "us-east-1").add_auth(request)
+        return dict(request.headers)
+
+    return headers
+
+
+@needs_two_processors
+def test_a_killed_worker_costs_the_requests_that_it_had(serve: Serve) -> None:
+    server = serve("--workers", "2")
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    with Traffic(server.connect, CLIENTS) as traffic:
+        traffic.wait_answers()
+        killed = children(server)[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: len(children(server)) == 2 and killed not in children(server))
+        traffic.wait_answers()
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused) == ({200}, [], [])
+    assert len(traffic.unanswered) <= CLIENTS
+    assert server.errors.count(f"worker {killed} ended with code -9") == 1
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+
+
+@needs_two_processors
+def test_a_killed_supervisor_ends_its_workers_and_the_next_server_may_start(serve: Serve) -> None:
+    flags = ("--workers", "2", "--port", str(free_port()))
+    server = serve(*flags)
+    server.wait_ready()
+    workers = children(server)
+    with Traffic(server.connect, CLIENTS) as traffic:
+        traffic.wait_answers()
+        server.process.kill()
+        server.process.wait()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        second = serve(*flags)
+        traffic.wait_answers()
+    assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
+    assert len(traffic.unanswered) <= CLIENTS
+    assert [line["status"] for line in server.log() + second.log()] == [200] * traffic.statuses[200]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sigterm_and_sigint_answer_every_request_that_was_sent(serve: Serve, number: signal.Signals) -> None:
+    server = serve()
+    server.wait_ready()
+    with Traffic(server.connect, CLIENTS) as traffic:
+        traffic.wait_answers()
+        assert server.stop(number) == 0
+        wait_for(lambda: len(traffic.refused) >= CLIENTS)
+    assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
+    # The system may reset a connection that is made in the instant at which the socket is closed.
+    assert len(traffic.unanswered) <= CLIENTS
+    assert [line["status"] for line in server.log()] == [200] * traffic.statuses[200]
+    assert "unfinished" not in server.errors
+
+
+def test_sighup_reopens_files_between_answers(serve: Serve) -> None:
+    server = serve("--access-log", "access.jsonl")
+    server.wait_ready()
+    log = server.folder / "access.jsonl"
+    with Traffic(server.connect, CLIENTS) as traffic:
+        for number in range(3):
+            traffic.wait_answers()
+            log.rename(server.folder / f"rotated-{number}.jsonl")
+            server.process.send_signal(signal.SIGHUP)
+            wait_for(log.exists)
+        traffic.wait_answers()
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
+    assert server.stop() == 0
+    files = [*server.folder.glob("rotated-*.jsonl"), log]
+    assert sum(len(each.read_text().splitlines()) for each in files) == traffic.statuses[200]
+
+
+def test_certificates_are_renewed_without_a_failed_handshake(
+    serve: Serve, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    cert, key = (Path(shutil.copy(each, tmp_path)) for each in certificate)
+    server = serve("--tls-certificate", str(cert), "--tls-key", str(key))
+    context = ssl.create_default_context(cafile=str(cert))
+    (tmp_path / "new").mkdir()
+    new = make_certificate(tmp_path / "new")
+    context.load_verify_locations(cafile=str(new[0]))
+
+    def connect() -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
+
+    one_handshake_each = {**HEADERS, "Connection": "close"}
+    with Traffic(connect, CLIENTS, sign=lambda _: one_handshake_each) as traffic:
+        traffic.wait_answers()
+        os.replace(new[0], cert)
+        server.process.send_signal(signal.SIGHUP)  # too early: the key is not there yet
+        wait_for(lambda: "stays in use" in server.errors)
+        traffic.wait_answers()
+        os.replace(new[1], key)
+        address = ("127.0.0.1", server.port)
+        wait_for(lambda: ssl.get_server_certificate(address).strip() == cert.read_text().strip())
+        traffic.wait_answers()
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
+
+
+def test_a_key_is_replaced_and_revoked_in_use_also_while_the_file_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    old, other = create_key(path, user="rotated"), create_key(path, user="other")
+    server = serve("--keys", str(path))
+    server.wait_ready()
+    with Traffic(server.connect, 2, sign=signer(other)) as others, Traffic(server.connect, 2, sign=signer(old)) as olds:
+        olds.wait_answers()
+        new = create_key(path, user="rotated")
+        path.rename(tmp_path / "away")
+        revoke_key(tmp_path / "away", old.id)
+        wait_for(lambda: b'likeness_stale_files{file="keys"} 1.0' in server.get("/metrics").body)
+        olds.wait_answers()  # the last good keys remain in force
+        assert set(olds.statuses) == {200}
+        (tmp_path / "away").rename(path)
+        wait_for(lambda: b'likeness_stale_files{file="keys"} 0.0' in server.get("/metrics").body)
+        data = body()
+        assert server.request(data, signer(old)(data)).code == "UnrecognizedClientException"
+        assert server.request(data, signer(new)(data)).status == 200
+        olds.wait_answers(status=400)
+        others.wait_answers()
+    assert (set(others.statuses), others.wrong, others.unanswered) == ({200}, [], [])
+    assert (set(olds.codes), olds.wrong, olds.unanswered) == ({"UnrecognizedClientException"}, [], [])
+    assert "the keys loaded before stay in force" in server.errors
+
+
+def test_a_server_behind_a_passed_unix_socket_is_replaced_without_a_refused_request(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """As systemd's socket units pass it; the new server starts beside the old one."""
+    path = tmp_path / "likeness.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(1024)
+
+        def start() -> Running:
+            take = f'exec 3<&{listener.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+            return serve(
+                "--unix-socket",
+                str(path),
+                prefix=["bash", "-c", take, "bash", sys.executable],
+                pass_fds=[listener.fileno()],
+            )
+
+        def connect() -> http.client.HTTPConnection:
+            return UnixConnection(path)
+
+        old = start()
+        with Traffic(connect, CLIENTS) as traffic:
+            for _ in range(2):
+                traffic.wait_answers()
+                new = start()
+                traffic.wait_answers()
+                assert old.stop() == 0
+                traffic.wait_answers()
+                old = new
+            assert old.stop() == 0  # no server at all for a moment: connections wait
+            old = start()
+            traffic.wait_answers()
+        assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
+        assert old.stop() == 0
+        assert path.exists()
+
+
+def test_a_clock_turned_by_an_hour_refuses_signatures_until_it_is_right(serve: Serve, tmp_path: Path) -> None:
+    key = create_key(tmp_path / "keys.json", user="tester")
+    server = serve("--keys", str(tmp_path / "keys.json"), program=Path(__file__).with_name("turned_clock.py"))
+    server.wait_ready()
+    with Traffic(server.connect, 2, sign=signer(key)) as traffic:
+        traffic.wait_answers()
+        for seconds in (3600, -3600):
+            (server.folder / "ahead").write_text(str(seconds))
+            traffic.wait_answers(status=400)
+            assert server.get("/readyz").status == 200
+            (server.folder / "ahead").unlink()
+            traffic.wait_answers()
+    assert (set(traffic.codes), traffic.wrong, traffic.unanswered) == ({"InvalidSignatureException"}, [], [])
+    reasons = {line["reason"].split(":")[0] for line in server.log() if line["status"] == 400}
+    assert len(reasons) == 2, reasons
+
+
+def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Serve) -> None:
+    server = serve()
+    server.wait_ready()
+    answered = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # closed while it was idle
+            answered.append(server.request(body()).status)
+
+    with Traffic(server.connect, CLIENTS) as traffic:
+        traffic.wait_answers()
+        used = max(int(name) for name in os.listdir(f"/proc/{server.process.pid}/fd"))
+        limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 1, limits[1]))
+        with ThreadPoolExecutor(20) as pool:
+            for _ in range(20):
+                pool.submit(ask)
+            wait_for(lambda: "a connection cannot be accepted: Too many open files" in server.errors)
+            traffic.wait_answers()
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert server.request(body()).status == 200
+    assert (set(traffic.statuses) | set(answered), traffic.wrong, traffic.refused) == ({200}, [], [])
+    assert len(answered) >= 10
+
+
+def test_without_memory_large_requests_are_refused_and_small_ones_served(serve: Serve) -> None:
+    server = serve()
+    server.wait_ready()
+    large = body(b"x" * 5_000_000, b"x" * 5_000_000)
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    with Traffic(server.connect, 2) as traffic:
+        traffic.wait_answers()
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        mapped = 1024 * int(status.split("VmSize:")[1].split()[0])
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (mapped + 1024 * 1024, resource.RLIM_INFINITY))
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            assert server.request(large).code == "InternalServerError"
+        traffic.wait_answers()
+        assert server.get("/readyz").status == 200
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)
+        assert server.request(large).status == 200
+    wait_for(lambda: "MemoryError" in server.errors)
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused) == ({200}, [], [])
