@@ -118,7 +118,7 @@ def expressions(engine: Engine, data: Path) -> Expressions:
             continue
         labels.append(NAMES.index(row["expression"]))
         persons.append(person(path))
-        logs.append(reader.log_probabilities(Pyramid.of(seen.pixels), seen.points))
+        logs.append(reader.read(Pyramid.of(seen.pixels), seen.points))
         smiles.append(smile_features(seen.mesh, reader.read(Pyramid.of(seen.pixels), seen.points).happiness))
         meshes.append(seen.mesh is not None)
     print(f"expressions-dev: {len(rows)} named photos, {len(labels)} with a face, {sum(meshes)} with a mesh")

@@ -1,8 +1,9 @@
 """The one rule of threads.
 
-A comparison that runs alone distributes its two photos, and the faces of each, over the calling thread and the pool's.
-When several comparisons run, each uses its own thread only. Networks start no threads. The caller does part of the work
-itself and waits only for tasks that have started, never for a thread that is busy or can no longer be started.
+A comparison that runs alone distributes its two photos, and the networks' runs on the faces of each, over the calling
+thread and the pool's. When several comparisons run, each uses its own thread only. Networks start no threads. The
+caller does part of the work itself and waits only for tasks that have started, never for a thread that is busy or can
+no longer be started.
 """
 
 import os

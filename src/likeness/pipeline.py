@@ -23,8 +23,6 @@ from likeness.vision.turned import find
 
 #: A face with this longer side, px, gives the mesh's crop (192 px across 1.37 boxes) and the chip all their detail.
 _DETAILED_BOX_PX = 140.0
-#: Views in one run of the embedder: MobileFaceNet takes 0.9 to 0.98 of the time of single views, and as long for eight.
-_VIEWS_A_RUN = 4
 _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
 
@@ -64,9 +62,11 @@ class AnalysedPhoto:
 
 
 def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn) -> AnalysedPhoto:
-    """The faces of a photo that are wanted, with their vectors; `spread` distributes the faces of a stage.
+    """The faces of a photo that are wanted, with their vectors; `spread` distributes the runs of networks.
 
-    A stage is done for all faces before the next begins, so that the weights of its network stay in the caches.
+    A stage is done for all faces before the next begins, so that the weights of its network stay in the caches. What
+    lies between networks is calculated in this thread: NumPy releases the interpreter's lock for each of many small
+    arrays, and two threads that hand it over so often take a tenth more processor time for a hundred faces.
     """
     photo = decoded(image)
     with stage("detect"):
@@ -76,21 +76,22 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     photo.decode_for(_DETAILED_BOX_PX / float(detections.sides_px.min(initial=np.inf)))
     mesh, bar = engine.mesh, engine.quality_bar(wanted.quality_filter)
     # Faces that the filter rejects are replaced by smaller ones, except the one face of a source photo.
-    candidates = range(len(detections) if bar and wanted.most > 1 else min(wanted.most, len(detections)))
+    count = len(detections) if bar and wanted.most > 1 else min(wanted.most, len(detections))
+    candidates = [detections[place : place + 1] for place in range(count)]
     with stage("mesh"):
-        measured = spread(lambda place: measure_face(mesh, photo, detections[place : place + 1]), candidates)
-    passing = [place for place in candidates if not bar or measured[place].passes(bar)]
+        meshes = spread(lambda one: mesh.fit(photo, one.boxes[0], one.points[0]) if mesh else None, candidates)
+    with stage("measure"):
+        measured = [measure_face(photo, *each) for each in zip(candidates, meshes, strict=True)]
+    passing = [place for place in range(count) if not bar or measured[place].passes(bar)]
     sizes = areas(detections.boxes)
     places = sorted(passing[: wanted.most], key=lambda place: -sizes[place])
     faces = [measured[place] for place in places]
-    embedder = engine.embedder
+    embedder, expressions = engine.embedder, engine.expressions if wanted.attributes else None
     with stage("embed"):
-        a_run = max(1, min(_VIEWS_A_RUN // len(embedder.aligner.views), -(-len(faces) // 2)))
-        runs = [faces[start : start + a_run] for start in range(0, len(faces), a_run)]
-        vectors = spread(lambda run: embedder.vectors([embedder.chips(photo, *face.alignment) for face in run]), runs)
+        vectors = spread(lambda face: embedder.vectors([embedder.chips(photo, *face.alignment)]), faces)
     with stage("attributes"):
-        expressions = engine.expressions if wanted.attributes else None
-        described = spread(lambda face: describe_face(expressions, photo, face), faces)
+        read = spread(lambda face: expressions.read(photo, face.landmarks) if expressions else None, faces)
+        described = [describe_face(photo.size, *each) for each in zip(faces, read, strict=True)]
     return AnalysedPhoto(
         image,
         tuple(described),

@@ -98,7 +98,7 @@ def test_a_network_that_is_sure_is_believed(label: str) -> None:
 
 
 def test_a_certain_network_gives_finite_confidences() -> None:
-    found = ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid.of(PHOTO), POINTS)
+    found = expression(ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid.of(PHOTO), POINTS))
     assert all(np.isfinite(emotion.confidence) for emotion in found.emotions)
     assert np.isfinite(found.happiness)
 
@@ -115,7 +115,7 @@ def test_laughing_faces_are_happy_and_sober_ones_are_not(
     pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
     faces, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     assert engine.expressions is not None
-    emotions = engine.expressions.read(Pyramid.of(pixels), faces.points[0]).emotions
+    emotions = expression(engine.expressions.read(Pyramid.of(pixels), faces.points[0])).emotions
     assert (emotions[0].type == "HAPPY") == happy
 
 
@@ -136,6 +136,6 @@ def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: N
                 engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1)))
             )
             if row["expression"] in named and len(faces):
-                found = engine.expressions.read(Pyramid.of(pixels), faces.points[0])
+                found = expression(engine.expressions.read(Pyramid.of(pixels), faces.points[0]))
                 hits.setdefault(row["expression"], []).append(found.emotions[0].type == named[row["expression"]])
     assert np.mean([np.mean(each) for each in hits.values()]) >= 0.5

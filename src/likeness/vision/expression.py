@@ -75,13 +75,9 @@ class ExpressionReader:
     def __init__(self, network: Network) -> None:
         self._network = network
 
-    def read(self, photo: Pyramid, points: ArrayLike) -> Expression:
-        """The expression of the face with these five `points` (5, 2), px of the photo."""
-        return expression(self.log_probabilities(photo, points))
-
-    def log_probabilities(self, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
-        """What the network itself says, (7,), the mean over the face and its mirror image, which reads 0.50 of emotions
-        right where the face alone reads 0.46; arguments as for `read`.
+    def read(self, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
+        """The network's log probabilities (7,) for the face with these five `points` (5, 2), px of the photo: the mean
+        over the face and its mirror image, which reads 0.50 of emotions right where the face alone reads 0.46.
         """
         face = warp_chip(photo, _crop(points), CROP_SIZE_PX).astype(np.float32)
         grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) * np.float32(2 / 255) - np.float32(1)

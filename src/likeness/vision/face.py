@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from likeness.faces import Face, Pose, Quality
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences
-from likeness.vision.expression import ExpressionReader, read_smile
-from likeness.vision.mesh import FaceMesh, Mesh
+from likeness.vision.expression import expression, read_smile
+from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
-from likeness.vision.pyramid import Pyramid
+from likeness.vision.pyramid import Pyramid, Size
 from likeness.vision.quality import QualityBar, measure_quality
 
 
@@ -42,21 +42,20 @@ class MeasuredFace:
         return bar.passes(self.quality, self.pose, face_width_px=width_px, confidence=self.confidence)
 
 
-def measure_face(network: Mesh | None, photo: Pyramid, detection: Detections) -> MeasuredFace:
-    """One detection measured; by its mesh, if the pack has one."""
+def measure_face(photo: Pyramid, detection: Detections, mesh: FaceMesh | None) -> MeasuredFace:
+    """One detection measured, by its mesh if one fits."""
     points = detection.points[0]
-    mesh = network.fit(photo, detection.boxes[0], points) if network else None
     pose = pose_of_mesh(mesh.points) if mesh else pose_of_points(points)
     box = geometry.service_box(mesh.landmarks if mesh else points, pose)
     confidence = float(confidences(detection.scores)[0])
     return MeasuredFace(points, mesh, pose, box, measure_quality(photo, box), confidence)
 
 
-def describe_face(expressions: ExpressionReader | None, photo: Pyramid, face: MeasuredFace) -> Face:
-    """A face as it is answered, with emotions and smile where expressions are read."""
+def describe_face(size: Size, face: MeasuredFace, log_probabilities: NDArray[np.float64] | None) -> Face:
+    """A face as it is answered, of a photo of `size`; with emotions and smile if an ExpressionReader read it."""
     emotions = smile = None
-    if expressions:
-        expression = expressions.read(photo, face.landmarks)
-        emotions, smile = expression.emotions, read_smile(face.mesh, expression.happiness)
-    box, landmarks = geometry.bounding_box(face.box, *photo.size), geometry.landmarks(face.landmarks, *photo.size)
+    if log_probabilities is not None:
+        read = expression(log_probabilities)
+        emotions, smile = read.emotions, read_smile(face.mesh, read.happiness)
+    box, landmarks = geometry.bounding_box(face.box, *size), geometry.landmarks(face.landmarks, *size)
     return Face(box, face.confidence, landmarks, face.pose, face.quality, emotions, smile)

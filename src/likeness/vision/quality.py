@@ -82,9 +82,9 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     # A rolled face's box is wider for its height; its area still gives the face's size.
     scale = _FACE_WIDTH_PX / math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
     pixels, divisor = photo.at_scale(scale)
-    box, scale = box / divisor, scale * divisor
-    left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(box[2:]), pixels.shape[1::-1]).astype(int)
+    (x1, y1, x2, y2), scale = (box / divisor).tolist(), scale * divisor
+    left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)
+    right, bottom = min(math.ceil(x2), pixels.shape[1]), min(math.ceil(y2), pixels.shape[0])
     if right <= left or bottom <= top:
         return Quality(brightness=0.0, sharpness=0.0)
     # In single precision: OpenCV would round the luma of bytes.
@@ -92,35 +92,39 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     luma = np.asarray(cv2.resize(region, size, interpolation=how), np.float32)
-    across = _distances(box[[0, 2]], left, right, size[0])
-    down = _distances(box[[1, 3]], top, bottom, size[1])
-    radii = across**2 + (down**2)[:, np.newaxis]
-    brightness = 100.0 * math.pow(min(_mean(luma, radii, 0.5, 0.2) / 255.0, 1.0), _BRIGHTNESS_EXPONENT)
-    return Quality(brightness=brightness, sharpness=_sharpness(luma, radii))
+    across, down = _distances(x1, x2, left, right, size[0]), _distances(y1, y2, top, bottom, size[1])
+    shade = min(_mean(luma, _weights(across, down, 0.5, 0.2)) / 255.0, 1.0)
+    brightness = 100.0 * math.pow(shade, _BRIGHTNESS_EXPONENT)
+    return Quality(brightness=brightness, sharpness=_sharpness(luma, _weights(across, down, 0.85, 0.3)))
 
 
-def _distances(side: NDArray[np.float64], low: int, high: int, count: int) -> NDArray[np.float32]:
-    """How far `count` pixels from `low` to `high` lie from the middle of a side of the box (2,), in half sides."""
+def _distances(start: float, end: float, low: int, high: int, count: int) -> NDArray[np.float32]:
+    """How far `count` pixels from `low` to `high` lie from the middle of a side of the box, in half sides, squared."""
     places = low + (np.arange(count) + 0.5) * ((high - low) / count)
-    return np.asarray((places - side.mean()) / (side[1] - side[0]) * 2, np.float32)
+    return np.asarray(np.square((places - (start + end) / 2) / (end - start) * 2), np.float32)
 
 
-def _mean(values: NDArray[np.float32], radii: NDArray[np.float32], end: float, length: float) -> float:
-    """The mean of `values` with weights that fall from 1 to 0 over the last `length` before the squared radius `end`;
-    0 where nothing lies within.
+def _weights(across: NDArray[np.float32], down: NDArray[np.float32], end: float, length: float) -> NDArray[np.float32]:
+    """Weights (H, W) that fall from 1 to 0 over the last `length` before the squared radius `end`; `across` (W,) and
+    `down` (H,) are squared distances.
     """
-    weights = np.minimum(np.maximum((end - radii) * np.float32(1 / length), 0), 1)
+    falling = np.add.outer((end - down) / length, across / -length)
+    return np.asarray(np.clip(falling, 0, 1), np.float32)
+
+
+def _mean(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
+    """The weighted mean; 0 where nothing has a weight."""
     total = float(weights.sum())
-    return float((weights * values).sum()) / total if total > 0 else 0.0
+    return float(np.einsum("yx,yx->", weights, values)) / total if total > 0 else 0.0
 
 
-def _sharpness(luma: NDArray[np.float32], radii: NDArray[np.float32]) -> float:
+def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
     smooth = cv2.sepFilter2D(luma, -1, _SMOOTHING, _SMOOTHING, borderType=cv2.BORDER_REFLECT_101)
     padded = cv2.copyMakeBorder(smooth, 0, 1, 0, 1, cv2.BORDER_REFLECT_101)
     right, below = padded[:-1, 1:] - smooth, padded[1:, :-1] - smooth
     laplacian = cv2.Laplacian(smooth, -1, ksize=1, borderType=cv2.BORDER_REFLECT_101)
-    curving = _mean(np.square(laplacian), radii, 0.85, 0.3) - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE
-    rising = _mean(right * right + below * below, radii, 0.85, 0.3) - _GRADIENT_NOISE * _ROUNDING_VARIANCE
+    curving = _mean(np.square(laplacian), weights) - _LAPLACIAN_NOISE * _ROUNDING_VARIANCE
+    rising = _mean(right * right + below * below, weights) - _GRADIENT_NOISE * _ROUNDING_VARIANCE
     frequency = max(curving, 0.0) / (max(rising, 0.0) + _FAINT_ENERGY)
     if frequency < _LEAST_FREQUENCY:
         return 0.0
