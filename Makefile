@@ -51,7 +51,7 @@ load: $(VENV)/.installed ## 64 ordinary clients during an attack by 64 others (2
 	$(BIN)/python -m benchmarks.load $(ARGS)
 
 kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
-	LIKENESS_RAY_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
+	LIKENESS_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
 
 image-steps: $(VENV)/.test-installed ## the steps of deploy/Containerfile without an engine, and its server on a read-only root (2 minutes)
 	LIKENESS_IMAGE_STEPS=1 $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_container.py

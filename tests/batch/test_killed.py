@@ -1,5 +1,6 @@
 """A run that is killed goes on where it stopped, and writes what it would have written."""
 
+import os
 import random
 import shutil
 import signal
@@ -12,7 +13,8 @@ from tests.batch.conftest import LIKENESS, likeness
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(900)]
 
-KILLS = 20
+#: `make kills` asks for more.
+KILLS = int(os.environ.get("LIKENESS_KILLS", "6"))
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])

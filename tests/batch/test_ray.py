@@ -17,11 +17,11 @@ from likeness.batch.cluster import engine
 from likeness.batch.cluster.engine import run_stage
 from likeness.batch.cluster.work import DescribeParts, Work
 from likeness.batch.describe import BatchOptions
-from likeness.batch.described import DescribedPhoto, Failure, encode
+from likeness.batch.described import DescribedPhoto, Faces, Failure, encode
 from likeness.batch.errors import BatchError
 
 #: `make kills` asks for more.
-KILLS = int(os.environ.get("LIKENESS_RAY_KILLS", "3"))
+KILLS = int(os.environ.get("LIKENESS_KILLS", "3"))
 
 pytestmark = [
     pytest.mark.engine,
@@ -85,10 +85,10 @@ def test_all_pairs_on_a_cluster_are_those_of_one_machine(
     assert len(blobs) == 6, "one a photo that can be used"
     assert {stat.S_IMODE(path.stat().st_mode) for path in blobs} == {0o600}
     for blob in blobs:
-        blob.write_bytes(encode(DescribedPhoto(Failure("NoFaceFound", "KeptException", "kept"))))
-    again = ("batch", "--all-pairs", f"s3://{bucket}/photos/", "--top", "3", "--output", work / "again.jsonl")
+        blob.write_bytes(encode(DescribedPhoto(Failure("NoFaceFound", "KeptException", "kept"), Faces((), b""))))
+    again = ("batch", work / "pairs.csv", "--output", work / "again.jsonl")
     likeness(*again, "--engine", "ray", "--actors", "1", "--store", run)
-    assert (work / "again.jsonl").read_text("utf-8").count("KeptException") == 6
+    assert (work / "again.jsonl").read_text("utf-8").count("KeptException") == 6 * 7
     assert not list(run.glob("kept/*/*"))
 
 
