@@ -21,6 +21,10 @@ def test_the_photos_of_a_request_add_up() -> None:
     assert pixel_bytes == 8 * 5_000_000
 
 
+def test_decoders_share_the_pixels_with_the_server() -> None:
+    assert decoding_cost((png(100),), isolated=True)[1] == 11 * 10_000
+
+
 def test_the_default_limits_do_not_apply() -> None:
     """They may be other than the defaults, and what they refuse is refused by the engine."""
     assert decoding_cost((png(40),))[1] == 8 * 1600

@@ -9,10 +9,14 @@ from likeness.errors import RequestError
 
 #: The decoded picture, its copy after orientation, and its reduced versions.
 _BYTES_PER_PIXEL = 8
+#: What a decoder process adds to that: the picture in the memory that it shares with the server.
+_SHARED_BYTES_PER_PIXEL = 3
 
 
-def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
+def decoding_cost(photos: Sequence[ImageReference], *, isolated: bool = False) -> tuple[float, int]:
     """Seconds of processor time and bytes of pixels; 0 for what is not a photo or is not loaded yet.
+
+    `isolated`: the photos are decoded in processes of their own.
 
     Some files have megabytes of headers: do not call it in the event loop for large ones.
     """
@@ -21,6 +25,7 @@ def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
 
     # Without limits: photos over the server's limits are estimated here too, and refused by the engine.
     limits = ImageLimits(min_side_px=1, max_pixels=sys.maxsize, max_bytes=sys.maxsize, max_decoding_seconds=math.inf)
+    bytes_per_pixel = _BYTES_PER_PIXEL + (_SHARED_BYTES_PER_PIXEL if isolated else 0)
     seconds, pixel_bytes = 0.0, 0
     for photo in photos:
         if not isinstance(photo, bytes):
@@ -30,5 +35,5 @@ def decoding_cost(photos: Sequence[ImageReference]) -> tuple[float, int]:
         except RequestError:
             continue
         seconds += image.decoding_seconds
-        pixel_bytes += _BYTES_PER_PIXEL * image.width * image.height
+        pixel_bytes += bytes_per_pixel * image.width * image.height
     return seconds, pixel_bytes

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -142,8 +142,11 @@ class Operation:
             context.identity = verify(signed, rules, lookup_key=self.keys.lookup, now=context.time)
             authorize(context.identity.key.policies, context.identity.key.arn, ACTION, "*", context.policy_context)
         request = protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
-        context.decoding = decoding_cost((request.source, request.target))
+        context.decoding = self._decoding_cost((request.source, request.target))
         return request
+
+    def _decoding_cost(self, images: Sequence[ImageReference]) -> tuple[float, int]:
+        return decoding_cost(images, isolated=self.settings.isolate_decoding)
 
     async def _compared(
         self, context: RequestContext, request: CompareFacesRequest, images: list[ImageReference], deadline: float
@@ -154,7 +157,7 @@ class Operation:
                 with context.timed("fetch"):
                     images[:] = await self.images.read(images, context, turn, deadline)
                     loop = asyncio.get_running_loop()
-                    context.decoding = await loop.run_in_executor(self.parser, decoding_cost, images)
+                    context.decoding = await loop.run_in_executor(self.parser, self._decoding_cost, images)
             return await self._run(context, partial(_compare, images, request), deadline)
         finally:
             self.images.leave(turn)
