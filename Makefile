@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load kills image-steps lock audit sbom fuzz accuracy screenshots clean
+.PHONY: help demo test lint serve bench load soak kills image-steps lock audit sbom fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -49,6 +49,10 @@ bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes
 load: $(VENV)/.installed ## 64 ordinary clients during an attack by 64 others (2 minutes); ARGS="--apart" gives attackers another address
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.load $(ARGS)
+
+soak: $(VENV)/.installed ## the server's memory over 10,000 mixed requests (5 minutes); REQUESTS=50000 is 24 hours of a quiet server (25 minutes)
+	$(BIN)/likeness packs install standard samples
+	$(BIN)/python -m benchmarks.speed --soak $(or $(REQUESTS),10000)
 
 kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
 	LIKENESS_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py

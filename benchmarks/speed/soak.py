@@ -26,8 +26,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 _CLIENTS = 8
-#: Single readings vary by 8 MB with the requests in progress; with this many, the mean of a tenth is within 2 MB.
-_OBSERVATIONS = 200
+#: A reading varies by 8 MB with the requests in progress, so ten are averaged: the mean of a tenth is within 1 MB.
+_OBSERVATIONS, _READINGS = 200, 10
 #: The percentage of each kind of request; the rest are pairs of photos of every size.
 _SHARES = {"12mp": 1, "group of 100": 1, "group of 20": 4, "png": 5, "refused": 14}
 _SIZES = 120
@@ -41,12 +41,14 @@ class _Request:
 
 
 def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Sends `count` requests from eight clients; the resident memory of the server's processes at 200 intervals, and
-    by how much the mean of its last tenth exceeds the mean of the tenth that begins at the half, in percent.
+    """Sends `count` requests from eight clients; the resident memory of the server's processes, averaged over each of
+    200 intervals, and by how much the mean of its last tenth exceeds that of the tenth that begins at the half, in
+    percent.
     """
     requests = _mixed(count)
     statuses: Counter[str] = Counter()
     observed: list[tuple[int, float]] = []
+    readings: list[float] = []
     lock = threading.Lock()
     sent = itertools.count(1)
     with serving() as server:
@@ -61,8 +63,11 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
                 status, connection = _send(server, request, connection)
                 with lock:
                     statuses[f"{request.kind}: {status}"] += 1
-                    if number % max(1, count // _OBSERVATIONS) == 0:
-                        observed.append((number, server_memory_mb(server.pid)))
+                    if number % max(1, count // (_OBSERVATIONS * _READINGS)) == 0:
+                        readings.append(server_memory_mb(server.pid))
+                    if len(readings) == _READINGS:
+                        observed.append((number, sum(readings) / _READINGS))
+                        readings.clear()
                         progress(f"soak {number:>7} requests, {observed[-1][1]:.0f} MB")
 
         before_mb, began = server_memory_mb(server.pid), time.perf_counter()

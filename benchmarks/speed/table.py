@@ -103,12 +103,12 @@ def goals(results: Results) -> list[tuple[str, float, float, bool]]:
     ratio = _rate_over_in_process(results)
     if many and ratio:
         found.append(("8 clients over HTTP: rate over in process", 0.9, ratio, False))
-        found.append(("8 clients over HTTP: p99 over p50", 4.0, many["p99_s"] / many["p50_s"], True))
+        found.append(("8 clients over HTTP: p99 over p50", 2.0, many["p99_s"] / many["p50_s"], True))
     if results.cold_start_s:
         found.append(("cold start of the command, s", 1.0, percentile(results.cold_start_s, 50), True))
     if results.soak:
         found.append(("server after the soak, MB", 450, results.soak["end_mb"], True))
-        found.append(("growth over the second half, %", 2.0, results.soak["growth_percent"], True))
+        found.append(("growth over the second half, %", 1.0, results.soak["growth_percent"], True))
     return [(text, bar, value, at_most) for text, bar, value, at_most in found if value is not None]
 
 
