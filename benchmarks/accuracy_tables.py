@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_BEYOND, claim_of_count
 from likeness.evaluation.cohort import SPREAD
 from likeness.packs.manifest import Manifest, Measurement
 
@@ -34,20 +34,29 @@ def cells_table(manifest: Manifest) -> str:
     for cell in cells:
         told = [measured[f"FMR at {level}", cell] for level in levels]
         rows.append((cell.replace("_", " "), *(rate_of_cell(row) for row in told)))
-    means = [measured[f"FMR at {level}", "mean of cells"].value for level in levels]
-    rows.append(("**mean of the cells**", *(f"**{mean:.1e}**" for mean in means)))
+    means = [measured[f"FMR at {level}", "mean of cells"] for level in levels]
+    rows.append(("**mean of the cells**", *(f"**{mean.told('{:.1e}')}**; {mean.counted}" for mean in means)))
     for what in ("geometric mean", "min"):
         found = [measured.get((f"FMR at {level}, max over {what}", "cells")) for level in levels]
-        words = ["a cell has none" if row is None else f"{row.value:.2f}" for row in found]
+        words = ["a cell has none" if row is None else ratio(row) for row in found]
         rows.append((f"highest over {what.replace('min', 'lowest')}", *words))
     return markdown(("origin and sex", "at 80 (promise 1e-3)", "at 90 (promise 1e-4)"), rows)
 
 
 def rate_of_cell(row: Measurement) -> str:
-    """A false match rate with its interval."""
-    if row.value == 0:
-        return f"none (up to {row.high:.1e})"
-    return f"{row.value:.1e} ({row.low:.1e} to {row.high:.1e})"
+    """A false match rate with its interval if it is measured, otherwise its limit; and its counts."""
+    interval = row.told_interval("{:.1e}")
+    return f"{row.told('{:.1e}')}{f' ({interval})' if interval else ''}; {row.counted}"
+
+
+def ratio(row: Measurement) -> str:
+    return f"{row.value:.2f}" if row.measured else f"{row.value:.2f}; a cell has {row.errors} false matches"
+
+
+def rate_of(counts: Mapping[str, Any]) -> str:
+    """A false match rate by its counts, or its limit."""
+    claim = claim_of_count(counts["errors"], counts["pairs"])
+    return claim.in_figures if claim.kind == "measured" else f"{counts['errors']} of {counts['pairs']:,}"
 
 
 def promise_table(manifest: Manifest) -> str:
@@ -63,8 +72,8 @@ def promise_table(manifest: Manifest) -> str:
             (
                 level,
                 manifest.calibration.claim(float(level)).in_figures,
-                "fewer than 30 pairs" if mean is None else f"{mean.value:.1e}",
-                "" if worst is None else f"{worst.value:.1e} ({worst.data.replace('_', ' ')})",
+                "fewer than 30 pairs" if mean is None else mean.told("{:.1e}"),
+                "" if worst is None else f"{worst.told('{:.1e}')} ({worst.data.replace('_', ' ')})",
                 f"{missed.value:.1%} ({missed.low:.1%} to {missed.high:.1%})",
             )
         )
@@ -76,9 +85,13 @@ def apart_table(halves: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for number, half in enumerate(halves, 1):
         for level, row in half["at"].items():
-            cells = f"{row['least']:.1e} to {row['most']:.1e}"
-            rows.append((str(number), f"{half['people']:,}", level, f"{row['mean']:.1e}", cells))
-    return markdown(("half", "people evaluated", "Similarity at least", "mean of the cells", "cells"), rows)
+            claim = claim_of_count(row["errors"], row["pairs"])
+            mean = f"{row['mean']:.1e}" if claim.kind == "measured" else claim.in_figures
+            counts = f"{row['errors']} of {row['pairs']:,}"
+            cells = f"{rate_of(row['least'])} to {rate_of(row['most'])}"
+            rows.append((str(number), f"{half['people']:,}", level, mean, counts, cells))
+    head = ("half", "people evaluated", "Similarity at least", "mean of the cells", "false matches", "cells")
+    return markdown(head, rows)
 
 
 def lfw_table(measured: Mapping[str, Any]) -> str:
@@ -113,7 +126,7 @@ def steps_table(record: Mapping[str, Any]) -> str:
                 f"{record['milliseconds_a_pair'][kind]:.2f} ms",
                 f"{at_80['accepted']:.3f}",
                 f"{at_90['accepted']:.3f}",
-                f"{at_80['least']:.1e} to {at_80['most']:.1e}",
+                f"{rate_of(at_80['least'])} to {rate_of(at_80['most'])}",
                 f"{at_80['max_over_geometric_mean']:.2f}",
             )
         )
@@ -121,18 +134,20 @@ def steps_table(record: Mapping[str, Any]) -> str:
     return markdown(head, rows)
 
 
-def thresholds_table(measured: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def thresholds_table(measured: Sequence[Mapping[str, Any]]) -> str:
     """Accepted genuine pairs at thresholds set on different pairs, and the false match rates of people held out."""
     rows = [
         (
-            f"**{name}: `standard`**" if place == 0 else name,
-            *(f"{each['accepted']:.3f}" for each in at.values()),
-            *(f"{each['held_out']:.1e}" for each in at.values()),
+            row["cohort"],
+            row["set_on"] if place else f"**{row['set_on']}**",
+            *(f"{each['accepted']:.4f}" for each in row["at"].values()),
+            *(f"{each['held_out']:.1e}" for each in row["at"].values()),
+            f"{rate_of(row['at']['1e-03']['least'])} to {rate_of(row['at']['1e-03']['most'])}",
         )
-        for place, (name, at) in enumerate(measured.items())
+        for place, row in enumerate(measured)
     ]
-    head = ("thresholds set on", "accepted at 1e-3", "at 1e-4", "rate of people held out, at 1e-3", "at 1e-4")
-    return markdown(head, rows)
+    held_out = ("rate of people held out, at 1e-3", "at 1e-4", "their cells at 1e-3")
+    return markdown(("cohort", "thresholds set on", "accepted at 1e-3", "at 1e-4", *held_out), rows)
 
 
 def frontier_table(measured: Sequence[Mapping[str, Any]]) -> str:
@@ -141,7 +156,7 @@ def frontier_table(measured: Sequence[Mapping[str, Any]]) -> str:
     for spread in sorted({each["spread"] for each in measured}):
         at, at_rarer = zip(*(each["at"].values() for each in measured if each["spread"] == spread), strict=True)
         over_mean = [each["max_over_geometric_mean"] for each in at]
-        over_least = [each["most"] / each["least"] for each in at]
+        over_least = [each["max_over_min"] for each in at]
         shown = f"{spread:g}"
         rows.append(
             (

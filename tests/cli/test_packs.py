@@ -55,6 +55,7 @@ def test_show_tells_files_licences_terms_and_origins_without_an_installation(cap
         "c60e392478df0a2fd756f9a230c9935a04d136e9d3bf12e99a850d4802806089",
         "Free for any use, commercial too",
         "Measured accuracy",
+        "fewer than 30 errors show no rate",
     ):
         assert part in out, part
     assert run(capsys, "show")[1] == out

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,11 +47,11 @@ def test_the_tables_are_those_of_the_pack_and_of_the_record(accuracy: ModuleType
 @pytest.mark.parametrize(
     ("part", "change"),
     [
-        ("apart", lambda record: record["apart"][0]["at"]["80"].update(mean=0.5)),
+        ("apart", lambda record: record["apart"][0]["at"]["80"].update(errors=7)),
         ("lfw", lambda record: record["lfw"]["at_similarity"][1]["fmr"].update(value=0.5)),
         ("steps", lambda record: record["steps"][3]["at"]["1e-03"].update(accepted=0.5)),
         ("frontier", lambda record: record["frontier"][0]["at"]["1e-03"].update(accepted=0.5)),
-        ("thresholds", lambda record: record["thresholds"]["people held out"]["1e-03"].update(accepted=0.5)),
+        ("thresholds", lambda record: record["thresholds"][0]["at"]["1e-03"].update(accepted=0.5)),
         ("robustness", lambda record: record["robustness"]["JPEG quality 60"].update(median=9.0)),
     ],
 )
@@ -67,6 +68,13 @@ def test_the_table_of_cells_comes_first() -> None:
     assert "\n|" not in before
     for cell in ("east asian, f", "black, m", "indian, f", "white, m", "others, f"):
         assert f"| {cell} |" in CARD
+
+
+def test_no_rate_of_a_cell_is_printed_from_fewer_than_thirty_false_matches(accuracy: ModuleType) -> None:
+    table = accuracy.tables(json.loads(accuracy.RECORD.read_text("utf-8")), store.known("standard"))["cells"]
+    told = re.findall(r"\| (rarer than )?[\d.e-]+[^|;]*; (\d+) of [\d,]+ (?=\|)", table)
+    assert len(told) == 2 * 10
+    assert all(bool(rarer) == (int(errors) < 30) for rarer, errors in told)
 
 
 def test_the_card_names_what_is_not_measured_and_misuse() -> None:

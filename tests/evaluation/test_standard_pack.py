@@ -71,6 +71,16 @@ def test_no_rate_is_reported_from_fewer_than_thirty_pairs() -> None:
     assert all(manifest.calibration.claim(level).kind == "measured" for level in told)
     assert manifest.calibration.claim(99).kind == "extrapolated"
     assert manifest.calibration.claim(100).kind == "rarer"
+    rates = [
+        row for row in manifest.accuracy if row.measure.startswith(("FMR", "FNMR")) and "max over" not in row.measure
+    ]
+    for row in rates:
+        assert row.errors is not None
+        assert row.pairs
+        assert row.told().startswith("rarer than") == (row.errors < 30)
+        if row.data != "mean of cells":
+            assert row.value == pytest.approx(row.errors / row.pairs, rel=1e-3)
+    assert any(row.told().startswith("rarer than") for row in rates)
 
 
 @pytest.mark.parametrize(

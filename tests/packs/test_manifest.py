@@ -67,7 +67,7 @@ def test_a_figure_without_enough_errors_is_told_as_a_bound(tiny) -> None:
     assert (few.told(), few.told_interval(), few.counted) == ("rarer than 3.0e-04", "", "10 of 100,000")
     assert (enough.told("{:.1e}"), enough.told_interval("{:.0e}")) == ("1.0e-04", "0e+00 to 3e-04")
     ratio = Measurement("FMR at 90, max over min", "cells", 2.5, errors=7)
-    assert (ratio.told(), ratio.counted, ratio.measured) == ("2.5", "7 or more", False)
+    assert (ratio.told(), ratio.counted, ratio.measured) == ("2.5", "7 or more a cell", False)
     unknown = Measurement("accuracy", "a", 0.99)
     assert (unknown.told(), unknown.told_interval(), unknown.counted, unknown.measured) == ("0.99", "", "", True)
 

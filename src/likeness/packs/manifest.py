@@ -145,7 +145,7 @@ class Measurement:
         """The errors and pairs for a table, "" if unknown."""
         if self.errors is None:
             return ""
-        return f"{self.errors:,} or more" if self.pairs is None else f"{self.errors:,} of {self.pairs:,}"
+        return f"{self.errors:,} or more a cell" if self.pairs is None else f"{self.errors:,} of {self.pairs:,}"
 
     def told(self, form: str = "{:g}") -> str:
         """The value for a table; of a rate with too few errors an upper bound: rarer than 3.0e-04."""
