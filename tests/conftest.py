@@ -1,6 +1,7 @@
 """Fixtures of all tests: the evaluation data, the sample portraits, and one warm engine for the whole run."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from likeness import packs
 from likeness.comparer import Comparer
+from likeness.packs.integrity import sha256_of
+from likeness.packs.tables import to_toml
 
 # Machines are shared: a slow moment is no finding.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,3 +47,36 @@ def comparer(standard_pack: None) -> Iterator[Comparer]:
 def portraits(standard_pack: None) -> dict[str, Path]:
     """The sample portraits by file name (`obama.jpg`, `biden.jpg`, ...)."""
     return packs.samples()
+
+
+@pytest.fixture(scope="session")
+def own_pack(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack of a user's own, without a calibration: the standard pack's detector, and its embedder as ArcFace."""
+    from tests.authoring import shaped
+
+    folder = tmp_path_factory.mktemp("own") / "own"
+    standard = packs.load("standard").manifest
+    assert standard.folder is not None
+    folder.mkdir()
+    shutil.copy(standard.folder / "yunet.onnx", folder / "detector.onnx")
+    shaped.embedder(
+        standard.folder / "mobilefacenet.onnx", folder / "embedder.onnx", colour="rgb", mean=127.5, scale=127.5
+    )
+    manifest = {
+        "pack": {"name": "own", "version": "1"},
+        "files": {name: {"sha256": sha256_of(folder / name)} for name in ("detector.onnx", "embedder.onnx")},
+        "roles": {
+            "detector": {"file": "detector.onnx", "family": "yunet", "side_px": 0, "score_threshold": 0.3},
+            "embedder": {
+                "file": "embedder.onnx",
+                "family": "arcface",
+                "size_px": 112,
+                "mean": [127.5, 127.5, 127.5],
+                "scale": 127.5,
+                "lengths": "certainty",
+                "template": [[38.29, 51.7], [73.53, 51.5], [56.03, 71.74], [41.55, 92.37], [70.73, 92.2]],
+            },
+        },
+    }
+    (folder / "manifest.toml").write_text(to_toml(manifest), "utf-8")
+    return folder

@@ -13,15 +13,18 @@ DIFFERENT = "different people of the same origin and sex"
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The `rate` of pairs of different people that reach a Similarity: counted ("measured"), from the fitted tail
-    ("extrapolated"), or an upper bound, the limit of the tail or of the pairs that were compared ("rarer").
+    ("extrapolated"), or an upper bound, the limit of the tail or of the pairs that were compared ("rarer"); NaN if the
+    pack is not calibrated ("unknown").
     """
 
     rate: float
-    kind: Literal["measured", "extrapolated", "rarer"]
+    kind: Literal["measured", "extrapolated", "rarer", "unknown"]
 
     @property
     def in_figures(self) -> str:
         """For a table: 1.0e-04, 1.0e-06 (extrapolated), rarer than 4.0e-07."""
+        if self.kind == "unknown":
+            return "unknown"
         if self.kind == "rarer":
             return f"rarer than {self.rate:.1e}"
         return f"{self.rate:.1e} (extrapolated)" if self.kind == "extrapolated" else f"{self.rate:.1e}"
@@ -29,6 +32,8 @@ class Claim:
     @property
     def in_words(self) -> str:
         """For a sentence: 1 in 10,000, 1 in 1,000,000 (extrapolated), rarer than 1 in 2,500,000."""
+        if self.kind == "unknown":
+            return "unknown: the pack is not calibrated"
         if self.kind == "rarer":
             return f"rarer than {self.one_in}"
         return f"{self.one_in} (extrapolated)" if self.kind == "extrapolated" else self.one_in
@@ -36,6 +41,8 @@ class Claim:
     @property
     def of_pairs(self) -> str:
         """For people: reached by 1 in 10,000 pairs of different people of the same origin and sex (extrapolated)."""
+        if self.kind == "unknown":
+            return "at an unknown false match rate: the pack is not calibrated"
         if self.rate >= 0.5:
             return f"as most pairs of {DIFFERENT} have"
         pairs = f"{self.one_in} pairs of {DIFFERENT}"

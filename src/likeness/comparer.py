@@ -73,7 +73,7 @@ class Comparer:
         self.settings = settings or ComparerSettings()
         self._decode = decode
         self.threads = threads or thread_budget()
-        self._engine = Engine(pack)
+        self._engine = Engine(pack, self.settings)
         self._executor = Executor(self.threads)
 
     @property
@@ -248,6 +248,7 @@ class Comparer:
             source_orientation_correction=source.orientation_correction,
             target_orientation_correction=target.orientation_correction,
             trace=source.trace + target.trace,
+            calibrated=self._engine.manifest.calibration is not None,
         )
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness import packs
+from likeness.calibrated import calibration_of
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
 from likeness.families import for_any_number, make_detector
 from likeness.packs.manifest import Manifest
+from likeness.settings import ComparerSettings
 from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Detections, Detector
 from likeness.vision.embedding import Embedder
@@ -27,6 +29,7 @@ from likeness.vision.scoring import Scorer
 #: From this many pixels on a search waits until no other of this size runs: it needs 45 bytes a pixel, 36 MB for the
 #: fine search of a photo, and what several threads need at once would add up in the arena, which keeps it.
 _LARGE_PIXELS = 300_000
+_DEFAULTS = ComparerSettings()
 
 
 class Engine:
@@ -35,10 +38,11 @@ class Engine:
     Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged, for files when a step is first used.
     """
 
-    def __init__(self, pack: str | PathLike[str]) -> None:
+    def __init__(self, pack: str | PathLike[str], settings: ComparerSettings = _DEFAULTS) -> None:
         # OpenCV would wake a thread for every processor for work that takes a tenth of a millisecond.
         cv2.setNumThreads(1)
-        self._pack = packs.load(pack, threads=1)
+        self._pack = packs.load(pack, threads=1, device=settings.device)
+        self._settings = settings
         self.manifest: Manifest = self._pack.manifest
         self._bars = _quality_bars(self.manifest)
 
@@ -99,14 +103,8 @@ class Engine:
 
     @property
     def calibration(self) -> Calibration:
-        """Score to Similarity; PackInvalid if the pack has no curve, as it then promises nothing."""
-        calibration = self.manifest.calibration
-        if calibration is None:
-            raise PackInvalid(
-                f"{self.manifest.described_as} has no [calibration], so it cannot say how alike two faces are; "
-                "make one with `likeness calibrate`"
-            )
-        return calibration
+        """Score to Similarity; PackInvalid if the pack has none and the settings do not allow that."""
+        return calibration_of(self.manifest, allow_none=self._settings.uncalibrated)
 
     def quality_bar(self, quality_filter: QualityFilter) -> QualityBar | None:
         """What a filter requires of a face; None for NONE."""

@@ -179,6 +179,7 @@ class Comparison:
     """The answer to CompareFaces.
 
     `matches` have a similarity at or above the threshold, highest first; `unmatched` have less, largest face first.
+    `calibrated` is False if the pack has no calibration: similarities are then cosines in percent, and promise nothing.
     The service does not report the similarity of unmatched faces or the details of the source face, so `to_dict` omits
     them.
     """
@@ -189,6 +190,7 @@ class Comparison:
     source_orientation_correction: OrientationCorrection | None = None
     target_orientation_correction: OrientationCorrection | None = None
     trace: Trace = field(default_factory=Trace, compare=False)
+    calibrated: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The service's JSON (`CompareFacesResponse`); members that are None are absent."""

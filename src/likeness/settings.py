@@ -5,6 +5,7 @@ from numbers import Real
 from os import PathLike
 from typing import Any, Literal
 
+from likeness.devices import DEVICES, Device
 from likeness.errors import InvalidParameter, SettingsError
 from likeness.faces import QUALITY_FILTERS
 from likeness.image import ImageLimits
@@ -13,6 +14,7 @@ _CHOICES = {
     "target_without_faces": ("error", "empty"),
     "face_attributes": ("all", "default"),
     "orientation_correction": ("off", "estimate"),
+    "device": DEVICES,
 }
 
 
@@ -23,12 +25,16 @@ class ComparerSettings:
     `target_without_faces`: an error, or an answer with two empty lists. `face_attributes`: "all" that the page lists,
     or the "default" that the service sends. `orientation_correction`: "estimate" says how a photo without EXIF
     orientation was turned. `search_rotations`: photos are searched for faces that are not upright, too.
+    `uncalibrated`: a pack without a calibration answers, with cosines in percent that promise nothing. `device`: what
+    networks run on (`likeness.devices`); one that is not available is an error when the pack is loaded.
     """
 
     target_without_faces: Literal["error", "empty"] = "error"
     face_attributes: Literal["all", "default"] = "all"
     orientation_correction: Literal["off", "estimate"] = "off"
     search_rotations: bool = True
+    uncalibrated: bool = False
+    device: Device = "cpu"
     max_faces: int = 100
     min_side_px: int = 80
     max_pixels: int = 100_000_000

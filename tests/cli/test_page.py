@@ -56,6 +56,8 @@ OWN_PROOFS: dict[str, list[tuple[str, str]]] = {
     "overlay": [("test_compare_faces", "test_the_real_engine")],
     "explain": [("test_compare_faces", "test_the_real_engine")],
     "pack": [("test_compare_faces", "test_pack")],
+    "uncalibrated": [("test_own_packs", "test_the_command_marks_the_answer")],
+    "device": [("test_own_packs", "test_the_command_refuses_a_missing_device")],
 }
 
 

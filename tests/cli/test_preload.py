@@ -17,7 +17,7 @@ HOW = {"similarity_threshold": 80.0, "quality_filter": "NONE"}
 class _Made:
     """Remembers the thread that made it and whether it was warmed up."""
 
-    def __init__(self, pack: str) -> None:
+    def __init__(self, pack: str, settings: object) -> None:
         self.pack, self.thread, self.warm = pack, threading.current_thread(), False
 
     def warm_up(self) -> None:
@@ -39,7 +39,7 @@ def test_the_engine_is_loaded_and_warmed_in_a_thread() -> None:
 
 
 def test_what_is_wrong_is_said_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(pack: str) -> None:
+    def damaged(pack: str, settings: object) -> None:
         raise PackDamaged(f"{pack} is damaged")
 
     monkeypatch.setattr(inprocess, "Comparer", damaged)
@@ -50,7 +50,7 @@ def test_what_is_wrong_is_said_to_who_asks(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_pack_that_is_not_there_is_not_made_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIKENESS_HOME", str(tmp_path))
     for pack in (None, "no-such-name", str(tmp_path / "nothing")):
-        assert preload.begin(argparse.Namespace(endpoint_url=None, pack=pack)) is None
+        assert preload.begin(argparse.Namespace(endpoint_url=None, pack=pack, uncalibrated=False, device=None)) is None
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,6 @@ def test_nothing_is_preloaded_if_a_server_may_be_used(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     monkeypatch.setattr(packs, "is_at_hand", lambda _: True)
-    assert (preload.begin(argparse.Namespace(endpoint_url=option, pack=None)) is not None) is begun
+    assert (
+        preload.begin(argparse.Namespace(endpoint_url=option, pack=None, uncalibrated=False, device=None)) is not None
+    ) is begun

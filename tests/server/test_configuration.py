@@ -27,6 +27,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: For every setting that one line can hold: a text that is not the default, and the value it stands for.
 EXAMPLES: dict[str, tuple[str, Any]] = {
     "pack": ("other", "other"),
+    "uncalibrated": ("true", True),
+    "device": ("auto", "auto"),
     "target_without_faces": ("empty", "empty"),
     "orientation_correction": ("estimate", "estimate"),
     "face_attributes": ("default", "default"),

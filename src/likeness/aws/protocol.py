@@ -41,6 +41,8 @@ _NOT_POST = (
     b"<AccessDeniedException><Message>Unable to determine service/operation name to be authorized</Message>"
     b"</AccessDeniedException>"
 )
+#: Marks the answers of a pack without a calibration; the service's shapes have no place for it.
+UNCALIBRATED_HEADER = ("x-likeness-uncalibrated", "true")
 _NOT_JSON_1_1 = b"<UnknownOperationException/>\n"
 
 
@@ -143,7 +145,8 @@ def validate(document: Document, *, max_inline_bytes: int = MAX_INLINE_BYTES) ->
 def success(comparison: Comparison, request_id: str) -> WireResponse:
     """The 200 response: compact JSON with the digits of IEEE singles, without null. Raises ValueError for NaN."""
     body = json.dumps(comparison.to_dict(), separators=(",", ":"), allow_nan=False).encode()
-    return _response(200, body, request_id, content_type=CONTENT_TYPE)
+    extra = () if comparison.calibrated else (UNCALIBRATED_HEADER,)
+    return _response(200, body, request_id, content_type=CONTENT_TYPE, extra=extra)
 
 
 def failure(error: RequestError | WireError, request_id: str, *, verbose: bool = False) -> WireResponse:

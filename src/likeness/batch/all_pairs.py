@@ -6,9 +6,9 @@ among the most similar of one of its photos is a candidate; candidates are ranke
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -161,10 +161,11 @@ class AllPairs:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The blocks of `photos` photos and their candidates, in a storage."""
+    """The blocks of `photos` photos and their candidates, in a storage; `marks` are written into each record."""
 
     storage: Storage
     photos: int
+    marks: Mapping[str, bool] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return -(-self.photos // PHOTOS_A_BLOCK)
@@ -215,13 +216,14 @@ class Blocks:
 
     def records(self, top: int, name: Callable[[int], str]) -> Iterator[Record]:
         """A record for each photo that cannot be used, then one per pair; `name` maps an index to a reference."""
+        marked = dict(self.marks)
         nothing: Record = {"similarity": None, "matched": None, "matches": None, "unmatched": None}
         for place, failure in self.failures():
             reason = failure.reason_for(f"photo ({name(place)})")
-            yield {"source": name(place), "target": None, **nothing, "error": failure.code, "reason": reason}
+            yield {"source": name(place), "target": None, **nothing, "error": failure.code, "reason": reason} | marked
         for first, second, similarity in self.most_alike(top):
             compared: Record = {"similarity": similarity, "matched": True, "matches": 1, "unmatched": 0}
-            yield {"source": name(first), "target": name(second), **compared, "error": None, "reason": None}
+            yield {"source": name(first), "target": name(second), **compared, "error": None, "reason": None} | marked
 
 
 def lowest_score(calibration: Calibration, similarity: float) -> float:

@@ -6,7 +6,18 @@ from pathlib import Path
 from likeness.batch.errors import BatchError
 
 #: The columns that the batch writes; a table of pairs must not have them.
-WRITTEN = ("similarity", "matched", "matches", "unmatched", "error", "reason", "answer", "decision", "note")
+WRITTEN = (
+    "similarity",
+    "matched",
+    "matches",
+    "unmatched",
+    "error",
+    "reason",
+    "answer",
+    "decision",
+    "note",
+    "calibrated",
+)
 
 
 def written_columns(*, full: bool) -> Sequence[str]:

@@ -4,7 +4,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike, fspath
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from likeness import errors
 from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Failure
-from likeness.batch.records import comparison
+from likeness.batch.records import comparison, marks
 from likeness.batch.scoring import similarities
 from likeness.comparer import Comparer
 from likeness.errors import InvalidParameter, RequestError
@@ -84,7 +84,8 @@ def _results(
             yield PairResult(source, target, error=error)
             continue
         both, values = next(compared)
-        yield PairResult(source, target, comparison(*both, values, options.similarity_threshold))
+        compared_pair = comparison(*both, values, options.similarity_threshold)
+        yield PairResult(source, target, replace(compared_pair, calibrated=not marks(comparer)))
 
 
 @dataclass(slots=True)

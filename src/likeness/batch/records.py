@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from likeness.batch.described import DescribedPhoto, Faces, Failure
 from likeness.batch.rows import Row
 from likeness.batch.scoring import similarities
+from likeness.calibrated import Uncalibrated
 from likeness.comparer import Comparer
 from likeness.faces import Comparison, FaceMatch
 
@@ -45,8 +46,14 @@ def records_of(
                 record["answer"] = comparison(photos[row.source], photos[row.target], found, threshold).to_dict()
         if full and failure is not None:
             record["answer"] = None
+        record |= marks(comparer)
         records.append(record)
     return records
+
+
+def marks(comparer: Comparer) -> Record:
+    """What every record of a pack without a calibration says of it."""
+    return {"calibrated": False} if isinstance(comparer.calibration, Uncalibrated) else {}
 
 
 def comparison(

@@ -18,7 +18,7 @@ from likeness.batch.outputs import check_format, decode_lines, encode_lines, wri
 from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
-from likeness.batch.records import Record, records_of
+from likeness.batch.records import Record, marks, records_of
 from likeness.batch.rows import EveryTwo, Row, Rows
 from likeness.batch.run_all_pairs import Wanted, search
 from likeness.batch.shards import Shards
@@ -91,7 +91,7 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
             photos, read_before = plan.counts()
             with LocalPhotos(comparer, read, job.options, plan, store, progress) as described:
                 if isinstance(job.pairs, EveryTwo):
-                    blocks = Blocks(FolderStorage(here.folder), photos)
+                    blocks = Blocks(FolderStorage(here.folder), photos, marks(comparer))
                     done = pairs - sum(map(blocks.pairs, blocks.missing("alike")))
                     progress.begin(Count(photos, read_before, read_before), Count(pairs, done, done))
                     wanted = Wanted(job.options.similarity_threshold, job.pairs.top, job.fail_fast)

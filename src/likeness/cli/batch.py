@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from likeness.cli.connection import chosen_pack
 from likeness.cli.main import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.counted import counted
+from likeness.devices import DEVICES
 from likeness.faces import QUALITY_FILTERS
 
 if TYPE_CHECKING:
@@ -119,7 +121,12 @@ def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
     from likeness.batch.run import Job
     from likeness.comparer import ComparerSettings
 
-    settings = ComparerSettings(face_attributes=given.attributes, target_without_faces=given.target_without_faces)
+    settings = ComparerSettings(
+        face_attributes=given.attributes,
+        target_without_faces=given.target_without_faces,
+        uncalibrated=given.uncalibrated,
+        device=given.device,
+    )
     options = BatchOptions(given.similarity_threshold, given.quality_filter, given.face, given.pack, settings)
     return Job(
         pairs,
@@ -217,7 +224,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--report", type=Path, metavar="FILE.html", help="write pages for a reviewer: doubtful pairs and their faces")
     add("--report-pairs", type=_count, default=5000, metavar="N", help="the most pairs on these pages (5000)")
     add("--decisions", type=Path, metavar="FILE.csv", help="write a reviewer's decisions from these pages into OUT")
-    add("--pack", default="standard", help="a pack's name or folder (standard)")
+    add("--pack", default=chosen_pack(None), help="a pack's name or folder (LIKENESS_PACK, else standard)")
+    add("--uncalibrated", action="store_true", help="let a pack without a calibration answer; each line is marked")
+    add("--device", choices=DEVICES, default="cpu", help="what networks run on (cpu); a missing one is an error")
     add("--store", metavar="DIR", help="where to store faces during the run (OUT.run; with --engine ray: --shared)")
     add("--store-size", type=_size, metavar="SIZE", help="the most disk space for them, such as 2G")
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from likeness.cli.connection import chosen_pack
 from likeness.cli.evaluate import progress_over
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         help="compare different people within cells, such as group,sex; the cohort is drawn for each value of the "
         "first column; photos without these columns are used for pairs of one person only (default: one cell)",
     )
-    parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
+    parser.add_argument(
+        "--pack", default=chosen_pack(None), help="a pack's name or folder (LIKENESS_PACK, else standard)"
+    )
     parser.add_argument(
         "--into", type=Path, metavar="PACK", help="write into this pack's folder or description (.toml)"
     )

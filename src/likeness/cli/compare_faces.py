@@ -96,7 +96,7 @@ def _sample(session: Any, given: argparse.Namespace, url: str | None, request: d
 
 
 def _ask_server(session: Any, given: argparse.Namespace, url: str, request: dict[str, Any]) -> dict[str, Any]:
-    for option in ("overlay", "explain", "pack"):
+    for option in ("overlay", "explain", "pack", "uncalibrated", "device"):
         if getattr(given, option):
             raise failures.ArgumentsError(
                 f"--{option} needs the engine in this process: leave out the endpoint URL ({url}), or --{option}"

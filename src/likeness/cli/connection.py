@@ -116,12 +116,25 @@ def engine_client(session: Any, given: argparse.Namespace, observer: Any, compar
 
     show_unasked_with(progress_for_people)
     return inprocess.client(
-        given.pack or "standard",
+        chosen_pack(given.pack),
         comparer=comparer,
+        settings=chosen_settings(given),
         session=session,
         stores=_stores(session, given),
         observer=observer,
     )
+
+
+def chosen_pack(pack: str | None) -> str:
+    """The pack that is named, by LIKENESS_PACK if not by the option, or the standard pack."""
+    return pack or os.environ.get("LIKENESS_PACK") or "standard"
+
+
+def chosen_settings(given: argparse.Namespace) -> Any:
+    """The settings of the comparer that the options choose."""
+    from likeness.settings import ComparerSettings
+
+    return ComparerSettings(uncalibrated=bool(given.uncalibrated), device=given.device or "cpu")
 
 
 def _stores(session: Any, given: argparse.Namespace) -> Any:

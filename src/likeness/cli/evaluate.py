@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from likeness.cli.connection import chosen_pack
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
@@ -124,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         help="for a table of photos: compare people within cells, such as group,sex (default: one cell)",
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the photos are (default: the table's folder)")
-    parser.add_argument("--pack", default="standard", help="a pack's name or folder (default: standard)")
+    parser.add_argument(
+        "--pack", default=chosen_pack(None), help="a pack's name or folder (LIKENESS_PACK, else standard)"
+    )
     parser.add_argument(
         "--all-pairs", action="store_true", help="for a table of pairs: compare every photo with every other"
     )

@@ -6,6 +6,7 @@ Names, order and meaning are those of `aws rekognition compare-faces`; the texts
 from dataclasses import dataclass
 from typing import Literal
 
+from likeness.devices import DEVICES
 from likeness.faces import QUALITY_FILTERS
 
 #: How a value is read and completed: `flag` takes none, `file` and `image` are completed with file names.
@@ -102,7 +103,11 @@ OPTIONS: tuple[Option, ...] = (
         "overlay", "file", "Also draw both photos with boxes, landmarks and similarities into this PNG.", "likeness"
     ),
     Option("explain", "flag", "Also explain the answer for a reviewer, on standard error.", "likeness"),
-    Option("pack", "text", "The model pack to compare with: a name or a folder.", "likeness"),
+    Option("pack", "text", "The model pack to compare with: a name or a folder (LIKENESS_PACK).", "likeness"),
+    Option("uncalibrated", "flag", "Let a pack without a calibration answer; each answer is marked.", "likeness"),
+    Option(
+        "device", "choice", "What networks run on; cpu is the default. A missing one is an error.", "likeness", DEVICES
+    ),
 )
 
 BY_FLAG: dict[str, Option] = {option.flag: option for option in OPTIONS}

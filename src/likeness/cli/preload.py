@@ -11,19 +11,18 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from likeness.cli.connection import chosen_pack, chosen_settings
 from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
     from likeness.inprocess import Compares
 
-_STANDARD = "standard"
-
 
 class PreloadedComparer:
     """A `Comparer` with `pack`, which a thread starts to load at construction."""
 
-    def __init__(self, pack: str) -> None:
-        self._pack = pack
+    def __init__(self, pack: str, settings: Any = None) -> None:
+        self._pack, self._settings = pack, settings
         self._made: Compares | None = None
         self._making = Thread(target=self._make, name="likeness-preload")
         self._making.start()
@@ -42,7 +41,7 @@ class PreloadedComparer:
 
         # An error of the pack occurs again at the first comparison, which reports it.
         with suppress(LikenessError):
-            made = inprocess.Comparer(self._pack)
+            made = inprocess.Comparer(self._pack, settings=self._settings)
             made.warm_up()
             self._made = made
 
@@ -51,7 +50,7 @@ class PreloadedComparer:
 
         self._making.join()
         if self._made is None:
-            self._made = inprocess.Comparer(self._pack)
+            self._made = inprocess.Comparer(self._pack, settings=self._settings)
         return self._made
 
 
@@ -67,9 +66,9 @@ def begin(given: argparse.Namespace) -> PreloadedComparer | None:
     # Imported before the thread starts: two threads that import wait for each other.
     from likeness import inprocess, packs  # noqa: F401
 
-    pack = given.pack or _STANDARD
+    pack = chosen_pack(given.pack)
     with suppress(LikenessError):
-        return PreloadedComparer(pack) if packs.is_at_hand(pack) else None
+        return PreloadedComparer(pack, chosen_settings(given)) if packs.is_at_hand(pack) else None
     return None
 
 

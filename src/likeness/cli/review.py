@@ -43,6 +43,10 @@ class Review:
             return
         for note in self._seen.comparison.trace.notes:
             say(f"likeness: {note}")
+        if not self._seen.comparison.calibrated:
+            from likeness.calibrated import UNCALIBRATED
+
+            say(f"likeness: {UNCALIBRATED}")
         if self._explain:
             say(_explanation(self._seen, self._threshold))
         if self._overlay is not None:

@@ -17,7 +17,8 @@ from likeness.packs.store import check_file, is_installed, known, optimised_fold
 from likeness.threads import thread_budget
 
 if TYPE_CHECKING:
-    from likeness.packs.runtime import Device, OnnxNetwork
+    from likeness.devices import Device
+    from likeness.packs.runtime import OnnxNetwork
 
 
 class LoadedPack:

@@ -9,12 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.errors import PackDamaged, SettingsError
+from likeness.devices import Device, device_session
+from likeness.errors import PackDamaged
 
 # From its import on, ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder
 # and uploads events; only this variable, set before the import, prevents both.
@@ -23,7 +24,6 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-Device = Literal["cpu", "cuda"]
 #: Address space of the arena, of which only used pages take memory. Two threads use 64 MB after 2,000 mixed requests.
 #: ONNX Runtime extends it if it does not suffice.
 _ARENA_BYTES = 128 * 1024 * 1024
@@ -114,7 +114,7 @@ class Runtime:
         SettingsError if the device is not available.
         """
         try:
-            session = self._cuda_session(file) if self.device == "cuda" else self._cpu_session(file, sha256)
+            session = device_session(self.device, file, self._options()) or self._cpu_session(file, sha256)
         except _ONNX_ERRORS as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise PackDamaged(
@@ -122,20 +122,6 @@ class Runtime:
                 "install the pack again, or one for this version"
             ) from error
         return OnnxNetwork(session, file)
-
-    def _cuda_session(self, file: Path) -> Any:
-        missing = SettingsError(
-            "the device is cuda, but this ONNX Runtime cannot use it here; install the extra "
-            "`likeness[cuda]` and NVIDIA's driver, or use the device cpu"
-        )
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise missing
-        providers = [("CUDAExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"}), "CPUExecutionProvider"]
-        session = onnxruntime.InferenceSession(str(file), self._options(), providers=providers)
-        # Without the driver, ONNX Runtime only prints a warning and uses the CPU.
-        if "CUDAExecutionProvider" not in session.get_providers():
-            raise missing
-        return session
 
     def _cpu_session(self, file: Path, sha256: str) -> Any:
         if self.optimised is None:

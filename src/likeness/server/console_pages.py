@@ -101,8 +101,9 @@ def _about(settings: Settings, loader: Loader, *, at_once: int) -> Mapping[str, 
     }
 
 
-def _promise(loader: Loader) -> Mapping[str, Any] | None:
-    """log10 of the false match rate at some Similarities, to interpolate linearly; None while the pack loads.
+def _promise(loader: Loader) -> Mapping[str, Any] | bool | None:
+    """log10 of the false match rate at some Similarities, to interpolate linearly; None while the pack loads, False
+    if it is not calibrated.
 
     `measured` is the lowest rate (log10) that the pack's data support; lower ones are shown as "rarer than".
     """
@@ -112,6 +113,8 @@ def _promise(loader: Loader) -> Mapping[str, Any] | None:
     calibration = getattr(loader.engine, "calibration", None)
     if calibration is None:
         return None
+    if math.isnan(float(calibration.false_match_rate(80.0))):
+        return False
     marked = [level for level, _ in PROMISE]
     levels = [0.0, 50.0, *marked]
     return {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from likeness.aws.keys import default_path
+from likeness.devices import Device
 from likeness.sources.store import StoreSettings
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Settings:
 
     # Behaviour
     pack: Name = _setting("standard", "model pack: a name, or a path")
+    uncalibrated: bool = _setting(False, "let a pack without a calibration answer; every answer is marked")
+    device: Device = _setting("cpu", "what networks run on; one that is missing is an error")
     target_without_faces: Literal["error", "empty"] = _setting(
         "error", "a target without a face: InvalidParameterException, or an answer without faces"
     )
@@ -219,6 +222,8 @@ class Settings:
             face_attributes=self.face_attributes,
             orientation_correction=self.orientation_correction,
             search_rotations=self.search_rotations,
+            uncalibrated=self.uncalibrated,
+            device=self.device,
             max_faces=self.max_faces,
             min_side_px=self.min_side_px,
             max_pixels=self.max_pixels,

@@ -23,6 +23,7 @@ from likeness.batch.describe import identity
 from likeness.batch.errors import BatchError
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
+from likeness.batch.records import marks
 from likeness.batch.rows import EveryTwo
 from likeness.batch.run import FINISHED_BEFORE, PLAN, Job, Outcome, begun
 from likeness.batch.shards import Shards
@@ -66,7 +67,7 @@ def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster,
             progress.begin(Count(photos), Count(pairs))
             stages = _Stages(ray, actors_of(ray, cluster), job.fail_fast, progress)
             if isinstance(job.pairs, EveryTwo):
-                _search(stages, replace(work, photos=photos, top=job.pairs.top), storage, plan)
+                _search(stages, replace(work, photos=photos, top=job.pairs.top, marks=marks(comparer)), storage, plan)
             else:
                 written = storage.names("shards") | {path.name for path in here.shards.all()}
                 missing = write_plan(storage, plan, job.pairs, job.rows_a_shard, written)

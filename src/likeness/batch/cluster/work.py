@@ -4,8 +4,8 @@ pairs. It does not need Ray.
 Each writes one blob with a fixed name, so that repeating it changes nothing.
 """
 
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -49,6 +49,7 @@ class Work:
     stores: tuple[StoreSettings, ...] = (StoreSettings(),)
     photos: int = 0
     top: int = 0
+    marks: Mapping[str, bool] = field(default_factory=dict)
 
     def comparer(self) -> Comparer:
         """A Comparer with one thread."""
@@ -56,7 +57,7 @@ class Work:
 
     def blocks(self) -> Blocks:
         """The blocks of a search in the shared storage."""
-        return Blocks(open_storage(self.storage), self.photos)
+        return Blocks(open_storage(self.storage), self.photos, self.marks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 // "1 in 2,300", or "rarer than 1 in 72,000" below what the data support; "" without figures.
 export function rarity(promise, similarity) {
+	if (promise === false) return "not calibrated";
 	if (!promise) return "";
 	const { levels, rates, measured } = promise;
 	const rarest = Math.max(rates.at(-1), measured);
@@ -13,6 +14,7 @@ export function rarity(promise, similarity) {
 
 // The false match rate as a sentence.
 export function raritySentence(promise, similarity) {
+	if (promise === false) return "The pack is not calibrated: nothing is known of false matches.";
 	const words = rarity(promise, similarity);
 	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
 	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;

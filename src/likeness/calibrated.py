@@ -1,0 +1,49 @@
+"""The calibration of a pack, and what answers in its place if a user allows that."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from likeness.claims import Claim
+from likeness.errors import PackInvalid
+from likeness.packs.manifest import Manifest
+from likeness.vision.calibration import Calibration
+
+#: What is said beside every answer of a pack without a calibration.
+UNCALIBRATED = "the pack is not calibrated: Similarity is the cosine in percent, and says nothing of false matches"
+
+
+@dataclass(frozen=True)
+class Uncalibrated(Calibration):
+    """Stands in where a pack has no calibration: Similarity is the score in percent, and no rate is known."""
+
+    scores: tuple[float, ...] = (0.0, 1.0)
+    log10_rates: tuple[float, ...] = (0.0, -1.0)
+    equal_error_rate: float = 0.49
+
+    def similarity(self, scores: ArrayLike) -> NDArray[np.float64]:
+        """The cosines in percent, those below 0 as 0; 100 only for identical vectors."""
+        values = np.asarray(scores, np.float64)
+        return np.where(np.isposinf(values), 100.0, np.clip(100.0 * values, 0.0, 99.9999))
+
+    def false_match_rate(self, similarity: ArrayLike) -> NDArray[np.float64]:
+        """NaN: no rate is known."""
+        return np.full(np.shape(similarity), np.nan)
+
+    def claim(self, similarity: float) -> Claim:  # noqa: ARG002
+        """Nothing may be claimed of any Similarity."""
+        return Claim(float("nan"), "unknown")
+
+
+def calibration_of(manifest: Manifest, *, allow_none: bool) -> Calibration:
+    """Score to Similarity; PackInvalid if the pack has no curve, so promises nothing, and that is not allowed."""
+    if manifest.calibration is not None:
+        return manifest.calibration
+    if allow_none and manifest.scoring.method == "cosine":
+        return Uncalibrated()
+    where = manifest.folder or manifest.name
+    raise PackInvalid(
+        f"{manifest.described_as} has no [calibration], so it cannot say how alike two faces are; make one with "
+        f"`likeness calibrate PEOPLE.csv --pack {where} --into {where}`, or use it without: --uncalibrated"
+    )
