@@ -370,6 +370,53 @@ def test_rows_come_in_their_order() -> None:
     assert Signed(key_id="AKIDNOBODY", secret="wrong").refused() == UNRECOGNIZED
 
 
+@pytest.mark.parametrize("size", [1_000, 1_000_000, 14_000_000])
+@pytest.mark.parametrize("form", ["header", "query"])
+def test_a_refused_key_takes_the_work_of_a_wrong_signature(
+    form: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes and their lengths are counted, as times would differ on a busy machine for other reasons."""
+    body, done = bytes(size), list[tuple[str, int]]()
+
+    def counted(function: Callable[..., Any], place: int) -> Callable[..., Any]:
+        def count(*arguments: Any) -> Any:
+            done.append((function.__name__, len(arguments[place])))
+            return function(*arguments)
+
+        return count
+
+    monkeypatch.setattr("likeness.aws.signature.hashlib.sha256", counted(hashlib.sha256, 0))
+    monkeypatch.setattr("likeness.aws.signature.hmac.digest", counted(hmac.digest, 1))
+    monkeypatch.setattr("likeness.aws.signature.hmac.compare_digest", counted(hmac.compare_digest, 0))
+
+    headers, query = _wrongly_signed(form)
+
+    def work(key: Key | None) -> tuple[str, list[tuple[str, int]]]:
+        done.clear()
+        code, _ = refused(headers, body=body, query=query, lookup_key=lambda _: key)
+        return code, list(done)
+
+    code, expected = work(KEY)
+    assert code == "InvalidSignatureException"
+    assert ("openssl_sha256", size) in expected
+    assert work(None) == ("UnrecognizedClientException", expected)
+    assert work(INACTIVE) == ("UnrecognizedClientException", expected)
+    assert work(TEMPORARY) == ("UnrecognizedClientException", expected)
+    assert work(replace(KEY, expires=NOW)) == ("ExpiredTokenException", expected)
+
+
+def _wrongly_signed(form: str) -> tuple[list[tuple[str, str]], str]:
+    """The headers and the query of a request that claims a key in this form."""
+    headers = Signed(secret="wrong").headers()
+    if form == "header":
+        return headers, ""
+    scope = "20180710/eu-central-1/rekognition/aws4_request"
+    values = {"Algorithm": "AWS4-HMAC-SHA256", "Credential": f"{KEY.id}/{scope}", "Date": "20180710T071714Z"}
+    values |= {"SignedHeaders": "host", "Signature": "0" * 64}
+    query = "&".join(f"X-Amz-{name}={quote(value, safe='')}" for name, value in values.items())
+    return [header for header in headers if header[0] != "Authorization"], query
+
+
 # The payload's hash.
 
 

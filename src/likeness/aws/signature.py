@@ -28,6 +28,9 @@ _MAX_EXPIRES_SECONDS = 604_800
 _TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 _UNRESERVED = "-_.~"
 
+#: Signs in place of the secret of a key that does not exist; as long as those of `likeness keys create`.
+_NO_SECRET = "0" * 40
+
 #: Optional parameters of a presigned query.
 _OPTIONAL_PARAMETERS = ("X-Amz-Algorithm", "X-Amz-Expires", "X-Amz-Security-Token")
 
@@ -108,7 +111,8 @@ def verify(
 ) -> Identity:
     """The signer of the request. Raises SignatureError, by the first row of table 3.2 that applies.
 
-    `now` is timezone-aware. The body is hashed once, and only for a known key.
+    `now` is timezone-aware. An unknown, revoked or expired key takes the same work as a wrong signature: the
+    time of the answer tells nothing about which keys exist, whatever the length of the body.
     """
     rules = rules or Rules()
     claim = _read_claim(request)
@@ -118,17 +122,12 @@ def verify(
     stamp = time.strftime(_TIME_FORMAT)
     _check_time(time, claim, now, rules.skew)
     key_id, region = _check_scope(claim.credential, stamp, claim.date, rules.regions, rules.service)
-    key = _find_key(key_id, claim, lookup_key, now)
-    if len(set(claim.signed_headers)) < len(claim.signed_headers):
-        # No signer lists a header twice, and each repetition would cost time.
+    key = lookup_key(key_id)
+    is_signed = _is_signed(request, claim, stamp, key.secret if key else _NO_SECRET, rules.allow_unsigned_payload)
+    known = _check_key(key, claim, now)
+    if not is_signed:
         raise SignatureError(_INVALID, _MISMATCH)
-    payload = _payload_hash(request, rules.allow_unsigned_payload)
-    scope = claim.credential.split("/", 1)[1]
-    canonical = canonical_request(request, claim.signed_headers, payload, presigned=claim.presigned)
-    expected = sign(string_to_sign(canonical, stamp, scope), signing_key(key.secret, scope))
-    if not hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "surrogateescape")):
-        raise SignatureError(_INVALID, _MISMATCH)
-    return Identity(key, region)
+    return Identity(known, region)
 
 
 def _read_claim(request: Request) -> _Claim:
@@ -258,9 +257,8 @@ def _check_scope(
     return key_id, region
 
 
-def _find_key(key_id: str, claim: _Claim, lookup_key: Callable[[str], Key | None], now: datetime) -> Key:
+def _check_key(key: Key | None, claim: _Claim, now: datetime) -> Key:
     """Rows 12 and 13. A token sent as a header must be signed."""
-    key = lookup_key(key_id)
     token_is_signed = claim.presigned or claim.token is None or "x-amz-security-token" in claim.signed_headers
     if key is None or not key.active or not token_is_signed or not _same(key.session_token, claim.token):
         raise SignatureError("UnrecognizedClientException", "The security token included in the request is invalid.")
@@ -276,14 +274,27 @@ def _same(ours: str | None, theirs: str | None) -> bool:
     return hmac.compare_digest(ours.encode(), theirs.encode("utf-8", "surrogateescape"))
 
 
-def _payload_hash(request: Request, allow_unsigned: bool) -> str:
-    """The hash for the canonical request; a hash that the client sends must be that of the body."""
+def _is_signed(request: Request, claim: _Claim, stamp: str, secret: str, allow_unsigned_payload: bool) -> bool:
+    """Row 14: whether the signature is that of the request with this secret."""
+    if len(set(claim.signed_headers)) < len(claim.signed_headers):
+        return False  # no signer lists a header twice, and each repetition would cost time
+    payload = _payload_hash(request, allow_unsigned_payload)
+    if payload is None:
+        return False
+    scope = claim.credential.split("/", 1)[1]
+    canonical = canonical_request(request, claim.signed_headers, payload, presigned=claim.presigned)
+    expected = sign(string_to_sign(canonical, stamp, scope), signing_key(secret, scope))
+    return hmac.compare_digest(expected.encode(), claim.signature.encode("utf-8", "surrogateescape"))
+
+
+def _payload_hash(request: Request, allow_unsigned: bool) -> str | None:
+    """The hash for the canonical request; None if the client sends one that is not that of the body."""
     sent = request.header("x-amz-content-sha256")
     if sent == UNSIGNED_PAYLOAD and allow_unsigned:
         return UNSIGNED_PAYLOAD
     actual = hashlib.sha256(request.body).hexdigest()
     if sent is not None and not hmac.compare_digest(sent.lower().encode("utf-8", "surrogateescape"), actual.encode()):
-        raise SignatureError(_INVALID, _MISMATCH)
+        return None
     return actual if sent is None else sent
 
 
