@@ -1,4 +1,4 @@
-"""`likeness packs new | check`: a pack of one's own."""
+"""`likeness packs new | check | compare`: a pack of one's own."""
 
 import argparse
 from pathlib import Path
@@ -35,6 +35,18 @@ def add_commands(commands: Any) -> None:
     check.add_argument("folder", metavar="FOLDER", help="a pack's folder or name")
     check.add_argument("--people", type=Path, metavar="PEOPLE.csv", help=_PEOPLE)
     check.set_defaults(run=_check)
+    compare = commands.add_parser(
+        "compare",
+        help="compare two packs on your people",
+        description="Error rates by cell, speed, size and memory of packs on the same photos, as a table and a page.",
+    )
+    compare.add_argument("packs", nargs=2, metavar="PACK", help="names or folders of calibrated packs")
+    compare.add_argument(
+        "--people", type=Path, required=True, metavar="PEOPLE.csv", help="photos: image, person, any other columns"
+    )
+    compare.add_argument("--within", default="", metavar="COLUMNS", help="cells, such as group,sex (default: one cell)")
+    compare.add_argument("--report", type=Path, metavar="FILE.html", help="write a page")
+    compare.set_defaults(run=_compare)
 
 
 def _portraits(options: argparse.Namespace) -> "list[Portrait]":
@@ -95,4 +107,39 @@ def _check(options: argparse.Namespace) -> int:
         print(f"nothing wrong: pairs of one person have a cosine of {told.genuine:.2f}, of two {told.impostor:.2f}")
     if read_manifest(folder).calibration is None:
         print(f"not calibrated; next: likeness calibrate PEOPLE.csv --pack {folder} --into {folder}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from likeness.authoring.comparison import (
+        People,
+        cost_rows,
+        measure_pack,
+        rate_rows,
+        rates_head,
+        write_comparison,
+    )
+    from likeness.cli.evaluate import progress_over
+    from likeness.evaluation.report import FEW_SAID
+    from likeness.whole_file import check_writable
+
+    if options.report:
+        check_writable(options.report)
+    people = People.read(options.people, [name for name in options.within.split(",") if name])
+    measured = []
+    with progress_over(2 * len(people.photos)) as advance:
+        for pack in options.packs:
+            try:
+                measured.append(measure_pack(pack, people, advance=advance))
+            except ValueError as error:
+                say(f"likeness: {options.people}: {error}")
+                return OTHER_ERROR
+    print_title("Error rates by cell")
+    print_table(rates_head(measured), rate_rows(measured))
+    print(FEW_SAID)
+    print_title("Cost")
+    print_table(("", *(each.name for each in measured)), cost_rows(measured))
+    if options.report:
+        write_comparison(measured, options.report, options.people)
+        print(f"\nreport: {options.report}")
     return 0
