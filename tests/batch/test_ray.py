@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -122,6 +123,16 @@ def test_a_bound_of_the_store_is_for_one_machine(many: Path, tmp_path: Path) -> 
     done = likeness(*words, check=False)
     assert done.returncode == 255
     assert "--store-size is for one machine: the nodes of a cluster need all faces" in done.stderr
+
+
+def test_an_address_without_a_cluster_is_refused_at_once(work: Path) -> None:
+    with socket.socket() as taken:  # bound and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = ("batch", work / "pairs.csv", "--output", work / "out.csv", "--engine", "ray", "--address", address)
+        done = likeness(*words, check=False)
+    assert done.returncode == 255
+    assert done.stderr == f"likeness: no Ray cluster at {address}: [Errno 111] Connection refused\n"
 
 
 class FailingRay:

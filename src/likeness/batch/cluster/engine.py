@@ -6,6 +6,7 @@ the driver and of the object store is constant. Work of an actor, worker or node
 
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from likeness.batch.errors import BatchError
 _ACTOR_BYTES = 600 << 20
 #: The time for a node's first answer: it starts an interpreter, which can take over a minute on a busy machine.
 _ANSWER_SECONDS = 300
+#: The time for the connection to the head of a cluster.
+_CONNECT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,27 @@ def connected(cluster: Cluster) -> Any:
     if not ray.is_initialized():
         address = cluster.address or os.environ.get("RAY_ADDRESS", "local")
         try:
+            _check_reachable(address)
             ray.init(
                 address=address,
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise BatchError(f"no Ray cluster at {address}: {error}") from error
     with _batch_errors(ray):
         _check_versions(ray)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raises OSError if nothing accepts connections at HOST:PORT, which Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 def run_stage(
