@@ -225,6 +225,8 @@ def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tm
     ("content", "said"),
     [
         ("a,b\n1,2\n", "no column source and target"),
+        ("", "there are none"),
+        ("source,target\ncaf\udce9,x.jpg\n", "it is not UTF-8"),
         ("source,target\nx.jpg\n", "line 2"),
         ("source,target\n,x.jpg\n", "row 1"),
         ("source,target,error\nx.jpg,y.jpg,1\n", "rename that of the table"),
@@ -232,7 +234,7 @@ def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tm
     ],
 )
 def test_tables_that_cannot_be_read_are_told_so(content: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "pairs.csv").write_text(content, "utf-8")
+    (tmp_path / "pairs.csv").write_bytes(content.encode("utf-8", "surrogateescape"))
     done = likeness("batch", tmp_path / "pairs.csv", "--output", tmp_path / "out.csv", check=False)
     assert done.returncode == 255
     assert said in done.stderr

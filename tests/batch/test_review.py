@@ -143,3 +143,19 @@ def test_decisions_about_other_pairs_are_refused(work: Path) -> None:
         done = likeness(*arguments, "--decisions", work / "d.csv", check=False)
         assert done.returncode == 255
         assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "reason"),
+    [
+        ("--decisions", "none.csv", "cannot be read: No such file or directory"),
+        ("--report", "review.txt", "a report must be a .html file"),
+        ("--report", "none/review.html", "there is no folder "),
+    ],
+)
+def test_a_review_that_would_fail_is_refused_before_the_run(work: Path, option: str, file: str, reason: str) -> None:
+    refused = likeness("batch", work / "pairs.csv", "--output", work / "out.csv", option, work / file, check=False)
+    assert refused.returncode == 255
+    assert f"{work / file}" in refused.stderr
+    assert reason in refused.stderr
+    assert not list(work.glob("out.csv*"))

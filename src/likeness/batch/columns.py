@@ -31,7 +31,9 @@ def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> 
     """
     missing = [name for name in needed if name not in columns]
     if missing:
-        raise BatchError(f"{path}: no column {' and '.join(missing)}; there are {', '.join(columns)}; see --columns")
+        raise BatchError(
+            f"{path}: no column {' and '.join(missing)}; there are {', '.join(columns) or 'none'}; see --columns"
+        )
     twice = [name for place, name in enumerate(columns) if name in columns[:place]]
     if twice:
         raise BatchError(f"{path}: two columns are called {twice[0]}; rename one of them")

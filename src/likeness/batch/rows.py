@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from likeness.batch.columns import check_columns
-from likeness.batch.errors import BatchError
+from likeness.batch.errors import BatchError, unreadable
 from likeness.batch.listing import Listing
 from likeness.batch.photos import reference_of
 from likeness.bounded_file import check_regular
@@ -84,7 +84,7 @@ class TableRows:
                 case other:
                     raise BatchError(f"{self.path}: {other or 'no suffix'}; pairs are .csv, .jsonl or .parquet")
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BatchError(f"{self.path} cannot be read: {error}") from error
+            raise BatchError(f"{self.path} cannot be read: {unreadable(error)}") from error
 
     def _csv(self, check: bool) -> Iterator[dict[str, Any]]:
         with self.path.open(newline="", encoding="utf-8-sig") as file:

@@ -56,6 +56,7 @@ def _run(given: argparse.Namespace) -> int:
     from likeness.comparer import Comparer
     from likeness.sources.stores import Stores
 
+    _check_review(given)
     stores = _stores()
     objects = Stores(stores)
     job = _job(given, _pairs(given, objects))
@@ -94,6 +95,18 @@ def _on_cluster(
 
     place = Place(given.images or _folder_of(given), given.shared, stores)
     return run_on_cluster(job, comparer, place, Cluster(given.address, given.actors), progress)
+
+
+def _check_review(given: argparse.Namespace) -> None:
+    """Raises BatchError for decisions and reports that would fail after the run."""
+    if given.decisions:
+        from likeness.batch.review.decisions import read_decisions
+
+        read_decisions(given.decisions)
+    if given.report:
+        from likeness.batch.review.report import check_report
+
+        check_report(given.report)
 
 
 def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:

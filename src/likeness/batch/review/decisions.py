@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from likeness.batch.columns import written_columns
-from likeness.batch.errors import BatchError
+from likeness.batch.errors import BatchError, unreadable
 from likeness.batch.outputs import write_records
 from likeness.batch.records import Record
 from likeness.batch.rows import TableRows
@@ -40,7 +40,7 @@ def read_decisions(path: Path) -> dict[tuple[str, str], Decision]:
                     )
                 found[row["source"], row["target"]] = Decision(row["decision"], row["note"] or "")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BatchError(f"{path} cannot be read: {error}") from error
+        raise BatchError(f"{path} cannot be read: {unreadable(error)}") from error
     return found
 
 

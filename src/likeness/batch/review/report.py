@@ -53,13 +53,20 @@ class About:
     pairs_in_all: int
 
 
+def check_report(path: Path) -> None:
+    """Raises BatchError unless a report can be written there."""
+    if path.suffix.lower() != ".html":
+        raise BatchError(f"{path}: a report must be a .html file")
+    if not path.parent.is_dir():
+        raise BatchError(f"{path}: there is no folder {path.parent}")
+
+
 def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: About) -> list[Path]:
     """Writes `count` ordered pairs as one page at `path`, or as pages in a folder with its name.
 
     Returns the pages.
     """
-    if path.suffix.lower() != ".html":
-        raise BatchError(f"{path}: a report must be a .html file")
+    check_report(path)
     pages = max(1, -(-count // PAIRS_A_PAGE))
     if pages == 1:
         write_whole(path, _page(list(pairs), about, 1, [path.name]).encode())
