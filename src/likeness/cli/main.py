@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from likeness.cli.streams import forget_output, open_closed_streams, say
+from likeness.core_dumps import forbid_core_dumps
 from likeness.errors import LikenessError
 
 #: Exit codes for usage errors and other errors, as in AWS CLI v2 (specification section 6.7).
@@ -43,6 +44,7 @@ def run() -> None:
     (`likeness.cli.preload`), and must not be interrupted while it saves a network.
     """
     open_closed_streams()
+    forbid_core_dumps()
     code = main()
     if code == 0 and sys.argv[1:2] == ["compare-faces"]:
         os._exit(code)  # both streams are flushed by now
