@@ -409,3 +409,19 @@ def outcome(data: bytes) -> str:
         return "decoded" if image.pixels(image.reduction_for(960)).size else "empty"
     except RequestError as refused:
         return str(refused)
+
+
+def test_every_sampling_of_a_baseline_jpeg_is_decoded_or_refused() -> None:
+    """Also 4:4:1 (luma 1x4), which libjpeg-turbo decodes and simplejpeg has no name for."""
+    plain = jpeg(np.full((96, 96, 3), 90, np.uint8), subsampling="4:2:0")
+    luma = plain.index(b"\xff\xc0") + 11
+    assert plain[luma] == 0x22
+    for across, down in ((1, 4), (4, 1), (2, 2), (1, 2), (4, 4), (3, 1), (0, 0), (15, 15)):
+        photo = plain[:luma] + bytes((across << 4 | down,)) + plain[luma + 1 :]
+        try:
+            pixels = open_image(photo).pixels()
+        except InvalidImageFormat:
+            assert (across, down) not in ((1, 4), (4, 1), (2, 2), (1, 2))
+        else:
+            # 4:4:1 has as many blocks in a row of units as 4:2:0, so that this flat picture is the same.
+            assert (across, down) != (1, 4) or abs(int(pixels[48, 48, 0]) - 90) <= 2

@@ -29,6 +29,8 @@ def decode(
         seen = simplejpeg.decode_jpeg_header(data)[:2]
     except ValueError as error:
         return _decode_slowly(data, header, size, str(error))
+    except KeyError:  # simplejpeg has no name for 4:4:1, which TurboJPEG reads
+        return _decode_slowly(data, header, size, "its subsampling has no name")
     _check_size(seen, header)
     pixels = np.empty((*size, 3), np.uint8) if out is None else out
     return pixels, _decode_fast(data, reduction, pixels)

@@ -20,9 +20,9 @@ _ARITHMETIC = {0xC9, 0xCA}
 _UNUSUAL = _START_OF_FRAME - {0xC0, 0xC1} - _PROGRESSIVE - _ARITHMETIC
 _START, _END, _SCAN, _APP1 = 0xD8, 0xD9, 0xDA, 0xE1
 
-#: Luma sampling factors (horizontal, vertical) relative to chroma that the fast decoder supports (TurboJPEG's 4:4:4,
-#: 4:2:2, 4:2:0, 4:4:0, 4:1:1 and 4:4:1).
-_USUAL_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1), (1, 4)}
+#: Luma sampling factors (horizontal, vertical) relative to chroma that the fast decoder supports (4:4:4, 4:2:2,
+#: 4:2:0, 4:4:0 and 4:1:1 of TurboJPEG; simplejpeg does not know its 4:4:1).
+_USUAL_SAMPLINGS = {(1, 1), (2, 1), (2, 2), (1, 2), (4, 1)}
 
 #: Real files have a few dozen segments; more are an attempt to keep the parser busy.
 _MAX_SEGMENTS = 4096
