@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from likeness.cli import shorthand
 from likeness.cli.formats import table, text, yaml12
 from likeness.cli.formats.style import Style
 from likeness.cli.output import Output
@@ -217,3 +219,36 @@ def test_text_of_an_empty_answer_is_empty() -> None:
     stream = io.StringIO()
     text.write([], stream)
     assert stream.getvalue() == ""
+
+
+@given(st.text("'\"\\a\n,", max_size=12), st.sampled_from("'\""))
+def test_quoted_items_end_where_the_originals_expression_ends_them(rest: str, quote: str) -> None:
+    original = re.compile(rf"{quote}(?:\\\\|\\{quote}|[^{quote}])*{quote}")
+    ours = {"'": shorthand._SINGLE_QUOTED, '"': shorthand._DOUBLE_QUOTED}[quote]
+    expected, found = original.match(quote + rest), ours.match(quote + rest)
+    assert (found and found[0]) == (expected and expected[0])
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_many_backslashes_take_no_time(quote: str) -> None:
+    """The original's expression would try as many ways as there are to pair them: 2 to the power of 5,000."""
+    with pytest.raises(ShorthandError, match="double quoted" if quote == '"' else "singled quoted"):
+        parse_shorthand(f"a={quote}" + "\\" * 10_000)
+    assert parse_shorthand(f"a={quote}" + "\\" * 10_000 + quote) == {"a": "\\" * 5000}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!timestamp 8_x",
+        "!!bool maybe",
+        "!!int x",
+        "!!float x",
+        "!!binary ä",
+        "!!omap 1",
+        "!!set [1]",
+    ],
+)
+def test_what_does_not_fit_its_tag_is_an_error_of_the_document(text: str) -> None:
+    with pytest.raises((yaml.YAMLError, ValueError)):
+        yaml12.load(f"SourceImage: {text}")

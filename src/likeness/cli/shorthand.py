@@ -19,8 +19,10 @@ Load: TypeAlias = Callable[[str], str | bytes]
 
 _KEY = re.compile(r"[A-Za-z0-9\-_.#/:]*")
 _SPACE = re.compile(f"[{re.escape(string.whitespace)}]*")
-_SINGLE_QUOTED = re.compile(r"'(?:\\\\|\\'|[^'])*'")
-_DOUBLE_QUOTED = re.compile(r'"(?:\\\\|\\"|[^"])*"')
+# As in the original, a quoted item ends at the first quote that is not escaped; if there is none, at the last escaped
+# one. The original finds it by backtracking, in a time that doubles with each backslash.
+_SINGLE_QUOTED = re.compile(r"'(?>(?:\\\\|\\'|[^'])*)'|'.*'", re.DOTALL)
+_DOUBLE_QUOTED = re.compile(r'"(?>(?:\\\\|\\"|[^"])*)"|".*"', re.DOTALL)
 # The characters that start an unquoted item, that continue the first item of a value (which a comma ends), and that
 # continue later items (which an equals sign ends too, as it follows a new key). As in the original, the classes end at
 # U+FFFF.

@@ -79,7 +79,11 @@ _Dumper.add_multi_representer(dict, yaml.representer.SafeRepresenter.represent_d
 
 def load(text: str | bytes) -> Any:
     """The value of a YAML 1.2 document. Raises yaml.YAMLError, also if it expands to more than MOST_NODES values."""
-    value = yaml.load(text, Loader=_Loader)
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:
+        # PyYAML's constructors assume that the text after a tag is of that type.
+        raise yaml.YAMLError(f"a value does not fit its tag: {error}") from error
     if _size(value, {}) > MOST_NODES:
         raise yaml.YAMLError(f"the document expands to more than {MOST_NODES} values")
     return value
