@@ -112,3 +112,9 @@ def test_any_data_gets_a_short_description(noise: bytes, piece: bytes) -> None:
         told = describe(data)
         assert told.endswith(".")
         assert len(told) < 300
+
+
+def test_no_control_character_reaches_a_terminal() -> None:
+    told = describe(b"255\x1b216\x07255, 224")
+    assert "list of numbers" in told
+    assert told.isprintable()

@@ -174,3 +174,7 @@ def test_the_name_of_an_object_that_is_there_is_in_the_audit_log(logging_server:
     (audit.parent / "none" / name).write_bytes(b"photo")
     assert server.request(s3_body(name)).status == 200
     wait_for(lambda: name in audit.read_text())
+
+
+def test_lone_surrogates_are_digested_as_well() -> None:
+    assert "characters of data" in redact("\ud800" * 250)

@@ -79,4 +79,5 @@ def is_quoted_base64(start: bytes) -> bool:
 
 
 def _shown(text: bytes) -> str:
-    return text[:12].decode("ascii", "replace").replace("\n", " ") + "..."
+    """The first characters, without control characters, which a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in text[:12].decode("ascii", "replace")) + "..."

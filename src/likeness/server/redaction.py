@@ -69,5 +69,5 @@ def _is_data(run: str) -> bool:
 
 
 def _shorten(run: str) -> str:
-    digest = hashlib.sha256(run.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    digest = hashlib.sha256(run.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{run[:_SHOWN]}...[{len(run)} characters of data, sha256 {digest}]"
