@@ -2,6 +2,7 @@
 
 import hashlib
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,20 @@ def test_a_link_is_not_followed_out_of_the_archive(tmp_path: Path) -> None:
         archive.addfile(link)
     with pytest.raises(PackDamaged, match="is not in it"):
         read_member(path, "evil/b.onnx", "0" * 64)
+
+
+def test_archives_that_python_cannot_unpack_are_named(tmp_path: Path) -> None:
+    """Encrypted members, and methods and versions of packing that the library does not know."""
+    path = tmp_path / "a.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("net/a.onnx", b"content")
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\x01\x02")
+    packed = whole.index(b"net/a.onnx") + len("net/a.onnx")
+    # The version needed, the flag for encryption, the method, and the properties of LZMA.
+    for place, value in ((entry + 6, 0xAE), (entry + 8, 1), (entry + 10, 99), (packed + 4, 0xFF)):
+        changed = bytearray(whole)
+        changed[place] = value
+        path.write_bytes(changed)
+        with pytest.raises(PackDamaged, match="cannot be extracted"):
+            read_member(path, "net/a.onnx", "0" * 64)

