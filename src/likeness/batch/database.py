@@ -23,12 +23,20 @@ def open_database(path: Path, tables: str, failure: str) -> Iterator[sqlite3.Con
         raise BatchError(f"{path} {failure}: {error}") from error
     try:
         with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.executescript(tables)
+            prepare(database, tables)
             yield database
     except sqlite3.Error as error:
         raise BatchError(f"{path} {failure}: {error}") from error
+
+
+def prepare(database: sqlite3.Connection, tables: str) -> None:
+    """Creates `tables`, SQL statements; a power failure loses only the last transactions. Raises sqlite3.Error."""
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        database.executescript(tables)
+    except UnicodeDecodeError as error:  # of a message that quotes a damaged definition
+        raise sqlite3.DatabaseError("the definitions of its tables are damaged") from error
 
 
 def remove_database(path: Path) -> None:

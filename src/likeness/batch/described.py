@@ -1,5 +1,7 @@
 """The description of a photo: its faces and vectors as source and as target, or why it cannot be used."""
 
+import zlib
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -77,13 +79,28 @@ class DescribedPhoto(msgspec.Struct, frozen=True):
 
 
 def encode(photo: DescribedPhoto) -> bytes:
-    """The bytes of a description for the face store."""
-    return _ENCODER.encode(photo)
+    """The bytes of a description for the face store, after their checksum (CRC-32)."""
+    content = _ENCODER.encode(photo)
+    return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") + content
 
 
 def decode(payload: bytes) -> DescribedPhoto:
-    """The description in the result of `encode`."""
-    return _DECODER.decode(payload)
+    """The description in the result of `encode`.
+
+    Raises ValueError for bytes that were damaged or written by another version. A changed vector would be a wrong
+    similarity, and nothing else would show it.
+    """
+    content = memoryview(payload)[_CHECKSUM_BYTES:]
+    if zlib.crc32(content) != int.from_bytes(payload[:_CHECKSUM_BYTES], "little"):
+        raise ValueError("its checksum is wrong")
+    try:
+        return _DECODER.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+#: Of a CRC-32.
+_CHECKSUM_BYTES = 4
 
 
 _ENCODER = msgspec.msgpack.Encoder()

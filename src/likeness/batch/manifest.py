@@ -27,9 +27,9 @@ def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
         return "new"
     try:
         before = json.loads(path.read_text("utf-8"))
-        known = before["facts"]
+        known = dict(before["facts"].items())
         finished = bool(before["finished"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start again") from error
     differing = [name for name in facts if known.get(name) != json.loads(json.dumps(facts[name]))]
     if differing:

@@ -31,10 +31,20 @@ def encode_lines(records: Iterable[Record]) -> bytes:
     return b"".join(encode(record) + b"\n" for record in records)
 
 
-def decode_lines(lines: Iterable[bytes]) -> Iterator[Record]:
-    """The records in the result of `encode_lines`."""
+def read_shard(path: Path) -> Iterator[Record]:
+    """The records of a shard, written with `encode_lines`. Raises BatchError if it is damaged."""
     decode = msgspec.json.Decoder(Record).decode
-    return (decode(line) for line in lines)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                record = decode(line)
+                _ = record["error"]
+            except (msgspec.DecodeError, RecursionError, KeyError) as error:
+                raise BatchError(
+                    f"{path}, line {number}: damaged ({error}); remove this file and run again: only its pairs are "
+                    "compared again"
+                ) from error
+            yield record
 
 
 def write_output(output: Path, shards: Sequence[Path], columns: Sequence[str]) -> None:
@@ -72,8 +82,7 @@ def write_records(output: Path, records: Callable[[], Iterator[Record]], columns
 
 def _read(shards: Sequence[Path]) -> Iterator[Record]:
     for shard in shards:
-        with shard.open("rb") as file:
-            yield from decode_lines(file)
+        yield from read_shard(shard)
 
 
 def _write_csv(file: IO[bytes], records: Callable[[], Iterator[Record]], columns: Sequence[str]) -> None:

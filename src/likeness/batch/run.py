@@ -14,7 +14,7 @@ from likeness.batch.database import remove_database
 from likeness.batch.describe import BatchOptions, identity
 from likeness.batch.errors import BatchError
 from likeness.batch.local import LocalPhotos, one_ahead
-from likeness.batch.outputs import check_format, decode_lines, encode_lines, write_output
+from likeness.batch.outputs import check_format, encode_lines, read_shard, write_output
 from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
@@ -128,10 +128,9 @@ class Begun:
         write_output(job.output, paths, [*job.pairs.columns, *written_columns(full=job.full)])
         rows = failed = 0
         for path in paths:
-            with path.open("rb") as file:
-                for record in decode_lines(file):
-                    rows += 1
-                    failed += record["error"] is not None
+            for record in read_shard(path):
+                rows += 1
+                failed += record["error"] is not None
         # Before the run is marked as finished: after a kill in between, faces would remain forever.
         _remove_blocks(self.folder)
         clean_up()

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from likeness.batch.outputs import decode_lines
+from likeness.batch.errors import BatchError
+from likeness.batch.outputs import read_shard
 from likeness.batch.rows import Row, Rows
 from likeness.whole_file import whole
 
@@ -46,10 +47,12 @@ class Shards:
         return sorted(self.folder.glob("[0-9]*.jsonl"))
 
     def drop_failed(self) -> None:
-        """Removes shards with a pair that could not be compared."""
+        """Removes shards with a pair that could not be compared, and those that are damaged."""
         for path in self.all():
-            with path.open("rb") as file:
-                failed = any(record["error"] is not None for record in decode_lines(file))
+            try:
+                failed = any(record["error"] is not None for record in read_shard(path))
+            except BatchError:
+                failed = True
             if failed:
                 path.unlink()
 

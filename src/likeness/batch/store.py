@@ -37,7 +37,7 @@ class FaceStore:
         self._held: OrderedDict[bytes, DescribedPhoto] = OrderedDict()
         self._faces_held = 0
         (self._clock,) = database.execute("SELECT coalesce(max(used), 0) + 1 FROM faces").fetchone()
-        (self._bytes,) = database.execute("SELECT coalesce(sum(length(payload)), 0) FROM faces").fetchone()
+        self._bytes = self._total()
 
     @classmethod
     @contextmanager
@@ -47,7 +47,7 @@ class FaceStore:
             yield cls(database, maker, max_bytes)
 
     def get(self, content: bytes) -> DescribedPhoto | None:
-        """The description of a photo, None if there is none."""
+        """The description of a photo, None if there is none that can be read."""
         held = self._held.get(content)
         if held is not None:
             self._held.move_to_end(content)
@@ -61,7 +61,7 @@ class FaceStore:
             row = self._database.execute(
                 "SELECT payload FROM faces WHERE content = ? AND maker = ?", (content, self._maker)
             ).fetchone()
-        return None if row is None else decode(row[0])
+        return None if row is None else _readable(row[0])
 
     def put(self, described: Collection[tuple[bytes, DescribedPhoto]]) -> None:
         """Stores descriptions in one transaction."""
@@ -69,8 +69,9 @@ class FaceStore:
         for content, _ in described:
             self._drop(content)
         with self._transaction():
-            self._database.executemany("INSERT OR REPLACE INTO faces VALUES (?, ?, ?, ?, ?)", rows)
-            self._bytes += sum(len(row[3]) for row in rows)
+            for row in rows:
+                self._bytes += len(row[3]) - self._size(row[0])
+                self._database.execute("INSERT OR REPLACE INTO faces VALUES (?, ?, ?, ?, ?)", row)
             self._clock += 1
             if self._max_bytes is not None and self._bytes > self._max_bytes:
                 self._shrink(self._max_bytes)
@@ -79,10 +80,24 @@ class FaceStore:
         """Removes descriptions of unusable photos, so that these are analysed again."""
         with self._transaction():
             rows = self._database.execute("SELECT content, payload FROM faces WHERE maker = ?", (self._maker,))
-            failed = [(content, self._maker) for content, payload in rows if decode(payload).failed]
+            described = ((content, _readable(payload)) for content, payload in rows)
+            failed = [(content, self._maker) for content, photo in described if photo is None or photo.failed]
             self._database.executemany("DELETE FROM faces WHERE content = ? AND maker = ?", failed)
+            self._bytes = self._total()
         self._held.clear()
         self._faces_held = 0
+
+    def _total(self) -> int:
+        """The bytes of all descriptions."""
+        (total,) = self._database.execute("SELECT coalesce(sum(length(payload)), 0) FROM faces").fetchone()
+        return int(total)
+
+    def _size(self, content: bytes) -> int:
+        """The bytes of a stored description, 0 if there is none."""
+        row = self._database.execute(
+            "SELECT coalesce(length(payload), 0) FROM faces WHERE content = ? AND maker = ?", (content, self._maker)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _hold(self, content: bytes, photo: DescribedPhoto) -> DescribedPhoto:
         # A photo without a usable face counts as one.
@@ -97,7 +112,9 @@ class FaceStore:
         self._faces_held -= 0 if gone is None else max(gone.faces, 1)
 
     def _shrink(self, max_bytes: int) -> None:
-        rows = self._database.execute("SELECT content, maker, length(payload) FROM faces ORDER BY used, content")
+        rows = self._database.execute(
+            "SELECT content, maker, coalesce(length(payload), 0) FROM faces ORDER BY used, content"
+        )
         gone: list[tuple[bytes, str]] = []
         for content, maker, size in rows:
             if self._bytes <= _KEPT_WHEN_FULL * max_bytes:
@@ -116,3 +133,11 @@ class FaceStore:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+
+
+def _readable(payload: object) -> DescribedPhoto | None:
+    """The description; None for a damaged one, whose photo is then analysed again."""
+    try:
+        return decode(payload) if isinstance(payload, bytes) else None
+    except ValueError:
+        return None

@@ -20,6 +20,8 @@ from likeness.vision.detection import Preference
 
 #: Photos in progress per thread: enough to keep all threads busy, and a limit of the memory.
 _AHEAD = 2
+#: Of a number of a vector.
+_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,16 +119,19 @@ class _Kept:
         ).fetchone()
         if row is None:
             return None
-        return row[1] if row[0] is None else np.frombuffer(row[0], dtype=np.float32)
+        if row[0] is None:
+            return str(row[1])
+        # A damaged vector is computed again.
+        return np.frombuffer(row[0], dtype=np.float32) if len(row[0]) % _NUMBER_BYTES == 0 else None
 
     def remember(self, photo: Path, outcome: NDArray[np.float32] | str) -> None:
-        """Stores the outcome of a photo, unless it is stored already."""
+        """Stores the outcome of a photo."""
         key = _content(photo) if self._database else None
         if self._database is None or key is None:
             return
         vector, failure = (None, outcome) if isinstance(outcome, str) else (outcome.tobytes(), None)
         self._database.execute(
-            "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?, ?)", (key, self._maker, vector, failure)
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)", (key, self._maker, vector, failure)
         )
 
 

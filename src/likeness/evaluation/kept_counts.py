@@ -4,6 +4,7 @@ import hashlib
 import io
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 #: Seconds between writes of a cell's counts, which take some milliseconds.
 _APART_S = 2.0
+#: Of a CRC-32, which precedes the arrays.
+_CHECKSUM_BYTES = 4
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -27,13 +30,16 @@ class KeptCounts:
         self._written = time.monotonic()
 
     def recall(self, cell: bytes) -> Arrays | None:
-        """The stored counts of `cell`, a key from `cell_key`; None if there are none."""
+        """The stored counts of `cell`, a key from `cell_key`; None if there are none, or if they are damaged."""
         if self._database is None:
             return None
         row = self._database.execute("SELECT arrays FROM counts WHERE cell = ?", (cell,)).fetchone()
-        if row is None:
+        stored: bytes = b"" if row is None else row[0]
+        content = stored[_CHECKSUM_BYTES:]
+        # Checked here, as a damaged archive raises almost anything.
+        if not content or zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") != stored[:_CHECKSUM_BYTES]:
             return None
-        with np.load(io.BytesIO(row[0]), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
 
     def remember(self, cell: bytes, arrays: Callable[[], Arrays], *, finished: bool) -> None:
@@ -43,7 +49,9 @@ class KeptCounts:
             return
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **arrays())
-        self._database.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (cell, file.getvalue()))
+        content = file.getvalue()
+        stored = zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") + content
+        self._database.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (cell, stored))
         self._written = now
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from likeness.batch.database import prepare
 from likeness.errors import LikenessError
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS embeddings "
-    "(photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker))",
-    "CREATE TABLE IF NOT EXISTS counts (cell BLOB PRIMARY KEY, arrays BLOB)",
-)
+_TABLES = """
+CREATE TABLE IF NOT EXISTS embeddings (
+    photo BLOB, maker TEXT, vector BLOB, failure TEXT, PRIMARY KEY (photo, maker)
+);
+CREATE TABLE IF NOT EXISTS counts (cell BLOB PRIMARY KEY, arrays BLOB);
+"""
 
 
 class KeptFileError(LikenessError):
@@ -28,10 +30,7 @@ def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
         return
     try:
         with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")  # a power failure loses only the last entries
-            for table in _TABLES:
-                database.execute(table)
+            prepare(database, _TABLES)
             yield database
     except sqlite3.Error as error:
         raise KeptFileError(f"{path} cannot store embeddings: {error}; choose another file") from error

@@ -17,10 +17,10 @@ class KeptFaces:
         self._folder = f"kept/{hashlib.sha256(maker.encode()).hexdigest()[:16]}"
 
     def known(self, content: bytes) -> DescribedPhoto | None:
-        """The description of a photo, None if there is none."""
+        """The description of a photo, None if there is none that can be read."""
         try:
             return decode(self._storage.read(f"{self._folder}/{content.hex()}"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # a damaged one is replaced
             return None
 
     def put(self, content: bytes, photo: DescribedPhoto) -> None:

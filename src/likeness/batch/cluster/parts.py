@@ -2,10 +2,12 @@
 
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 
 from likeness.batch.described import DescribedPhoto, decode, encode
+from likeness.batch.errors import BatchError
 from likeness.batch.storage import Storage
 
 #: A part is what is lost if an actor dies: ten seconds of its work.
@@ -48,17 +50,29 @@ class StoredPhotos:
     def part(self, part: int) -> list[DescribedPhoto]:
         """The descriptions of all photos of a part."""
         content = self._storage.read(f"faces/{part_name(part)}")
-        ends = _TABLE.unpack(content[: _TABLE.size])
-        blobs = content[_TABLE.size :]
-        # The table of a part that is not full ends with zeros.
-        return [decode(blobs[start:end]) for start, end in pairwise(ends) if end > start]
+        with _damage_of(part):
+            ends = _TABLE.unpack(content[: _TABLE.size])
+            blobs = content[_TABLE.size :]
+            # The table of a part that is not full ends with zeros.
+            return [decode(blobs[start:end]) for start, end in pairwise(ends) if end > start]
 
     def _read(self, number: int) -> DescribedPhoto:
         part, place = divmod(number - 1, PHOTOS_A_PART)
         name = f"faces/{part_name(part)}"
-        if part not in self._tables:
-            self._tables[part] = _TABLE.unpack(self._storage.read(name, 0, _TABLE.size))
-            if len(self._tables) > _OFFSETS_HELD:
-                self._tables.popitem(last=False)
-        start, end = self._tables[part][place : place + 2]
-        return decode(self._storage.read(name, _TABLE.size + start, end - start))
+        with _damage_of(part):
+            if part not in self._tables:
+                self._tables[part] = _TABLE.unpack(self._storage.read(name, 0, _TABLE.size))
+                if len(self._tables) > _OFFSETS_HELD:
+                    self._tables.popitem(last=False)
+            start, end = self._tables[part][place : place + 2]
+            return decode(self._storage.read(name, _TABLE.size + start, end - start))
+
+
+@contextmanager
+def _damage_of(part: int) -> Iterator[None]:
+    """Turns what reading a damaged part raises into a BatchError that names it."""
+    try:
+        yield
+    except (struct.error, ValueError) as error:
+        name = f"faces/{part_name(part)}"
+        raise BatchError(f"{name} of the shared place is damaged ({error}); remove it and run again") from error
