@@ -59,7 +59,7 @@ def test_fuzzing_corpora(data_dir: Path, portraits: dict[str, Path], kind: str) 
 
 @pytest.mark.engine
 def test_photos_damaged_at_random(portraits: dict[str, Path], tmp_path: Path) -> None:
-    """A short run of `python tests/faults/fuzz.py --engine`."""
+    """A short run of `make fuzz ARGS=comparison`."""
     damaged = []
     for name, photo in islice(photos(seed=7), 90):
         damaged.append(tmp_path / name)

@@ -1,0 +1,21 @@
+"""Small files for targets that read files by name."""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def folder() -> Path:
+    """A folder for this process; removed at its end where it ends by itself."""
+    return Path(tempfile.mkdtemp(prefix="likeness-fuzz-"))
+
+
+def file_of(data: bytes, name: str) -> Path:
+    """A file, readable by its owner only, with this content; replaces the one before."""
+    path = folder() / name
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+    return path

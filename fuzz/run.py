@@ -1,0 +1,180 @@
+"""Fuzzes each target in a process of its own for some time, and prints what was tried.
+
+    python -m fuzz.run [TARGET...] [--seconds 60] [--record FILE]
+
+A finding (an error that the target does not document, a crash, more than 2 s of processor time or 500 MB for one input)
+stays in the folder of --findings, and the command exits with 1. With --record, the figures are added to those in FILE.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from fuzz import target as targets
+from fuzz.watched import MOST_BYTES, MOST_SECONDS, State, save
+from fuzz.worker import ANOTHER_PROCESS
+
+_POLL_SECONDS = 0.1
+#: How long an input may run without using the processor.
+_MOST_WAITING_SECONDS = 30.0
+#: What a process may take to begin.
+_START_SECONDS = 120.0
+_COVERED = re.compile(r"cov: (\d+)")
+
+
+@dataclass
+class Row:
+    """What was tried of one target. Seconds are wall time; memory is the growth of the peak over the start."""
+
+    target: str
+    seconds: float = 0.0
+    inputs: int = 0
+    edges: int = 0
+    findings: int = 0
+    slowest_ms: float = 0.0
+    growth_mb: float = 0.0
+
+    def added_to(self, before: "Row") -> "Row":
+        """Both together; findings are those of the last run, as those before are mended."""
+        return Row(
+            self.target,
+            round(before.seconds + self.seconds, 1),
+            before.inputs + self.inputs,
+            max(before.edges, self.edges),
+            self.findings,
+            max(before.slowest_ms, self.slowest_ms),
+            max(before.growth_mb, self.growth_mb),
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", help=f"all without any: {', '.join(targets.names())}")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
+    parser.add_argument("--record", type=Path)
+    options = parser.parse_args()
+    unknown = set(options.targets) - set(targets.names())
+    if unknown:
+        parser.error(f"no target {', '.join(sorted(unknown))}; there are {', '.join(targets.names())}")
+    seed = options.seed or random.randrange(1, 1 << 31)
+    print(f"seed {seed}, {options.seconds:g} s for each target")
+    print(_line(*(each.name for each in fields(Row))), flush=True)
+    rows = []
+    for name in options.targets or targets.names():
+        rows.append(fuzz(name, options.seconds, seed, options.findings))
+        print(_line(*asdict(rows[-1]).values()), flush=True)
+        if options.record:
+            record(options.record, rows[-1])
+    return 1 if any(row.findings for row in rows) else 0
+
+
+def fuzz(name: str, seconds: float, seed: int, findings: Path) -> Row:
+    """Runs one target; another process goes on where one is lost."""
+    row = Row(name)
+    started = time.monotonic()
+    before = len(_found(findings, name))
+    with tempfile.TemporaryDirectory() as folder:
+        state = State(Path(folder) / "state")
+        while (left := seconds - (time.monotonic() - started)) > 1:
+            _watch(name, left, seed, Path(folder), findings, row, state)
+            seed += 1
+        row.inputs, slowest, *_ = state.read()
+        row.slowest_ms = round(1000 * slowest, 1)
+    row.seconds = round(time.monotonic() - started, 1)
+    row.findings = len(_found(findings, name)) - before
+    return row
+
+
+def _watch(name: str, seconds: float, seed: int, folder: Path, findings: Path, row: Row, state: State) -> None:
+    """One process, until it ends or must be ended."""
+    log = folder / "log"
+    inputs_before = state.read()[0]
+    command = [sys.executable, "-m", "fuzz.worker", name, "--seconds", str(seconds), "--seed", str(seed)]
+    command += ["--state", str(folder / "state"), "--findings", str(findings)]
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        cause = _cause_to_end(process, state, row, seconds)
+        if cause:
+            process.send_signal(signal.SIGKILL)
+        code = process.wait()
+    said = log.read_text("utf-8", "replace")
+    row.edges = max([row.edges, *map(int, _COVERED.findall(said))])
+    inputs, slowest, peak, began, data = state.read()
+    if code and inputs == inputs_before and not began:
+        raise SystemExit(f"{name} does not start:\n{said[-2000:]}")
+    if cause or code not in (0, ANOTHER_PROCESS):
+        how = cause or (signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        save(findings, name, how, said[-20_000:], data)
+        state.end(inputs + 1, slowest, peak)
+
+
+def _cause_to_end(process: "subprocess.Popen[bytes]", state: State, row: Row, seconds: float) -> str:
+    """Waits for the end of a process; why it must be ended, empty if it ended by itself."""
+    first = _memory(process.pid)
+    until = time.monotonic() + seconds + _START_SECONDS
+    current, since = -1, time.monotonic()
+    while process.poll() is None:
+        time.sleep(_POLL_SECONDS)
+        inputs, _, _, began, _ = state.read()
+        if inputs != current or not began:
+            current, since = inputs, time.monotonic()
+            first = first if inputs > 1 else _memory(process.pid)
+        memory = _memory(process.pid)
+        row.growth_mb = max(row.growth_mb, round((memory - first) / 1e6, 1))
+        # Twice what is a finding, which the process reports itself when the input is done.
+        if began and _processor_seconds(process.pid) - began > 2 * MOST_SECONDS + _POLL_SECONDS:
+            return f"more than {2 * MOST_SECONDS:g} s of processor time"
+        if began and time.monotonic() - since > _MOST_WAITING_SECONDS:
+            return f"no end after {_MOST_WAITING_SECONDS:g} s"
+        if memory - first > 2 * MOST_BYTES:
+            return f"memory grew by {(memory - first) >> 20} MB"
+        if time.monotonic() > until:
+            return "the process did not end in time"
+    return ""
+
+
+def _memory(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _found(findings: Path, name: str) -> list[Path]:
+    return list(findings.glob(f"{name}-*.txt"))
+
+
+def _line(*cells: object) -> str:
+    widths = (20, 9, 10, 8, 9, 11, 10)
+    return "".join(str(cell).ljust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+def record(path: Path, row: Row) -> None:
+    """Adds a row to the record, a JSON file with one object for each target."""
+    known = {each["target"]: Row(**each) for each in json.loads(path.read_text())} if path.exists() else {}
+    known[row.target] = row.added_to(known.get(row.target, Row(row.target)))
+    lines = ",\n".join(f"  {json.dumps(asdict(known[name]))}" for name in sorted(known))
+    path.write_text(f"[\n{lines}\n]\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
