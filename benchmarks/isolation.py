@@ -1,10 +1,10 @@
 """The price of decoding photos in processes of their own: two servers, with `isolate_decoding` and without, by turns.
 
-    python -m benchmarks.isolation [--rounds 21] [--repeat 20]
+    python -m benchmarks.isolation [--rounds 21] [--repeat 20] [--clients 8]
 
-One client sends pairs of portraits over a kept connection, at each size. Prints the medians over rounds of processor
-time (of the server and its decoders) and of time for one request, and the median of the ratios; then the memory of
-one decoder and what starting one takes. Linux only.
+One client, or several at once, sends pairs of portraits over kept connections, at each size. Prints the medians over
+rounds of processor time (of the server and its decoders) and of time for one request, and the median of the ratios;
+then the memory of one decoder and what starting one takes. Linux only.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from benchmarks.load import request
-from benchmarks.serving import REPOSITORY, Server
+from benchmarks.serving import MOST_CLIENTS, REPOSITORY, Server
 from PIL import Image
 
 from likeness import packs
@@ -37,14 +37,14 @@ def body(width: int, height: int) -> bytes:
     return request(photos[0], photos[1]).partition(b"\r\n\r\n")[2]
 
 
-def measure(servers: list[Server], data: bytes, rounds: int, repeat: int) -> str:
+def measure(servers: list[Server], data: bytes, *, rounds: int, repeat: int, clients: int) -> str:
     """A line of the table: milliseconds without and with decoders, and the ratios."""
     found: list[tuple[list[float], list[float]]] = []
     for number in range(rounds + 1):  # the first warms up
         cpu, wall = [0.0, 0.0], [0.0, 0.0]
         for which in (0, 1) if number % 2 else (1, 0):
             begun = time.perf_counter()
-            cpu[which] = 1000 * servers[which].cpu_of(data, repeat)
+            cpu[which] = 1000 * servers[which].cpu_of(data, repeat, clients)
             wall[which] = 1000 * (time.perf_counter() - begun) / repeat
         found.append((cpu, wall))
     cells = []
@@ -75,13 +75,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--repeat", type=int, default=20, help="requests a round")
+    parser.add_argument("--clients", type=int, default=1, choices=range(1, MOST_CLIENTS + 1))
     options = parser.parse_args()
     home = Path(os.environ.get("LIKENESS_HOME", Path.home() / ".cache" / "likeness"))
     with tempfile.TemporaryDirectory() as name:
         servers = [Server(REPOSITORY, home, engine=True, scratch=Path(name), flags=flags) for flags in FLAGS]
         print("             processor time: here, apart, ratio     time: here, apart, ratio")
         for width, height in SIZES:
-            line = measure(servers, body(width, height), options.rounds, options.repeat)
+            data = body(width, height)
+            line = measure(servers, data, rounds=options.rounds, repeat=options.repeat, clients=options.clients)
             print(f"{f'{width}x{height}':>10}   {line}", flush=True)
         for server in servers:
             server.close()

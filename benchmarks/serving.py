@@ -17,12 +17,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.load import ordinary_request
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 60.0
+MOST_CLIENTS = 8
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STUB = ["tests/server/stub_server.py"]
 _LIKENESS = ["-m", "likeness.cli.main", "serve"]
@@ -50,39 +52,51 @@ class Server:
                 break
         else:
             raise SystemExit(f"the server of {folder} ended")
-        self._connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=_START_SECONDS)
+        self._connections = [self._connect(int(found[1])) for _ in range(MOST_CLIENTS)]
         self._wait_ready()
+
+    @staticmethod
+    def _connect(port: int) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=_START_SECONDS)
 
     def _wait_ready(self) -> None:
         end = time.monotonic() + _START_SECONDS
         while time.monotonic() < end:
-            self._connection.request("GET", "/readyz")
-            answer = self._connection.getresponse()
+            self._connections[0].request("GET", "/readyz")
+            answer = self._connections[0].getresponse()
             answer.read()
             if answer.status == 200:
                 return
             time.sleep(0.1)
         raise SystemExit("the server was not ready in time")
 
-    def cpu_of(self, data: bytes, repeat: int) -> float:
-        """Seconds of processor time of the server and its decoders for one request."""
+    def cpu_of(self, data: bytes, repeat: int, clients: int = 1) -> float:
+        """Seconds of processor time of the server and its decoders for one of `repeat` requests of so many clients."""
         before = self._cpu_seconds()
-        for _ in range(repeat):
-            self._connection.request("POST", "/", data, HEADERS)
-            answer = self._connection.getresponse()
-            answer.read()
-            if answer.status != 200:
-                raise SystemExit(f"a request was answered {answer.status}")
-        return (self._cpu_seconds() - before) / repeat
+        with ThreadPoolExecutor(clients) as pool:
+            each = repeat // clients
+            for sending in [pool.submit(_send, one, data, each) for one in self._connections[:clients]]:
+                sending.result()
+        return (self._cpu_seconds() - before) / (each * clients)
 
     def _cpu_seconds(self) -> float:
         return sum(_cpu_seconds(pid) for pid in (self._process.pid, *_children(self._process.pid)))
 
     def close(self) -> None:
         """Ends the process."""
-        self._connection.close()
+        for connection in self._connections:
+            connection.close()
         self._process.terminate()
         self._process.wait()
+
+
+def _send(connection: http.client.HTTPConnection, data: bytes, repeat: int) -> None:
+    for _ in range(repeat):
+        connection.request("POST", "/", data, HEADERS)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"a request was answered {answer.status}")
 
 
 def _cpu_seconds(pid: int) -> float:
