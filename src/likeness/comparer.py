@@ -71,7 +71,7 @@ class Comparer:
     ) -> None:
         check_arguments(pack, settings, threads)
         self.settings = settings or ComparerSettings()
-        self._decode = decode
+        self.decode = decode
         self.threads = threads or thread_budget()
         self._engine = Engine(pack, self.settings)
         self._executor = Executor(self.threads)
@@ -226,7 +226,7 @@ class Comparer:
     def _analysed(self, photo: Photo, name: str, wanted: Wanted, spread: Map) -> tuple[AnalysedPhoto, dict[str, float]]:
         """A photo's faces, and the seconds that each stage took."""
         with recording() as seconds:
-            image = open_image(photo, name=name, limits=self.settings.limits, decode=self._decode)
+            image = open_image(photo, name=name, limits=self.settings.limits, decode=self.decode)
             analysed = analyse(self._engine, image, wanted, spread)
         return analysed, seconds
 

@@ -149,7 +149,10 @@ def test_the_address_of_a_caller() -> None:
         ({"Statement": [{"Effect": "Allow", "Action": "*"}]}, "either Resource or NotResource"),
         ({"Statement": [ALLOW | {"Action": 5}]}, "Action of Statement 1 must be a string"),
         ({"Statement": [ALLOW | {"Action": []}]}, "Action of Statement 1 must be a string"),
-        ({"Statement": [ALLOW | {"Condition": {"StringEquals": {"aws:username": "x"}}}]}, "'StringEquals'"),
+        (
+            {"Statement": [ALLOW | {"Condition": {"StringEquals": {"aws:username": "x"}}}]},
+            "StringEquals with 'aws:username'",
+        ),
         ({"Statement": [ALLOW | {"Condition": {"BoolIfExists": {"aws:SecureTransport": "true"}}}]}, "'BoolIfExists'"),
         ({"Statement": [ALLOW | {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]}, "aws:MultiFactor"),
         ({"Statement": [ALLOW | {"Condition": {"IpAddress": {"aws:VpcSourceIp": "10.0.0.1"}}}]}, "aws:VpcSourceIp"),

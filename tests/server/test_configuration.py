@@ -27,6 +27,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: For every setting that one line can hold: a text that is not the default, and the value it stands for.
 EXAMPLES: dict[str, tuple[str, Any]] = {
     "pack": ("other", "other"),
+    "packs": ("a, b", ("a", "b")),
+    "packs_memory_bytes": ("5", 5),
+    "shadow": ("new", "new"),
     "uncalibrated": ("true", True),
     "device": ("auto", "auto"),
     "target_without_faces": ("empty", "empty"),

@@ -1,8 +1,8 @@
 """IAM-style policies (specification section 3.3).
 
 A document is JSON as for IAM, restricted to what this server can check: Effect, Action or NotAction, Resource or
-NotResource, and Conditions on the caller's address, the time and TLS. Everything else is refused when the document is
-loaded, because a condition that is silently skipped grants access.
+NotResource, and Conditions on the caller's address, the time, TLS and the model pack. Everything else is refused when
+the document is loaded, because a condition that is silently skipped grants access.
 """
 
 import ipaddress
@@ -22,11 +22,14 @@ _STATEMENT_KEYS = frozenset(("Sid", "Effect", "Action", "NotAction", "Resource",
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What conditions may refer to: the peer's address, the time (timezone-aware), and whether the request used TLS."""
+    """What conditions may refer to: the peer's address, the time (timezone-aware), whether the request used TLS, and
+    the model pack that it would be compared with (`likeness:Pack`, a key of Likeness's own).
+    """
 
     source_ip: str | None
     now: datetime
     secure_transport: bool
+    pack: str = ""
 
 
 #: One entry of a Condition block: True when a request meets it.
@@ -228,6 +231,11 @@ def _over_tls(values: Sequence[str]) -> Test:
     return lambda context: context.secure_transport in wanted
 
 
+def _pack_named(values: Sequence[str], *, among: bool) -> Test:
+    names = frozenset(values)
+    return lambda context: (context.pack in names) == among
+
+
 def _time_operator(holds: Callable[[datetime, datetime], bool], every: bool = False) -> tuple[str, Any]:
     return "aws:CurrentTime", partial(_at_time, holds=holds, every=every)
 
@@ -243,4 +251,6 @@ _OPERATORS: dict[str, tuple[str, Callable[[Sequence[str]], Test]]] = {
     "DateGreaterThan": _time_operator(lambda now, time: now > time),
     "DateGreaterThanEquals": _time_operator(lambda now, time: now >= time),
     "Bool": ("aws:SecureTransport", _over_tls),
+    "StringEquals": ("likeness:Pack", partial(_pack_named, among=True)),
+    "StringNotEquals": ("likeness:Pack", partial(_pack_named, among=False)),
 }

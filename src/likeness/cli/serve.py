@@ -53,8 +53,9 @@ def _check_pack(settings: Settings) -> None:
     from likeness.packs import is_at_hand, store
     from likeness.packs.manifest import read_manifest
 
-    if not is_at_hand(settings.pack) and settings.pack not in store.catalogue():
-        read_manifest(Path(settings.pack).expanduser())
+    for pack in (settings.pack, *settings.packs, *filter(None, [settings.shadow])):
+        if not is_at_hand(pack) and pack not in store.catalogue():
+            read_manifest(Path(pack).expanduser())
 
 
 def _decoding(settings: Settings) -> str:

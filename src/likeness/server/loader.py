@@ -5,32 +5,13 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from likeness.errors import LikenessError, RequestError
-from likeness.faces import Comparison, QualityFilter
 from likeness.server.admission import Unavailable
+from likeness.server.compares import Compares as Compares
 from likeness.server.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class Compares(Protocol):
-    """The methods of a Comparer that the server needs; several threads call them at once."""
-
-    def compare(
-        self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
-    ) -> Comparison:
-        """See `likeness.comparer.Comparer.compare`."""
-        ...
-
-    def warm_up(self) -> None:
-        """Loads what the first comparison would load."""
-        ...
-
-    def close(self) -> None:
-        """Frees its resources."""
-        ...
 
 
 #: Creates the engine from the settings and the number of threads it may use.
@@ -49,7 +30,17 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
     else:
         comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
     comparer.reserve_memory()
-    return comparer
+    names = [
+        name for name in dict.fromkeys((*settings.packs, *filter(None, [settings.shadow]))) if name != settings.pack
+    ]
+    if not names:
+        return comparer
+    from likeness.server.several_packs import SeveralPacks, check_memory
+
+    decode = comparer.decode
+    others = {n: Comparer(n, settings=settings.comparer, threads=threads, decode=decode) for n in names}
+    check_memory({settings.pack: comparer, **others}, settings.packs_memory_bytes)
+    return SeveralPacks(comparer, others, settings.shadow)
 
 
 class Loader:

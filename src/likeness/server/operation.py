@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from likeness.aws import protocol
 from likeness.aws.errors import WireError
 from likeness.aws.key_file import KeyFile
-from likeness.aws.policy import authorize
+from likeness.aws.keys import Key
+from likeness.aws.policy import authorize, decide
 from likeness.aws.protocol import Cors, WireResponse
 from likeness.aws.shapes import ACTION, CompareFacesRequest, ImageReference
 from likeness.aws.signature import Request, Rules, verify
@@ -140,10 +141,19 @@ class Operation:
             skew = timedelta(seconds=self.settings.clock_skew_seconds)
             rules = Rules(skew, self.settings.regions or None)
             context.identity = verify(signed, rules, lookup_key=self.keys.lookup, now=context.time)
-            authorize(context.identity.key.policies, context.identity.key.arn, ACTION, "*", context.policy_context)
+            self._choose_pack(context, context.identity.key)
         request = protocol.validate(document, max_inline_bytes=self.settings.max_inline_bytes)
         context.decoding = self._decoding_cost((request.source, request.target))
         return request
+
+    def _choose_pack(self, context: RequestContext, key: Key) -> None:
+        """The first pack that the key's policies allow; raises NotAuthorized, as for the first, if they allow none."""
+        for pack in (self.settings.pack, *self.settings.packs):
+            context.pack = pack
+            if decide(key.policies, ACTION, "*", context.policy_context).allowed:
+                return
+        context.pack = self.settings.pack
+        authorize(key.policies, key.arn, ACTION, "*", context.policy_context)
 
     def _decoding_cost(self, images: Sequence[ImageReference]) -> tuple[float, int]:
         return decoding_cost(images, isolated=self.settings.isolate_decoding)
@@ -171,12 +181,19 @@ class Operation:
         try:
             engine = await self.loader.ready(deadline)
             await self.admission.enter(ticket, deadline)
-            return await self.admission.run(ticket, partial(work, engine), deadline)
+            return await self.admission.run(ticket, partial(work, comparer_of(engine, context.pack)), deadline)
         finally:
             now = time.monotonic()
             context.seconds["queue"] = (ticket.begun or now) - asked
             if ticket.begun is not None:
                 context.seconds["compare"] = now - ticket.begun
+
+
+def comparer_of(engine: Compares, pack: str) -> Compares:
+    """The comparer of a pack, where the engine holds several."""
+    of = getattr(engine, "of", None)
+    chosen: Compares = engine if of is None else of(pack)
+    return chosen
 
 
 def _compare(images: list[ImageReference], request: CompareFacesRequest, engine: Compares) -> Comparison:

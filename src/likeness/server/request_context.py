@@ -31,6 +31,8 @@ class RequestContext:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     body_bytes: int = 0
     identity: Identity | None = None
+    #: The model pack that the caller's policies choose.
+    pack: str = ""
     #: The request without its photos, which only the comparing thread refers to.
     request: CompareFacesRequest | None = None
     #: Whether its S3 objects exist, so that their names are more than a caller's claim.
@@ -73,7 +75,7 @@ class RequestContext:
     @property
     def policy_context(self) -> Context:
         """What conditions of policies may refer to."""
-        return Context(source_ip=self.client, now=self.time, secure_transport=self.secure)
+        return Context(source_ip=self.client, now=self.time, secure_transport=self.secure, pack=self.pack)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -68,6 +68,15 @@ class Settings:
 
     # Behaviour
     pack: Name = _setting("standard", "model pack: a name, or a path")
+    packs: tuple[str, ...] = _setting(
+        (), "further packs, which policies of keys choose by the condition key likeness:Pack"
+    )
+    packs_memory_bytes: Positive = _setting(
+        2048 * MIB, "memory of a worker that holds several packs, once they are loaded"
+    )
+    shadow: Name | None = _setting(
+        None, "a pack that compares each request of `pack` too; the log says how often decisions differ"
+    )
     uncalibrated: bool = _setting(False, "let a pack without a calibration answer; every answer is marked")
     device: Device = _setting("cpu", "what networks run on; one that is missing is an error")
     target_without_faces: Literal["error", "empty"] = _setting(
