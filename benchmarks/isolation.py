@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.load import request
+from benchmarks.load.requests import request
 from benchmarks.serving import MOST_CLIENTS, REPOSITORY, Server
 from PIL import Image
 

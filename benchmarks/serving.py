@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.load import ordinary_request
+from benchmarks.load.requests import ordinary_request
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 60.0

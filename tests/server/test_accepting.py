@@ -16,10 +16,10 @@ def test_the_longest_silent_connection_of_the_address_with_most_yields() -> None
     for name in ("a1", "a2", "a3"):
         add(connections, closed, name)
     add(connections, closed, "b1", "b")
-    connections.note_silent("a1", False)
+    connections.note("a1", silent=False)
     assert connections.make_room()
     assert closed == ["a2"]
-    connections.note_silent("a1", True)  # silent again: now the last
+    connections.note("a1", silent=True)  # silent again: now the last
     assert connections.make_room()
     assert closed == ["a2", "a3"]
     assert len(connections) == 2
@@ -29,13 +29,29 @@ def test_a_connection_with_a_running_request_does_not_yield() -> None:
     connections, closed = Connections(1), list[str]()
     for name in ("a1", "a2"):
         add(connections, closed, name)
-        connections.note_silent(name, False)
+        connections.note(name, silent=False)
     assert connections.is_full
     assert not connections.make_room()
     assert connections.silent_seconds() is None
     connections.remove("a1")
     connections.remove("a1")
     assert not connections.is_full
+
+
+def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connections() -> None:
+    connections, closed = Connections(4), list[str]()
+    for name in ("a1", "a2", "a3", "b1"):
+        add(connections, closed, name, name[0])
+        connections.note(name, silent=False, receiving=name != "a1")
+    assert not connections.make_room("a")
+    assert not connections.make_room()
+    assert connections.make_room("b")
+    assert closed == ["a2"]
+    connections.note("a3", silent=False)  # its body is complete
+    assert not connections.make_room("c")
+    connections.note("a3", silent=False, receiving=True)
+    assert connections.make_room("c")
+    assert closed == ["a2", "a3"]
 
 
 @pytest.mark.parametrize(

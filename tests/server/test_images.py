@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from likeness.aws.shapes import ImageReference, S3ObjectReference
-from likeness.errors import InvalidS3Object
+from likeness.errors import InvalidS3Object, Throttled
 from likeness.server.images import ImageReader
 from likeness.server.request_context import RequestContext
 
@@ -54,7 +54,7 @@ async def read(images: ImageReader, seconds: float, *buckets: str) -> list[bytes
 
 def test_reads_that_hang_hold_a_bounded_number_of_threads_and_no_other_store(store: HangingStore) -> None:
     async def scene() -> None:
-        images = ImageReader(store, max_bytes=100, threads=2)
+        images = ImageReader(store, max_bytes=100, threads=2, max_queue=64)
         for held in (2, 4):
             with pytest.raises(InvalidS3Object, match="before the request's deadline"):
                 await read(images, 0.2, "hangs", "hangs")
@@ -78,7 +78,7 @@ def test_requests_to_a_store_that_hangs_hold_up_no_other(store: HangingStore, bu
     """Not even those of the same caller, and those that read from both."""
 
     async def scene() -> None:
-        images = ImageReader(store, max_bytes=100, threads=2)
+        images = ImageReader(store, max_bytes=100, threads=2, max_queue=64)
         hanging = [asyncio.ensure_future(read(images, 3600, *buckets)) for _ in range(20)]
         async with asyncio.timeout(60):
             while not store.asked:
@@ -92,9 +92,29 @@ def test_requests_to_a_store_that_hangs_hold_up_no_other(store: HangingStore, bu
     asyncio.run(scene())
 
 
+def test_no_more_requests_wait_for_a_store_that_hangs_than_may(store: HangingStore) -> None:
+    """Each would hold a connection until its deadline; requests for other stores take the places of those that wait."""
+
+    async def scene() -> None:
+        images = ImageReader(store, max_bytes=100, threads=2, max_queue=3)
+        hanging = [asyncio.ensure_future(read(images, 3600, "hangs")) for _ in range(5)]
+        async with asyncio.timeout(60):
+            while store.asked < 2:
+                await asyncio.sleep(0.01)
+            with pytest.raises(Throttled, match="3 requests wait"):
+                await read(images, 3600, "hangs")
+            assert await read(images, 60, "answers") == [b"photo"]
+        store.answers.set()
+        outcomes = await asyncio.gather(*hanging, return_exceptions=True)
+        assert [type(each) for each in outcomes].count(Throttled) == 1
+        images.close()
+
+    asyncio.run(scene())
+
+
 def test_a_client_that_leaves_during_a_read_that_hangs_leaves_it_counted(store: HangingStore) -> None:
     async def scene() -> None:
-        images = ImageReader(store, max_bytes=100, threads=2)
+        images = ImageReader(store, max_bytes=100, threads=2, max_queue=64)
         reading = asyncio.ensure_future(read(images, 3600, "hangs", "hangs"))
         async with asyncio.timeout(60):
             while store.asked < 2:

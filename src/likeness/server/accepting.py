@@ -11,6 +11,7 @@ import resource
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -66,11 +67,15 @@ class Connections:
     """The open connections, and those among them that wait for their client. Not thread-safe: for one event loop.
 
     When there are too many, a connection without a complete request is closed for a new one: the one that has been
-    silent longest, of the address that has the most silent ones.
+    silent longest, of the address that has the most silent ones. If there is no silent one, it is the first of those
+    whose bodies are arriving, of the address that has most connections, provided that the new one's address has fewer.
     """
 
     limit: int
     _open: dict[object, _Client] = field(default_factory=dict)
+    _by_address: Counter[str] = field(default_factory=Counter)
+    #: The connections whose bodies are incomplete, of each address.
+    _receiving: dict[str, dict[_Client, None]] = field(default_factory=dict)
     #: The silent connections of each address, the longest silent first, with the time at which each became silent.
     _silent: dict[str, dict[_Client, float]] = field(default_factory=dict)
 
@@ -85,6 +90,7 @@ class Connections:
     def add(self, client: _Client) -> None:
         """Adds an accepted connection, which is silent so far."""
         self._open[client.key] = client
+        self._by_address[client.address] += 1
         self._note(client, True)
 
     def remove(self, key: object) -> None:
@@ -92,12 +98,17 @@ class Connections:
         client = self._open.pop(key, None)
         if client is not None:
             self._note(client, False)
+            self._note_receiving(client, False)
+            self._by_address[client.address] -= 1
+            if not self._by_address[client.address]:
+                del self._by_address[client.address]
 
-    def note_silent(self, key: object, silent: bool) -> None:
-        """Records whether the connection waits for its client's next request."""
+    def note(self, key: object, *, silent: bool, receiving: bool = False) -> None:
+        """Records whether the connection waits for its client's next request, or for the rest of a request's body."""
         client = self._open.get(key)
         if client is not None:
             self._note(client, silent)
+            self._note_receiving(client, receiving)
 
     def _note(self, client: _Client, silent: bool) -> None:
         if silent:
@@ -107,6 +118,15 @@ class Connections:
         clients.pop(client, None)
         if not clients:
             self._silent.pop(client.address, None)
+
+    def _note_receiving(self, client: _Client, receiving: bool) -> None:
+        if receiving:
+            self._receiving.setdefault(client.address, {})[client] = None
+            return
+        clients = self._receiving.get(client.address, {})
+        clients.pop(client, None)
+        if not clients:
+            self._receiving.pop(client.address, None)
 
     def silent_seconds(self) -> float | None:
         """How long the connection that `make_room` would close has been silent; None if there is none."""
@@ -118,9 +138,9 @@ class Connections:
         silent = self.silent_seconds() if len(self._open) >= self.limit else None
         return 0.0 if silent is None else max(0.0, least_seconds - silent)
 
-    def make_room(self) -> bool:
-        """Closes the longest silent connection; False if there is none."""
-        client = self._longest_silent()
+    def make_room(self, address: str | None = None) -> bool:
+        """Closes a connection for a new one of `address` (None: only a silent one); False if there is none to close."""
+        client = self._longest_silent() or self._beyond_its_share(address)
         if client is None:
             return False
         self.remove(client.key)
@@ -131,6 +151,12 @@ class Connections:
         if not self._silent:
             return None
         return next(iter(max(self._silent.values(), key=len)))  # type: ignore[arg-type]
+
+    def _beyond_its_share(self, address: str | None) -> _Client | None:
+        heaviest = max(self._receiving, key=self._by_address.__getitem__, default=None)
+        if address is None or heaviest is None or self._by_address[heaviest] <= self._by_address[address] + 1:
+            return None
+        return next(iter(self._receiving[heaviest]))
 
 
 class Acceptor:
@@ -203,15 +229,16 @@ class Acceptor:
             self._loop.add_reader(self._listener, self._accept)
 
     def _admit(self, accepted: socket.socket, peer: Sequence[object]) -> None:
+        address = str(peer[0]) if peer else ""
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
-            made_room = self._connections.make_room()
+            made_room = self._connections.make_room(address)
             if not made_room and len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS:
                 accepted.close()
                 return
         accepted.setblocking(False)
         protocol = self._make_protocol()
-        client = _Client(protocol, str(peer[0]) if peer else "")
+        client = _Client(protocol, address)
         task = self._loop.create_task(self._connect(accepted, protocol, client))
         client.close = task.cancel
         self._connections.add(client)

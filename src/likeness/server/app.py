@@ -82,7 +82,12 @@ class Application:
             count_waiting=slot.count_waiting,
         )
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
-        self._images = ImageReader(Stores(settings.stores()), max_bytes=settings.max_s3_bytes, threads=threads)
+        self._images = ImageReader(
+            Stores(settings.stores()),
+            max_bytes=settings.max_s3_bytes,
+            threads=threads,
+            max_queue=settings.max_queue,
+        )
         self.operation = Operation(
             settings=settings,
             cors=Cors(settings.cors),

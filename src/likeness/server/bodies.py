@@ -5,6 +5,7 @@ callers that hold little of it come first, and slow bodies are refused.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,14 +122,15 @@ class BodyMemory:
         waiter = _Waiter(share, octets, loop.create_future())
         self._waiters.append(waiter)
         try:
-            self._grant()
             while not waiter.granted.done():
                 now = loop.time()
+                self._grant()
                 self._relieve(now)
                 if now >= deadline or share.must_yield:
                     raise Throttled("no memory for the request's body; see body_memory_bytes")
                 await asyncio.wait([waiter.granted], timeout=min(_POLL_SECONDS, deadline - now))
         finally:
+            share.asked_at = None
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
                 self._grant()
@@ -138,7 +140,11 @@ class BodyMemory:
         return self.used + octets <= capacity
 
     def _grant(self) -> None:
-        """Serves callers that hold less than an equal share first; among them, the body that began first."""
+        """Serves callers that hold less than an equal share first; among them, the body that began first.
+
+        The others get nothing while a body of such a caller is arriving: between two of its pieces they would take all
+        the memory that was released for it.
+        """
         while self._waiters:
             held = self._held_by_caller()
             equal_share = self.capacity_bytes / len(held)
@@ -146,12 +152,24 @@ class BodyMemory:
                 self._waiters,
                 key=lambda each: (not each.share.is_small, held[each.share.caller] > equal_share, each.share.number),
             )
-            if not self._has_room(first.share, first.octets):
+            is_beyond = not first.share.is_small and held[first.share.caller] > equal_share
+            if not self._has_room(first.share, first.octets) or (
+                is_beyond and self._is_one_arriving(held, equal_share)
+            ):
                 return
             self._waiters.remove(first)
             self.used += first.octets
             first.share.octets += first.octets
+            first.share.asked_at = time.monotonic()  # its task resumes later, and then asks for the next piece
             first.granted.set_result(None)
+
+    def _is_one_arriving(self, held: dict[str | None, int], equal_share: float) -> bool:
+        """Whether the body of a caller that holds less than `equal_share` is arriving, and not slowly."""
+        now = time.monotonic()
+        return any(
+            share.asked_at is not None and not share.is_slow(now) and held[share.caller] <= equal_share
+            for share in self._shares
+        )
 
     def _held_by_caller(self) -> dict[str | None, int]:
         held: dict[str | None, int] = {}
@@ -170,7 +188,10 @@ class BodyMemory:
         waiting = {each.share for each in self._waiters}
         if self._shares <= waiting:  # every body is incomplete and waits for memory that others hold
             held = self._held_by_caller()
-            last = max(waiting, key=lambda share: (held[share.caller], share.number))
+            equal_share = self.capacity_bytes / len(held)
+            # The last has least to lose, but may hold too little to help a caller that is below its share.
+            by_octets = len(held) > 1 and any(held[share.caller] <= equal_share for share in waiting)
+            last = max(waiting, key=lambda each: (held[each.caller], by_octets * each.octets, each.number))
             last.must_yield = True
 
 

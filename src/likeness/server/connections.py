@@ -175,7 +175,7 @@ class HttpConnection(H11Protocol):
     def _watch(self) -> None:
         """Runs the header timeout while a request is incomplete, or until a new connection sends its first one."""
         idle = self._is_idle
-        self.open_connections.note_silent(self, idle)
+        self.open_connections.note(self, silent=idle, receiving=not idle and self.conn.their_state is h11.SEND_BODY)
         resting = idle and self.timeout_keep_alive_task is not None
         if not idle or resting:
             if self._header_alarm is not None:

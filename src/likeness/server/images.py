@@ -34,8 +34,10 @@ class ImageReader:
     of these requests and of the reading threads, so that one that hangs does not delay the others.
     """
 
-    def __init__(self, stores: Places, *, max_bytes: int, threads: int) -> None:
+    def __init__(self, stores: Places, *, max_bytes: int, threads: int, max_queue: int) -> None:
+        """At most `max_queue` requests wait for a place."""
         self._stores = stores
+        self._max_queue = max_queue
         self._max_bytes = max_bytes
         requests = threads * max(2, len(stores))
         share = requests if len(stores) < 2 else threads
@@ -55,14 +57,19 @@ class ImageReader:
     async def enter(self, references: Sequence[ImageReference], caller: str, deadline: float) -> Ticket | None:
         """A place to load the references; pass it to `leave` when the bytes are no longer held. None if all are inline.
 
-        Raises Throttled at the deadline, and InvalidS3Object for a bucket that no store has.
+        Raises Throttled at the deadline and when too many requests wait; InvalidS3Object for a bucket without a store.
         """
         stores = {self._stores.number(each.bucket) for each in references if isinstance(each, S3ObjectReference)}
         if not stores:
             return None
         # By stores too: a caller's requests do not wait behind those for another store that hangs.
         ticket = Ticket(f"{caller} {sorted(stores)}", stores=stores)
-        if not await self._turns.take(ticket, deadline):
+        if self._turns.waiting >= self._max_queue and not self._turns.displace(ticket):
+            raise Throttled(f"{self._turns.waiting} requests wait to load from S3")
+        taken = await self._turns.take(ticket, deadline)
+        if taken is None:
+            raise Throttled("this caller has most of the requests that wait to load from S3")
+        if not taken:
             raise Throttled("no turn to load from S3 before the request's deadline")
         return ticket
 

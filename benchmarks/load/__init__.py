@@ -1,0 +1,1 @@
+"""Many clients at once, ordinary and hostile, against a server with the real engine: `make load`."""

@@ -1,0 +1,264 @@
+"""The table of load: `make load`, or `python -m benchmarks.load [--only NAME ...]`.
+
+Each case starts a server with the standard pack that checks signatures, and measures clients from one other process on
+the same machine. Ordinary clients send pairs of 640x480 portraits with their own keys, one request after the other, and
+back off like SDKs when refused; each answer is compared, octet for octet, with the library's. In cases with hostile
+clients, turns without and with them alternate. Results are kept in benchmarks/results/load.json: a case that is there
+is not measured again without `--again`, so the whole may run in pieces. `mix` may be measured many times; its requests
+add up. Exits 1 if an answer is wrong or crossed, or a limit below is missed.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.clients import Client, Tally, be_silent, be_slow, send_without_pause, serve_clients
+from benchmarks.load.requests import (
+    Exchange,
+    Photos,
+    costly_photo,
+    health,
+    known_answers,
+    signed,
+    unsigned,
+    wrongly_signed,
+)
+from benchmarks.load.server import Server, Usage
+
+from likeness.aws.keys import Key
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "load.json"
+LEAST_SHARE, LONGEST_P99_SECONDS, HOSTILE = 0.7, 2.0, 64
+KINDS = ("silent", "slow", "costly", "unsigned", "wrongly signed")
+#: The parts of the mix: kinds of requests by weight.
+MIX = {"pair": 1, "small": 4, "no face": 10, "damaged": 20, "wrongly signed": 25, "unsigned": 20, "health": 20}
+#: `idle` clients send at most this many requests a second, all together.
+BELOW_CAPACITY_PER_SECOND = 10.0
+
+Photo = dict[str, list[Photos]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`clients` ordinary ones, `rate`: at most so many requests a second of all; `hostile`: the kinds of 64 others."""
+
+    name: str
+    clients: int
+    workers: int = 1
+    rate: float = 0.0
+    hostile: tuple[str, ...] = ()
+    is_mix: bool = False
+
+
+def cases() -> list[Case]:
+    """All cases, in the order of the table."""
+    plain = [
+        Case(f"{clients} clients, {workers} workers", clients, workers)
+        for workers in (1, 2)
+        for clients in (1, 8, 64, 512)
+    ]
+    below = [
+        Case(f"64 clients below capacity, {workers} workers", 64, workers, BELOW_CAPACITY_PER_SECOND)
+        for workers in (1, 2)
+    ]
+    hostile = [Case(f"64 clients, 64 {kind}", 64, 1, hostile=(kind,)) for kind in KINDS]
+    all_kinds = [
+        Case(f"64 clients, 64 of all kinds, {workers} workers", 64, workers, hostile=KINDS) for workers in (1, 2)
+    ]
+    return plain + below + hostile + all_kinds + [Case("mix", 64, is_mix=True)]
+
+
+def ordinary_clients(case: Case, server: Server, photos: Photo, tally: Tally, end: float) -> list[Client]:
+    """The clients of a case, until `end`. Signatures are made now and are valid for five minutes."""
+    by_key = [[signed(each, key, "pair") for each in photos["pair"]] for key in server.keys]
+    mixed = _mixed(photos, server.keys) if case.is_mix else None
+    interval = case.clients / case.rate if case.rate else 0.0
+
+    def chooser(number: int) -> Callable[[], Exchange]:
+        dice = random.Random(number)
+        if mixed is not None:
+            kinds = dice.choices(list(MIX), list(MIX.values()), k=4096)
+            following = iter(kinds * 64)
+            return lambda: dice.choice(mixed[next(following)])
+        return lambda: dice.choice(by_key[number % len(by_key)])
+
+    return [Client(server.port, chooser(number), tally, end, interval) for number in range(case.clients)]
+
+
+def _mixed(photos: Photo, keys: Sequence[Key]) -> dict[str, list[Exchange]]:
+    mixed = {
+        kind: [signed(each, key, kind) for key in keys for each in photos[kind]]
+        for kind in ("pair", "small", "no face", "damaged")
+    }
+    mixed["wrongly signed"] = [wrongly_signed(each, key) for key in keys for each in photos["small"]]
+    mixed["unsigned"] = [unsigned(each) for each in photos["small"]]
+    return mixed | {"health": [health()]}
+
+
+def start_hostile(case: Case, server: Server, photos: Photo, tallies: dict[str, Tally]) -> list[asyncio.Task[None]]:
+    """64 hostile clients, of the kinds of the case in turn."""
+    pair = photos["pair"][0]
+    # The key of ordinary clients, with another secret.
+    exchanges = {"unsigned": unsigned(pair), "wrongly signed": wrongly_signed(pair, server.keys[0])}
+    if "costly" in case.hostile:
+        exchanges["costly"] = signed(photos["costly"][0], server.hostile_key, "costly")
+    tasks = []
+    for number in range(HOSTILE):
+        kind = case.hostile[number % len(case.hostile)]
+        tally = tallies[kind]
+        attack = {"silent": be_silent, "slow": be_slow}.get(kind)
+        running = attack(server.port, tally) if attack else send_without_pause(server.port, tally, exchanges[kind])
+        tasks.append(asyncio.create_task(running))
+    return tasks
+
+
+async def measure(case: Case, server: Server, photos: Photo, seconds: float, turns: int) -> dict[str, Any]:
+    """The row of a case."""
+    usage = Usage()
+    watching = asyncio.create_task(server.watch(usage))
+    warm_up = Case("", 4)
+    await serve_clients(ordinary_clients(warm_up, server, photos, Tally(), time.monotonic() + 1.0))
+    beside, alone, shares = Tally(), Tally(), []
+    tallies = {kind: Tally() for kind in case.hostile}
+    begun = time.monotonic()
+    for _ in range(turns if case.hostile else 1):
+        if not case.hostile:
+            await serve_clients(ordinary_clients(case, server, photos, beside, time.monotonic() + seconds))
+            break
+        before = alone.compared, beside.compared
+        await serve_clients(ordinary_clients(case, server, photos, alone, time.monotonic() + seconds))
+        tasks = start_hostile(case, server, photos, tallies)
+        await asyncio.sleep(1.0)
+        await serve_clients(ordinary_clients(case, server, photos, beside, time.monotonic() + seconds))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(2.0)
+        shares.append((beside.compared - before[1]) / max(1, alone.compared - before[0]))
+    watching.cancel()
+    measured = seconds * (turns if case.hostile else 1)
+    return _row(beside, measured, usage) | {
+        "clients": case.clients,
+        "workers": case.workers,
+        "seconds": round(time.monotonic() - begun, 1),
+        "share_of_throughput_alone": round(statistics.median(shares), 3) if shares else None,
+        "p99_alone_seconds": _quantile(alone.latencies, 0.99) if shares else None,
+        "hostile": {kind: _paid(tally) for kind, tally in tallies.items()},
+        "requests": beside.requests + alone.requests + sum(tally.requests for tally in tallies.values()),
+        "wrong": [*beside.wrong, *alone.wrong, *(each for tally in tallies.values() for each in tally.wrong)][:20],
+    }
+
+
+def _row(tally: Tally, seconds: float, usage: Usage) -> dict[str, Any]:
+    return {
+        "compared_per_second": round(tally.compared / seconds, 1),
+        "p50_seconds": _quantile(tally.latencies, 0.5),
+        "p99_seconds": _quantile(tally.latencies, 0.99),
+        "answered": dict(tally.answered),
+        "refused": tally.refused,
+        "unanswered": dict(tally.unanswered),
+        "megabytes": round(usage.megabytes),
+        "descriptors": usage.descriptors,
+    }
+
+
+def _paid(tally: Tally) -> dict[str, Any]:
+    """What hostile clients got."""
+    return {"answered": sum(tally.answered.values()), "refused": tally.refused, "ended": dict(tally.unanswered)}
+
+
+def _quantile(values: list[float], part: float) -> float | None:
+    return round(sorted(values)[min(len(values) - 1, int(part * len(values)))], 3) if values else None
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "| Case | compared a second | p50, p99 s | share of alone | refused | MB | descriptors | hostile clients got |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        hostile = "; ".join(f"{kind}: {_text(paid)}" for kind, paid in row["hostile"].items())
+        share = row["share_of_throughput_alone"]
+        cells = [name, row["compared_per_second"], f"{row['p50_seconds']}, {row['p99_seconds']}", share or ""]
+        cells += [row["refused"], row["megabytes"], row["descriptors"], hostile]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    total, wrong = sum(row["requests"] for row in rows.values()), sum(len(row["wrong"]) for row in rows.values())
+    return "\n".join([*lines, "", f"{total} requests with an answer, {wrong} wrong or crossed"])
+
+
+def _text(paid: dict[str, Any]) -> str:
+    ended = ", ".join(f"{count} {name}" for name, count in paid["ended"].items())
+    return f"{paid['answered']} answered, {paid['refused']} refused" + (f", {ended}" if ended else "")
+
+
+def misses(row: dict[str, Any]) -> list[str]:
+    """The limits that a row misses."""
+    missed = [f"wrong: {each}" for each in row["wrong"]]
+    if row["hostile"] and len(row["hostile"]) == len(KINDS):
+        if row["share_of_throughput_alone"] < LEAST_SHARE:
+            missed.append(f"share {row['share_of_throughput_alone']} < {LEAST_SHARE}")
+        if row["p99_seconds"] > LONGEST_P99_SECONDS:
+            missed.append(f"p99 {row['p99_seconds']} s > {LONGEST_P99_SECONDS:g} s")
+    return missed
+
+
+def added(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """The row of the mix after another measurement: counts add up, the rest is of the later one."""
+    sums = {name: dict(Counter(row[name]) + Counter(more[name])) for name in ("answered", "unanswered")}
+    sums |= {name: row[name] + more[name] for name in ("requests", "refused", "seconds", "wrong")}
+    return more | sums
+
+
+def _seconds_to_ready() -> float:
+    with tempfile.TemporaryDirectory() as folder, Server(1, Path(folder)) as server:
+        return server.seconds_to_ready
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases whose names contain one of these")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each case, or turn with and without attackers")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--again", action="store_true", help="measure cases again that have results")
+    parser.add_argument("--table", action="store_true", help="print the kept results, measure nothing")
+    parser.add_argument("--starts", type=int, help="only print how long so many starts take until ready")
+    options = parser.parse_args()
+    if options.starts:
+        took = sorted(_seconds_to_ready() for _ in range(options.starts))
+        print(f"from start to ready: {statistics.median(took):.2f} s ({took[0]:.2f} to {took[-1]:.2f} s)")
+        return 0
+    rows: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    wanted = [case for case in cases() if not options.only or any(text in case.name for text in options.only)]
+    photos: Photo = {}
+    missed: list[str] = []
+    for case in [] if options.table else wanted:
+        if case.name in rows and not (options.again or case.is_mix):
+            continue
+        photos = photos or known_answers()
+        if "costly" in case.hostile and "costly" not in photos:
+            photos |= known_answers(costly_photo())
+        with tempfile.TemporaryDirectory() as folder, Server(case.workers, Path(folder)) as server:
+            row = asyncio.run(measure(case, server, photos, options.seconds, options.turns))
+        rows[case.name] = added(rows[case.name], row) if case.is_mix and case.name in rows else row
+        missed += [f"{case.name}: {each}" for each in misses(row)]
+        rows = {each.name: rows[each.name] for each in cases() if each.name in rows}
+        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        print(f"{case.name}: {row['compared_per_second']}/s, p99 {row['p99_seconds']} s, {row['requests']} requests")
+    print("\n" + table(rows), *missed, sep="\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Callers beside each other, from outside: what one takes, and what is left to another.
+
+That callers share the processors by key is in `test_limits`, that health checks are answered as well.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from likeness.aws.keys import load_keys
+
+from .conftest import Running, Serve, body, wait_for
+from .raw_http import HEAD, readable
+from .test_under_load import signer
+
+OTHER = "127.0.0.2"
+
+
+def connect_from(server: Running, address: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60, source_address=(address, 0))
+
+
+@contextlib.contextmanager
+def uploading(server: Running, number: int, address: str) -> Iterator[list[socket.socket]]:
+    """Connections that send bodies of 15 MB at some 500 kB a second each, without end: who is closed begins again."""
+    over = threading.Event()
+    open_ones: list[socket.socket] = []
+
+    def upload() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError), connect_from(server, address) as connection:
+                open_ones.append(connection)
+                connection.sendall(HEAD + b"Content-Length: 15000000\r\n\r\n")
+                while not over.wait(0.1) and not readable(connection):
+                    connection.settimeout(0.1)
+                    with contextlib.suppress(TimeoutError):
+                        connection.send(b" " * 50_000)
+
+    threads = [threading.Thread(target=upload) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(lambda: len(open_ones) >= number)
+        yield open_ones
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def refusals(server: Running) -> int:
+    """How many bodies had to yield since the memory for bodies was used up."""
+    return sum("body_memory_bytes" in (line.get("reason") or "") for line in server.log())
+
+
+def test_an_address_that_fills_the_memory_for_bodies_leaves_a_share_to_another(serve: Serve) -> None:
+    """A body of the other needs a third of it: it arrives after a few of the others have yielded, not after eighty."""
+    server = serve("--body-memory-bytes", "15728640")
+    server.wait_ready()
+    with uploading(server, 8, OTHER):
+        wait_for(lambda: refusals(server) > 0)
+        before = refusals(server)
+        assert server.request(body(b"x" * 4_000_000)).status == 200
+        assert refusals(server) - before < 25
+
+
+def test_an_address_that_takes_all_connections_leaves_a_share_to_another(serve: Serve) -> None:
+    server = serve("--max-connections", "8")
+    server.wait_ready()
+    with uploading(server, 20, OTHER):
+        wait_for(lambda: "the limit of 8 connections is reached" in server.errors)
+        for _ in range(3):
+            assert server.request(body(b"x" * 100_000)).status == 200
+        assert server.get("/healthz").status == 200
+
+
+def test_requests_without_a_signature_are_answered_later_while_others_wait(serve: Serve, keys_file: Path) -> None:
+    (key,) = load_keys(keys_file).values()
+    server = serve("--keys", str(keys_file), "--threads", "1")
+    server.wait_ready()
+    data = body(b"until refused")
+    headers = signer(key)(data)
+    assert waited(server) < 1
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(server.request, data, headers) for _ in range(2)]
+        wait_for(lambda: server.gauge("queue_length") == 1)
+        assert waited(server) >= 1
+        server.create("refused")
+        assert [each.result().status for each in running] == [200, 200]
+
+
+def waited(server: Running) -> float:
+    """The seconds until an unsigned request is refused, the least of three."""
+
+    def once() -> float:
+        begun = time.monotonic()
+        assert server.request(body()).code == "MissingAuthenticationTokenException"
+        return time.monotonic() - begun
+
+    return min(once() for _ in range(3))
