@@ -62,6 +62,16 @@ soak: $(VENV)/.installed ## the server's memory over 10,000 mixed requests (5 mi
 kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
 	LIKENESS_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
 
+clients: $(VENV)/.test-installed ## install other SDKs into .clients and test with them; Go from Debian, where this runs as root (5 minutes)
+	mkdir -p .clients/npm
+	$(PYTHON) -m venv .clients/venv
+	.clients/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade aioboto3 capo-rekognition
+	-cd .clients/npm && echo '{"private":true}' > package.json && npm install --no-audit --no-fund --no-save aws-sdk@2
+	cp tests/wire/clients/javascript_v2.cjs .clients/npm/
+	-[ -n "$$(command -v go)" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends golang-go golang-github-aws-aws-sdk-go-dev golang-github-aws-aws-sdk-go-v2-dev; }
+	-for each in go1 go2; do GO111MODULE=off GOPATH=/usr/share/gocode go build -o .clients/$$each tests/wire/clients/$$each/main.go; done
+	$(BIN)/pytest --no-cov -rs tests/wire/test_clients_boto3.py tests/wire/test_clients_cli.py tests/wire/test_clients_javascript.py tests/wire/test_clients_others.py
+
 image-steps: $(VENV)/.test-installed ## the steps of deploy/Containerfile without an engine, and its server on a read-only root (2 minutes)
 	LIKENESS_IMAGE_STEPS=1 $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_container.py
 
