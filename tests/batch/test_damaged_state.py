@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from likeness.batch import manifest
+from likeness.batch.all_pairs import Blocks, block_of
 from likeness.batch.cluster.kept import KeptFaces
 from likeness.batch.cluster.parts import StoredPhotos, part_name, part_of
 from likeness.batch.described import DescribedPhoto, Failure
@@ -67,3 +68,14 @@ def test_a_damaged_face_in_a_clusters_store_is_analysed_again(tmp_path: Path) ->
     (blob,) = (path for path in tmp_path.rglob("*") if path.is_file())
     blob.write_bytes(blob.read_bytes()[:-1])
     assert faces.known(b"a") is None
+
+
+@pytest.mark.parametrize("folder", ["vectors", "alike"])
+def test_a_damaged_block_of_all_pairs_is_named(tmp_path: Path, folder: str) -> None:
+    blocks = Blocks(FolderStorage(tmp_path), photos=1)
+    blocks.write(0, block_of(0, [PHOTO]))
+    blocks.write_candidates(0, [])
+    assert list(blocks.records(5, str))
+    (tmp_path / folder / "00000000").write_bytes(b"\x81\xa1a")
+    with pytest.raises(BatchError, match=f"{folder}/00000000 in the folder of the run is damaged .*; remove it"):
+        list(blocks.records(5, str))

@@ -186,8 +186,14 @@ class Blocks:
         self.storage.write(f"vectors/{_name(number)}", [msgspec.msgpack.encode(block)])
 
     def read(self, number: int) -> Block:
-        """A stored block."""
-        return msgspec.msgpack.decode(self.storage.read(f"vectors/{_name(number)}"), type=Block)
+        """A stored block. Raises BatchError if it is damaged."""
+        name = f"vectors/{_name(number)}"
+        try:
+            block = msgspec.msgpack.decode(self.storage.read(name), type=Block)
+            _ = block.matrix
+        except (msgspec.DecodeError, ValueError) as error:
+            raise _damaged(name, error) from error
+        return block
 
     def write_candidates(self, number: int, found: Iterable[Alike]) -> None:
         """Stores the candidates of a block as a stream."""
@@ -203,11 +209,18 @@ class Blocks:
                 database.execute("CREATE TABLE pairs (first INTEGER, second INTEGER, similarity REAL)")
                 database.execute("BEGIN")
                 for number in range(len(self)):
-                    found = np.frombuffer(self.storage.read(f"alike/{_name(number)}"), _CANDIDATE)
+                    found = self._candidates(number)
                     database.executemany("INSERT INTO pairs VALUES (?, ?, ?)", map(np.void.item, found))
                 yield from database.execute(_RANKED, (top,))
             except sqlite3.Error as error:
                 raise BatchError(f"pairs cannot be ranked: {error}; set TMPDIR to a folder with free space") from error
+
+    def _candidates(self, number: int) -> NDArray[np.void]:
+        name = f"alike/{_name(number)}"
+        try:
+            return np.frombuffer(self.storage.read(name), _CANDIDATE)
+        except ValueError as error:
+            raise _damaged(name, error) from error
 
     def failures(self) -> Iterator[tuple[int, Failure]]:
         """The indices of the photos that cannot be used, in order, with their failures."""
@@ -242,6 +255,10 @@ def _packed(pairs: Alike) -> bytes:
     packed = np.empty(len(pairs.first), _CANDIDATE)
     packed["first"], packed["second"], packed["similarity"] = pairs.first, pairs.second, pairs.similarity
     return packed.tobytes()
+
+
+def _damaged(name: str, error: Exception) -> BatchError:
+    return BatchError(f"{name} in the folder of the run is damaged ({error}); remove it and run again")
 
 
 def _name(number: int) -> str:
