@@ -6,9 +6,14 @@ from functools import cache
 from pathlib import Path
 
 
+def in_memory() -> str | None:
+    """Where targets write their small files: on a disk that others use too, that would take most of the time."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 @cache
 def folder() -> Path:
-    """A folder for this process; removed at its end where it ends by itself."""
+    """A folder for this process, in the folder for temporary files that `fuzz.run` or `fuzz.worker` removes."""
     return Path(tempfile.mkdtemp(prefix="likeness-fuzz-"))
 
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fuzz import target as targets
+from fuzz.formats import in_memory
 from fuzz.watched import MOST_BYTES, MOST_SECONDS, State, save
 from fuzz.worker import ANOTHER_PROCESS
 
@@ -84,7 +85,7 @@ def fuzz(name: str, seconds: float, seed: int, findings: Path) -> Row:
     row = Row(name)
     started = time.monotonic()
     before = len(_found(findings, name))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         state = State(Path(folder) / "state")
         while (left := seconds - (time.monotonic() - started)) > 1:
             _watch(name, left, seed, Path(folder), findings, row, state)
@@ -103,7 +104,8 @@ def _watch(name: str, seconds: float, seed: int, folder: Path, findings: Path, r
     command = [sys.executable, "-m", "fuzz.worker", name, "--seconds", str(seconds), "--seed", str(seed)]
     command += ["--state", str(folder / "state"), "--findings", str(findings)]
     with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        surroundings = {**os.environ, "TMPDIR": str(folder)}
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=surroundings)
         cause = _cause_to_end(process, state, row, seconds)
         if cause:
             process.send_signal(signal.SIGKILL)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fuzz import target as targets
 from fuzz.corpora import malformed
+from fuzz.formats import in_memory
 from fuzz.target import Target
 from fuzz.watched import MOST_BYTES, State, Watched, save
 
@@ -39,7 +40,9 @@ def main() -> int:
     parser.add_argument("--state", type=Path)
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
+        if options.state is None:
+            tempfile.tempdir = folder
         state = State(options.state or Path(folder) / "state")
         for name in options.targets:
             if options.seconds is None:

@@ -25,7 +25,8 @@ HEADERS = b"Host: a\r\nX-Amz-Target: RekognitionService.CompareFaces\r\nContent-
 BODY = b'{"SourceImage":{"Bytes":"/9j/4AAQ"},"TargetImage":{"Bytes":"/9j/4AAQ"}}'
 #: Those of documents, refusals and errors; 100 is sent before a body.
 STATUSES = {100, 200, 204, 304, 400, 403, 404, 405, 408, 411, 413, 414, 431, 501, 503, 505}
-SECONDS = 5.0
+#: Generous, for a busy machine: what hangs is told by the watch.
+SECONDS = 60.0
 
 
 class StubEngine:
