@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -257,7 +258,7 @@ def test_typed_and_loose_parsing_agree_and_nothing_else_is_raised(value: Any, as
 def parse_loosely(data: bytes) -> document.Document:
     try:
         return document.Document(document._loose_request.decode(data))
-    except ValueError as error:
+    except (ValueError, msgspec.DecodeError) as error:
         is_list = isinstance(_or_none(data), list)
         raise SerializationError("Start of list found where not expected" if is_list else None) from error
 
