@@ -16,6 +16,7 @@ from likeness.batch.storage import FolderStorage
 
 RECORD = {"source": "a.jpg", "target": "b.jpg", "similarity": 1.5, "error": None}
 DAMAGED_LINES = [
+    b'{"error": "\xff"}\n',
     b"\0" * 20 + b"\n",
     b'{"source": "a.jpg"\n',
     b"7\n",

@@ -39,7 +39,7 @@ def read_shard(path: Path) -> Iterator[Record]:
             try:
                 record = decode(line)
                 _ = record["error"]
-            except (msgspec.DecodeError, RecursionError, KeyError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as error:
                 raise BatchError(
                     f"{path}, line {number}: damaged ({error}); remove this file and run again: only its pairs are "
                     "compared again"
