@@ -35,7 +35,7 @@ from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.image import ImageLimits, open_image
 from likeness.pipeline import decoded
 from likeness.vision.detection import confidences
-from likeness.vision.expression import LABELS, ExpressionReader, smile_features
+from likeness.vision.expression import LABELS, happiness, read_expression, smile_features
 from likeness.vision.geometry import service_box
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
@@ -107,7 +107,7 @@ class Expressions:
 
 
 def expressions(engine: Engine, data: Path) -> Expressions:
-    reader = ExpressionReader(packs.load("standard", threads=1).network("expression"))
+    network = packs.load("standard", threads=1).network("expression")
     labels, persons, logs, smiles, meshes = [], [], [], [], []
     with (data / "expressions-dev" / "labels.csv").open() as table:
         rows = [row for row in csv.DictReader(table) if row["expression"] in NAMES]
@@ -118,8 +118,8 @@ def expressions(engine: Engine, data: Path) -> Expressions:
             continue
         labels.append(NAMES.index(row["expression"]))
         persons.append(person(path))
-        logs.append(reader.read(Pyramid.of(seen.pixels), seen.points))
-        smiles.append(smile_features(seen.mesh, reader.read(Pyramid.of(seen.pixels), seen.points).happiness))
+        logs.append(read_expression(network, Pyramid.of(seen.pixels), seen.points))
+        smiles.append(smile_features(seen.mesh, happiness(logs[-1])))
         meshes.append(seen.mesh is not None)
     print(f"expressions-dev: {len(rows)} named photos, {len(labels)} with a face, {sum(meshes)} with a mesh")
     return Expressions(np.array(labels), persons, np.array(logs), np.array(smiles), np.array(meshes))

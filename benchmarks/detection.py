@@ -28,7 +28,7 @@ from likeness.vision.detection import (
     Detections,
     Detector,
     confidences,
-    first_size,
+    search_sizes,
 )
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas, overlaps
@@ -123,7 +123,7 @@ def print_confidence(found: Mapping[str, Detections], truth: Mapping[str, Boxes]
 def search_alone(detector: Detector, photo: Pyramid, scale: float) -> Detections:
     """The faces of one search at `scale` times the width and height of the first one."""
     width, height = photo.size
-    across, down = (max(1, round(side * scale / 32)) * 32 for side in first_size(width, height))
+    across, down = (max(1, round(side * scale / 32)) * 32 for side in search_sizes(width, height)[0])
     return detector.detect(photo.resized((across, down))).scaled(width / across, height / down)
 
 

@@ -97,7 +97,7 @@ def compare_faces(
     InvalidParameter) for what the service would refuse, and `likeness.errors.PackError` if the networks cannot be
     installed or loaded.
     """
-    from likeness.process_comparer import warm_comparer
+    from likeness.comparer import warm_comparer
 
     return warm_comparer().compare(
         source, target, similarity_threshold=similarity_threshold, quality_filter=quality_filter

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
 from typing import Any, NoReturn, Self
 
@@ -34,10 +35,9 @@ _RESERVING = (1216, 1216, 3)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceFace:
-    """The largest face of a source photo, ready to be compared with any number of target photos.
+    """The largest face of a source photo, made by `Comparer.prepare` to be compared with any number of target photos.
 
-    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32, and `profile` what the scorer computes
-    of it alone. Made by `Comparer.prepare`; it holds no pixels.
+    `face` has no emotions and no smile; `vector` is its embedding, (D,) float32. It holds no pixels.
     """
 
     face: Face
@@ -54,11 +54,10 @@ class Comparer:
             comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
 
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
-    processors one comparison may use, by default all that the process may; see `likeness.executor`. `decode` makes
-    pixels of encoded photos; a server passes one that does so in another process. OpenCV, in the whole process, is set
-    to one thread (`cv2.setNumThreads`). The same photos always give the same answer.
-    After a fork both processes may use a Comparer, unless a comparison ran during the fork: the child's copy then
-    raises `likeness.errors.ComparerUnusable`, as any does after `close`. Raises PackError if the pack cannot be used.
+    processors one comparison may use, by default all that the process may. `decode` makes pixels of encoded photos; a
+    server passes one that does so in another process. OpenCV, in the whole process, is set to one thread. The same
+    photos always give the same answer. Raises PackError if the pack cannot be used, ComparerUnusable after `close` and
+    in a child that was forked during a comparison.
     """
 
     def __init__(
@@ -97,16 +96,13 @@ class Comparer:
         """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
         manifest = self._engine.manifest
         makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
-        described: list[Any] = [_VECTOR_FORM]
-        described += [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
-        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
+        described = [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
+        return hashlib.sha256(json.dumps([_VECTOR_FORM, *described], sort_keys=True).encode()).hexdigest()[:24]
 
     def similarities(
         self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """The Similarity, 0 to 100, not rounded to singles, of the pairs `first[p]`, `second[p]` (P,), which index the
-        `vectors` (N, D) that `prepare` made.
-        """
+        """The Similarity, 0 to 100, (P,), of the pairs `first[p]`, `second[p]` of `vectors` (N, D) from `prepare`."""
         return self.calibration.similarity(self.scorer.score_pairs(vectors, first, second))
 
     def warm_up(self) -> None:
@@ -141,17 +137,21 @@ class Comparer:
         the photo named; when both photos are bad, for the source.
         """
         check_choices(similarity_threshold, quality_filter)
+        wanted = self._wanted_of_target(quality_filter, "largest", None)
         with self._executor.running() as spread:
             # The target comes first: the thread that has done the source helps with its faces.
             photos: list[Callable[[], Any]] = [
-                lambda: self._target(target, quality_filter, spread),
+                lambda: self._analysed(target, "target photo", wanted, spread),
                 lambda: source if isinstance(source, SourceFace) else self._source(source, quality_filter),
             ]
             analysed, prepared = spread(_outcome, photos)
         for outcome in (prepared, analysed):
             if isinstance(outcome, RequestError):
                 raise outcome
-        return self._judge(prepared, analysed, similarity_threshold)
+        seen, seconds = analysed
+        if seen.found == 0 and self.settings.target_without_faces == "error":
+            raise no_face(seen, quality_filter)
+        return self._judge(prepared, seen, seconds, similarity_threshold)
 
     def prepare(
         self, source: Photo, *, quality_filter: QualityFilter = "NONE", prefer: Preference = "largest"
@@ -173,9 +173,10 @@ class Comparer:
         most: int | None = None,
         prefer: Preference = "largest",
     ) -> AnalysedPhoto:
-        """The faces of a photo, possibly none, at most `most` or as many as the settings allow, analysed as `compare`
-        analyses a target, with their vectors (see `similarities`). With `prefer` "central" the face that `prepare`
-        then takes is among them. Raises what `compare` raises but NoFaceFound.
+        """The faces of a photo, possibly none, at most `most` or as many as the settings allow, with their vectors.
+
+        They are those of a target of `compare`, and the one that `prepare` takes with the same `prefer`. Raises what
+        `compare` raises but NoFaceFound.
         """
         check_choices(80.0, quality_filter)
         wanted = self._wanted_of_target(quality_filter, prefer, most)
@@ -211,14 +212,6 @@ class Comparer:
             trace=Trace(notes, seconds, source_faces=analysed.found),
         )
 
-    def _target(self, photo: Photo, quality_filter: QualityFilter, spread: Map) -> "_TargetFaces":
-        wanted = self._wanted_of_target(quality_filter, "largest", None)
-        analysed, seconds = self._analysed(photo, "target photo", wanted, spread)
-        if analysed.found == 0 and self.settings.target_without_faces == "error":
-            raise no_face(analysed, quality_filter)
-        trace = Trace(analysed.image.notes, seconds, target_faces=analysed.found)
-        return _TargetFaces(analysed.faces, analysed.vectors, self._correction(analysed), trace)
-
     def _wanted_of_target(self, quality_filter: QualityFilter, prefer: Preference, most: int | None) -> Wanted:
         most, attributes = most or self.settings.max_faces, self.settings.face_attributes == "all"
         return Wanted(most, quality_filter, self.settings.search_rotations, attributes, prefer)
@@ -228,12 +221,15 @@ class Comparer:
         with recording() as seconds:
             image = open_image(photo, name=name, limits=self.settings.limits, decode=self.decode)
             analysed = analyse(self._engine, image, wanted, spread)
+        image.release()
         return analysed, seconds
 
     def _correction(self, analysed: AnalysedPhoto) -> OrientationCorrection | None:
         return analysed.orientation_correction if self.settings.orientation_correction == "estimate" else None
 
-    def _judge(self, source: SourceFace, target: "_TargetFaces", similarity_threshold: float) -> Comparison:
+    def _judge(
+        self, source: SourceFace, target: AnalysedPhoto, seconds: dict[str, float], similarity_threshold: float
+    ) -> Comparison:
         similarities: list[float] = []
         if target.faces:
             (scores,) = self.scorer.compare(source.profile, self.scorer.profile(target.vectors))
@@ -246,20 +242,16 @@ class Comparer:
             matches=tuple(matches),
             unmatched=tuple(f for f in faces if f.similarity < similarity_threshold),
             source_orientation_correction=source.orientation_correction,
-            target_orientation_correction=target.orientation_correction,
-            trace=source.trace + target.trace,
+            target_orientation_correction=self._correction(target),
+            trace=source.trace + Trace(target.image.notes, seconds, target_faces=target.found),
             calibrated=self._engine.manifest.calibration is not None,
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _TargetFaces:
-    """The faces of a target photo, largest first, and their vectors (N, D), without its pixels."""
-
-    faces: tuple[Face, ...]
-    vectors: NDArray[np.float32]
-    orientation_correction: OrientationCorrection | None
-    trace: Trace
+@cache
+def warm_comparer() -> Comparer:
+    """The comparer on the standard pack that a process keeps; of two made by simultaneous first calls, the first."""
+    return Comparer()
 
 
 def _outcome(work: Callable[[], Any]) -> Any:

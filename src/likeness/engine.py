@@ -21,8 +21,8 @@ from likeness.settings import ComparerSettings
 from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Detections, Detector
 from likeness.vision.embedding import Embedder
-from likeness.vision.expression import ExpressionReader
 from likeness.vision.mesh import Mesh
+from likeness.vision.network import Network
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
 
@@ -49,26 +49,26 @@ class Engine:
     @cached_property
     def detector(self) -> Detector:
         """Finds faces."""
-        with self._named("detector"):
+        with self._named("roles.detector"):
             return _OneLargeSearch(make_detector(self.manifest.role("detector"), self._pack.network("detector")))
 
     @cached_property
     def mesh(self) -> Mesh | None:
         """Fits the face mesh; None if the pack has none, and the detector's points must do."""
-        with self._named("mesh"):
+        with self._named("roles.mesh"):
             return Mesh(self._pack.network("mesh")) if self._pack.has("mesh") else None
 
     @cached_property
-    def expressions(self) -> ExpressionReader | None:
-        """Reads emotions; None if the pack has no network for it."""
-        return ExpressionReader(self._pack.network("expression")) if self._pack.has("expression") else None
+    def expressions(self) -> Network | None:
+        """Reads expressions; None if the pack has no network for it."""
+        return self._pack.network("expression") if self._pack.has("expression") else None
 
     @cached_property
     def embedder(self) -> Embedder:
         """Turns faces into vectors."""
         fed = self.manifest.embedder_input()
         network = self._pack.network("embedder")
-        with self._named("embedder"):
+        with self._named("roles.embedder"):
             return Embedder(
                 for_any_number(network, network.input_shapes[0]),
                 fed.aligner,
@@ -96,10 +96,8 @@ class Engine:
                 f"{self.manifest.described_as}: the cohort of [scoring] has vectors of {cohort.shape[-1]} numbers, and "
                 f"the network of the embedder gives {size}; {anew}"
             )
-        try:
+        with self._named("scoring"):
             return Scorer(cohort, nearest=int(scoring.parameters.get("nearest", 0)))
-        except ValueError as error:
-            raise PackInvalid(f"{self.manifest.described_as}: [scoring] {error}") from error
 
     @property
     def calibration(self) -> Calibration:
@@ -115,12 +113,12 @@ class Engine:
         _ = (self.detector, self.mesh, self.expressions, self.embedder, self.scorer, self.calibration)
 
     @contextmanager
-    def _named(self, role: str) -> Iterator[None]:
-        """Says of which pack and role it is that something does not fit."""
+    def _named(self, part: str) -> Iterator[None]:
+        """Says which part of which pack does not fit."""
         try:
             yield
         except (TypeError, ValueError) as error:
-            raise PackInvalid(f"{self.manifest.described_as}, [roles.{role}]: {error}") from error
+            raise PackInvalid(f"{self.manifest.described_as}, [{part}]: {error}") from error
 
 
 class _OneLargeSearch:

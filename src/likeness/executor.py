@@ -33,10 +33,7 @@ def in_turn(work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Re
 
 
 class Executor:
-    """Runs comparisons on at most `threads` threads, also in a forked child.
-
-    Raises ComparerUnusable after `close`, and in a child that was forked while a comparison ran.
-    """
+    """Runs comparisons on at most `threads` threads; raises ComparerUnusable where `Comparer` says so."""
 
     def __init__(self, threads: int) -> None:
         self._helpers = threads - 1

@@ -1,8 +1,4 @@
-"""One photo → its faces with vectors: decode, detect, measure, filter, align and embed, attributes.
-
-`analyse` is this flow from top to bottom; each step is a function or a small class in `likeness.image` or
-`likeness.vision` that knows none of the others.
-"""
+"""One photo → its faces with vectors: `analyse` is the flow from top to bottom, each step a function of `vision`."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -16,6 +12,7 @@ from likeness.faces import Face, OrientationCorrection, QualityFilter
 from likeness.image import Image, Reduction
 from likeness.stages import stage
 from likeness.vision.detection import Preference, in_order
+from likeness.vision.expression import read_expression
 from likeness.vision.face import describe_face, measure_face
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas
@@ -86,11 +83,11 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     sizes = areas(detections.boxes)
     places = sorted(passing[: wanted.most], key=lambda place: -sizes[place])
     faces = [measured[place] for place in places]
-    embedder, expressions = engine.embedder, engine.expressions if wanted.attributes else None
+    embedder, network = engine.embedder, engine.expressions if wanted.attributes else None
     with stage("embed"):
         vectors = spread(lambda face: embedder.vectors([embedder.chips(photo, *face.alignment)]), faces)
     with stage("attributes"):
-        read = spread(lambda face: expressions.read(photo, face.landmarks) if expressions else None, faces)
+        read = spread(lambda face: read_expression(network, photo, face.landmarks) if network else None, faces)
         described = [describe_face(photo.size, *each) for each in zip(faces, read, strict=True)]
     return AnalysedPhoto(
         image,

@@ -19,9 +19,8 @@ from likeness.vision.detection import (
     Detections,
     confidences,
     find_faces,
-    fine_size,
-    first_size,
     merged,
+    search_sizes,
 )
 from likeness.vision.pyramid import Size
 from likeness.vision.suppression import areas, overlaps
@@ -260,12 +259,12 @@ def test_the_fine_look_is_for_small_faces_and_where_nothing_is_certain(
 ) -> None:
     scripted = Scripted(*seen)
     searched(scripted, (1280, 886))
-    assert scripted.sizes == [first_size(1280, 886), fine_size(1280, 886)][:looks]
+    assert scripted.sizes == list(search_sizes(1280, 886))[:looks]
 
 
 def test_faces_come_in_px_of_the_photo() -> None:
     found = searched(Scripted(LARGE), (1280, 886))
-    across, down = np.array([1280, 886]) / first_size(1280, 886)
+    across, down = np.array([1280, 886]) / search_sizes(1280, 886)[0]
     np.testing.assert_allclose(found.boxes[0], np.multiply(LARGE[:4], [across, down, across, down]), rtol=1e-6)
 
 
@@ -310,12 +309,12 @@ def test_confidence_rises_with_the_score(one_score: float, other: float) -> None
     ],
 )
 def test_sizes_of_the_first_look(photo: Size, expected: Size) -> None:
-    assert first_size(*photo) == expected
+    assert search_sizes(*photo)[0] == expected
 
 
 @pytest.mark.parametrize("photo", [(12000, 8000), (4000, 3000), (30000, 100), (100, 30000), (800, 600), (80, 2000)])
 def test_the_work_is_bounded_for_every_shape(photo: Size) -> None:
-    for (width, height), most in ((first_size(*photo), 200_000), (fine_size(*photo), 700_000)):
+    for (width, height), most in zip(search_sizes(*photo), (200_000, 700_000), strict=True):
         assert width % 32 == height % 32 == 0
         assert width * height <= most * 1.4
 

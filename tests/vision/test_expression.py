@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from likeness.engine import Engine
 from likeness.image import ImageLimits, open_image
 from likeness.pipeline import decoded
-from likeness.vision.expression import LABELS, ExpressionReader, expression
+from likeness.vision.expression import LABELS, emotions, happiness, read_expression
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Pictures
 from likeness.vision.pyramid import Pyramid
@@ -44,7 +44,7 @@ def test_the_network_is_fed_a_grey_face_and_its_mirror_image() -> None:
     network = Recorder(FLAT)
     photo = PHOTO.copy()
     photo[:, :160] = 0
-    ExpressionReader(network).read(Pyramid.of(photo), POINTS)
+    read_expression(network, Pyramid.of(photo), POINTS)
     (fed,) = network.fed
     assert fed.shape == (2, 1, 64, 64)
     assert fed.dtype == np.float32
@@ -64,7 +64,7 @@ def test_the_crop_follows_the_face_s_turn() -> None:
         mark = points[:2].mean(axis=0)
         cv2.circle(photo, (round(mark[0]), round(mark[1])), 4, (255, 255, 255), -1)
         network = Recorder(FLAT)
-        ExpressionReader(network).read(Pyramid.of(photo), points)
+        read_expression(network, Pyramid.of(photo), points)
         bright = network.fed[0][0, 0] + 1
         places.append(np.array(np.nonzero(bright > 0.5)).mean(axis=1))
     assert np.ptp(places, axis=0) == pytest.approx([0, 0], abs=1.5)
@@ -73,10 +73,10 @@ def test_the_crop_follows_the_face_s_turn() -> None:
 @given(st.lists(st.floats(1e-6, 1), min_size=7, max_size=7))
 def test_emotions_are_sorted_complete_and_sum_to_100(weights: list[float]) -> None:
     probabilities = np.array(weights) / np.sum(weights)
-    emotions = expression(np.log(probabilities)).emotions
-    confidences = [emotion.confidence for emotion in emotions]
-    assert {emotion.type for emotion in emotions} == set(LABELS)
-    assert len(emotions) == 7
+    found = emotions(np.log(probabilities))
+    confidences = [emotion.confidence for emotion in found]
+    assert {emotion.type for emotion in found} == set(LABELS)
+    assert len(found) == 7
     assert confidences == sorted(confidences, reverse=True)
     assert sum(confidences) == pytest.approx(100, abs=1e-4)
     assert all(0 <= confidence <= 100 for confidence in confidences)
@@ -87,20 +87,20 @@ def test_happiness_is_the_network_s_own_log_odds(weights: list[float]) -> None:
     probabilities = np.array(weights) / np.sum(weights)
     share = probabilities[LABELS.index("HAPPY")]
     odds = share / (1 - share)
-    assert expression(np.log(probabilities)).happiness == pytest.approx(np.log(odds), abs=1e-5)
+    assert happiness(np.log(probabilities)) == pytest.approx(np.log(odds), abs=1e-5)
 
 
 @pytest.mark.parametrize("label", LABELS)
 def test_a_network_that_is_sure_is_believed(label: str) -> None:
     probabilities = np.full(7, 1e-4)
     probabilities[LABELS.index(label)] = 1
-    assert expression(np.log(probabilities)).emotions[0].type == label
+    assert emotions(np.log(probabilities))[0].type == label
 
 
 def test_a_certain_network_gives_finite_confidences() -> None:
-    found = expression(ExpressionReader(Recorder([1.0, 0, 0, 0, 0, 0, 0])).read(Pyramid.of(PHOTO), POINTS))
-    assert all(np.isfinite(emotion.confidence) for emotion in found.emotions)
-    assert np.isfinite(found.happiness)
+    found = read_expression(Recorder([1.0, 0, 0, 0, 0, 0, 0]), Pyramid.of(PHOTO), POINTS)
+    assert all(np.isfinite(emotion.confidence) for emotion in emotions(found))
+    assert np.isfinite(happiness(found))
 
 
 @pytest.mark.engine
@@ -115,8 +115,8 @@ def test_laughing_faces_are_happy_and_sober_ones_are_not(
     pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
     faces, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     assert engine.expressions is not None
-    emotions = expression(engine.expressions.read(Pyramid.of(pixels), faces.points[0])).emotions
-    assert (emotions[0].type == "HAPPY") == happy
+    found = read_expression(engine.expressions, Pyramid.of(pixels), faces.points[0])
+    assert (emotions(found)[0].type == "HAPPY") == happy
 
 
 @pytest.mark.engine
@@ -136,6 +136,6 @@ def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: N
                 engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1)))
             )
             if row["expression"] in named and len(faces):
-                found = expression(engine.expressions.read(Pyramid.of(pixels), faces.points[0]))
-                hits.setdefault(row["expression"], []).append(found.emotions[0].type == named[row["expression"]])
+                found = read_expression(engine.expressions, Pyramid.of(pixels), faces.points[0])
+                hits.setdefault(row["expression"], []).append(emotions(found)[0].type == named[row["expression"]])
     assert np.mean([np.mean(each) for each in hits.values()]) >= 0.5

@@ -128,8 +128,8 @@ class Image:
     def pixels(self, reduction: Reduction = 1) -> NDArray[np.uint8]:
         """The upright picture, RGB uint8 (height, width, 3), read-only, its sides divided by `reduction`, rounded up.
 
-        Returns the same array each time; each size is decoded once. JPEGs are decoded directly at the reduced size,
-        which saves time and memory. Raises InvalidImageFormat if nothing can be decoded.
+        Returns the same array each time, until `release`; each size is decoded once. JPEGs are decoded directly at the
+        reduced size, which saves time and memory. Raises InvalidImageFormat if nothing can be decoded.
         """
         with self._lock:
             if reduction not in self._decoded:
@@ -137,6 +137,11 @@ class Image:
                 pixels.setflags(write=False)
                 self._decoded[reduction] = pixels
             return self._decoded[reduction]
+
+    def release(self) -> None:
+        """Frees what `pixels` has decoded; a later call decodes it again."""
+        with self._lock:
+            self._decoded.clear()
 
     def full(self) -> NDArray[np.uint8]:
         """The upright picture at full size, RGB uint8 (height, width, 3), read-only."""

@@ -28,10 +28,7 @@ PointSource = Literal["detector", "mesh"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One picture of a face that the embedder is shown.
-
-    `points` are brought to the template, the detector's if the mesh does not fit; `mirror` swaps left and right.
-    """
+    """One picture of a face for the embedder: by the detector's points or, if it fits, the mesh's; mirrored or not."""
 
     points: PointSource = "detector"
     mirror: bool = False
@@ -39,9 +36,8 @@ class View:
 
 @dataclass(frozen=True)
 class Aligner:
-    """Cuts the views of a face that an embedder averages.
-
-    `size_px` is the side of the chip, `template` (5, 2) where a face's five points belong on it.
+    """Cuts the views of a face that an embedder averages: `size_px` is the side of a chip, `template` (5, 2) where the
+    five points belong on it.
     """
 
     size_px: int
@@ -67,8 +63,7 @@ class Aligner:
     def _rigid_template(self) -> NDArray[np.float64]:
         """Where the mesh's rigid points (55, 2) belong: those of the mean face, laid with its five onto the template.
 
-        55 points are steadier than five: with them 0.90 of genuine pairs of people-dev pass at a false match rate of
-        1e-3, with the corners of the eyes and the nose 0.88.
+        With them 0.90 of genuine pairs of people-dev pass at a false match rate of 1e-3, with eyes and nose 0.88.
         """
         onto = similarity_transform(MEAN_FIVE[:, :2], self.template)
         return np.asarray(MEAN_RIGID[:, :2] @ onto[:, :2].T + onto[:, 2])

@@ -80,28 +80,23 @@ def find_faces(detector: Detector, size: Size, picture: Callable[[Size], NDArray
 
     `picture` gives its RGB pixels (height, width, 3) at a size; it is called once or twice.
     """
-    first = first_size(*size)
+    first, fine = search_sizes(*size)
     faces = _searched(detector, size, picture(first))
     scale = first[0] / size[0]
-    if (_widths_px(faces) * scale < _SMALL_PX).any() or not (faces.scores >= CERTAIN_SCORE).any():
-        faces, _ = merged([_searched(detector, size, picture(fine_size(*size))), faces])
+    if (np.ptp(faces.boxes[:, [0, 2]], axis=1) * scale < _SMALL_PX).any() or not (faces.scores >= CERTAIN_SCORE).any():
+        faces, _ = merged([_searched(detector, size, picture(fine)), faces])
     certain = faces.scores >= CERTAIN_SCORE
     if not certain.any():
         return faces[:0]
     apart = overlaps(faces.boxes, faces[certain].boxes).max(axis=1) < _APART_OVERLAP
-    small = _widths_px(faces) * scale < _LARGE_PX
+    small = np.ptp(faces.boxes[:, [0, 2]], axis=1) * scale < _LARGE_PX
     return faces[certain | (apart & (small | (faces.scores >= _LARGE_SCORE)))]
 
 
-def first_size(width: int, height: int) -> Size:
-    """The width and height, multiples of 32, at which a photo of `width` x `height` is searched first."""
-    pixels = min(max(_FIRST_SHARE * width * height, _FIRST_LEAST_PIXELS), _FIRST_MOST_PIXELS)
-    return _size(width, height, pixels)
-
-
-def fine_size(width: int, height: int) -> Size:
-    """The same for the fine search."""
-    return _size(width, height, _FINE_PIXELS)
+def search_sizes(width: int, height: int) -> tuple[Size, Size]:
+    """The sizes, multiples of 32, at which a photo of `width` x `height` is searched first, and for small faces."""
+    first = min(max(_FIRST_SHARE * width * height, _FIRST_LEAST_PIXELS), _FIRST_MOST_PIXELS)
+    return _size(width, height, first), _size(width, height, _FINE_PIXELS)
 
 
 def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]]:
@@ -130,10 +125,6 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
     """How sure it is that each detection is a face, 0 to 100, from the detector's scores (N,), rising with them."""
     log_odds = np.interp(scores, _CONFIDENCE_SCORES, _CONFIDENCE_LOG_ODDS)
     return np.asarray(100 / (1 + np.exp(-log_odds)), np.float64)
-
-
-def _widths_px(faces: Detections) -> NDArray[np.float32]:
-    return np.asarray(faces.boxes[:, 2] - faces.boxes[:, 0], np.float32)
 
 
 def _searched(detector: Detector, size: Size, pixels: NDArray[np.uint8]) -> Detections:

@@ -20,8 +20,7 @@ class Embedder:
     """Turns faces into vectors.
 
     `aligner` cuts the chips, RGB, or BGR if `reversed_colours`. `network` takes pictures of S×S and answers (B, D).
-    `normalised` holds the mean, which is subtracted in the order of the network's channels, and the scale, by which is
-    divided; ValueError if they are given and the network takes bytes.
+    `normalised` is the mean, in the order of its channels, and the scale; ValueError for those of a network of bytes.
     """
 
     def __init__(
@@ -40,8 +39,7 @@ class Embedder:
         mean, scale = normalised
         self._mean = np.asarray(mean, dtype=np.float32)
         self._factor = np.float32(1.0 / scale)
-        self._shifted = bool(self._mean.any()) or scale != 1.0
-        if self._shifted and network.takes_bytes:
+        if network.takes_bytes and (self._mean.any() or scale != 1.0):
             raise ValueError("the network takes bytes as they are: mean must be 0, 0, 0 and scale 1")
 
     def chips(self, photo: Pyramid, points: ArrayLike, mesh_points: NDArray[np.float32] | None) -> NDArray[np.uint8]:
@@ -50,11 +48,9 @@ class Embedder:
         return chips[..., ::-1] if self._reversed else chips
 
     def vectors(self, chips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views', whatever
-        the other faces.
-        """
+        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views'."""
         pictures = fed(self._network, np.concatenate(chips))
-        if self._shifted:
+        if not self._network.takes_bytes:
             pictures = (pictures - self._mean[:, np.newaxis, np.newaxis]) * self._factor
         views = self._network(pictures)[0].reshape(len(pictures), -1)  # some give (B, D, 1, 1)
         if self._lengths == "agreement":

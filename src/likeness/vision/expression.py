@@ -5,7 +5,6 @@ Gender Classification", 2017) was trained on FER2013, small grey pictures of fac
 """
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -59,61 +58,48 @@ _SMILE_BIAS = -0.389
 _USUAL_MOUTH = (0.011, 0.823)
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """`emotions`, highest confidence first, sum to 100; `happiness` is the network's own log odds of happiness."""
+def read_expression(network: Network, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
+    """The network's log probabilities (7,) of `LABELS` for the face with these five `points` (5, 2), px of the photo.
 
-    emotions: tuple[Emotion, ...]
-    happiness: float
-
-
-class ExpressionReader:
-    """Reads expressions. `network` takes (V, 1, 64, 64) float32 grey, -1 to 1, and answers the probabilities (V, 7)
-    of `LABELS`.
+    `network` takes (V, 1, 64, 64) float32 grey, -1 to 1, and answers the probabilities (V, 7). They are the mean over
+    the face and its mirror image, which reads 0.50 of emotions right where the face alone reads 0.46.
     """
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    def read(self, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
-        """The network's log probabilities (7,) for the face with these five `points` (5, 2), px of the photo: the mean
-        over the face and its mirror image, which reads 0.50 of emotions right where the face alone reads 0.46.
-        """
-        face = warp_chip(photo, _crop(points), CROP_SIZE_PX).astype(np.float32)
-        grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) * np.float32(2 / 255) - np.float32(1)
-        views = np.stack([grey, grey[:, ::-1]])[:, np.newaxis].astype(np.float32, copy=False)
-        return np.asarray(np.log(self._network(views)[0].astype(np.float64) + _DOUBT).mean(axis=0))
+    face = warp_chip(photo, _crop(points), CROP_SIZE_PX).astype(np.float32)
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) * np.float32(2 / 255) - np.float32(1)
+    views = np.stack([grey, grey[:, ::-1]])[:, np.newaxis].astype(np.float32, copy=False)
+    return np.asarray(np.log(network(views)[0].astype(np.float64) + _DOUBT).mean(axis=0))
 
 
-def expression(log_probabilities: NDArray[np.float64]) -> Expression:
-    """What the network's log probabilities (7,) of one face come to."""
+def emotions(log_probabilities: NDArray[np.float64]) -> tuple[Emotion, ...]:
+    """The emotions that the network's log probabilities (7,) mean, highest confidence first; they sum to 100."""
     scores = log_probabilities @ _RECALIBRATION + _BIAS
     shares = np.exp(scores - scores.max())
     confidences = (100.0 * shares / shares.sum()).tolist()
     order = np.argsort(-shares, kind="stable").tolist()
-    others = np.logaddexp.reduce(np.delete(log_probabilities, _HAPPY))
-    return Expression(
-        emotions=tuple(Emotion(type=LABELS[each], confidence=confidences[each]) for each in order),
-        happiness=float(log_probabilities[_HAPPY] - others),
-    )
+    return tuple(Emotion(type=LABELS[each], confidence=confidences[each]) for each in order)
 
 
-def read_smile(mesh: FaceMesh | None, happiness: float) -> Smile:
-    """Whether a face smiles, with a confidence of 50 to 100; `mesh` and `happiness` as for `smile_features`."""
-    logit = float(smile_features(mesh, happiness) @ _SMILE_WEIGHTS) + _SMILE_BIAS
+def happiness(log_probabilities: NDArray[np.float64]) -> float:
+    """The network's own log odds of happiness, from its log probabilities (7,)."""
+    return float(log_probabilities[_HAPPY] - np.logaddexp.reduce(np.delete(log_probabilities, _HAPPY)))
+
+
+def read_smile(mesh: FaceMesh | None, happy: float) -> Smile:
+    """Whether a face smiles, with a confidence of 50 to 100; arguments as for `smile_features`."""
+    logit = float(smile_features(mesh, happy) @ _SMILE_WEIGHTS) + _SMILE_BIAS
     chance = 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0)))
     return Smile(value=chance >= 0.5, confidence=100.0 * max(chance, 1.0 - chance))
 
 
-def smile_features(mesh: FaceMesh | None, happiness: float) -> NDArray[np.float64]:
-    """The features (3,): log odds of happiness; how far the mouth's corners are above the gap between the lips, and the
-    mouth's width, on the mesh turned frontal, in eye distances.
+def smile_features(mesh: FaceMesh | None, happy: float) -> NDArray[np.float64]:
+    """The features (3,): log odds of happiness, `happy`; how far the mouth's corners are above the gap between the
+    lips, and the mouth's width, on the mesh turned frontal, in eye distances.
     """
     if mesh is None:
-        return np.array([happiness, *_USUAL_MOUTH])
+        return np.array([happy, *_USUAL_MOUTH])
     left, right, upper, lower = derotated(mesh.points, _MOUTH)
     above = (upper[1] + lower[1] - left[1] - right[1]) / 2
-    return np.array([happiness, above, float(np.linalg.norm(right - left))])
+    return np.array([happy, above, float(np.linalg.norm(right - left))])
 
 
 def _crop(points: ArrayLike) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from likeness.faces import Face, Pose, Quality
 from likeness.vision import geometry
 from likeness.vision.detection import Detections, confidences
-from likeness.vision.expression import expression, read_smile
+from likeness.vision.expression import emotions, happiness, read_smile
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid, Size
@@ -52,10 +52,9 @@ def measure_face(photo: Pyramid, detection: Detections, mesh: FaceMesh | None) -
 
 
 def describe_face(size: Size, face: MeasuredFace, log_probabilities: NDArray[np.float64] | None) -> Face:
-    """A face as it is answered, of a photo of `size`; with emotions and smile if an ExpressionReader read it."""
-    emotions = smile = None
+    """A face as it is answered, of a photo of `size`; with emotions and smile if its expression was read."""
+    felt = smile = None
     if log_probabilities is not None:
-        read = expression(log_probabilities)
-        emotions, smile = read.emotions, read_smile(face.mesh, read.happiness)
+        felt, smile = emotions(log_probabilities), read_smile(face.mesh, happiness(log_probabilities))
     box, landmarks = geometry.bounding_box(face.box, *size), geometry.landmarks(face.landmarks, *size)
-    return Face(box, face.confidence, landmarks, face.pose, face.quality, emotions, smile)
+    return Face(box, face.confidence, landmarks, face.pose, face.quality, felt, smile)

@@ -1,8 +1,7 @@
 """The 468-point face mesh: the position of every part of a face, in three dimensions.
 
 The network is MediaPipe's face landmark model (Kartynnik et al., "Real-time Facial Surface Geometry from Monocular
-Video on Mobile GPUs", 2019). Its input is a square crop, 1.5 times the face, turned so that the eyes are level, which
-follows from the detector's box and points, and from the mesh itself where that implies quite another crop. `python
+Video on Mobile GPUs", 2019). It takes a square crop, 1.5 times the face, turned so that the eyes are level. `python
 benchmarks/steadiness.py` prints how much steadier landmarks would be with a second run for every face.
 """
 
@@ -33,17 +32,16 @@ _SETTLED, _MOST_RUNS = 0.12, 3
 #: A mesh fits with this presence (MediaPipe's own bar), and if its landmarks lie no farther from the detector's than
 #: this, mean distance over the crop's side; of upright faces of lfw-dev none is farther than 0.09.
 LEAST_PRESENCE, MOST_DISAGREEMENT = 0.5, 0.15
-#: The mesh's points that two of each make a landmark (eyes, nose, mouth corners), and the share of the first.
+#: The mesh's points that two of each make a landmark (eyes, nose, mouth corners), and the share of the first. At this
+#: nose the median of (nose - eyes) / (mouth - eyes) over lfw-dev is 0.56, as the service's (section 5.5).
 _PARTS: NDArray[np.intp] = np.array([(33, 133), (362, 263), (1, 4), (61, 61), (291, 291)])
 _SHARES: NDArray[np.float64] = np.array([[1 / 2], [1 / 2], [2 / 3], [1], [1]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceMesh:
-    """One face's mesh.
-
-    `points` is (468, 3) float32: x and y in px of the photo (the first pixel reaches from 0 to 1), z in the same unit,
-    smaller is nearer. `landmarks` is (5, 2) float32 px in the detector's order.
+    """One face's mesh: `points` (468, 3) float32, x and y in px of the photo (the first pixel reaches from 0 to 1), z
+    in the same unit, smaller is nearer; `landmarks` (5, 2) float32 px in the detector's order.
     """
 
     points: NDArray[np.float32]
@@ -63,10 +61,7 @@ class Mesh:
         self._network = network
 
     def fit(self, photo: Pyramid, box: ArrayLike, points: ArrayLike) -> FaceMesh | None:
-        """The mesh of the face with the detector's `box` (4,) x1, y1, x2, y2 and `points` (5, 2), px of `photo`.
-
-        None where it does not fit and the detector's own points are the better ones.
-        """
+        """The mesh of the face with a detector's `box` (4,) and `points` (5, 2), px of `photo`; None without a fit."""
         crop = detected_crop(box, points)
         for _ in range(_MOST_RUNS):
             mesh, presence = self._run(photo, crop)
@@ -92,11 +87,7 @@ class Mesh:
 
 
 def five_landmarks(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The five landmarks (5, 2) px of a mesh (468, 3), in the detector's order.
-
-    The nose's tip lies a third of the way from mesh point 1 to point 4: there the median of (nose - eyes) / (mouth -
-    eyes) over lfw-dev is 0.56, as the detector's and the service's (section 5.5).
-    """
+    """The five landmarks (5, 2) px of a mesh (468, 3), in the detector's order."""
     one, other = np.asarray(mesh[_PARTS.T, :2], dtype=np.float64)
     return np.asarray(_SHARES * one + (1 - _SHARES) * other)
 
@@ -120,9 +111,7 @@ def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
 
 
 def mesh_crop(mesh: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The crop (2, 3), photo to crop, of a face known by its mesh (468, 3): 1.5 times the mesh's longer side, the eyes
-    level (MediaPipe's own rule).
-    """
+    """The crop (2, 3), photo to crop, of a mesh (468, 3): 1.5 times its longer side, eyes level (MediaPipe's rule)."""
     flat = np.asarray(mesh, dtype=np.float64)[:, :2]
     right, down = (flat[_PARTS[1, 1]] - flat[_PARTS[0, 0]]).tolist()
     turn_rad = -math.atan2(down, right)

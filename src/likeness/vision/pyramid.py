@@ -64,10 +64,7 @@ class Pyramid:
         self._decodings.clear()
 
     def resized(self, size: Size) -> NDArray[np.uint8]:
-        """The photo at `size` (width, height): halved while that is larger, the rest by bilinear interpolation.
-
-        Averaging to the very size takes ten times as long: 17 ms from 1920x1080 to 800x448, on one thread.
-        """
+        """The photo at `size` (width, height): halved while that is larger, the rest by bilinear interpolation."""
         pixels, _ = self.at_scale(max(size[0] / self.size[0], size[1] / self.size[1]))
         return pixels if size == pixels.shape[1::-1] else np.asarray(cv2.resize(pixels, size), np.uint8)
 

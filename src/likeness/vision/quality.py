@@ -1,9 +1,8 @@
 """How well a face can be seen: brightness, sharpness, and what each quality filter requires of a face.
 
 Sharpness is a mean spatial frequency: the energy of the face's Laplacian over that of its gradient is the mean squared
-frequency under the gradient's spectrum. A Gaussian blur cannot raise it, gain divides out, and slow shading counts for
-little. A slight smoothing first keeps sensor noise and the rounding to bytes from counting as detail. It is measured at
-one size of face, so that the size of a photo does not count as sharpness, nor enlarging as detail.
+frequency under the gradient's spectrum. A Gaussian blur cannot raise it, and gain divides out. A slight smoothing keeps
+noise from counting as detail, one size of face keeps the size of the photo from it.
 """
 
 import math
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 from likeness.faces import Pose, Quality, QualityFilter
 from likeness.vision.pyramid import Pyramid
 
-#: ITU-R BT.601 luma of R, G, B.
-_LUMA: NDArray[np.float32] = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 #: The width of the service's box at which sharpness is measured: about the detail that embedders see.
 _FACE_WIDTH_PX = 112.0
 _FACE_HEIGHT_PER_WIDTH = 1.385
@@ -30,9 +27,9 @@ _MIDDLE_FREQUENCY, _STEEPNESS = 0.28, 4
 _LEAST_FREQUENCY = 0.05  # a Sharpness of 0.1, under which rounding to bytes changes f more than blur does
 #: The gradient energy (squared grey levels) under which a face is too faint to judge: rounding would count as detail.
 _FAINT_ENERGY = 2.0
-#: Rounding each channel to bytes adds white noise; its share in the Laplacian's and the gradient's energy (integrals of
-#: the filters' squared responses), half as much again for photos that were rounded before.
-_ROUNDING_VARIANCE = 1.5 * float((_LUMA**2).sum()) / 12.0
+#: Rounding each channel to bytes adds white noise to the luma (ITU-R BT.601), half as much again in photos that were
+#: rounded before; its share in the Laplacian's and the gradient's energy (integrals of the filters' squared responses).
+_ROUNDING_VARIANCE = 1.5 * (0.299**2 + 0.587**2 + 0.114**2) / 12.0
 _LAPLACIAN_NOISE, _GRADIENT_NOISE = 0.40625, 0.1875
 _SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 
@@ -41,8 +38,8 @@ _SMOOTHING: NDArray[np.float32] = np.array([0.25, 0.5, 0.25], dtype=np.float32)
 class QualityBar:
     """What a filter requires of a face. Every limit is inclusive.
 
-    `face_width_px` is the width of the service's box in px of the photo; `sharpness`, `brightness` and `confidence` are
-    0 to 100; `yaw_deg` and `pitch_deg` bound the size of either angle. Roll is free: chips are upright.
+    `face_width_px` is that of the service's box in px of the photo; `sharpness`, `brightness` and `confidence` are 0 to
+    100; `yaw_deg` and `pitch_deg` bound the size of either angle. Roll is free: chips are upright.
     """
 
     face_width_px: float
@@ -115,7 +112,7 @@ def _weights(across: NDArray[np.float32], down: NDArray[np.float32], end: float,
 def _mean(values: NDArray[np.float32], weights: NDArray[np.float32]) -> float:
     """The weighted mean; 0 where nothing has a weight."""
     total = float(weights.sum())
-    return float(np.einsum("yx,yx->", weights, values)) / total if total > 0 else 0.0
+    return float((weights * values).sum()) / total if total > 0 else 0.0
 
 
 def _sharpness(luma: NDArray[np.float32], weights: NDArray[np.float32]) -> float:

@@ -2,7 +2,6 @@
 
 import math
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +16,7 @@ _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
 _LEANING_DEG = 20.0  # the points of a face that leans further in an upright photo are inexact
 #: A face is searched in a square of so many px, as large as so many longer sides of its box; another way up must score
 #: higher than the photo's by this.
-_SHOWN_PX, _SURROUNDINGS, _PREFERENCE = 160, 2.5, 0.03
-_ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_SHOWN_PX, _SIDES_SHOWN, _PREFERENCE = 160, 2.5, 0.03
 
 
 def find(
@@ -26,8 +24,7 @@ def find(
 ) -> tuple[Detections, int]:
     """The faces of a photo, px of the photo, and the clockwise quarter turns that set them upright (decision 14).
 
-    The photo is searched as it stands, at the other right angles if nothing is found, and, if the main face is not
-    clearly upright, again at the right angle where that face is found best.
+    It is searched at the other right angles if nothing is found, or at the main face's if that is not clearly upright.
     """
     found, turns = _searched(detector, photo, 0), 0
     if not search_rotations:
@@ -65,30 +62,22 @@ def _fitting(mesh: Mesh | None, photo: Pyramid, faces: Detections) -> Detections
 
 def _searched(detector: Detector, photo: Pyramid, turns: int) -> Detections:
     """The faces found with the photo turned clockwise by quarter turns, in the frame of the photo as it stands."""
+    width, height = photo.size
 
     def as_turned(size: Size) -> Size:
         return (size[1], size[0]) if turns % 2 else size
 
-    picture = lambda size: turned(photo.resized(as_turned(size)), turns)  # noqa: E731
-    return turned_back(find_faces(detector, as_turned(photo.size), picture), turns, photo.size)
-
-
-def turned(pixels: NDArray[np.uint8], turns: int) -> NDArray[np.uint8]:
-    """The photo turned clockwise by 0 to 3 quarter turns."""
-    return np.asarray(cv2.rotate(pixels, _ROTATIONS[turns]), np.uint8) if turns else pixels
-
-
-def turned_back(faces: Detections, turns: int, size: Size) -> Detections:
-    """Faces of the photo turned clockwise by `turns`, in the frame of the photo as stored, which has this size."""
-    width, height = size
+    def picture(size: Size) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(np.rot90(photo.resized(as_turned(size)), -turns))
 
     def back(points: NDArray[np.float32]) -> NDArray[np.float32]:
         x, y = points[..., 0], points[..., 1]
         return np.stack([(x, y), (y, height - x), (width - x, height - y), (width - y, x)][turns], axis=-1)
 
-    corners = back(faces.boxes.reshape(-1, 2, 2))
+    found = find_faces(detector, as_turned(photo.size), picture)
+    corners = back(found.boxes.reshape(-1, 2, 2))
     boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-    return Detections(boxes, faces.scores, back(faces.points))
+    return Detections(boxes, found.scores, back(found.points))
 
 
 def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detections:
@@ -98,7 +87,7 @@ def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detect
     median is 0.94 upright, 0.86 upside down and 0.69 on the side.
     """
     middle = (face.boxes[0, :2] + face.boxes[0, 2:]) / 2
-    scale = _SHOWN_PX / (_SURROUNDINGS * max(float(face.sides_px[0]), 1.0))
+    scale = _SHOWN_PX / (_SIDES_SHOWN * max(float(face.sides_px[0]), 1.0))
     best, best_score = face, 0.0
     for degrees in range(0, 360, 45):
         across, down = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
