@@ -71,7 +71,7 @@ def test_a_file_that_is_no_store_is_told_so(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.parametrize("damage", [b"", b"\0" * 30, None, "text"])
+@pytest.mark.parametrize("damage", [b"", b"\0" * 30, b"\xff" * 8, None, "text"])
 def test_a_damaged_description_is_analysed_again(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "faces.sqlite"
     with FaceStore.open(path, "one") as store:

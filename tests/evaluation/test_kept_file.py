@@ -38,7 +38,16 @@ def test_damaged_counts_are_computed_again(tmp_path: Path) -> None:
         assert recalled is not None
         np.testing.assert_array_equal(recalled["a"], np.arange(9))
         ((whole,),) = database.execute("SELECT arrays FROM counts")
-    for damaged in (b"", b"PK", whole[:-1], whole[:60] + b"\xff" + whole[61:], b"\x93NUMPY" + whole):
+    for damaged in (
+        b"",
+        b"PK",
+        b"\xff" * 8,
+        b"\xff" * 16,
+        b"\0" * 8,
+        whole[:-1],
+        whole[:60] + b"\xff" + whole[61:],
+        b"\x93NUMPY" + whole,
+    ):
         change(path, "counts", "arrays", damaged)
         with opened(path) as database:
             assert KeptCounts(database).recall(b"cell") is None

@@ -1,6 +1,6 @@
 """The description of a photo: its faces and vectors as source and as target, or why it cannot be used."""
 
-import zlib
+import hashlib
 
 import msgspec
 import numpy as np
@@ -79,9 +79,9 @@ class DescribedPhoto(msgspec.Struct, frozen=True):
 
 
 def encode(photo: DescribedPhoto) -> bytes:
-    """The bytes of a description for the face store, after their checksum (CRC-32)."""
+    """The bytes of a description for the face store, after their checksum."""
     content = _ENCODER.encode(photo)
-    return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") + content
+    return checksum(content) + content
 
 
 def decode(payload: bytes) -> DescribedPhoto:
@@ -90,8 +90,8 @@ def decode(payload: bytes) -> DescribedPhoto:
     Raises ValueError for bytes that were damaged or written by another version. A changed vector would be a wrong
     similarity, and nothing else would show it.
     """
-    content = memoryview(payload)[_CHECKSUM_BYTES:]
-    if zlib.crc32(content) != int.from_bytes(payload[:_CHECKSUM_BYTES], "little"):
+    content = memoryview(payload)[CHECKSUM_BYTES:]
+    if checksum(content) != payload[:CHECKSUM_BYTES]:
         raise ValueError("its checksum is wrong")
     try:
         return _DECODER.decode(content)
@@ -99,8 +99,12 @@ def decode(payload: bytes) -> DescribedPhoto:
         raise ValueError(str(error)) from error
 
 
-#: Of a CRC-32.
-_CHECKSUM_BYTES = 4
+def checksum(content: bytes | memoryview) -> bytes:
+    """CHECKSUM_BYTES by which damage shows. Not a CRC, as those of some blocks of equal bytes are equal to them."""
+    return hashlib.blake2b(content, digest_size=CHECKSUM_BYTES).digest()
+
+
+CHECKSUM_BYTES = 8
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -4,17 +4,16 @@ import hashlib
 import io
 import sqlite3
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.batch.described import CHECKSUM_BYTES, checksum
+
 #: Seconds between writes of a cell's counts, which take some milliseconds.
 _APART_S = 2.0
-#: Of a CRC-32, which precedes the arrays.
-_CHECKSUM_BYTES = 4
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -35,9 +34,9 @@ class KeptCounts:
             return None
         row = self._database.execute("SELECT arrays FROM counts WHERE cell = ?", (cell,)).fetchone()
         stored: bytes = b"" if row is None else row[0]
-        content = stored[_CHECKSUM_BYTES:]
+        content = stored[CHECKSUM_BYTES:]
         # Checked here, as a damaged archive raises almost anything.
-        if not content or zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") != stored[:_CHECKSUM_BYTES]:
+        if checksum(content) != stored[:CHECKSUM_BYTES]:
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
@@ -50,7 +49,7 @@ class KeptCounts:
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **arrays())
         content = file.getvalue()
-        stored = zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little") + content
+        stored = checksum(content) + content
         self._database.execute("INSERT OR REPLACE INTO counts VALUES (?, ?)", (cell, stored))
         self._written = now
 
