@@ -20,6 +20,8 @@ from fuzz.target import Target
 #: The most processor time and memory that one input may take.
 MOST_SECONDS, MOST_BYTES = 2.0, 500_000_000
 _MOST_INPUT_BYTES = 1 << 20
+#: Where the package is; folders above the checkout may have the same name.
+_PACKAGE = f"{Path(__file__).resolve().parents[1] / 'src' / 'likeness'}{os.sep}"
 
 
 class State:
@@ -131,5 +133,5 @@ def save(folder: Path, target: str, headline: str, details: str, data: bytes) ->
 def _place(error: BaseException) -> str:
     """The class of an error and the line that raised it, by which findings are told apart."""
     frames = traceback.extract_tb(error.__traceback__)
-    last = next((each for each in reversed(frames) if "/likeness/" in each.filename), frames[-1])
+    last = next((each for each in reversed(frames) if each.filename.startswith(_PACKAGE)), frames[-1])
     return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}"
