@@ -226,6 +226,8 @@ def test_wrong_usage_is_an_error_of_one_line(arguments: list[str], said: str, tm
     [
         ("a,b\n1,2\n", "no column source and target"),
         ("", "there are none"),
+        ("source;target\nx.jpg;y.jpg\n", "separated by ';'; CSV requires commas"),
+        ("source\ttarget\nx.jpg\ty.jpg\n", "separated by '\\t'; CSV requires commas"),
         ("source,target\ncaf\udce9,x.jpg\n", "it is not UTF-8"),
         ("source,target\nx.jpg\n", "line 2"),
         ("source,target\n,x.jpg\n", "row 1"),
@@ -239,6 +241,22 @@ def test_tables_that_cannot_be_read_are_told_so(content: str, said: str, tmp_pat
     assert done.returncode == 255
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_photos_that_is_missing_is_refused_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("source,target\na.jpg,b.jpg\n", "utf-8")
+    out = tmp_path / "out.csv"
+    done = likeness("batch", tmp_path / "pairs.csv", "--images", tmp_path / "none", "--output", out, check=False)
+    assert done.returncode == 255
+    assert done.stderr == f"likeness: --images {tmp_path / 'none'}: no such folder\n"
+    assert not out.exists()
+
+
+def test_a_report_without_pairs_is_not_said_to_contain_faces(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("source,target\na.jpg,b.jpg\n", "utf-8")
+    out, report = tmp_path / "out.csv", tmp_path / "review.html"
+    done = likeness("batch", tmp_path / "pairs.csv", "--output", out, "--report", report)
+    assert "0 pairs on 1 page; no pair could be compared" in done.stderr
 
 
 def test_objects_of_a_bucket_are_photos_too(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

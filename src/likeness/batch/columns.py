@@ -31,6 +31,9 @@ def check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> 
     """
     missing = [name for name in needed if name not in columns]
     if missing:
+        separator = next((each for each in ";\t|" if len(columns) == 1 and each in columns[0]), None)
+        if separator:
+            raise BatchError(f"{path}: its cells are separated by {separator!r}; CSV requires commas")
         raise BatchError(
             f"{path}: no column {' and '.join(missing)}; there are {', '.join(columns) or 'none'}; see --columns"
         )

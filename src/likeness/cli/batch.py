@@ -56,6 +56,7 @@ def _run(given: argparse.Namespace) -> int:
     from likeness.comparer import Comparer
     from likeness.sources.stores import Stores
 
+    _check_images(given)
     _check_review(given)
     stores = _stores()
     objects = Stores(stores)
@@ -97,6 +98,14 @@ def _on_cluster(
     return run_on_cluster(job, comparer, place, Cluster(given.address, given.actors), progress)
 
 
+def _check_images(given: argparse.Namespace) -> None:
+    """Raises BatchError if the folder of photos is missing; nodes of a cluster may have one that is not here."""
+    from likeness.batch.errors import BatchError
+
+    if given.images and given.engine == "local" and not given.images.is_dir():
+        raise BatchError(f"--images {given.images}: no such folder")
+
+
 def _check_review(given: argparse.Namespace) -> None:
     """Raises BatchError for decisions and reports that would fail after the run."""
     if given.decisions:
@@ -126,7 +135,8 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         title = f"Review of {given.output.name}"
         about = About(title, comparer.pack_identity, threshold, comparer.calibration, doubtful.pairs)
         pages = write_report(given.report, pairs, len(doubtful.rows), about)
-        say(f"{pages[0]}: {counted(len(doubtful.rows), 'pair')} on {counted(len(pages), 'page')}, which contain faces")
+        contents = ", which contain faces" if doubtful.rows else "; no pair could be compared"
+        say(f"{pages[0]}: {counted(len(doubtful.rows), 'pair')} on {counted(len(pages), 'page')}{contents}")
 
 
 def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
