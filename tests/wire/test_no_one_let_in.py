@@ -142,14 +142,30 @@ def when(condition: dict[str, Any], effect: str = "Allow") -> dict[str, Any]:
         ([when({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}})], ALLOWED),
         ([when({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})], DENIED),
         ([when({"NotIpAddress": {"aws:SourceIp": "127.0.0.1"}})], DENIED),
-        ([when({"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}})], DENIED),
-        ([when({"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}})], ALLOWED),
         ([when({"Bool": {"aws:SecureTransport": "true"}})], DENIED),
         ([ALLOW, when({"Bool": {"aws:SecureTransport": "false"}}, "Deny")], DENIED),
     ],
 )
 def test_a_policy_decides(statements: list[Any], expected: str, decision_of: PolicyTrial) -> None:
     assert decision_of(*statements) == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "past", "future"),
+    [
+        ("DateEquals", DENIED, DENIED),
+        ("DateNotEquals", ALLOWED, ALLOWED),
+        ("DateLessThan", DENIED, ALLOWED),
+        ("DateLessThanEquals", DENIED, ALLOWED),
+        ("DateGreaterThan", ALLOWED, DENIED),
+        ("DateGreaterThanEquals", ALLOWED, DENIED),
+    ],
+)
+def test_a_policy_decides_by_the_servers_clock(operator: str, past: str, future: str, decision_of: PolicyTrial) -> None:
+    for time, expected in (("2020-01-01T00:00:00Z", past), ("2200-01-01T00:00:00Z", future)):
+        condition = {operator: {"aws:CurrentTime": time}}
+        assert decision_of(when(condition)) == expected
+        assert decision_of(ALLOW, when(condition, "Deny")) == (DENIED if expected == ALLOWED else ALLOWED)
 
 
 @pytest.mark.parametrize(
