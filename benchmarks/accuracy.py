@@ -235,7 +235,7 @@ def scored_cells(
 ) -> tuple[Ranked, dict[str, Scores]]:
     """Cross-fitted scores of pairs of different people: all, with equal weights of the cells, and by cell."""
     first, second, cells = pairs
-    scores = cross_fitted_scores(faces.vectors, faces.people, faces.groups, (first, second), learn=learn, seed=seed)
+    scores = cross_fitted_scores((faces.vectors, faces.people, faces.groups), (first, second), learn=learn, seed=seed)
     _, numbers = np.unique(cells, return_inverse=True)
     by_cell = {str(cell): scores[cells == cell] for cell in np.unique(cells)}
     return Ranked.of(scores, cell_weights(numbers)), by_cell
@@ -254,7 +254,7 @@ def apart(faces: LabelledFaces) -> list[dict[str, Any]]:
         genuine = teaching.people[same[0]] == teaching.people[same[1]]
         _, by_cell = scored_cells(teaching, (first, second, cells), learn_shipped)
         own = cross_fitted_scores(
-            teaching.vectors, teaching.people, teaching.groups, (same[0][genuine], same[1][genuine])
+            (teaching.vectors, teaching.people, teaching.groups), (same[0][genuine], same[1][genuine])
         )
         scores = np.concatenate(list(by_cell.values()))
         numbers = np.repeat(np.arange(len(by_cell)), [len(each) for each in by_cell.values()])

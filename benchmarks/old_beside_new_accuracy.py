@@ -73,7 +73,7 @@ def accepted(people: LabelledFaces, lfw: LabelledFaces) -> list[str]:
     ranked, _ = scored_cells(people, within_cells(people), learn_shipped)
     first, second = np.triu_indices(len(people.people), k=1)
     same = people.people[first] == people.people[second]
-    own = cross_fitted_scores(people.vectors, people.people, people.groups, (first[same], second[same]))
+    own = cross_fitted_scores((people.vectors, people.people, people.groups), (first[same], second[same]))
     genuine = genuine_scores(lfw, learn_shipped(people.vectors, people.people, people.groups))
     thresholds = [ranked.score(rate) for rate in RATES]
     shares = [f"{(scores >= threshold).mean():.4f}" for scores in (genuine, own) for threshold in thresholds]

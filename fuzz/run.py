@@ -88,7 +88,7 @@ def fuzz(name: str, seconds: float, seed: int, findings: Path) -> Row:
     with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         state = State(Path(folder) / "state")
         while (left := seconds - (time.monotonic() - started)) > 1:
-            _watch(name, left, seed, Path(folder), findings, row, state)
+            _watch(left, seed, findings, row, state)
             seed += 1
         row.inputs, slowest, *_ = state.read()
         row.slowest_ms = round(1000 * slowest, 1)
@@ -97,15 +97,16 @@ def fuzz(name: str, seconds: float, seed: int, findings: Path) -> Row:
     return row
 
 
-def _watch(name: str, seconds: float, seed: int, folder: Path, findings: Path, row: Row, state: State) -> None:
-    """One process, until it ends or must be ended."""
+def _watch(seconds: float, seed: int, findings: Path, row: Row, state: State) -> None:
+    """One process, until it ends or must be ended. Its log and its files are beside those of `state`."""
+    name, folder = row.target, state.path.parent
     log = folder / "log"
     inputs_before = state.read()[0]
     command = [sys.executable, "-m", "fuzz.worker", name, "--seconds", str(seconds), "--seed", str(seed)]
-    command += ["--state", str(folder / "state"), "--findings", str(findings)]
+    command += ["--state", str(state.path), "--findings", str(findings)]
     with log.open("wb") as file:
-        surroundings = {**os.environ, "TMPDIR": str(folder)}
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=surroundings)
+        environment = {**os.environ, "TMPDIR": str(folder)}
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
         cause = _cause_to_end(process, state, row, seconds)
         if cause:
             process.send_signal(signal.SIGKILL)

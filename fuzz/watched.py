@@ -33,6 +33,7 @@ class State:
 
     def __init__(self, path: Path) -> None:
         """Opens the file, or creates it."""
+        self.path = path
         size = self._NUMBERS.size + _MOST_INPUT_BYTES
         if not path.exists():
             path.write_bytes(bytes(size))

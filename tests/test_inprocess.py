@@ -192,7 +192,7 @@ def test_the_pack_is_opened_once_at_the_first_call(monkeypatch: pytest.MonkeyPat
         return Recorder()
 
     monkeypatch.setattr(inprocess, "Comparer", open_comparer)
-    client = inprocess.client("mine", threads=2)
+    client = inprocess.client("mine")
     assert opened == []
 
     def call(length: int) -> float:
@@ -203,7 +203,7 @@ def test_the_pack_is_opened_once_at_the_first_call(monkeypatch: pytest.MonkeyPat
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(call, range(1, 9))) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    assert opened == [("mine", {"settings": None, "threads": 2})]
+    assert opened == [("mine", {"settings": None})]
 
 
 def test_observed() -> None:

@@ -66,7 +66,6 @@ def client(
     *,
     comparer: Compares | None = None,
     settings: ComparerSettings | None = None,
-    threads: int | None = None,
     stores: Store | None = None,
     session: Any = None,
     observer: Observer | None = None,
@@ -81,14 +80,15 @@ def client(
     `client.exceptions.InvalidParameterException` and its siblings, `botocore.exceptions.ClientError`,
     `ParamValidationError`; `likeness.errors.PackError` if the pack cannot be used. No region or credentials are
     needed; an S3Object is read with the credentials and profile that botocore finds, or from `stores`. One client
-    serves any number of threads. The pack is loaded at the first call, unless a warm `comparer` is given.
+    serves any number of threads. The pack is loaded at the first call, unless a warm `comparer` is given; that has
+    threads and settings of its own.
 
     Other operations of Rekognition raise ClientError with UnknownOperationException.
     """
     import botocore.session
 
     engine = _Engine(
-        lambda: comparer or Comparer(pack, settings=settings, threads=threads),
+        lambda: comparer or Comparer(pack, settings=settings),
         stores or Stores((StoreSettings(),)),
         observer,
     )

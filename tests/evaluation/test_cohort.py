@@ -112,7 +112,7 @@ def test_every_pair_is_scored_by_a_cohort_without_its_people() -> None:
         return Naming(len(learned_from) - 1)
 
     first, second = EVERY
-    models = cross_fit.cross_fitted_scores(VECTORS, PEOPLE, GROUPS, (first, second), learn=remembering)
+    models = cross_fit.cross_fitted_scores((VECTORS, PEOPLE, GROUPS), (first, second), learn=remembering)
     assert len(learned_from) == 15
     assert set(models) == set(range(15))
     for a, b, model in zip(PEOPLE[first], PEOPLE[second], models, strict=True):
@@ -121,9 +121,11 @@ def test_every_pair_is_scored_by_a_cohort_without_its_people() -> None:
 
 def test_scores_of_people_not_learned_from_are_those_of_a_scorer() -> None:
     first, second = EVERY
-    told: list[None] = []
-    scores = cross_fit.cross_fitted_scores(VECTORS, PEOPLE, GROUPS, (first, second), advance=lambda: told.append(None))
+    advanced: list[None] = []
+    scores = cross_fit.cross_fitted_scores(
+        (VECTORS, PEOPLE, GROUPS), (first, second), advance=lambda: advanced.append(None)
+    )
     same = PEOPLE[first] == PEOPLE[second]
-    assert len(told) == 15
+    assert len(advanced) == 15
     assert np.isfinite(scores).all()
     assert scores[same].min() > np.median(scores[~same])

@@ -9,6 +9,9 @@ from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.rates import Scores
 from likeness.vision.scoring import Scorer
 
+#: Faces (N, D) with their persons (N,) and groups (N,).
+Faces = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]
+
 #: Creates a scorer from faces (N, D), their persons (N,) and groups (N,).
 Learn = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]], Scorer]
 
@@ -22,21 +25,20 @@ def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], group
 
 
 def cross_fitted_scores(
-    vectors: NDArray[np.float32],
-    people: NDArray[np.int64],
-    groups: NDArray[np.str_],
+    faces: Faces,
     pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
     *,
     learn: Learn = learn_shipped,
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Scores (P,) of `pairs`, two arrays (P,) that index the faces `vectors` (N, D) of `people` and `groups` (N,).
+    """Scores (P,) of `pairs`, two arrays (P,) that index the `faces`.
 
     People are divided into parts by `seed`. A pair of faces from two parts is scored by a model of the other parts; for
     a pair within a part, one more part is left out. The scores are therefore those of held-out people. `advance` is
     called after each of the `PARTS * (PARTS - 1) / 2` models.
     """
+    vectors, people, groups = faces
     first, second = pairs
     parts = parts_of(people, seed)
     models = model_of(parts[first], parts[second])

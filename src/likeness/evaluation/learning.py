@@ -88,7 +88,7 @@ def calibrate(
     if keep is not None:
         scores = keep.score_pairs(vectors, *chosen)
     else:
-        scores = cross_fitted_scores(vectors, people, groups, chosen, advance=advance)
+        scores = cross_fitted_scores((vectors, people, groups), chosen, advance=advance)
     impostor = ~pairs.same & (pairs.cells >= 0)
     if not np.any(impostor):
         raise ValueError("too few photos: no pair of different people is within a cell")
