@@ -74,8 +74,13 @@ def contents(photo: object, name: str, max_bytes: int) -> bytes:
     """
     if isinstance(photo, bytes):
         return photo
-    if isinstance(photo, (str, PathLike)):
-        return _of_path(photo, name, max_bytes)
+    if not isinstance(photo, (str, PathLike)):
+        return _of_object(photo, name, max_bytes)
+    return _of_path(photo, name, max_bytes)
+
+
+def _of_object(photo: object, name: str, max_bytes: int) -> bytes:
+    """The contents of a buffer or of an open file."""
     try:
         view = memoryview(cast(Any, photo))
         return bytes(view.cast("B")[: max_bytes + 1] if view.c_contiguous else view)
@@ -127,8 +132,8 @@ def _text_hint(text: str) -> str:
         return (
             " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
         )
-    told = spoilt.describe_damage(start)
-    return f" {told[0].upper()}{told[1:]}" if told else ""
+    damage = spoilt.describe_damage(start)
+    return f" {damage[0].upper()}{damage[1:]}" if damage else ""
 
 
 def _of_file(file: BinaryFile, name: str, max_bytes: int) -> bytes:
