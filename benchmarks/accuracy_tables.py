@@ -35,7 +35,7 @@ def cells_table(manifest: Manifest) -> str:
         told = [measured[f"FMR at {level}", cell] for level in levels]
         rows.append((cell.replace("_", " "), *(rate_of_cell(row) for row in told)))
     means = [measured[f"FMR at {level}", "mean of cells"] for level in levels]
-    rows.append(("**mean of the cells**", *(f"**{mean.told('{:.1e}')}**; {mean.counted}" for mean in means)))
+    rows.append(("**mean of the cells**", *(f"**{mean.value_text('{:.1e}')}**; {mean.counted}" for mean in means)))
     for what in ("geometric mean", "min"):
         found = [measured.get((f"FMR at {level}, max over {what}", "cells")) for level in levels]
         words = ["a cell has none" if row is None else ratio(row) for row in found]
@@ -45,8 +45,8 @@ def cells_table(manifest: Manifest) -> str:
 
 def rate_of_cell(row: Measurement) -> str:
     """A false match rate with its interval if it is measured, otherwise its limit; and its counts."""
-    interval = row.told_interval("{:.1e}")
-    return f"{row.told('{:.1e}')}{f' ({interval})' if interval else ''}; {row.counted}"
+    interval = row.interval_text("{:.1e}")
+    return f"{row.value_text('{:.1e}')}{f' ({interval})' if interval else ''}; {row.counted}"
 
 
 def ratio(row: Measurement) -> str:
@@ -72,8 +72,8 @@ def promise_table(manifest: Manifest) -> str:
             (
                 level,
                 manifest.calibration.claim(float(level)).in_figures,
-                "fewer than 30 pairs" if mean is None else mean.told("{:.1e}"),
-                "" if worst is None else f"{worst.told('{:.1e}')} ({worst.data.replace('_', ' ')})",
+                "fewer than 30 pairs" if mean is None else mean.value_text("{:.1e}"),
+                "" if worst is None else f"{worst.value_text('{:.1e}')} ({worst.data.replace('_', ' ')})",
                 f"{missed.value:.1%} ({missed.low:.1%} to {missed.high:.1%})",
             )
         )

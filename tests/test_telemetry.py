@@ -57,7 +57,7 @@ def command_of(way: str, portraits: dict[str, Path]) -> list[str]:
     }[way]
 
 
-def surroundings(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """The environment of somebody new, but for the installed packs."""
     from likeness.packs import store
 
@@ -76,7 +76,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def test_a_command_leaves_nothing_in_the_users_home(tmp_path: Path, portraits: dict[str, Path]) -> None:
-    subprocess.run(command_of("command", portraits), env=surroundings(tmp_path), check=True, timeout=120)
+    subprocess.run(command_of("command", portraits), env=environment(tmp_path), check=True, timeout=120)
     assert files_below(tmp_path) == []
 
 
@@ -91,7 +91,7 @@ def test_no_way_of_use_leaves_a_file_or_asks_for_a_host(tmp_path: Path, portrait
     for way in WAYS:
         (tmp_path / way).mkdir()
         watched = [*_NAMESPACE, sys.executable, str(NAMES_ASKED), str(_SECONDS), *command_of(way, portraits)]
-        running[way] = subprocess.Popen(watched, cwd=tmp_path, env=surroundings(tmp_path / way), stdout=subprocess.PIPE)
+        running[way] = subprocess.Popen(watched, cwd=tmp_path, env=environment(tmp_path / way), stdout=subprocess.PIPE)
     told = {way: json.loads(process.communicate(timeout=240)[0].splitlines()[-1]) for way, process in running.items()}
     assert {way: each["code"] for way, each in told.items()} == dict.fromkeys(WAYS, 0)
     assert {way: each["names"] for way, each in told.items()} == {way: [] for way in WAYS}

@@ -13,7 +13,7 @@ import pytest
 from tests.authoring import shaped
 
 from likeness import packs
-from likeness.authoring.check import PackFindings
+from likeness.authoring.check import PackCheck
 from likeness.authoring.networks import read_detector, read_embedder
 from likeness.authoring.new_pack import Networks, NewPack, make_pack
 from likeness.authoring.portraits import Portrait, portraits_of, sample_portraits
@@ -104,7 +104,7 @@ def test_channels_in_the_other_order_are_found(parts: Parts, tmp_path: Path) -> 
     assert made.detector.role.family == "yunet"
     assert made.embedder.parameters["colour"] == "bgr"
     assert made.embedder.parameters["mean"] == [127.5, 127.5, 127.5]
-    assert PackFindings(made.folder, parts.portraits).faults() == []
+    assert PackCheck(made.folder, parts.portraits).faults() == []
 
 
 @pytest.mark.data
@@ -137,7 +137,7 @@ def test_a_detector_exported_for_tiny_pictures_is_opened_for_any_size(parts: Par
         ("text.onnx", "arc.onnx", "text.onnx is not a network that ONNX Runtime can run: "),
         ("arc.onnx", "arc.onnx", "these are not the outputs of YuNet"),
         ("det.onnx", "det.onnx", "does not run on a picture of 112x112"),
-        ("det.onnx", "noise.onnx", "tells nobody apart with any choice tried"),
+        ("det.onnx", "noise.onnx", "does not distinguish people with any choice tried"),
     ],
 )
 def test_networks_that_make_no_pack_are_refused_in_words_and_leave_nothing(
@@ -216,7 +216,7 @@ def test_check_says_in_words_what_is_wrong(
     folder = tmp_path / "pack"
     shutil.copytree(own.folder, folder)
     break_it(folder, parts)
-    faults = PackFindings(folder, parts.portraits).faults()
+    faults = PackCheck(folder, parts.portraits).faults()
     assert len(faults) == 1
     assert re.search(fault, faults[0])
 
@@ -226,7 +226,7 @@ def test_a_mirrored_template_is_a_fault(own: NewPack, parts: Parts, tmp_path: Pa
     shutil.copytree(own.folder, folder)
     (left, right, nose, low_left, low_right) = own.embedder.parameters["template"]
     _rewritten(folder, str([left, right, nose, low_left, low_right]), str([right, left, nose, low_right, low_left]))
-    assert "template is mirrored" in PackFindings(folder, parts.portraits).faults()[0]
+    assert "template is mirrored" in PackCheck(folder, parts.portraits).faults()[0]
 
 
 def test_the_user_s_own_photos_can_be_tried_on(parts: Parts, tmp_path: Path) -> None:

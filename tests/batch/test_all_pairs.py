@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from likeness.batch import all_pairs
-from likeness.batch.all_pairs import Alike, AllPairs, Blocks, block_of, lowest_score
+from likeness.batch.all_pairs import AllPairs, Blocks, SimilarPairs, block_of, lowest_score
 from likeness.batch.described import DescribedPhoto, Faces, Failure
 from likeness.batch.storage import FolderStorage
 from likeness.comparer import Comparer
@@ -52,10 +52,10 @@ def test_the_search_finds_what_comparing_each_pair_finds(
     first, second = np.triu_indices(len(good), 1)
     values = comparer.similarities(vectors[good], first, second).astype(np.float32)
     alike = values >= threshold
-    expected = Alike(good[first[alike]], good[second[alike]], values[alike]).most_alike(top)
+    expected = SimilarPairs(good[first[alike]], good[second[alike]], values[alike]).most_similar(top)
     assert 20 < len(expected.first) < 300
     columns = (expected.first.tolist(), expected.second.tolist(), expected.similarity.tolist())
-    assert list(blocks.most_alike(top)) == list(zip(*columns, strict=True))
+    assert list(blocks.most_similar(top)) == list(zip(*columns, strict=True))
     records = list(blocks.records(top, "photo {}".format))
     assert [each["source"] for each in records[: len(broken)]] == [f"photo {place}" for place in sorted(broken)]
     assert all(each["error"] for each in records[: len(broken)])

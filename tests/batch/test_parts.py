@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.batch.all_pairs import Alike
+from likeness.batch.all_pairs import SimilarPairs
 from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
 from likeness.batch.described import DescribedPhoto, Faces
 from likeness.batch.errors import BatchError
@@ -61,10 +61,12 @@ def test_memory_bounds_the_threads() -> None:
 def test_the_most_alike_of_each_photo_are_kept_once() -> None:
     import numpy as np
 
-    pairs = Alike(np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2]), np.array([90.0, 99.0, 95.0, 91.0], dtype=np.float32))
-    kept = pairs.most_alike(1)
+    pairs = SimilarPairs(
+        np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2]), np.array([90.0, 99.0, 95.0, 91.0], dtype=np.float32)
+    )
+    kept = pairs.most_similar(1)
     assert list(zip(kept.first.tolist(), kept.second.tolist(), strict=True)) == [(0, 2), (0, 3), (1, 2)]
-    assert len(Alike.joined([]).most_alike(3).first) == 0
+    assert len(SimilarPairs.joined([]).most_similar(3).first) == 0
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -80,7 +80,7 @@ def test_nothing_is_preloaded_if_a_server_may_be_used(
         (tmp_path / "config").write_text(file)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    monkeypatch.setattr(packs, "is_at_hand", lambda _: True)
+    monkeypatch.setattr(packs, "is_available", lambda _: True)
     assert (
         preload.begin(argparse.Namespace(endpoint_url=option, pack=None, uncalibrated=False, device=None)) is not None
     ) is begun

@@ -77,10 +77,10 @@ def test_no_rate_is_reported_from_fewer_than_thirty_pairs() -> None:
     for row in rates:
         assert row.errors is not None
         assert row.pairs
-        assert row.told().startswith("rarer than") == (row.errors < 30)
+        assert row.value_text().startswith("rarer than") == (row.errors < 30)
         if row.data != "mean of cells":
             assert row.value == pytest.approx(row.errors / row.pairs, rel=1e-3)
-    assert any(row.told().startswith("rarer than") for row in rates)
+    assert any(row.value_text().startswith("rarer than") for row in rates)
 
 
 @pytest.mark.parametrize(

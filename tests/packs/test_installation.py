@@ -73,7 +73,7 @@ def test_an_installed_pack_needs_no_writable_folder(installed: Path, monkeypatch
 
 def test_an_automatic_installation_is_announced_in_the_log(tiny_index, caplog, monkeypatch) -> None:
     # A command that ran in this process before may have chosen its own way to show it.
-    monkeypatch.setattr(progress, "_beginnings", progress._beginnings[:1])
+    monkeypatch.setattr(progress, "_displays", progress._displays[:1])
     caplog.set_level("INFO", "likeness.packs")
     installation.ensure("tiny")
     levels = [(record.levelname, record.message.split(" in ")[0]) for record in caplog.records]
@@ -83,8 +83,8 @@ def test_an_automatic_installation_is_announced_in_the_log(tiny_index, caplog, m
 
 
 def test_a_command_shows_it_its_own_way(tiny_index, heard, monkeypatch) -> None:
-    monkeypatch.setattr(progress, "_beginnings", progress._beginnings[:1])
-    progress.show_unasked_with(lambda: nullcontext(heard))
+    monkeypatch.setattr(progress, "_displays", progress._displays[:1])
+    progress.show_automatic_with(lambda: nullcontext(heard))
     installation.ensure("tiny")
     assert heard.lines[0].startswith("installing the pack tiny in ")
 

@@ -64,12 +64,12 @@ def test_a_figure_without_enough_errors_is_told_as_a_bound(tiny) -> None:
         pairs = 100_000
     """
     few, enough = (parsed(tiny.entry + text.format(errors)).accuracy[-1] for errors in (10, 30))
-    assert (few.told(), few.told_interval(), few.counted) == ("rarer than 3.0e-04", "", "10 of 100,000")
-    assert (enough.told("{:.1e}"), enough.told_interval("{:.0e}")) == ("1.0e-04", "0e+00 to 3e-04")
+    assert (few.value_text(), few.interval_text(), few.counted) == ("rarer than 3.0e-04", "", "10 of 100,000")
+    assert (enough.value_text("{:.1e}"), enough.interval_text("{:.0e}")) == ("1.0e-04", "0e+00 to 3e-04")
     ratio = Measurement("FMR at 90, max over min", "cells", 2.5, errors=7)
-    assert (ratio.told(), ratio.counted, ratio.measured) == ("2.5", "7 or more a cell", False)
+    assert (ratio.value_text(), ratio.counted, ratio.measured) == ("2.5", "7 or more a cell", False)
     unknown = Measurement("accuracy", "a", 0.99)
-    assert (unknown.told(), unknown.told_interval(), unknown.counted, unknown.measured) == ("0.99", "", "", True)
+    assert (unknown.value_text(), unknown.interval_text(), unknown.counted, unknown.measured) == ("0.99", "", "", True)
 
 
 def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:

@@ -17,10 +17,10 @@ def test_the_longest_silent_connection_of_the_address_with_most_yields() -> None
         add(connections, closed, name)
     add(connections, closed, "b1", "b")
     connections.note("a1", silent=False)
-    assert connections.make_room()
+    assert connections.evict()
     assert closed == ["a2"]
     connections.note("a1", silent=True)  # silent again: now the last
-    assert connections.make_room()
+    assert connections.evict()
     assert closed == ["a2", "a3"]
     assert len(connections) == 2
 
@@ -31,7 +31,7 @@ def test_a_connection_with_a_running_request_does_not_yield() -> None:
         add(connections, closed, name)
         connections.note(name, silent=False)
     assert connections.is_full
-    assert not connections.make_room()
+    assert not connections.evict()
     assert connections.silent_seconds() is None
     connections.remove("a1")
     connections.remove("a1")
@@ -43,14 +43,14 @@ def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connect
     for name in ("a1", "a2", "a3", "b1"):
         add(connections, closed, name, name[0])
         connections.note(name, silent=False, receiving=name != "a1")
-    assert not connections.make_room("a")
-    assert not connections.make_room()
-    assert connections.make_room("b")
+    assert not connections.evict("a")
+    assert not connections.evict()
+    assert connections.evict("b")
     assert closed == ["a2"]
     connections.note("a3", silent=False)  # its body is complete
-    assert not connections.make_room("c")
+    assert not connections.evict("c")
     connections.note("a3", silent=False, receiving=True)
-    assert connections.make_room("c")
+    assert connections.evict("c")
     assert closed == ["a2", "a3"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from likeness.errors import SettingsError
 from likeness.server import activation
 from likeness.server.settings import Settings
-from likeness.server.surroundings import check_surroundings
+from likeness.server.startup_checks import check_startup
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_socket_of_the_setting_is_taken_and_no_child_inherits_it(
 ) -> None:
     pass_on(listener.fileno(), monkeypatch)
     assert activation.has_socket()
-    check_surroundings(Settings(unix_socket=tmp_path / "socket"))
+    check_startup(Settings(unix_socket=tmp_path / "socket"))
     with activation.passed_socket(tmp_path / "socket") as taken:
         assert taken.getsockname() == listener.getsockname()
         assert not taken.get_inheritable()

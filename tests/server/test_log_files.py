@@ -56,7 +56,7 @@ def test_the_writer_drops_what_cannot_be_written_and_counts_it(tmp_path: Path) -
     with file_size_limit(4):
         writer.write({"n": 1})
         wait_for(lambda: writer.dropped == 1)
-        assert not writer.has_room(1)
+        assert not writer.has_capacity(1)
     writer.write({"n": 2})
     writer.close(5)
     assert lines(path) == [{"n": 2}]

@@ -13,7 +13,7 @@ import pytest
 from likeness.cli import serve
 from likeness.errors import SettingsError
 from likeness.server.settings import Settings
-from likeness.server.surroundings import check_surroundings
+from likeness.server.startup_checks import check_startup
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
@@ -69,7 +69,7 @@ def test_check_leaves_nothing_behind_and_nothing_changed(capsys, tmp_path: Path)
 def test_a_pipe_as_a_log_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "log")
     checking = threading.Thread(
-        target=check_surroundings, args=(Settings(port=0, access_log=str(tmp_path / "log")),), daemon=True
+        target=check_startup, args=(Settings(port=0, access_log=str(tmp_path / "log")),), daemon=True
     )
     checking.start()
     checking.join(60)
@@ -78,11 +78,11 @@ def test_a_pipe_as_a_log_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_an_address_in_use_can_be_checked(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as running:
-        check_surroundings(Settings(port=running.getsockname()[1]))
+        check_startup(Settings(port=running.getsockname()[1]))
     with socket.socket(socket.AF_UNIX) as running:
         running.bind(str(tmp_path / "socket"))
         running.listen()
-        check_surroundings(Settings(unix_socket=tmp_path / "socket"))
+        check_startup(Settings(unix_socket=tmp_path / "socket"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -90,7 +90,7 @@ def test_folders_that_may_not_be_written_are_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     for settings in (Settings(port=0, access_log=str(tmp_path / "log")), Settings(unix_socket=tmp_path / "socket")):
         with pytest.raises(SettingsError, match="Permission denied"):
-            check_surroundings(settings)
+            check_startup(settings)
 
 
 @pytest.mark.parametrize("pack", ["nonsense", "./nonsense"])

@@ -22,14 +22,14 @@ _CONSTANT = 1e-3
 _MIRRORED_SHARE = 0.5
 
 
-class PackFindings:
+class PackCheck:
     """The faults of a pack, found one after the other, as each may hide the next."""
 
     def __init__(self, folder: Path, portraits: Sequence[Portrait]) -> None:
         self._folder = folder
         self._portraits = portraits
         #: How well people are told apart, once vectors were made.
-        self.told: Separation | None = None
+        self.separation: Separation | None = None
 
     def faults(self) -> list[str]:
         """Sentences, each with the remedy; empty if nothing is wrong."""
@@ -86,11 +86,12 @@ class PackFindings:
         if len(set(people)) < 2 or len(set(people)) == len(people):
             yield "too few faces were found to see whether the vectors tell people apart"
             return
-        self.told = separation(vectors, people, np.asarray(shown))
-        if self.told.decidability < LEAST_DECIDABILITY:
+        self.separation = separation(vectors, people, np.asarray(shown))
+        if self.separation.decidability < LEAST_DECIDABILITY:
+            genuine, impostor = self.separation.genuine, self.separation.impostor
             yield (
-                f"the vectors do not tell people apart: the mean cosine is {self.told.genuine:.2f} for pairs of one "
-                f"person and {self.told.impostor:.2f} for pairs of two; check colour, mean, scale and template, or let "
+                f"the vectors do not tell people apart: the mean cosine is {genuine:.2f} for pairs of one "
+                f"person and {impostor:.2f} for pairs of two; check colour, mean, scale and template, or let "
                 "`likeness packs new` find them"
             )
         engine.scorer  # noqa: B018 - a cohort of another size is reported as the pack's fault

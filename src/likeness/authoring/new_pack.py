@@ -65,7 +65,7 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
         embedder = try_embedder(embedder_graph, faces)
         if embedder.best.decidability < LEAST_DECIDABILITY:
             raise PackInvalid(
-                f"{networks.embedder} tells nobody apart with any choice tried (decidability "
+                f"{networks.embedder} does not distinguish people with any choice tried (decidability "
                 f"{embedder.best.decidability:.1f}, at least {LEAST_DECIDABILITY:g} needed): it is no embedder of "
                 "faces, or needs an input that docs/packs.md does not have"
             )

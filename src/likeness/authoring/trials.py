@@ -125,8 +125,8 @@ def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
     choices = [Preprocessing(colour, mean, scale) for _, mean, scale in normalisations for colour in COLOURS]
     fed_with = [(separation(_vectors(graph, chips, each), chips.people, chips.photos), each) for each in choices]
     most = max(each.decidability for each, _ in fed_with)
-    choice = next(each for told, each in fed_with if told.decidability >= most * (1 - _AS_GOOD))
-    tried = [Tried(f"{_in_words(each)}, template {customary}", told.decidability) for told, each in fed_with]
+    choice = next(each for result, each in fed_with if result.decidability >= most * (1 - _AS_GOOD))
+    tried = [Tried(f"{_in_words(each)}, template {customary}", result.decidability) for result, each in fed_with]
     aligned = {}
     for name, template in TEMPLATES.items():
         cut = chips_of(faces, template * size, size)

@@ -71,24 +71,24 @@ def block_of(start: int, photos: Iterable[DescribedPhoto]) -> Block:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Alike:
+class SimilarPairs:
     """Pairs of photos (P,): indices `first` < `second` in the list of photos, and `similarity` (P,) float32."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     similarity: NDArray[np.float32]
 
-    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Alike":
-        return Alike(self.first[rows], self.second[rows], self.similarity[rows])
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "SimilarPairs":
+        return SimilarPairs(self.first[rows], self.second[rows], self.similarity[rows])
 
     @staticmethod
-    def joined(parts: Sequence["Alike"]) -> "Alike":
+    def joined(parts: Sequence["SimilarPairs"]) -> "SimilarPairs":
         """The concatenated pairs of all parts."""
-        none = Alike(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
+        none = SimilarPairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
         columns = zip(*((each.first, each.second, each.similarity) for each in (none, *parts)), strict=True)
-        return Alike(*(np.concatenate(column) for column in columns))
+        return SimilarPairs(*(np.concatenate(column) for column in columns))
 
-    def most_alike(self, top: int) -> "Alike":
+    def most_similar(self, top: int) -> "SimilarPairs":
         """The pairs among the `top` most similar of one of their photos, ordered by first, then similarity."""
         sides, others = np.r_[self.first, self.second], np.r_[self.second, self.first]
         order = np.lexsort((others, -np.r_[self.similarity, self.similarity], sides))
@@ -122,7 +122,7 @@ class AllPairs:
     threshold: float
     top: int
 
-    def candidates(self, number: int) -> Iterator[Alike]:
+    def candidates(self, number: int) -> Iterator[SimilarPairs]:
         """The candidates of one block with itself and with later ones, block by block."""
         rows = self._profiles(number)
         if rows is None:
@@ -137,7 +137,7 @@ class AllPairs:
                 first, second = np.nonzero(self.comparer.scorer.compare(some, columns.single) >= lowest)
                 first += start
                 ahead = columns.places[second] > rows.places[first]
-                yield self._exactly(rows, columns, first[ahead], second[ahead]).most_alike(self.top)
+                yield self._exactly(rows, columns, first[ahead], second[ahead]).most_similar(self.top)
 
     def _profiles(self, number: int) -> _Profiles | None:
         """None if no photo of the block can be used."""
@@ -147,16 +147,18 @@ class AllPairs:
         exact = self.comparer.scorer.profile(block.matrix)
         return _Profiles(np.array(block.places, np.int64), exact, exact.in_single_precision())
 
-    def _exactly(self, rows: _Profiles, columns: _Profiles, first: NDArray[np.intp], second: NDArray[np.intp]) -> Alike:
+    def _exactly(
+        self, rows: _Profiles, columns: _Profiles, first: NDArray[np.intp], second: NDArray[np.intp]
+    ) -> SimilarPairs:
         """The pairs among these (P,) of rows and columns that reach the threshold."""
         parts = []
         for start in range(0, len(first), _PAIRS_AT_ONCE):
             some = slice(start, start + _PAIRS_AT_ONCE)
             scores = self.comparer.scorer.score_some(rows.exact, columns.exact, first[some], second[some])
             values = self.comparer.calibration.similarity(scores).astype(np.float32)
-            part = Alike(rows.places[first[some]], columns.places[second[some]], values)
+            part = SimilarPairs(rows.places[first[some]], columns.places[second[some]], values)
             parts.append(part[values >= self.threshold])
-        return Alike.joined(parts)
+        return SimilarPairs.joined(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +197,11 @@ class Blocks:
             raise _damaged(name, error) from error
         return block
 
-    def write_candidates(self, number: int, found: Iterable[Alike]) -> None:
+    def write_candidates(self, number: int, found: Iterable[SimilarPairs]) -> None:
         """Stores the candidates of a block as a stream."""
         self.storage.write(f"alike/{_name(number)}", map(_packed, found))
 
-    def most_alike(self, top: int) -> Iterator[tuple[int, int, float]]:
+    def most_similar(self, top: int) -> Iterator[tuple[int, int, float]]:
         """The candidates among the `top` most similar of one of their photos, as (first, second, similarity), ordered
         by first, then similarity. Raises BatchError.
         """
@@ -234,7 +236,7 @@ class Blocks:
         for place, failure in self.failures():
             reason = failure.reason_for(f"photo ({name(place)})")
             yield {"source": name(place), "target": None, **nothing, "error": failure.code, "reason": reason} | marked
-        for first, second, similarity in self.most_alike(top):
+        for first, second, similarity in self.most_similar(top):
             compared: Record = {"similarity": similarity, "matched": True, "matches": 1, "unmatched": 0}
             yield {"source": name(first), "target": name(second), **compared, "error": None, "reason": None} | marked
 
@@ -251,7 +253,7 @@ def lowest_score(calibration: Calibration, similarity: float) -> float:
     return low
 
 
-def _packed(pairs: Alike) -> bytes:
+def _packed(pairs: SimilarPairs) -> bytes:
     packed = np.empty(len(pairs.first), _CANDIDATE)
     packed["first"], packed["second"], packed["similarity"] = pairs.first, pairs.second, pairs.similarity
     return packed.tobytes()

@@ -33,8 +33,10 @@ def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
         raise BatchError(f"{path} cannot be read ({error}); remove {path.parent} to start again") from error
     differing = [name for name in facts if known.get(name) != json.loads(json.dumps(facts[name]))]
     if differing:
-        told = "; ".join(f"{name} was {known.get(name)}, is {facts[name]}" for name in differing)
-        raise BatchError(f"{output} is of another batch: {told}. Choose another output, or remove it and {path.parent}")
+        differences = "; ".join(f"{name} was {known.get(name)}, is {facts[name]}" for name in differing)
+        raise BatchError(
+            f"{output} is of another batch: {differences}. Choose another output, or remove it and {path.parent}"
+        )
     return "finished" if finished and output.exists() else "begun"
 
 

@@ -37,10 +37,10 @@ def search(
     for number in blocks.missing("alike"):
         blocks.write_candidates(number, work.candidates(number))
         progress.pairs(blocks.pairs(number))
-    write_most_alike(blocks, wanted.top, lambda place: plan.reference(place + 1))
+    write_most_similar(blocks, wanted.top, lambda place: plan.reference(place + 1))
 
 
-def write_most_alike(blocks: Blocks, top: int, name: Callable[[int], str]) -> None:
+def write_most_similar(blocks: Blocks, top: int, name: Callable[[int], str]) -> None:
     """Writes the records of the most similar pairs; `name` maps an index in the list of photos to a reference."""
     blocks.storage.write(f"shards/{shard_name(0)}", (encode_lines([record]) for record in blocks.records(top, name)))
 

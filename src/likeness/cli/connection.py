@@ -112,9 +112,9 @@ def engine_client(session: Any, given: argparse.Namespace, observer: Any, compar
     """A client of the engine in this process, or of `comparer`; `observer` gets every comparison with its photos."""
     from likeness import inprocess
     from likeness.cli.installation import progress_for_people
-    from likeness.packs.progress import show_unasked_with
+    from likeness.packs.progress import show_automatic_with
 
-    show_unasked_with(progress_for_people)
+    show_automatic_with(progress_for_people)
     return inprocess.client(
         chosen_pack(given.pack),
         comparer=comparer,

@@ -92,19 +92,19 @@ def _print_tried(title: str, tried: "tuple[Tried, ...]", figure: str) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from likeness.authoring.check import PackFindings
+    from likeness.authoring.check import PackCheck
     from likeness.packs.manifest import read_manifest
 
     folder = pack_folder(options.folder)
-    findings = PackFindings(folder, _portraits(options))
-    faults = findings.faults()
+    check = PackCheck(folder, _portraits(options))
+    faults = check.faults()
     for fault in faults:
         say(f"likeness: {folder}: {fault}")
     if faults:
         return OTHER_ERROR
-    if findings.told:
-        told = findings.told
-        print(f"nothing wrong: pairs of one person have a cosine of {told.genuine:.2f}, of two {told.impostor:.2f}")
+    if check.separation:
+        genuine, impostor = check.separation.genuine, check.separation.impostor
+        print(f"nothing wrong: pairs of one person have a cosine of {genuine:.2f}, of two {impostor:.2f}")
     if read_manifest(folder).calibration is None:
         print(f"not calibrated; next: likeness calibrate PEOPLE.csv --pack {folder} --into {folder}")
     return 0

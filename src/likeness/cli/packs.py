@@ -134,7 +134,7 @@ def _show_calibration(manifest: Manifest) -> None:
     if not manifest.accuracy:
         print("no figures in this pack")
         return
-    measured = [(m.measure, m.data, m.told(), m.told_interval(), m.counted, m.command) for m in manifest.accuracy]
+    measured = [(m.measure, m.data, m.value_text(), m.interval_text(), m.counted, m.command) for m in manifest.accuracy]
     print_table(("Measure", "Data", "Value", "95 % interval", "Errors", "Command"), measured)
     if not all(m.measured for m in manifest.accuracy):
         words = f"fewer than {LEAST_BEYOND} errors show no rate: its limit is given, or a ratio that may be far off"

@@ -68,7 +68,7 @@ def begin(given: argparse.Namespace) -> PreloadedComparer | None:
 
     pack = chosen_pack(given.pack)
     with suppress(LikenessError):
-        return PreloadedComparer(pack, chosen_settings(given)) if packs.is_at_hand(pack) else None
+        return PreloadedComparer(pack, chosen_settings(given)) if packs.is_available(pack) else None
     return None
 
 

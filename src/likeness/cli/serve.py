@@ -15,7 +15,7 @@ from likeness.server.configuration import Configuration, add_flags, configure, i
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
-from likeness.server.surroundings import check_surroundings
+from likeness.server.startup_checks import check_startup
 from likeness.server.workers import CANNOT_START, leave_on_signals, run
 
 #: For unknown or invalid settings; AWS CLI v2 exits with it for invalid arguments.
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         flags, unknown = parser.parse_known_args(list(arguments))
         refuse_unknown_flags(unknown, parser)
         configuration = configure(vars(flags), os.environ)
-        check_surroundings(configuration.settings)
+        check_startup(configuration.settings)
         if flags.check:
             _check_pack(configuration.settings)
             _print_in_force(configuration, _decoding(configuration.settings))
@@ -50,11 +50,11 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
 
 def _check_pack(settings: Settings) -> None:
     """Raises PackError for a pack that is neither in the catalogue, which can be downloaded, nor a valid folder."""
-    from likeness.packs import is_at_hand, store
+    from likeness.packs import is_available, store
     from likeness.packs.manifest import read_manifest
 
     for pack in (settings.pack, *settings.packs, *filter(None, [settings.shadow])):
-        if not is_at_hand(pack) and pack not in store.catalogue():
+        if not is_available(pack) and pack not in store.catalogue():
             read_manifest(Path(pack).expanduser())
 
 

@@ -87,11 +87,11 @@ def _ratios(spread: Differential, mark: str) -> tuple[str, str]:
     """The highest rate over the geometric mean, with its interval, and over the lowest, both with `mark`."""
     if spread.max_over_geometric_mean is None:
         return _NONE, _NONE
-    told, interval = f"{spread.max_over_geometric_mean:.2f}{mark}", ""
+    text, interval = f"{spread.max_over_geometric_mean:.2f}{mark}", ""
     if spread.interval:
         low, high = spread.interval
         interval = f" ({low:.2f} and more)" if high is None else f" ({low:.2f} to {high:.2f})"
-    return told + interval, f"{spread.max_over_min:.2f}{mark}"
+    return text + interval, f"{spread.max_over_min:.2f}{mark}"
 
 
 def write_cell_report(

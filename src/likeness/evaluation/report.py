@@ -112,8 +112,8 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
         ("equal error rate, and the similarity there", f"{e.equal_error:.4f} at {e.equal_error_similarity:.1f}")
     )
     for rate, accepted in e.accepted_at.items():
-        told = "too few pairs to tell" if accepted is None else f"{accepted:.4f}"
-        rows.append((f"one person accepted at a false match rate of {rate:.0e}", told))
+        value = "too few pairs to tell" if accepted is None else f"{accepted:.4f}"
+        rows.append((f"one person accepted at a false match rate of {rate:.0e}", value))
     rows.append(("photos without a usable face, pairs left out", f"{len(e.failures):,}, {e.skipped_pairs:,}"))
     return rows
 

@@ -1,4 +1,4 @@
-"""The C code of the project that reads strangers' bytes, behind one function: `decode`.
+"""The C code of the project that reads untrusted bytes, behind one function: `decode`.
 
 Whoever opens a photo may pass another function of this form, such as one that decodes in another process.
 """
@@ -47,7 +47,7 @@ def decoded_shape(header: Header, reduction: int) -> tuple[int, int, int]:
 
 
 def read_header(data: bytes) -> Header:
-    """The header of a JPEG or PNG, told apart by content. Raises BrokenPhoto."""
+    """The header of a JPEG or PNG, recognised by its content. Raises BrokenPhoto."""
     try:
         return jpeg_header.read_header(data) if data.startswith(jpeg_header.SIGNATURE) else png.read_header(data)
     except ValueError as error:

@@ -21,7 +21,7 @@ from likeness.image import ImageLimits
 from likeness.image.decoding import BrokenPhoto, CostlyPhoto, Header, decoded_shape
 from likeness.isolation import decoder
 
-#: Modules come from where this process has them; nothing else of its surroundings is passed on.
+#: Modules come from where this process has them; nothing else of its environment is passed on.
 _PROGRAM = (
     "import sys; numbers = [int(each) for each in sys.argv[1:4]]; sys.path[:] = sys.argv[4:]; "
     "from likeness.isolation.decoder import main; main(*numbers)"
@@ -181,7 +181,7 @@ class DecoderProcess:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is gone, though nobody has asked it anything."""
+        """Whether the process has ended while it was idle."""
         return self._process.poll() is not None
 
     def lost(self) -> DecoderLost:

@@ -1,7 +1,7 @@
 """Model packs: manifests, installation and loading."""
 
 from likeness.packs.installation import ensure, install, remove
-from likeness.packs.loaded import LoadedPack, is_at_hand, load
+from likeness.packs.loaded import LoadedPack, is_available, load
 from likeness.packs.samples import samples
 
-__all__ = ["LoadedPack", "ensure", "install", "is_at_hand", "load", "remove", "samples"]
+__all__ = ["LoadedPack", "ensure", "install", "is_available", "load", "remove", "samples"]

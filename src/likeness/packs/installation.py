@@ -15,7 +15,7 @@ from likeness.locking import one_at_a_time
 from likeness.packs import store
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
-from likeness.packs.progress import LoggedProgress, Progress, unasked_installation
+from likeness.packs.progress import LoggedProgress, Progress, automatic_installation
 from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
 from likeness.published import check_accepted, check_asked_for
@@ -53,16 +53,16 @@ def install(
     PackDamaged.
     """
     if progress is None:
-        with unasked_installation() as listening:
+        with automatic_installation() as listening:
             return install(
                 name, source_dir=source_dir, progress=listening, may_fetch=may_fetch, accept_license=accept_license
             )
     entry = store.known(name)
     check_accepted(name, entry.restriction, accept_license or store.is_installed(entry))
     downloads = store.downloads(name)
-    if downloads.exists() or not _is_whole(entry):
+    if downloads.exists() or not _is_intact(entry):
         with _locked(name, progress):
-            if not _is_whole(entry):
+            if not _is_intact(entry):
                 fetching = not store.offline() if may_fetch is None else may_fetch
                 return Installation(entry, source_dir, progress, may_fetch=fetching).run()
             # Left by another process that installed the pack, or that was killed before its clean-up.
@@ -71,7 +71,7 @@ def install(
     return folder_of(entry)
 
 
-def _is_whole(entry: Manifest) -> bool:
+def _is_intact(entry: Manifest) -> bool:
     return store.is_installed(entry) and not store.damages(folder_of(entry))
 
 
@@ -85,10 +85,10 @@ def remove(name: str) -> list[Path]:
     with _locked(name, LoggedProgress()), disk_errors(home()):
         for folder in folders:
             # Renamed first, so that no process finds a partial pack.
-            doomed = folder.with_name(f".{folder.name}.removed")
+            renamed = folder.with_name(f".{folder.name}.removed")
             _remove_optimised(folder)
-            os.replace(folder, doomed)
-            shutil.rmtree(doomed)
+            os.replace(folder, renamed)
+            shutil.rmtree(renamed)
         shutil.rmtree(store.downloads(name), ignore_errors=True)
     return folders
 

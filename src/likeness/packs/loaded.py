@@ -92,7 +92,7 @@ def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progr
     )
 
 
-def is_at_hand(pack: str | PathLike[str]) -> bool:
+def is_available(pack: str | PathLike[str]) -> bool:
     """Whether `load` finds the pack without installing anything; PackInvalid for an unknown name."""
     path = _given_by_path(pack)
     return is_installed(known(os.fspath(pack))) if path is None else (path / MANIFEST_NAME).is_file()

@@ -147,13 +147,13 @@ class Measurement:
             return ""
         return f"{self.errors:,} or more a cell" if self.pairs is None else f"{self.errors:,} of {self.pairs:,}"
 
-    def told(self, form: str = "{:g}") -> str:
+    def value_text(self, form: str = "{:g}") -> str:
         """The value for a table; of a rate with too few errors an upper bound: rarer than 3.0e-04."""
         if self.pairs and self.errors is not None and not self.measured:
             return claim_of_count(self.errors, self.pairs, self.high).in_figures
         return form.format(self.value)
 
-    def told_interval(self, form: str = "{:g}") -> str:
+    def interval_text(self, form: str = "{:g}") -> str:
         """The interval for a table, "" if it is unknown or the value is an upper bound."""
         if self.low is None or self.high is None or not self.measured:
             return ""

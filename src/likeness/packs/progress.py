@@ -49,16 +49,14 @@ class LoggedProgress:
         """Bytes are not logged."""
 
 
-_beginnings: list[Callable[[], AbstractContextManager[Progress]]] = [lambda: nullcontext(LoggedProgress())]
+_displays: list[Callable[[], AbstractContextManager[Progress]]] = [lambda: nullcontext(LoggedProgress())]
 
 
-def unasked_installation() -> AbstractContextManager[Progress]:
-    """The Progress of an automatic installation, as before a first comparison: the log, unless `show_unasked_with` sets
-    another.
-    """
-    return _beginnings[-1]()
+def automatic_installation() -> AbstractContextManager[Progress]:
+    """The Progress of an automatic installation, as before a first comparison: the log by default."""
+    return _displays[-1]()
 
 
-def show_unasked_with(begin: Callable[[], AbstractContextManager[Progress]]) -> None:
+def show_automatic_with(begin: Callable[[], AbstractContextManager[Progress]]) -> None:
     """Sets the display of automatic installations; `begin` is called for each."""
-    _beginnings.append(begin)
+    _displays.append(begin)

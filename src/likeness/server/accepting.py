@@ -129,7 +129,7 @@ class Connections:
             self._receiving.pop(client.address, None)
 
     def silent_seconds(self) -> float | None:
-        """How long the connection that `make_room` would close has been silent; None if there is none."""
+        """How long the connection that `evict` would close has been silent; None if there is none."""
         client = self._longest_silent()
         return None if client is None else time.monotonic() - self._silent[client.address][client]
 
@@ -138,7 +138,7 @@ class Connections:
         silent = self.silent_seconds() if len(self._open) >= self.limit else None
         return 0.0 if silent is None else max(0.0, least_seconds - silent)
 
-    def make_room(self, address: str | None = None) -> bool:
+    def evict(self, address: str | None = None) -> bool:
         """Closes a connection for a new one of `address` (None: only a silent one); False if there is none to close."""
         client = self._longest_silent() or self._beyond_its_share(address)
         if client is None:
@@ -215,7 +215,7 @@ class Acceptor:
                     raise
                 _log.error("a connection cannot be accepted: %s", error.strerror)
                 silent = self._connections.silent_seconds() or 0.0
-                if silent < _LEAST_SILENCE_SECONDS or not self._connections.make_room():
+                if silent < _LEAST_SILENCE_SECONDS or not self._connections.evict():
                     self._pause(_PAUSE_SECONDS)
                 return
             self._admit(accepted, address)
@@ -232,8 +232,8 @@ class Acceptor:
         address = str(peer[0]) if peer else ""
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
-            made_room = self._connections.make_room(address)
-            if not made_room and len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS:
+            evicted = self._connections.evict(address)
+            if not evicted and len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS:
                 accepted.close()
                 return
         accepted.setblocking(False)
@@ -247,7 +247,7 @@ class Acceptor:
         if self._ssl is not None:
             if len(self._handshakes) >= self._handshakes.limit:
                 _log.warning("the limit of %d TLS handshakes is reached; slow ones are ended", MAX_HANDSHAKES)
-                self._handshakes.make_room()
+                self._handshakes.evict()
             self._handshakes.add(client)
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:

@@ -162,7 +162,7 @@ class Application:
 
     def _must_refuse_for(self, audit: LogWriter) -> bool:
         """Whether a record of one more request might be lost."""
-        return self.settings.audit_when_full == "refuse" and not audit.has_room(self._in_progress)
+        return self.settings.audit_when_full == "refuse" and not audit.has_capacity(self._in_progress)
 
     def _closing(self, send: Send) -> Send:
         """`send` that adds `Connection: close` to responses while the server is stopping."""

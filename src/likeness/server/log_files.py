@@ -148,8 +148,8 @@ class LogWriter:
         """The number of records that are not written yet."""
         return self._queue.unfinished_tasks
 
-    def has_room(self, records: int) -> bool:
-        """Whether the queue has room for that many records, and writing succeeds."""
+    def has_capacity(self, records: int) -> bool:
+        """Whether the queue can take that many more records, and writing succeeds."""
         return not self.is_failing and self.waiting + records <= QUEUE_RECORDS
 
     def write(self, record: dict[str, Any]) -> None:

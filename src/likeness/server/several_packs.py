@@ -75,8 +75,8 @@ class SeveralPacks:
             self._differing += differs
             self._failed += failed
             counts = self._differing, self._compared, self._failed
-            told = self._compared == 1 or self._compared % LOGGED_EVERY == 0
-        if told:
+            logged = self._compared == 1 or self._compared % LOGGED_EVERY == 0
+        if logged:
             _log.info("shadow %s: %d of %d decisions differ, %d failed", self._shadow_name, *counts)
 
 

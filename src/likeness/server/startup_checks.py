@@ -6,7 +6,7 @@ from likeness.server.log_files import check_log_file
 from likeness.server.settings import Settings
 
 
-def check_surroundings(settings: Settings) -> None:
+def check_startup(settings: Settings) -> None:
     """Raises SettingsError for logs that cannot be written and for an address that cannot be bound.
 
     An address in use is accepted: `serve` reports it when it listens.

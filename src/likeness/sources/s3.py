@@ -170,8 +170,8 @@ class S3Store:
         """The error of a GET, whose body states the cause, instead of `error` from a HEAD, which has no body."""
         try:
             client.get_object(**target, Range="bytes=0-0")["Body"].close()
-        except ClientError as told:
-            return told
+        except ClientError as detailed:
+            return detailed
         return error
 
     def _explained(self, error: BotoCoreError | ClientError, place: str) -> RequestError:

@@ -47,8 +47,8 @@ class Pyramid:
         with self._lock:
             finest = min(self._halved, default=wanted + 1)
             if wanted < finest and self._decodings:
-                settled = _halvings(self._decodings.pop(0) / max(self.size))
-                finest = min(wanted, settled, _MOST_DECODED_HALVINGS)
+                allowed = _halvings(self._decodings.pop(0) / max(self.size))
+                finest = min(wanted, allowed, _MOST_DECODED_HALVINGS)
                 self._halved[finest] = self._decode(finest)
             wanted = max(wanted, finest)
             for halvings in range(max(each for each in self._halved if each <= wanted), wanted):

@@ -24,7 +24,7 @@ from likeness.batch.photos import PhotoReader
 from likeness.batch.plan import Plan
 from likeness.batch.records import records_of
 from likeness.batch.rows import Row, Rows
-from likeness.batch.run_all_pairs import write_most_alike
+from likeness.batch.run_all_pairs import write_most_similar
 from likeness.batch.shards import in_batches, shard_name
 from likeness.batch.storage import Storage, open_storage
 from likeness.comparer import Comparer
@@ -205,7 +205,7 @@ class WriteMostAlike:
         self._names = lru_cache(_PARTS_HELD)(partial(photos_of_part, self._blocks.storage))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        write_most_alike(self._blocks, self._top, self._name)
+        write_most_similar(self._blocks, self._top, self._name)
         return {"pairs": [0] * len(batch["number"])}
 
     def _name(self, place: int) -> str:
