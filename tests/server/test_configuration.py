@@ -189,6 +189,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("[s3]\nendpoint_url = 'minio:9000'", r"must be an address"),
         ("[rates]\nAKIA = -1", r"setting rates"),
         ("[rates]\nAKIA = 1", r"authentication is off"),
+        ("shadow = 'standard'", r"shadow = standard is the pack itself"),
         ("min_side_px = 20000", r"min_side_px = 20000 leaves no image"),
         ("max_body_bytes = 1000", r"max_body_bytes = 1000 cannot hold two images"),
         ("body_memory_bytes = 1000", r"body_memory_bytes = 1000 is less than one body"),

@@ -1,5 +1,7 @@
 """Several packs in one server: chosen by keys' policies, tried in the shadow of another, within a memory limit."""
 
+import asyncio
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +13,12 @@ from likeness.aws.policy import Context, Policy, decide
 from likeness.comparer import ComparerSettings
 from likeness.errors import NoFaceFound, SettingsError
 from likeness.server import several_packs
+from likeness.server.fair_queue import Ticket
 from likeness.server.loader import load_comparer
-from likeness.server.operation import comparer_of
+from likeness.server.operation import Operation
+from likeness.server.request_context import RequestContext
 from likeness.server.settings import Settings
-from likeness.server.several_packs import SeveralPacks, check_memory
+from likeness.server.several_packs import SeveralPacks, check_memory, comparer_of
 
 CHOSEN: dict[str, Any] = {"similarity_threshold": 80.0, "quality_filter": "NONE"}
 
@@ -133,3 +137,30 @@ def test_a_server_holds_two_packs_and_loads_no_second_for_the_default(
         engine.close()
     assert [answer.calibrated for answer in answers] == [True, False]
     assert ComparerSettings().uncalibrated is False
+
+
+@pytest.mark.parametrize(
+    ("shadow", "pack", "times"), [(None, "standard", 1), ("new", "standard", 2), ("new", "", 2), ("new", "new", 1)]
+)
+def test_what_a_shadow_takes_is_in_the_estimate(shadow: str | None, pack: str, times: int) -> None:
+    """Admission charges the caller for both comparisons, and takes two slow decodings for a costly request."""
+    tickets: list[Ticket] = []
+
+    class Admitting:
+        async def enter(self, ticket: Ticket, deadline: float) -> None:
+            tickets.append(ticket)
+
+        async def run(self, ticket: Ticket, work: Any, deadline: float) -> Any:
+            return work()
+
+    class Loaded:
+        async def ready(self, deadline: float) -> Scripted:
+            return Scripted()
+
+    parts: dict[str, Any] = dict.fromkeys(field.name for field in fields(Operation))
+    parts |= {"settings": Settings(packs=("new",), shadow=shadow), "loader": Loaded(), "admission": Admitting()}
+    context = RequestContext("POST", "/", "", (), "127.0.0.1", secure=False, pack=pack, decoding=(0.3, 500))
+    asyncio.run(Operation(**parts)._run(context, lambda engine: engine.compare(b"", b""), 0.0))
+    [ticket] = tickets
+    assert (ticket.decoding_seconds, ticket.pixel_bytes) == (0.3 * times, 500)
+    assert ticket.is_costly == (times == 2)

@@ -10,6 +10,7 @@ from likeness.errors import LikenessError, RequestError
 from likeness.server.admission import Unavailable
 from likeness.server.compares import Compares as Compares
 from likeness.server.settings import Settings
+from likeness.server.several_packs import SeveralPacks, check_memory
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
     ]
     if not names:
         return comparer
-    from likeness.server.several_packs import SeveralPacks, check_memory
-
     decode = comparer.decode
     others = {n: Comparer(n, settings=settings.comparer, threads=threads, decode=decode) for n in names}
     check_memory({settings.pack: comparer, **others}, settings.packs_memory_bytes)

@@ -32,6 +32,7 @@ from likeness.server.rates import Rates
 from likeness.server.refusals import refuse, segments
 from likeness.server.request_context import RequestContext
 from likeness.server.settings import Settings
+from likeness.server.several_packs import comparer_of
 
 T = TypeVar("T")
 
@@ -163,6 +164,10 @@ class Operation:
     def _decoding_cost(self, images: Sequence[ImageReference]) -> tuple[float, int]:
         return decoding_cost(images, isolated=self.settings.isolate_decoding)
 
+    def _comparisons(self, pack: str) -> int:
+        """How often photos are decoded and compared for an answer: twice where a shadow compares them as well."""
+        return 2 if self.settings.shadow and pack in ("", self.settings.pack) else 1
+
     async def _compared(
         self, context: RequestContext, request: CompareFacesRequest, images: list[ImageReference], deadline: float
     ) -> Comparison:
@@ -181,7 +186,8 @@ class Operation:
         self, context: RequestContext, work: Callable[[Compares], Comparison], deadline: float
     ) -> Comparison:
         """What `work` makes of the engine, in a thread when it is the turn of this request."""
-        ticket = Ticket(context.caller, *context.decoding)
+        seconds, pixel_bytes = context.decoding
+        ticket = Ticket(context.caller, seconds * self._comparisons(context.pack), pixel_bytes)
         asked = time.monotonic()
         try:
             engine = await self.loader.ready(deadline)
@@ -192,13 +198,6 @@ class Operation:
             context.seconds["queue"] = (ticket.begun or now) - asked
             if ticket.begun is not None:
                 context.seconds["compare"] = now - ticket.begun
-
-
-def comparer_of(engine: Compares, pack: str) -> Compares:
-    """The comparer of a pack, where the engine holds several."""
-    of = getattr(engine, "of", None)
-    chosen: Compares = engine if of is None else of(pack)
-    return chosen
 
 
 def _compare(images: list[ImageReference], request: CompareFacesRequest, engine: Compares) -> Comparison:

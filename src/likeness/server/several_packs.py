@@ -1,7 +1,4 @@
-"""Several packs in one server: keys' policies choose among them, and one may be tried in the shadow of the others.
-
-Not imported before the workers are forked: numpy comes with the comparers.
-"""
+"""Several packs in one server: keys' policies choose among them, and one may be tried in the shadow of the main one."""
 
 import logging
 import resource
@@ -23,7 +20,8 @@ LOGGED_EVERY = 100
 class SeveralPacks:
     """The main comparer, and `others` by the name of their pack. What is not of several packs is the main one's.
 
-    `shadow` names the one that compares every request of the main pack as well; only whether the decisions (matches or
+    `shadow` names the one that compares every request of the main pack as well, in the same thread: it takes no more
+    threads and no more memory for pixels, and its time is charged to the caller. Only whether the decisions (matches or
     none) agree is counted, and nothing of it reaches an answer.
     """
 
@@ -78,6 +76,11 @@ class SeveralPacks:
             logged = self._compared == 1 or self._compared % LOGGED_EVERY == 0
         if logged:
             _log.info("shadow %s: %d of %d decisions differ, %d failed", self._shadow_name, *counts)
+
+
+def comparer_of(engine: Compares, pack: str) -> Compares:
+    """The comparer of a pack, where the engine holds several."""
+    return engine.of(pack) if isinstance(engine, SeveralPacks) else engine
 
 
 def check_memory(packs: Mapping[str, Compares], most_bytes: int) -> None:

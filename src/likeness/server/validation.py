@@ -18,6 +18,8 @@ def check(settings: Settings) -> None:
     _check_listening(settings)
     _check_capacity(settings)
     _check_s3(settings)
+    if settings.shadow == settings.pack:
+        raise SettingsError(f"shadow = {settings.shadow} is the pack itself: name one that is to be compared with it")
 
 
 def _check_access(settings: Settings) -> None:
