@@ -1,10 +1,10 @@
 """The networks of a pack as steps of the pipeline, and their checks."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from likeness.engine import Engine
 from likeness.errors import PackInvalid

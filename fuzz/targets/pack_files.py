@@ -38,7 +38,7 @@ def pack_with(content: bytes) -> LoadedPack:
     file_of(content, "cohort.npy")
     sha256 = hashlib.sha256(content).hexdigest()
     file = PackFile("cohort.npy", sha256, len(content), "", "", "", "", None)
-    manifest = Manifest("own", "1", "", {}, {"cohort.npy": file}, {}, Scoring(), None, {}, (), "", folder())
+    manifest = Manifest("own", "1", "", {}, {"cohort.npy": file}, {}, Scoring("cosine"), None, {}, (), "", folder())
     return LoadedPack(manifest, threads=1)
 
 

@@ -1,13 +1,15 @@
 """TOML that we write reads back unchanged."""
 
 import tomllib
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from likeness.errors import PackInvalid
-from likeness.packs.tables import Table, to_toml
+from likeness.packs.tables import read_table, to_toml
 
 scalars = (
     st.text(max_size=20)
@@ -38,14 +40,27 @@ def test_what_toml_does_not_have_is_refused(value: object) -> None:
         to_toml({"key": value})
 
 
-def test_errors_name_the_manifest_the_table_and_the_key() -> None:
-    table = Table("pack/manifest.toml", "roles.mesh", {"size": "large", "flag": 1, "number": True})
-    for read, message in [
-        (lambda: table.integer("size"), r"pack/manifest.toml: \[roles.mesh\] size must be a whole number, not 'large'"),
-        (lambda: table.text("absent"), "needs 'absent'"),
-        (lambda: table.flag("flag"), "flag must be true or false"),
-        (lambda: table.number("number"), "number must be a number"),
-        (lambda: table.only("size"), "has the key 'flag'"),
-    ]:
-        with pytest.raises(PackInvalid, match=message):
-            read()
+class Example(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table."""
+
+    size: int
+    colour: Literal["rgb", "bgr"] = "rgb"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"size": "large"}, "own.toml: [role]: Expected `int`, got `str` - at `size`"),
+        ({"size": True}, "own.toml: [role]: Expected `int`, got `bool` - at `size`"),
+        ({}, "own.toml: [role]: Object missing required field `size`"),
+        ({"size": 1, "shape": 2}, "own.toml: [role]: Object contains unknown field `shape`"),
+        (
+            {"size": 1, "colour": "grey"},
+            "own.toml: [role]: Invalid enum value 'grey' - at `colour`; known are rgb, bgr",
+        ),
+    ],
+)
+def test_errors_name_the_manifest_the_table_and_the_key(table: dict[str, object], message: str) -> None:
+    with pytest.raises(PackInvalid) as refused:
+        read_table(Example, table, "own.toml: [role]")
+    assert str(refused.value) == message

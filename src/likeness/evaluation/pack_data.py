@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from likeness.evaluation.cohort import NEAREST, Cohort
@@ -54,7 +55,8 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     }
     if learned.accuracy:
         tables["accuracy"] = [
-            {key: value for key, value in asdict(row).items() if value not in (None, "")} for row in learned.accuracy
+            {key: value for key, value in msgspec.structs.asdict(row).items() if value not in (None, "")}
+            for row in learned.accuracy
         ]
     text = replaced(description.read_text("utf-8"), tables)
     parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)

@@ -14,36 +14,36 @@ fills in the hashes and sizes of the files.
 """
 
 import hashlib
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar
+
+from msgspec import Meta, Struct
 
 from likeness.claims import LEAST_BEYOND, claim_of_count
 from likeness.errors import PackInvalid
-from likeness.packs.embedder_input import EmbedderInput, read_embedder_input
-from likeness.packs.tables import Table
+from likeness.packs.embedder_input import EmbedderInput
+from likeness.packs.tables import read_table
 from likeness.vision.calibration import Calibration
 
 MANIFEST_NAME = "manifest.toml"
-ROLES = ("detector", "embedder", "mesh", "expression")
 REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("yunet", "scrfd", "centerface")
 
 #: The package indexes that distributions come from, or "web" for the publisher's own address.
 Index = Literal["python", "npm", "web"]
+RoleName = Literal["detector", "embedder", "mesh", "expression"]
 
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
-_DISTRIBUTION_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")
-_PACK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
+_Named = TypeVar("_Named", bound=Struct)
+_Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+_DistributionFile = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")]
+_PackName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Struct, frozen=True, forbid_unknown_fields=True):
     """One file of one release of a project on a package index, or at `url`; `id` is its key in the manifest.
 
     Files of npm have the name that `npm pack` gives them. `size` 0: unknown.
@@ -52,15 +52,18 @@ class Distribution:
     id: str
     project: str
     version: str
-    file: str
-    sha256: str
+    file: _DistributionFile
+    sha256: _Sha256
     size: int
     index: Index = "python"
     url: str = ""
 
+    def __post_init__(self) -> None:
+        if (self.index == "web") != bool(self.url):
+            raise ValueError("has a url if its index is web, and only then")
 
-@dataclass(frozen=True, slots=True)
-class Source:
+
+class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The original of a pack's file.
 
     Exactly one of `distribution` (an id; `path` is inside it), `file` (provided by the user in a folder) and `bundled`
@@ -68,12 +71,16 @@ class Source:
     names the conversion to ONNX, empty for none. Without `path` the distribution is the file itself.
     """
 
-    sha256: str
+    sha256: _Sha256
     distribution: str = ""
     path: str = ""
     file: str = ""
     bundled: str = ""
     converter: str = ""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.distribution, self.file, self.bundled))) != 1:
+            raise ValueError("needs exactly one of distribution, file, bundled")
 
     @property
     def description(self) -> str:
@@ -83,44 +90,44 @@ class Source:
         return self.file or f"with Likeness: {self.bundled}"
 
 
-@dataclass(frozen=True, slots=True)
-class PackFile:
+class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A file of a pack; `size` 0: unknown."""
 
-    name: str
-    sha256: str
-    size: int
-    licence: str
-    licence_url: str
-    terms: str
-    origin: str
-    source: Source | None
+    name: _FileName
+    sha256: _Sha256
+    size: int = 0
+    licence: str = ""
+    licence_url: str = ""
+    terms: str = ""
+    origin: str = ""
+    source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Struct, frozen=True):
     """The role of a file; `parameters` describe its input and output, see the class named by `family`."""
 
-    name: str
+    name: RoleName
     file: str
     family: str
-    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if self.name == "detector" and self.family not in DETECTOR_FAMILIES:
+            raise ValueError(f"has the family {self.family!r}; detectors are {', '.join(DETECTOR_FAMILIES)}")
 
 
-@dataclass(frozen=True, slots=True)
-class Scoring:
+class Scoring(Struct, frozen=True):
     """How two vectors become a score: `method` ("cosine" or "normalised"), the data files it needs, and its numbers.
 
     "normalised" needs the file `cohort`, an array (K, D), and the number `nearest`. See `likeness.vision.scoring`.
     """
 
-    method: str = "cosine"
-    files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    method: str
+    files: Mapping[str, str] = {}
+    parameters: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
     """One measured figure: the measure, the data, the value with a 95 % interval if known, and the command for it.
 
     Of an error rate, also how many of how many pairs are errors; of a ratio of rates, `errors` is the lowest number.
@@ -160,6 +167,39 @@ class Measurement:
         return f"{form.format(self.low)} to {form.format(self.high)}"
 
 
+class _CalibrationTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The table [calibration]; `measured_on` and `command` say where the curve is from."""
+
+    scores: tuple[float, ...]
+    log10_rates: tuple[float, ...]
+    equal_error_rate: float
+    measured_log10_rate: float = -6.0
+    measured_on: str = ""
+    command: str = ""
+
+
+class _PackTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The table [pack]."""
+
+    name: _PackName
+    version: str
+    summary: str = ""
+    restriction: str = ""
+
+
+class _Tables(Struct, frozen=True, forbid_unknown_fields=True):
+    """The tables of a manifest. Those with names of their own are read one by one, so that errors have the name."""
+
+    pack: _PackTable
+    distributions: dict[str, dict[str, Any]] = {}
+    files: dict[str, dict[str, Any]] = {}
+    roles: dict[str, dict[str, Any]] = {}
+    scoring: dict[str, Any] | None = None
+    calibration: _CalibrationTable | None = None
+    quality: dict[str, dict[str, Any]] = {}
+    accuracy: tuple[Measurement, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A pack's description; `folder` is its folder, None for a catalogue entry; `sha256` is that of the text.
@@ -180,7 +220,7 @@ class Manifest:
     sha256: str
     folder: Path | None = None
     restriction: str = ""
-    table: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    table: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def described_as(self) -> str:
@@ -196,7 +236,7 @@ class Manifest:
 
     def embedder_input(self) -> EmbedderInput:
         """The embedder's input; PackInvalid if its description is incomplete."""
-        return read_embedder_input(Table(self.described_as, "roles.embedder", self.role("embedder").parameters))
+        return read_table(EmbedderInput, self.role("embedder").parameters, f"{self.described_as}: [roles.embedder]")
 
     def path(self, file: str) -> Path:
         """The path of a file of an installed pack."""
@@ -219,37 +259,34 @@ def read_manifest(folder: Path) -> Manifest:
 
 def parse_manifest(text: bytes, *, described_as: str, folder: Path | None = None) -> Manifest:
     """The manifest in `text` (TOML, UTF-8); `described_as` names it in errors (PackInvalid)."""
-    top = _read(text, described_as)
-    whole = Table(described_as, "", top)
-    whole.only("pack", "distributions", "files", "roles", "scoring", "calibration", "quality", "accuracy")
-    pack = whole.table("pack")
-    pack.only("name", "version", "summary", "restriction")
-    distributions = {key: _distribution(key, t) for key, t in whole.tables("distributions").items()}
-    files = {key: _file(key, t, distributions) for key, t in whole.tables("files").items()}
+    top = _read_toml(text, described_as)
+    tables = read_table(_Tables, top, described_as)
+    roles = {key: _with_parameters(table, "file", "family") for key, table in tables.roles.items()}
+    scoring = {"method": "cosine"} if tables.scoring is None else tables.scoring
     manifest = Manifest(
-        name=pack.matching("name", _PACK_NAME, "lower-case letters, digits and -"),
-        version=pack.text("version"),
-        summary=pack.text("summary", ""),
-        distributions=MappingProxyType(distributions),
-        files=MappingProxyType(files),
-        roles=MappingProxyType({key: _role(key, t, files) for key, t in whole.tables("roles").items()}),
-        scoring=_scoring(whole.table("scoring"), files) if "scoring" in top else Scoring(),
-        calibration=_calibration(whole.table("calibration")) if "calibration" in top else None,
-        quality=MappingProxyType({key: t.all_numbers() for key, t in whole.tables("quality").items()}),
-        accuracy=tuple(_measurement(t) for t in whole.list_of_tables("accuracy")),
+        name=tables.pack.name,
+        version=tables.pack.version,
+        summary=tables.pack.summary,
+        distributions=_each(Distribution, tables.distributions, described_as, "distributions", "id"),
+        files=_each(PackFile, tables.files, described_as, "files", "name"),
+        roles=_each(Role, roles, described_as, "roles", "name"),
+        scoring=read_table(Scoring, _with_parameters(scoring, "method", "files"), f"{described_as}: [scoring]"),
+        calibration=_calibration(tables.calibration, described_as),
+        quality={
+            key: read_table(dict[str, float], table, f"{described_as}: [quality.{key}]")
+            for key, table in tables.quality.items()
+        },
+        accuracy=tables.accuracy,
         sha256=hashlib.sha256(text).hexdigest(),
         folder=folder,
-        restriction=pack.text("restriction", ""),
+        restriction=tables.pack.restriction,
         table=top,
     )
-    if manifest.roles:
-        for role in REQUIRED_ROLES:
-            manifest.role(role)
-        manifest.embedder_input()
+    _check_references(manifest)
     return manifest
 
 
-def _read(text: bytes, described_as: str) -> dict[str, Any]:
+def _read_toml(text: bytes, described_as: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.decode("utf-8"))
     except RecursionError as error:
@@ -258,110 +295,49 @@ def _read(text: bytes, described_as: str) -> dict[str, Any]:
         raise PackInvalid(f"{described_as} is not readable TOML: {error}") from error
 
 
-def _distribution(key: str, t: Table) -> Distribution:
-    t.only("project", "version", "file", "sha256", "size", "index", "url")
-    index = t.text("index", "python")
-    if index not in get_args(Index):
-        raise t.wrong(f"index is {index!r}, not {' or '.join(get_args(Index))}")
-    if (index == "web") != ("url" in t.values):
-        raise t.wrong("has a url if its index is web, and only then")
-    return Distribution(
-        id=key,
-        project=t.text("project"),
-        version=t.text("version"),
-        file=t.matching("file", _DISTRIBUTION_FILE, "a file name"),
-        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
-        size=t.integer("size"),
-        index=cast(Index, index),
-        url=t.text("url", ""),
-    )
+def _each(
+    kind: type[_Named], tables: Mapping[str, Mapping[str, Any]], described_as: str, group: str, key_field: str
+) -> dict[str, _Named]:
+    """The tables [group.KEY] by their keys, which are also the field `key_field`."""
+    return {
+        key: read_table(kind, {**table, key_field: key}, f"{described_as}: [{group}.{key}]")
+        for key, table in tables.items()
+    }
 
 
-def _file(key: str, t: Table, distributions: Mapping[str, Distribution]) -> PackFile:
-    t.only("sha256", "size", "licence", "licence_url", "terms", "origin", "source")
-    if not _FILE_NAME.match(key):
-        raise t.wrong("is not a plain file name")
-    return PackFile(
-        name=key,
-        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
-        size=t.integer("size", 0),
-        licence=t.text("licence", ""),
-        licence_url=t.text("licence_url", ""),
-        terms=t.text("terms", ""),
-        origin=t.text("origin", ""),
-        source=_source(t.table("source"), distributions) if "source" in t.values else None,
-    )
+def _with_parameters(table: Mapping[str, Any], *fields: str) -> dict[str, Any]:
+    """A table with all but these fields moved into `parameters`."""
+    own = {key: table[key] for key in fields if key in table}
+    return {**own, "parameters": {key: value for key, value in table.items() if key not in fields}}
 
 
-def _source(t: Table, distributions: Mapping[str, Distribution]) -> Source:
-    t.only("distribution", "path", "file", "bundled", "sha256", "converter")
-    kinds = [kind for kind in ("distribution", "file", "bundled") if kind in t.values]
-    if len(kinds) != 1:
-        raise t.wrong("needs exactly one of distribution, file, bundled")
-    source = Source(
-        sha256=t.matching("sha256", _SHA256, "64 hexadecimal digits"),
-        distribution=t.text("distribution", ""),
-        path=t.text("path", ""),
-        file=t.text("file", ""),
-        bundled=t.text("bundled", ""),
-        converter=t.text("converter", ""),
-    )
-    known = distributions.get(source.distribution)
-    if source.distribution and (known is None or not (source.path or known.index == "web")):
-        raise t.wrong(
-            f"names the distribution {source.distribution!r} and needs the path in it; "
-            f"known: {', '.join(distributions)}"
-        )
-    return source
-
-
-def _role(key: str, t: Table, files: Mapping[str, PackFile]) -> Role:
-    if key not in ROLES:
-        raise t.wrong(f"is not a role; the roles are {', '.join(ROLES)}")
-    role = Role(
-        name=key,
-        file=t.text("file"),
-        family=t.text("family"),
-        parameters=MappingProxyType({k: v for k, v in t.values.items() if k not in ("file", "family")}),
-    )
-    if role.file not in files:
-        raise t.wrong(f"names the file {role.file!r}, which the pack does not have")
-    if key == "detector" and role.family not in DETECTOR_FAMILIES:
-        raise t.wrong(f"has the family {role.family!r}; the detectors known are {', '.join(DETECTOR_FAMILIES)}")
-    return role
-
-
-def _scoring(t: Table, files: Mapping[str, PackFile]) -> Scoring:
-    named = {key: str(value) for key, value in t.table("files").values.items()} if "files" in t.values else {}
-    for file in named.values():
-        if file not in files:
-            raise t.wrong(f"names the file {file!r}, which the pack does not have")
-    rest = {k: v for k, v in t.values.items() if k not in ("method", "files")}
-    return Scoring(method=t.text("method"), files=MappingProxyType(named), parameters=MappingProxyType(rest))
-
-
-def _calibration(t: Table) -> Calibration:
-    t.only("scores", "log10_rates", "equal_error_rate", "measured_log10_rate", "measured_on", "command")
+def _calibration(table: _CalibrationTable | None, described_as: str) -> Calibration | None:
+    if table is None:
+        return None
     try:
-        return Calibration(
-            scores=t.numbers("scores"),
-            log10_rates=t.numbers("log10_rates"),
-            equal_error_rate=t.number("equal_error_rate"),
-            measured_log10_rate=t.number("measured_log10_rate", -6.0),
-        )
+        return Calibration(table.scores, table.log10_rates, table.equal_error_rate, table.measured_log10_rate)
     except ValueError as error:
-        raise t.wrong(str(error)) from error
+        raise PackInvalid(f"{described_as}: [calibration] {error}") from error
 
 
-def _measurement(t: Table) -> Measurement:
-    t.only("measure", "data", "value", "low", "high", "command", "errors", "pairs")
-    return Measurement(
-        measure=t.text("measure"),
-        data=t.text("data"),
-        value=t.number("value"),
-        low=t.number("low") if "low" in t.values else None,
-        high=t.number("high") if "high" in t.values else None,
-        command=t.text("command", ""),
-        errors=t.integer("errors") if "errors" in t.values else None,
-        pairs=t.integer("pairs") if "pairs" in t.values else None,
-    )
+def _check_references(manifest: Manifest) -> None:
+    """PackInvalid for names of distributions, files and roles that the manifest does not have."""
+    for file in manifest.files.values():
+        if file.source and file.source.distribution:
+            known = manifest.distributions.get(file.source.distribution)
+            if known is None or not (file.source.path or known.index == "web"):
+                raise PackInvalid(
+                    f"{manifest.described_as}: [files.{file.name}.source] names the distribution "
+                    f"{file.source.distribution!r} and needs the path in it; known: {', '.join(manifest.distributions)}"
+                )
+    used = {f"roles.{role.name}": role.file for role in manifest.roles.values()}
+    used |= {f"scoring.files.{key}": name for key, name in manifest.scoring.files.items()}
+    for place, name in used.items():
+        if name not in manifest.files:
+            raise PackInvalid(
+                f"{manifest.described_as}: [{place}] names the file {name!r}, which the pack does not have"
+            )
+    if manifest.roles:
+        for required in REQUIRED_ROLES:
+            manifest.role(required)
+        manifest.embedder_input()

@@ -3,9 +3,11 @@
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import store
