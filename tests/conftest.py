@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,9 @@ settings.register_profile("shared machine", deadline=None, suppress_health_check
 settings.load_profile("shared machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+)
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +84,20 @@ def own_pack(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> P
     }
     (folder / "manifest.toml").write_text(to_toml(manifest), "utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium under Playwright, whose event loop runs in this thread until a module's tests are over: as long
+    as it does, no other test can run one.
+    """
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
+    if not CHROMIUM:
+        pytest.skip("the browser tests need Chromium (apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+        )
+        yield running
+        running.close()

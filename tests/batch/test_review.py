@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +23,6 @@ def face(*, sharpness: float = 90.0) -> Face:
 
 def pair(name: str, similarity: float = 79.0, **of_face: float) -> ReviewedPair:
     return ReviewedPair(Side(name, face(**of_face), b"\xff\xd8"), Side("b.jpg", face(), None), similarity)
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def test_what_is_in_names_is_text_and_nothing_else(tmp_path: Path) -> None:

@@ -21,9 +21,6 @@ from PIL import Image
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "likeness" / "server" / "console"
 LIKENESS = Path(sys.executable).with_name("likeness")
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 START_SECONDS = 90
 #: For `add_init_script`: `drawnMs` becomes the milliseconds from an answer's arrival until it is painted.
 WATCH_DRAWING = """
@@ -122,23 +119,6 @@ def serve(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def server(serve: Callable[..., Served]) -> Served:
     """An open server with the defaults."""
     return serve()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium under Playwright, whose event loop runs in this thread until a module's tests are over: as long
-    as it does, no other test can run one.
-    """
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need the package playwright")
-    if not CHROMIUM:
-        pytest.skip("the browser tests need Chromium (apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from tests.console.conftest import CHROMIUM, WATCH_DRAWING, Served, crowd, start_server, until
+from tests.conftest import CHROMIUM
+from tests.console.conftest import WATCH_DRAWING, Served, crowd, start_server, until
 
 from likeness import packs
 from likeness.aws.keys import create_key

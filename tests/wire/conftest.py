@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -250,11 +252,34 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Reco
     return path, records
 
 
+class _EmptyPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><link rel=icon href=data:,>")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def page_origin() -> Iterator[str]:
+    """The origin of an empty page, which may call the server from a browser."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage) as pages:
+        thread = threading.Thread(target=pages.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{pages.server_port}"
+        pages.shutdown()
+        thread.join()
+
+
 @pytest.fixture(scope="session")
 def server(
     keys: tuple[Path, dict[str, Record]],
     s3_url: str,
     s3_versions: dict[str, str],
+    page_origin: str,
     standard_pack: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
@@ -266,6 +291,7 @@ port = 0
 auth = "sigv4"
 keys = "{path}"
 threads = 2
+cors_origins = ["{page_origin}"]
 access_log = "{folder / "access.jsonl"}"
 audit_log = "{folder / "audit.jsonl"}"
 [rates]
@@ -343,13 +369,14 @@ def photo_files(photos: Photos, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 @pytest.fixture(scope="session")
 def javascript_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the JavaScript SDK v3 for Rekognition, fetched by npm."""
+    """A folder with the JavaScript SDK v3 for Rekognition and a bundler, fetched by npm."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("the JavaScript SDK needs node and npm")
     folder = tmp_path_factory.mktemp("javascript")
     (folder / "package.json").write_text('{"private":true,"type":"module"}')
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "@aws-sdk/client-rekognition@^3.700.0"]
+    packages = ["@aws-sdk/client-rekognition@^3.700.0", "esbuild"]
+    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", *packages]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
     except subprocess.TimeoutExpired:
