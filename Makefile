@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint serve bench load soak kills image-steps lock audit sbom fuzz accuracy screenshots clean
+.PHONY: help demo test pythons oldest newest lint serve bench load soak kills clients image-steps lock audit sbom fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -46,6 +46,15 @@ lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
 test: lint ## run all checks, as in CI
 	$(BIN)/pytest
 
+pythons: ## the tests under each Python 3.11 to 3.14 that is present (15 minutes each); ARGS="tests/aws" for some of them
+	$(PYTHON) tests/environments.py pythons $(ARGS)
+
+oldest: ## the tests with the oldest versions of the direct dependencies, on the oldest Python (15 minutes)
+	$(PYTHON) tests/environments.py oldest $(ARGS)
+
+newest: ## the tests with the newest versions of all dependencies, on the newest Python (15 minutes)
+	$(PYTHON) tests/environments.py newest $(ARGS)
+
 bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes); ARGS="--only 640x480 --peers none" for less
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
@@ -62,13 +71,13 @@ soak: $(VENV)/.installed ## the server's memory over 10,000 mixed requests (5 mi
 kills: $(VENV)/.test-installed ## kill -9 at twenty random moments, for a local batch and one on a Ray cluster (10 minutes)
 	LIKENESS_KILLS=20 $(BIN)/pytest --no-cov tests/batch/test_killed.py tests/batch/test_ray.py
 
-clients: $(VENV)/.test-installed ## install other SDKs into .clients and test with them; Go from Debian, where this runs as root (5 minutes)
+clients: $(VENV)/.test-installed ## install other SDKs into .clients and test with them; Debian's Go and boto3, where this runs as root (5 minutes)
 	mkdir -p .clients/npm
 	$(PYTHON) -m venv .clients/venv
 	.clients/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade aioboto3 capo-rekognition
 	-cd .clients/npm && echo '{"private":true}' > package.json && npm install --no-audit --no-fund --no-save aws-sdk@2
 	cp tests/wire/clients/javascript_v2.cjs .clients/npm/
-	-[ -n "$$(command -v go)" ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends golang-go golang-github-aws-aws-sdk-go-dev golang-github-aws-aws-sdk-go-v2-dev; }
+	-[ -n "$$(command -v go)" ] && [ -d /usr/lib/python3/dist-packages/boto3 ] || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-boto3 golang-go golang-github-aws-aws-sdk-go-dev golang-github-aws-aws-sdk-go-v2-dev; }
 	-for each in go1 go2; do GO111MODULE=off GOPATH=/usr/share/gocode go build -o .clients/$$each tests/wire/clients/$$each/main.go; done
 	$(BIN)/pytest --no-cov -rs tests/wire/test_clients_boto3.py tests/wire/test_clients_cli.py tests/wire/test_clients_javascript.py tests/wire/test_clients_others.py
 
@@ -100,5 +109,5 @@ accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rat
 screenshots: $(VENV)/.test-installed ## pictures of the console's main states into screenshots/, and its rendering times (needs Chromium)
 	PYTHONPATH=. $(BIN)/python tests/console/screenshots.py
 
-clean: ## remove the virtual environment and build products
-	rm -rf $(VENV) build dist demo-output
+clean: ## remove the virtual environments and build products
+	rm -rf $(VENV) .environments .clients build dist demo-output
