@@ -64,7 +64,7 @@ load: $(VENV)/.installed ## the table of load: 1 to 512 clients, ordinary and ho
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.load $(ARGS)
 
-soak: $(VENV)/.installed ## the server's memory over 10,000 mixed requests (5 minutes); REQUESTS=50000 is 24 hours of a quiet server (25 minutes)
+soak: $(VENV)/.installed ## the server's memory over 10,000 mixed requests, every answer checked; REQUESTS=50000 is 24 hours of a quiet server
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.speed --soak $(or $(REQUESTS),10000)
 

@@ -4,7 +4,7 @@ python -m benchmarks.speed                            everything: about 20 minut
 python -m benchmarks.speed --only 640x480,12mp        some cases; also: clients, cold
 python -m benchmarks.speed --peers none --rounds 1    without the slow ones
 python -m benchmarks.speed --resume                   what the results file lacks
-python -m benchmarks.speed --soak 10000               only the server's memory over that many mixed requests
+python -m benchmarks.speed --soak 10000               the server's memory over that many mixed requests, in soak.json
 """
 
 import argparse
@@ -21,7 +21,7 @@ from benchmarks.speed.cases import BESIDE, CASES, CLIENTS, CLIENTS_CASE, PEERS_T
 from benchmarks.speed.contestants import Contestant, ContestantFailed, cold_start_s
 from benchmarks.speed.photos import Pair
 from benchmarks.speed.results import Results
-from benchmarks.speed.soak import soak
+from benchmarks.speed.soak import RECORD, record, soak
 from benchmarks.speed.table import show, show_soak
 
 from likeness.threads import thread_budget
@@ -39,18 +39,14 @@ _CLIENTS_ROUNDS = 6
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the servers and workers, and keeps the results
     options = _options()
-    # A soak keeps the other results, and they keep the soak's, which takes as long as all others together.
-    results = Results.open(options.results, resume=True)
-    if not options.resume and not options.soak:
-        results = Results(options.results, soak=results.soak)
     if options.soak:
         try:
-            results.soak = soak(options.soak, progress=_say)
+            run = soak(options.soak, progress=_say)
         except ContestantFailed as error:
             sys.exit(f"soak: {error}")
-        results.save()
-        show_soak(results.soak)
+        show_soak(record(options.results.with_name(RECORD), run))
         return
+    results = Results.open(options.results, resume=options.resume)
     try:
         _measure(options, results)
     finally:
@@ -68,7 +64,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=45.0, help="longest that a contestant's turn may take")
     parser.add_argument("--lasting", type=float, default=24.0, help="seconds for each number of clients, in turns")
     parser.add_argument("--resume", action="store_true", help="keep what the results file has, measure the rest")
-    parser.add_argument("--soak", type=int, default=0, metavar="N", help="N mixed requests, memory observed; no table")
+    parser.add_argument(
+        "--soak", type=int, default=0, metavar="N", help="N mixed requests, memory recorded in soak.json"
+    )
     parser.add_argument("--results", type=Path, default=_RESULTS / "speed.json")
     options = parser.parse_args()
     options.only = options.only.split(",")

@@ -21,7 +21,7 @@ from benchmarks.speed import environments
 
 WORKERS = environments.HERE / "workers"
 _LIKENESS = environments.LIKENESS_PYTHON.with_name("likeness")
-_START_SECONDS = 90.0
+_START_SECONDS = 600.0
 
 
 class ContestantFailed(Exception):
@@ -124,7 +124,7 @@ def _deepface_settings(stack: contextlib.ExitStack) -> Mapping[str, str]:
 
 def _likeness_server(stack: contextlib.ExitStack) -> Mapping[str, str]:
     server = stack.enter_context(serving())
-    return {"BENCH_URL": server.url, "BENCH_SERVER_PID": str(server.pid), **_aws(server.key_id, server.secret)}
+    return {"BENCH_URL": server.url, "BENCH_SERVER_PID": str(server.pid), **_aws(*server.keys[0])}
 
 
 def _moto_server(stack: contextlib.ExitStack) -> Mapping[str, str]:
@@ -138,29 +138,28 @@ def _moto_server(stack: contextlib.ExitStack) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Server:
-    """A running `likeness serve`."""
+    """A running `likeness serve`, and the access keys of its callers: id and secret."""
 
     url: str
     pid: int
-    key_id: str
-    secret: str
+    keys: tuple[tuple[str, str], ...]
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[Server]:
-    """`likeness serve` in a separate process, with one access key and signature verification."""
+def serving(*options: str, callers: int = 1) -> Iterator[Server]:
+    """`likeness serve` in a separate process, with an access key for each caller and signature verification."""
     from likeness.aws.keys import create_key
 
     folder = Path(tempfile.mkdtemp(prefix="likeness-bench-"))
     try:
         keys = folder / "keys.json"
-        key = create_key(keys, "bench")
+        created = [create_key(keys, f"bench-{number}") for number in range(callers)]
         port = _free_port()
         command = [_LIKENESS, "serve", "--port", str(port), "--keys", keys, "--auth", "sigv4"]
         with _running([*command, *options], dict(os.environ)) as process:
             url = f"http://127.0.0.1:{port}"
             _wait_for(url + "/readyz", process)
-            yield Server(url, process.pid, key.id, key.secret)
+            yield Server(url, process.pid, tuple((key.id, key.secret) for key in created))
     finally:
         shutil.rmtree(folder)
 

@@ -55,7 +55,6 @@ class Results:
     rates: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     cold_start_s: list[float] = field(default_factory=list)
     ready_s: dict[str, float] = field(default_factory=dict)
-    soak: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, *, resume: bool) -> Self:

@@ -1,9 +1,13 @@
-"""The server's memory over many mixed requests: photos of all sizes and shapes, groups, PNG, invalid requests."""
+"""The server's memory over many mixed requests, as many as a quiet server answers in a day, with every answer checked.
+
+The mix is that of a server through which people log in. Half of the requests are of its monitoring: with the probes of
+`deploy/kubernetes.yaml` and a scrape of the metrics every 15 seconds, a day has 32,000 of them. Photos of many people
+are rare, yet a run of 50,000 requests has 50 of a hundred people.
+"""
 
 import http.client
 import itertools
 import json
-import os
 import random
 import threading
 import time
@@ -11,7 +15,8 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,55 +30,101 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-_CLIENTS = 8
+_CLIENTS, _CALLERS = 8, 4
 #: A reading varies by 8 MB with the requests in progress, so ten are averaged: the mean of a tenth is within 1 MB.
 _OBSERVATIONS, _READINGS = 200, 10
 #: The percentage of each kind of request; the rest are pairs of photos of every size.
-_SHARES = {"12mp": 1, "group of 100": 1, "group of 20": 4, "png": 5, "refused": 14}
+_SHARES = {
+    "12mp": 0.5,
+    "group of 100": 0.1,
+    "group of 20": 0.5,
+    "png": 3.0,
+    "refused": 10.0,
+    "monitoring": 50.0,
+}
 _SIZES = 120
+#: The longest that a client waits; also on a machine that has more important work.
+_ANSWER_SECONDS = 600
+#: The file among the results in which the runs are recorded, and how many it keeps.
+RECORD, _RUNS = "soak.json", 3
 
 
 @dataclass(frozen=True)
 class _Request:
+    """A request and what its answer must be: the status, and of an error the name, of a comparison that it matches."""
+
     kind: str
-    body: bytes
+    body: bytes = b""
+    path: str = ""
+    status: int = 200
+    error: str = ""
+    matches: bool = True
     signed: bool = True
+    forged: bool = False
+
+
+@dataclass
+class _Answers:
+    """The answers by kind and status, and those that are wrong: not as the request says, or not the same each time."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    _first: dict[bytes, bytes] = field(default_factory=dict)
+
+    def check(self, request: _Request, status: int, answer: bytes) -> None:
+        """Counts an answer and compares it with the known one."""
+        self.statuses[f"{request.kind}: {status}"] += 1
+        if status != request.status or (not request.path and not self._is_known(request, answer)):
+            self.wrong.append(f"{request.kind}: {status} {answer[:200].decode('utf-8', 'replace')}")
+
+    def _is_known(self, request: _Request, answer: bytes) -> bool:
+        if request.body and request.signed and self._first.setdefault(request.body, answer) != answer:
+            return False
+        said = json.loads(answer)
+        if request.error:
+            return bool(said["__type"].endswith(request.error))
+        return bool(said["FaceMatches"]) == request.matches
 
 
 def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Sends `count` requests from eight clients; the resident memory of the server's processes, averaged over each of
-    200 intervals, and by how much the mean of its last tenth exceeds that of the tenth that begins at the half, in
-    percent.
+    """Sends `count` requests from eight clients with the keys of four callers; the resident memory of the server's
+    processes, averaged over each of 200 intervals, and by how much the mean of its last tenth exceeds that of the tenth
+    that begins at the half, in percent; and how many answers are wrong.
     """
     requests = _mixed(count)
-    statuses: Counter[str] = Counter()
+    answers = _Answers()
     observed: list[tuple[int, float]] = []
     readings: list[float] = []
     lock = threading.Lock()
     sent = itertools.count(1)
-    with serving() as server:
+    interrupted = threading.Event()
+    with serving(callers=_CALLERS) as server:
 
         def send_all() -> None:
             connection: http.client.HTTPConnection | None = None
             while True:
                 with lock:
                     request, number = next(requests, None), next(sent)
-                if request is None:
+                if request is None or interrupted.is_set():
                     return
-                status, connection = _send(server, request, connection)
+                status, answer, connection = _send(server, request, number, connection)
                 with lock:
-                    statuses[f"{request.kind}: {status}"] += 1
+                    answers.check(request, status, answer)
                     if number % max(1, count // (_OBSERVATIONS * _READINGS)) == 0:
                         readings.append(server_memory_mb(server.pid))
                     if len(readings) == _READINGS:
                         observed.append((number, sum(readings) / _READINGS))
                         readings.clear()
-                        progress(f"soak {number:>7} requests, {observed[-1][1]:.0f} MB")
+                        progress(f"soak {number:>7} requests, {observed[-1][1]:.1f} MB, {len(answers.wrong)} wrong")
 
         before_mb, began = server_memory_mb(server.pid), time.perf_counter()
         with ThreadPoolExecutor(_CLIENTS) as pool:
-            for sending in [pool.submit(send_all) for _ in range(_CLIENTS)]:
-                sending.result()
+            sending = [pool.submit(send_all) for _ in range(_CLIENTS)]
+            try:
+                for each in sending:
+                    each.result()
+            finally:
+                interrupted.set()
         seconds = time.perf_counter() - began
         time.sleep(2)
         end_mb = server_memory_mb(server.pid)
@@ -81,14 +132,33 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
     some = max(1, len(half) // 5)
     middle, late = sum(half[:some]) / some, sum(half[-some:]) / some
     return {
+        "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "requests": count,
         "seconds": seconds,
         "before_mb": before_mb,
-        "observed": observed,
-        "end_mb": max(end_mb, observed[-1][1] if observed else 0.0),
+        "half_mb": middle,
+        "last_mb": late,
         "growth_percent": 100 * (late - middle) / middle,
-        "statuses": dict(sorted(statuses.items())),
+        "end_mb": max(end_mb, observed[-1][1] if observed else 0.0),
+        "wrong": len(answers.wrong),
+        "first_wrong": answers.wrong[:3],
+        "statuses": dict(sorted(answers.statuses.items())),
+        "observed_mb": [memory for _, memory in observed],
     }
+
+
+def runs_in(path: Path) -> list[dict[str, Any]]:
+    """The runs recorded in `path`, the last one last."""
+    return list(json.loads(path.read_text())["runs"]) if path.is_file() else []
+
+
+def record(path: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Adds a run to the last ones of as many requests in `path`, and returns them all."""
+    rounded = json.loads(json.dumps(run), parse_float=lambda text: float(f"{float(text):.5g}"))
+    runs = [*(each for each in runs_in(path) if each["requests"] == run["requests"]), rounded][-_RUNS:]
+    text = ",\n".join("  " + json.dumps(each) for each in runs)
+    path.write_text('{\n "runs": [\n' + text + "\n ]\n}\n")
+    return runs
 
 
 def server_memory_mb(pid: int) -> float:
@@ -104,25 +174,22 @@ def server_memory_mb(pid: int) -> float:
 def _mixed(count: int) -> Iterator[_Request]:
     """`count` requests, the same and in the same order each time."""
     chance = random.Random(7)
+    face = portrait_pair(640, 480).source.read_bytes()
     kinds = {
         "12mp": [_pair("12mp", *_files(portrait_pair(4032, 3024)))],
-        "group of 100": [
-            _pair("group of 100", portrait_pair(640, 480).source.read_bytes(), group(100, 13, 1920, 1080).read_bytes())
-        ],
-        "group of 20": [
-            _pair("group of 20", portrait_pair(640, 480).source.read_bytes(), group(20, 5, 1920, 1080).read_bytes())
-        ],
+        "group of 100": [_pair("group of 100", face, group(100, 13, 1920, 1080).read_bytes(), matches=False)],
+        "group of 20": [_pair("group of 20", face, group(20, 5, 1920, 1080).read_bytes(), matches=False)],
         "png": [
             _pair("png", _scaled(0, width, height, ".png"), _scaled(1, width, height, ".png"))
             for width, height in ((400, 300), (640, 481))
         ],
         "refused": _refused(),
+        "monitoring": [_Request("monitoring", path=path) for path in ("/healthz", "/readyz", "/metrics")],
         "pair": [_pair("pair", *(_scaled(which, *_size(chance), ".jpg") for which in (0, 1))) for _ in range(_SIZES)],
     }
-    names = [name for name, share in _SHARES.items() for _ in range(share)]
-    names += ["pair"] * (100 - len(names))
-    for _ in range(count):
-        yield chance.choice(kinds[chance.choice(names)])
+    shares = {**_SHARES, "pair": 100 - sum(_SHARES.values())}
+    for name in chance.choices(list(shares), list(shares.values()), k=count):
+        yield chance.choice(kinds[name])
 
 
 def _size(chance: random.Random) -> tuple[int, int]:
@@ -142,43 +209,54 @@ def _scaled(which: int, width_px: int, height_px: int, suffix: str) -> bytes:
     return bytes(cv2.imencode(suffix, small)[1])
 
 
-def _pair(kind: str, source: bytes, target: bytes) -> _Request:
+def _pair(kind: str, source: bytes, target: bytes, **expected: Any) -> _Request:
     images = {"SourceImage": source, "TargetImage": target}
     body = {name: {"Bytes": b64encode(data).decode()} for name, data in images.items()}
-    return _Request(kind, json.dumps(body).encode())
+    return _Request(kind, json.dumps(body).encode(), **expected)
 
 
 def _refused() -> list[_Request]:
     face = portrait_pair(640, 480).source.read_bytes()
     empty = bytes(cv2.imencode(".jpg", np.full((480, 640, 3), 128, np.uint8))[1])
+    noise = b"\xff\xd8\xff" + random.Random(7).randbytes(2000)
     return [
-        _pair("no face", face, empty),
+        _pair("no face", face, empty, status=400, error="InvalidParameterException"),
         _pair("cut off", face, face[: len(face) // 2]),
-        _pair("broken", face, b"\xff\xd8\xff" + os.urandom(2000)),
-        _pair("no photo", face, b"GIF89a" + bytes(500)),
-        _Request("no JSON", b'{"SourceImage": {'),
-        _Request("no signature", b"{}", signed=False),
+        _pair("broken", face, noise, status=400, error="InvalidImageFormatException"),
+        _pair("no photo", face, b"GIF89a" + bytes(500), status=400, error="InvalidImageFormatException"),
+        _Request("no JSON", b'{"SourceImage": {', status=400, error="SerializationException"),
+        _Request("no signature", b"{}", status=400, error="MissingAuthenticationTokenException", signed=False),
+        _pair("wrong signature", face, face, status=400, error="InvalidSignatureException", forged=True),
     ]
 
 
 def _send(
-    server: Server, request: _Request, connection: http.client.HTTPConnection | None
-) -> tuple[int, http.client.HTTPConnection | None]:
-    """The status of the answer, and the connection if it can be reused."""
-    headers = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "application/x-amz-json-1.1"}
-    if request.signed:
-        aws = AWSRequest("POST", server.url + "/", headers=headers, data=request.body)
-        SigV4Auth(Credentials(server.key_id, server.secret), "rekognition", "us-east-1").add_auth(aws)
-        headers = dict(aws.headers)
-    connection = connection or http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=120)
+    server: Server, request: _Request, number: int, connection: http.client.HTTPConnection | None
+) -> tuple[int, bytes, http.client.HTTPConnection | None]:
+    """Status and body of the answer, and the connection if it can be reused."""
+    connection = connection or http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_ANSWER_SECONDS)
     try:
-        connection.request("POST", "/", request.body, headers)
+        if request.path:
+            connection.request("GET", request.path)
+        else:
+            connection.request("POST", "/", request.body, _headers(server, request, number))
         answer = connection.getresponse()
-        answer.read()
-    except (OSError, http.client.HTTPException):
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
         connection.close()
-        return 0, None
+        return 0, repr(error).encode(), None
     if answer.will_close:
         connection.close()
-        return answer.status, None
-    return answer.status, connection
+        return answer.status, body, None
+    return answer.status, body, connection
+
+
+def _headers(server: Server, request: _Request, number: int) -> dict[str, str]:
+    headers = {"X-Amz-Target": "RekognitionService.CompareFaces", "Content-Type": "application/x-amz-json-1.1"}
+    if not request.signed:
+        return headers
+    key_id, secret = server.keys[number % len(server.keys)]
+    aws = AWSRequest("POST", server.url + "/", headers=headers, data=request.body)
+    credentials = Credentials(key_id, "forged" if request.forged else secret)
+    SigV4Auth(credentials, "rekognition", "us-east-1").add_auth(aws)
+    return dict(aws.headers)

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.speed.cases import BESIDE, CASES, HTTP_CASE
 from benchmarks.speed.results import Results, percentile
+from benchmarks.speed.soak import RECORD, runs_in
 from rich.console import Console
 from rich.table import Table
 
@@ -106,9 +107,9 @@ def goals(results: Results) -> list[tuple[str, float, float, bool]]:
         found.append(("8 clients over HTTP: p99 over p50", 2.0, many["p99_s"] / many["p50_s"], True))
     if results.cold_start_s:
         found.append(("cold start of the command, s", 1.0, percentile(results.cold_start_s, 50), True))
-    if results.soak:
-        found.append(("server after the soak, MB", 450, results.soak["end_mb"], True))
-        found.append(("growth over the second half, %", 1.0, results.soak["growth_percent"], True))
+    if runs := runs_in(results.path.with_name(RECORD)):
+        found.append(("server after the soak, MB", 450, max(run["end_mb"] for run in runs), True))
+        found.append(("growth over the second half, %", 1.0, max(run["growth_percent"] for run in runs), True))
     return [(text, bar, value, at_most) for text, bar, value, at_most in found if value is not None]
 
 
@@ -124,19 +125,21 @@ def _rate_over_in_process(results: Results) -> float | None:
     return statistics.median(over_http / in_process for over_http, in_process in pairs)
 
 
-def show_soak(soak: dict[str, Any]) -> None:
-    """Prints the results of the soak."""
-    table = Table(title=f"{soak['requests']} mixed requests: resident memory of the server", title_justify="left")
-    table.add_column("requests", justify="right")
-    table.add_column("MB", justify="right")
-    observed = soak["observed"]
-    step = -(-len(observed) // 20)
-    for start in range(0, len(observed), step):
-        span = observed[start : start + step]
-        table.add_row(str(span[-1][0]), f"{statistics.mean(memory_mb for _, memory_mb in span):.0f}")
-    console = Console()
+def show_soak(runs: list[dict[str, Any]]) -> None:
+    """Prints the memory in each tenth of the runs of a soak, and the answers of the last one."""
+    table = Table(
+        title=f"{len(runs)} × {runs[-1]['requests']} mixed requests: memory of the server, MB", title_justify="left"
+    )
+    for name in ("run ended", *(f"{tenth}0 %" for tenth in range(1, 11)), "growth", "wrong"):
+        table.add_column(name, justify="right")
+    for run in runs:
+        observed = run["observed_mb"]
+        step = -(-len(observed) // 10)
+        tenths = [f"{statistics.mean(observed[at : at + step]):.1f}" for at in range(0, len(observed), step)]
+        table.add_row(run["ended"], *tenths, f"{run['growth_percent']:.2f} %", str(run["wrong"]))
+    console = Console(width=132 if not Console().is_terminal else None)
     console.print(table)
-    console.print(f"answers by status: {soak['statuses']}; growth over the second half {soak['growth_percent']:.1f} %")
+    console.print(f"Growth is that of the second half. Answers of the last run: {runs[-1]['statuses']}")
 
 
 def _ms(seconds: float) -> str:

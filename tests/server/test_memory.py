@@ -2,11 +2,17 @@
 
 import http.client
 import os
+import random
 import re
 import socket
 import ssl
+import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
+
+from PIL import Image
 
 from .conftest import HEADERS, Running, Serve, body, read_answer, wait_for
 
@@ -49,6 +55,39 @@ def test_memory_is_flat_over_mixed_requests(serve: Serve) -> None:
     # Freed memory is given back every few seconds, after requests; the limit is that of the second half.
     wait_for(lambda: resident_bytes(server) <= 1.02 * halfway)
     assert halfway < 150 * 1024 * 1024
+
+
+def test_memory_is_flat_over_photos_of_many_shapes(serve: Serve, portraits: Mapping[str, Path]) -> None:
+    """The short form of `make soak`: the engine keeps nothing of a photo, nor of its shape."""
+    chance = random.Random(25)
+    portrait = Image.open(portraits["obama.jpg"]).convert("RGB")
+
+    def photo(kind: str, elongation: float) -> bytes:
+        sides = [round(300 * chance.uniform(1 / elongation, elongation)) for _ in range(2)]
+        encoded = BytesIO()
+        portrait.resize(sides).save(encoded, kind)
+        return encoded.getvalue()
+
+    def compare(requests: int, elongation: float) -> None:
+        for _ in range(requests):
+            source, target = photo("JPEG", elongation), photo(chance.choice(["JPEG", "PNG"]), elongation)
+            cut_off = chance.random() < 0.1
+            connection.request("POST", "/", body(source, target[:5000] if cut_off else target), HEADERS)
+            assert read_answer(connection).status in (200, 400)
+
+    server = serve(
+        "--access-log",
+        "/dev/null",
+        program=Path("serve"),
+        prefix=(sys.executable, "-m", "likeness.cli.main"),
+        env={name: value for name, value in os.environ.items() if name == "LIKENESS_HOME"},
+    )
+    server.wait_ready()
+    connection = server.connect()
+    compare(60, 1.1)
+    before = resident_bytes(server)
+    compare(140, 1.8)
+    wait_for(lambda: resident_bytes(server) < before + 8 * 1024 * 1024)
 
 
 def test_nothing_waits_for_the_garbage_collector(serve: Serve) -> None:

@@ -35,8 +35,9 @@ _log = logging.getLogger(__name__)
 #: Exit codes of a worker: success; the engine cannot be loaded, so that a restart would not help.
 DONE = 0
 CANNOT_START = 78
-#: How often, in ticks of 0.1 s, freed memory is returned to the system if there were requests in the meantime.
-_TRIM_TICKS = 50
+#: Freed memory is returned to the system after so many requests, or when none has come for so many ticks of 0.1 s. By
+#: time alone, what a server keeps would depend on how many requests come in that time: 10 MB more or less.
+_TRIM_REQUESTS, _IDLE_TICKS = 32, 50
 #: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.5
@@ -52,7 +53,8 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._supervisor = supervisor
-        self._answered = 0
+        self._trimmed_after = 0
+        self._requests_seen = 0
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
             app.reloading.add("tls_certificate", self._load_certificate)
@@ -126,10 +128,19 @@ class Server(uvicorn.Server):
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
-        if counter % _TRIM_TICKS == 0 and self.server_state.total_requests != self._answered:
-            self._answered = self.server_state.total_requests
-            memory.trim()
+        self._trim(counter)
         return await super().on_tick(counter)
+
+    def _trim(self, tick: int) -> None:
+        """Returns freed memory to the system when it is time to."""
+        requests = self.server_state.total_requests
+        is_idle = False
+        if tick % _IDLE_TICKS == 0:
+            is_idle, self._requests_seen = requests == self._requests_seen, requests
+        freeing = requests - self._trimmed_after
+        if freeing >= _TRIM_REQUESTS or (freeing and is_idle):
+            self._trimmed_after = requests
+            memory.trim()
 
 
 def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
