@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.families.ir_writer import small
 
 from likeness import packs
 from likeness.cli.main import main
@@ -143,6 +144,50 @@ def test_files_in_a_folder_need_no_network(publisher: FakeIndex, tmp_path: Path)
     assert publisher.requests == []
 
 
+IR = """
+[distributions.plain]
+index = "web"
+project = "plain"
+version = "1"
+file = "plain.xml"
+url = "{url}/files/plain.xml"
+sha256 = "{a_sha}"
+size = 0
+
+[distributions.weights]
+index = "web"
+project = "plain"
+version = "1"
+file = "plain.bin"
+url = "{url}/files/plain.bin"
+sha256 = "{bin_sha}"
+size = {bin_size}
+"""
+
+
+def test_a_graph_and_its_weights_are_fetched_as_two_files_and_converted(publisher: FakeIndex, tmp_path: Path) -> None:
+    ir = small()
+    publisher.files |= {"plain.xml": ir.xml, "plain.bin": ir.weights}
+    start, end = PACK.index("[distributions.plain]"), PACK.index("[distributions.packed]")
+    text = (PACK[:start] + IR + PACK[end:]).replace('[files."a.onnx"]\nsha256 = "{a_sha}"\n', '[files."a.onnx"]\n')
+    text = text.replace(
+        'distribution = "plain"', 'distribution = "plain"\nweights = "weights"\nconverter = "openvino-ir"'
+    )
+    packed = publisher.files["packed-2.zip"]
+    known = tmp_path / "catalogue" / "known.toml"
+    hashes = {"a_sha": sha256(ir.xml), "bin_sha": sha256(ir.weights), "b_sha": sha256(tiny_network(3.0))}
+    sizes = {"bin_size": len(ir.weights), "zip_size": len(packed)}
+    known.write_text(text.format(url=publisher.url, zip_sha=sha256(packed), **hashes, **sizes))
+    (tmp_path / "plain.xml").write_bytes(ir.xml)
+    (tmp_path / "packed-2.zip").write_bytes(packed)
+    with pytest.raises(PackNotInstalled, match=r"lacks plain\.bin; --from takes exactly these files"):
+        installation.install("known", source_dir=tmp_path, accept_license=True)
+    folder = installation.install("known", accept_license=True)
+    assert (folder / "a.onnx").read_bytes() == ir.converted()
+    assert store.damages(folder) == []
+    assert packs.load("known").network("detector").input_shapes == [["N", 4, 8, 8]]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [('index = "web"\nproject = "plain"', 'project = "plain"'), ('url = "{url}/files/plain-1.onnx"\n', "")],
@@ -153,7 +198,7 @@ def test_an_address_belongs_to_the_web_only(old: str, new: str) -> None:
         parse_manifest(text.encode(), described_as="x.toml")
 
 
-def test_known_packs_promise_nothing_that_was_not_measured() -> None:
+def test_known_packs_promise_nothing_that_was_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
     published = [
         entry
         for entry in store.catalogue().values()
@@ -161,12 +206,18 @@ def test_known_packs_promise_nothing_that_was_not_measured() -> None:
     ]
     assert {entry.name for entry in published} == {
         "opencv-zoo",
+        "open-model-zoo",
         "insightface-buffalo-l",
         "insightface-buffalo-s",
         "adaface",
         "edgeface",
     }
+    assert main(["packs", "show", "open-model-zoo"]) == 0
+    shown = capsys.readouterr().out
+    for distribution in store.known("open-model-zoo").distributions.values():
+        assert distribution.url in shown
+        assert distribution.sha256 in shown
     for entry in published:
         assert entry.calibration is None
         assert all(each.url.startswith("https://") for each in entry.distributions.values())
-        assert bool(entry.restriction) == (entry.name != "opencv-zoo")
+        assert bool(entry.restriction) == (entry.name not in ("opencv-zoo", "open-model-zoo"))

@@ -101,6 +101,9 @@ def _show(options: argparse.Namespace) -> int:
         if file.source:
             facts.append(("taken from", _source(manifest, file.source.distribution, file.source.description)))
             facts.append(("SHA-256 there", file.source.sha256))
+        if file.source and file.source.weights:
+            facts.append(("weights from", _source(manifest, file.source.weights, "")))
+            facts.append(("SHA-256 there", manifest.distributions[file.source.weights].sha256))
         print_facts([fact for fact in facts if fact[1].strip()])
         print()
     _show_calibration(manifest)

@@ -38,6 +38,7 @@ RoleName = Literal["detector", "embedder", "mesh", "expression"]
 
 _Named = TypeVar("_Named", bound=Struct)
 _Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Sha256OrUnknown = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 _FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
 _DistributionFile = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z")]
 _PackName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
@@ -68,7 +69,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
     Exactly one of `distribution` (an id; `path` is inside it), `file` (provided by the user in a folder) and `bundled`
     (a file that comes with Likeness, next to the catalogue) is set. `sha256` is that of the original; `converter`
-    names the conversion to ONNX, empty for none. Without `path` the distribution is the file itself.
+    names the conversion to ONNX, empty for none. Without `path` the distribution is the file itself. `weights` is the
+    distribution with the weights of a graph that is published in two files.
     """
 
     sha256: _Sha256
@@ -77,10 +79,16 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     file: str = ""
     bundled: str = ""
     converter: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         if sum(map(bool, (self.distribution, self.file, self.bundled))) != 1:
             raise ValueError("needs exactly one of distribution, file, bundled")
+
+    @property
+    def distributions(self) -> list[str]:
+        """The ids of its distributions."""
+        return [id for id in (self.distribution, self.weights) if id]
 
     @property
     def description(self) -> str:
@@ -91,16 +99,20 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PackFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """A file of a pack; `size` 0: unknown."""
+    """A file of a pack; `size` 0: unknown. Of a file that is yet to be converted, `sha256` may be unknown, ""."""
 
     name: _FileName
-    sha256: _Sha256
+    sha256: _Sha256OrUnknown = ""
     size: int = 0
     licence: str = ""
     licence_url: str = ""
     terms: str = ""
     origin: str = ""
     source: Source | None = None
+
+    def __post_init__(self) -> None:
+        if not self.sha256 and not (self.source and self.source.converter):
+            raise ValueError("needs sha256")
 
 
 class Role(Struct, frozen=True):
@@ -323,12 +335,12 @@ def _calibration(table: _CalibrationTable | None, described_as: str) -> Calibrat
 def _check_references(manifest: Manifest) -> None:
     """PackInvalid for names of distributions, files and roles that the manifest does not have."""
     for file in manifest.files.values():
-        if file.source and file.source.distribution:
-            known = manifest.distributions.get(file.source.distribution)
-            if known is None or not (file.source.path or known.index == "web"):
+        for id in file.source.distributions if file.source else ():
+            known = manifest.distributions.get(id)
+            if known is None or not ((file.source and file.source.path) or known.index == "web"):
                 raise PackInvalid(
                     f"{manifest.described_as}: [files.{file.name}.source] names the distribution "
-                    f"{file.source.distribution!r} and needs the path in it; known: {', '.join(manifest.distributions)}"
+                    f"{id!r} and needs the path in it; known: {', '.join(manifest.distributions)}"
                 )
     used = {f"roles.{role.name}": role.file for role in manifest.roles.values()}
     used |= {f"scoring.files.{key}": name for key, name in manifest.scoring.files.items()}

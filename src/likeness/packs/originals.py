@@ -21,10 +21,11 @@ from likeness.packs.python_index import fetching_wheels, sdist_address
 from likeness.published import MIRRORS, published_size
 
 _CONVERTERS = {
-    "yunet": "yunet:convert_yunet",
-    "mobilefacenet": "mobilefacenet:convert_mobilefacenet",
-    "face-mesh": "tflite:convert_packed_face_mesh",
-    "expression": "tflite:convert_expression",
+    "yunet": "packs.convert.yunet:convert_yunet",
+    "mobilefacenet": "packs.convert.mobilefacenet:convert_mobilefacenet",
+    "face-mesh": "packs.convert.tflite:convert_packed_face_mesh",
+    "expression": "packs.convert.tflite:convert_expression",
+    "openvino-ir": "families.openvino_ir:convert_openvino_ir",
 }
 
 
@@ -55,7 +56,7 @@ class Originals:
             if not self.may_fetch and any(source.distribution for _, source in sources):
                 raise PackNotInstalled(_forbidden(self.entry))
             return
-        published = {self.entry.distributions[source.distribution].file for _, source in sources if source.distribution}
+        published = {self.entry.distributions[id].file for _, source in sources for id in source.distributions}
         missing = sorted(name for name in {*own, *published} if not (self.source_dir / name).is_file())
         if missing:
             raise PackNotInstalled(
@@ -64,7 +65,7 @@ class Originals:
 
     def obtain(self, files: list[PackFile]) -> None:
         """Downloads the distributions of `files`, or verifies those that the user provides."""
-        ids = dict.fromkeys(source.distribution for source in map(_source, files) if source.distribution)
+        ids = dict.fromkeys(id for source in map(_source, files) for id in source.distributions)
         distributions = [self.entry.distributions[id] for id in ids]
         if self.source_dir is not None:
             for distribution in distributions:
@@ -96,16 +97,18 @@ class Originals:
     def converted(self, file: PackFile) -> bytes:
         """The content of the file in the pack: the verified original, converted if the manifest has a converter."""
         source = _source(file)
-        if source.distribution:
-            folder = self.source_dir or store.downloads(self.entry.name)
-            archive = folder / self.entry.distributions[source.distribution].file
-            data = read_member(archive, source.path, source.sha256) if source.path else archive.read_bytes()
+        folder = self.source_dir or store.downloads(self.entry.name)
+        archives = [folder / self.entry.distributions[id].file for id in source.distributions]
+        if source.path:
+            parts = [read_member(archives[0], source.path, source.sha256)]
         else:
-            data = self._own_file(source)
+            parts = [each.read_bytes() for each in archives] or [self._own_file(source)]
         if not source.converter:
-            return data
-        self.progress.say(f"converting {source.path.rpartition('/')[2] or source.file} to {file.name}")
-        return converter(source.converter)(data)
+            return parts[0]
+        self.progress.say(
+            f"converting {source.path.rpartition('/')[2] or source.file or source.distribution} to {file.name}"
+        )
+        return converter(source.converter)(*parts)
 
     def clean(self) -> None:
         """Deletes the downloads; leaves the user's folder unchanged."""
@@ -148,11 +151,11 @@ def _forbidden(entry: Manifest) -> str:
     )
 
 
-def converter(name: str) -> Callable[[bytes], bytes]:
-    """The function that converts an original to ONNX; PackInvalid for an unknown name."""
+def converter(name: str) -> Callable[..., bytes]:
+    """The function that converts an original, in one part or two, to ONNX; PackInvalid for an unknown name."""
     if name not in _CONVERTERS:
         raise PackInvalid(f"there is no converter {name!r}")
     # Imported here: converters import the `onnx` package, which only an installation needs.
     module, _, function = _CONVERTERS[name].partition(":")
-    convert: Callable[[bytes], bytes] = getattr(import_module(f"likeness.packs.convert.{module}"), function)
+    convert: Callable[..., bytes] = getattr(import_module(f"likeness.{module}"), function)
     return convert
