@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 NAMES_ASKED = Path(__file__).with_name("names_asked.py")
 _SECONDS = 10.5

@@ -24,7 +24,7 @@ from benchmarks.speed.results import Results
 from benchmarks.speed.soak import RECORD, record, soak
 from benchmarks.speed.table import show, show_soak
 
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 _PEERS = ("face_recognition", "deepface", "moto")
 _ALWAYS = ("floor", "likeness", "likeness http")

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 
 def _machine() -> dict[str, Any]:

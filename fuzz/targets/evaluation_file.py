@@ -11,8 +11,8 @@ from fuzz.formats import file_of, folder
 from fuzz.target import Target
 from fuzz.targets.face_store import mutate as mutate_file
 from likeness.evaluation.embeddings import _Kept
-from likeness.evaluation.kept_counts import KeptCounts
-from likeness.evaluation.kept_file import KeptFileError, opened
+from likeness.evaluation.results_file import ResultsFileError, opened
+from likeness.evaluation.stored_counts import StoredCounts
 
 MAKER, CELL = "standard 9", b"cell"
 VECTOR, COUNTS = b"vec:", b"npz:"
@@ -35,7 +35,7 @@ def run(data: bytes) -> None:
         assert vector is None or isinstance(vector, (str, np.ndarray))
         kept.remember(photo, np.ones(4, np.float32))
     with opened(path) as database:
-        counts = KeptCounts(database)
+        counts = StoredCounts(database)
         counts.recall(CELL)
         counts.remember(CELL, lambda: {"a": np.zeros(2)}, finished=True)
 
@@ -48,7 +48,7 @@ def stored() -> bytes:
     with _Kept.open(path, MAKER) as kept:
         kept.remember(photo, np.ones(4, np.float32))
     with opened(path) as database:
-        KeptCounts(database).remember(CELL, lambda: {"a": np.arange(3)}, finished=True)
+        StoredCounts(database).remember(CELL, lambda: {"a": np.arange(3)}, finished=True)
     return path.read_bytes()
 
 
@@ -65,4 +65,4 @@ def mutate(data: bytes, chance: random.Random) -> bytes:
     return prefix + mutate_file(data[len(prefix) :], chance)
 
 
-TARGET = Target(run, (KeptFileError,), seeds, mutate=mutate, max_bytes=40_000)
+TARGET = Target(run, (ResultsFileError,), seeds, mutate=mutate, max_bytes=40_000)

@@ -7,7 +7,7 @@ from fuzz.png_parts import png_seeds
 from fuzz.target import Target
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
 from likeness.image import open_image
-from likeness.image.foreign import describe
+from likeness.image.other_formats import describe
 
 
 def run(data: bytes) -> None:

@@ -20,7 +20,7 @@ from likeness.image.decoding import Decode, decode
 from likeness.pipeline import AnalysedPhoto, Wanted, analyse
 from likeness.settings import ComparerSettings, check_arguments, check_choices
 from likeness.stages import recording
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 from likeness.vision.calibration import Calibration
 from likeness.vision.detection import Preference
 from likeness.vision.scoring import Profile, Scorer

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from likeness.errors import LikenessError
 from likeness.faces import BoundingBox, Comparison, Face
 from likeness.image import open_image
-from likeness.whole_file import whole
+from likeness.system.atomic_file import atomic_file
 
 #: Photos to draw on: encoded bytes, a path, or upright RGB pixels (height, width, 3) of uint8.
 Photo = bytes | bytearray | memoryview | str | PathLike[str] | NDArray[np.uint8]
@@ -55,7 +55,7 @@ def write_overlay(path: str | PathLike[str], source: Photo, target: Photo, compa
     """
     picture = draw_overlay(source, target, comparison)
     try:
-        with whole(Path(path), mode=0o666) as file:
+        with atomic_file(Path(path), mode=0o666) as file:
             picture.save(file, format="PNG")
     except OSError as error:
         raise OverlayNotWritten(

@@ -6,7 +6,7 @@ import pytest
 
 from likeness.batch import manifest
 from likeness.batch.all_pairs import Blocks, block_of
-from likeness.batch.cluster.kept import KeptFaces
+from likeness.batch.cluster.face_store import StoredFaces
 from likeness.batch.cluster.parts import StoredPhotos, part_name, part_of
 from likeness.batch.described import DescribedPhoto, Failure
 from likeness.batch.errors import BatchError
@@ -63,7 +63,7 @@ def test_a_damaged_part_of_a_cluster_is_named(tmp_path: Path, kept: int) -> None
 
 
 def test_a_damaged_face_in_a_clusters_store_is_analysed_again(tmp_path: Path) -> None:
-    faces = KeptFaces(str(tmp_path), "standard 9")
+    faces = StoredFaces(str(tmp_path), "standard 9")
     faces.put(b"a", PHOTO)
     assert faces.known(b"a") == PHOTO
     (blob,) = (path for path in tmp_path.rglob("*") if path.is_file())

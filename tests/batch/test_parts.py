@@ -14,7 +14,7 @@ from likeness.batch.photos import reference_of
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, PlainLines
 from likeness.batch.storage import FolderStorage, Storage, open_storage
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 
 def test_plain_lines_say_how_many_how_fast_how_long_and_how_many_errors() -> None:

@@ -10,16 +10,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from likeness.evaluation import by_cell, kept_counts
+from likeness.evaluation import by_cell, stored_counts
 from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
-from likeness.evaluation.kept_counts import KeptCounts
-from likeness.evaluation.kept_file import opened
 from likeness.evaluation.measure import AtSimilarity
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Rate
 from likeness.evaluation.report import FEW, TOO_FEW, rate_cells, told_fmr, told_over_cells
+from likeness.evaluation.results_file import opened
+from likeness.evaluation.stored_counts import StoredCounts
 from likeness.vision.calibration import Calibration
 from likeness.vision.embedding import unit
 from likeness.vision.scoring import Profile, Scorer
@@ -92,7 +92,7 @@ def test_the_worst_pairs_are_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = evaluated(monkeypatch)
-    monkeypatch.setattr(kept_counts, "_APART_S", 0.0)
+    monkeypatch.setattr(stored_counts, "_APART_S", 0.0)
     table, embeddings = faces()
     cells = cells_to_compare(table, embeddings, ["group"])
     compared = 0
@@ -107,7 +107,7 @@ def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.
         advance = Mock(side_effect=[None] * (blocks - 1) + [KeyboardInterrupt] if blocks else None)
         with opened(tmp_path / "kept") as database:
             return evaluate_cells(
-                (Counting(), CURVE), table, embeddings, cells, kept=KeptCounts(database, of), advance=advance
+                (Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
             )
 
     every = blocks_of({name: len(inside) for name, inside in cells.items()})

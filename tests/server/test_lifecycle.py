@@ -18,7 +18,7 @@ import pytest
 from likeness.cli.serve import main
 from likeness.server.listening import listen
 from likeness.server.settings import Settings
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 from .conftest import (
     HEADERS,

@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from likeness.aws.keys import Key, create_key, revoke_key
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 from .conftest import HEADERS, Running, Serve, body, free_port, make_certificate, wait_for
 from .test_workers import children

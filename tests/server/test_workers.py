@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from likeness.server.workers import thread_shares
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 from .conftest import HEADERS, STUB, Running, Serve, body, free_port, read_answer, refuses_connections, wait_for
 

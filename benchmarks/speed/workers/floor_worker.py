@@ -22,7 +22,7 @@ import turn
 
 from likeness import Comparer, packs
 from likeness.packs.runtime import OnnxNetwork
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _COMPARER = Comparer()

@@ -300,7 +300,7 @@ def _new_secret() -> str:
 def _editing(path: Path) -> Iterator[list[Record]]:
     """The entries of the file, to be modified in place; written back atomically, one writer at a time."""
     # Imported here, as only modifications need SQLite.
-    from likeness.locking import one_at_a_time
+    from likeness.system.locking import one_at_a_time
 
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)

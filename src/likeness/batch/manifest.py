@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from likeness.batch.errors import BatchError
-from likeness.whole_file import write_whole
+from likeness.system.atomic_file import write_atomically
 
 #: The version of the format of records and shards.
 FORM = 2
@@ -43,4 +43,4 @@ def state(path: Path, output: Path, facts: Mapping[str, object]) -> State:
 def write(path: Path, facts: Mapping[str, object], *, finished: bool) -> None:
     """Writes the manifest atomically."""
     document = {"finished": finished, "facts": {"form": FORM, **facts}}
-    write_whole(path, json.dumps(document, indent=2).encode() + b"\n")
+    write_atomically(path, json.dumps(document, indent=2).encode() + b"\n")

@@ -1,7 +1,7 @@
 """The number of threads for a limit of memory."""
 
 from likeness.batch.errors import BatchError
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 #: The interpreter with networks and descriptions, and, per thread, a photo of 12 megapixels and what networks need for
 #: it.

@@ -10,7 +10,7 @@ import msgspec
 
 from likeness.batch.errors import BatchError
 from likeness.batch.records import Record
-from likeness.whole_file import whole
+from likeness.system.atomic_file import atomic_file
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 
@@ -55,7 +55,7 @@ def write_output(output: Path, shards: Sequence[Path], columns: Sequence[str]) -
     if output.suffix.lower() != ".jsonl":
         write_records(output, lambda: _read(shards), columns)
         return
-    with whole(output) as file:
+    with atomic_file(output) as file:
         for shard in shards:
             with shard.open("rb") as part:
                 while chunk := part.read(1 << 20):
@@ -67,7 +67,7 @@ def write_records(output: Path, records: Callable[[], Iterator[Record]], columns
 
     An empty table has `columns`.
     """
-    with whole(output) as file:
+    with atomic_file(output) as file:
         match output.suffix.lower():
             case ".parquet":
                 from likeness.batch import parquet

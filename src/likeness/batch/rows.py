@@ -13,7 +13,7 @@ from likeness.batch.columns import check_columns
 from likeness.batch.errors import BatchError, unreadable
 from likeness.batch.listing import Listing
 from likeness.batch.photos import reference_of
-from likeness.bounded_file import check_regular
+from likeness.system.bounded_file import check_regular
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from likeness.batch.shards import Shards
 from likeness.batch.storage import FolderStorage
 from likeness.batch.store import FaceStore
 from likeness.comparer import Comparer
-from likeness.locking import one_at_a_time
-from likeness.whole_file import remove_parts
+from likeness.system.atomic_file import remove_parts
+from likeness.system.locking import one_at_a_time
 
 #: The pairs in a shard, at most so many are repeated after a kill: 8,192 are compared in 0.1 s.
 ROWS_A_SHARD = 8192

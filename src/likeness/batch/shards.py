@@ -10,7 +10,7 @@ from typing import IO
 from likeness.batch.errors import BatchError
 from likeness.batch.outputs import read_shard
 from likeness.batch.rows import Row, Rows
-from likeness.whole_file import whole
+from likeness.system.atomic_file import atomic_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Shards:
 
     def writing(self, number: int) -> AbstractContextManager[IO[bytes]]:
         """A file for writing a shard atomically."""
-        return whole(self.path(number))
+        return atomic_file(self.path(number))
 
     def all(self) -> list[Path]:
         """The existing shards, in order."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from likeness.batch.errors import BatchError
-from likeness.whole_file import whole
+from likeness.system.atomic_file import atomic_file
 
 
 class Storage(Protocol):
@@ -42,7 +42,7 @@ class FolderStorage:
     def write(self, name: str, content: Iterable[bytes]) -> None:
         path = self._root / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with whole(path) as file:
+        with atomic_file(path) as file:
             file.writelines(content)
 
     def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:

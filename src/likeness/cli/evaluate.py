@@ -26,15 +26,15 @@ from likeness.evaluation.cell_report import (
     write_cell_report,
 )
 from likeness.evaluation.embeddings import Embeddings, embed_photos
-from likeness.evaluation.kept_counts import KeptCounts
-from likeness.evaluation.kept_file import opened
 from likeness.evaluation.measure import AtSimilarity, Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
 from likeness.evaluation.rates import Rate
 from likeness.evaluation.report import FEW_SAID, rate_cells, summary, write_report
+from likeness.evaluation.results_file import opened
+from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
-from likeness.whole_file import check_writable, write_whole
+from likeness.system.atomic_file import check_writable, write_atomically
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             say(f"likeness: {options.table}: {error}")
             return OTHER_ERROR
     if options.json:
-        write_whole(options.json, f"{json.dumps(figures, indent=2)}\n".encode(), mode=0o666)
+        write_atomically(options.json, f"{json.dumps(figures, indent=2)}\n".encode(), mode=0o666)
     if options.report:
         print(f"\nreport: {options.report}")
     return 0
@@ -87,7 +87,7 @@ def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Pat
     cells = cells_to_compare(table, embeddings, within)
     engine, blocks = (comparer.scorer, comparer.calibration), blocks_of({name: len(at) for name, at in cells.items()})
     with progress_over(blocks, "blocks of pairs") as advance, opened(options.embeddings) as database:
-        kept = KeptCounts(database, comparer.pack_identity)
+        kept = StoredCounts(database, comparer.pack_identity)
         result = evaluate_cells(engine, table, embeddings, cells, kept=kept, advance=advance)
     _print_cells(result, described)
     if options.report:

@@ -66,7 +66,7 @@ def _is_empty(image: Any) -> bool:
 def base64_hint(member: str, text: str) -> str | None:
     """What a text may be that yields no photo when decoded from base64 leniently, as by AWS CLI; None if unclear."""
     # Imported here: few commands need it, and it imports the decoders.
-    from likeness.image import spoilt
+    from likeness.image import transit_damage
 
     start = text[:1024].strip()
     if start[:5].lower() == "data:":
@@ -76,5 +76,5 @@ def base64_hint(member: str, text: str) -> str | None:
             f"{member}: Bytes is base64 in the alphabet for URLs, with - and _. Give it with + and /, or the file "
             "itself as fileb://"
         )
-    hint = photo_hint(text) or spoilt.describe_damage(start.encode("utf-8", "replace"))
+    hint = photo_hint(text) or transit_damage.describe_damage(start.encode("utf-8", "replace"))
     return hint and f"{member}: {hint}"

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from likeness.aws import keys
-from likeness.bounded_file import read_at_most
 from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import forget_output, say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
+from likeness.system.bounded_file import read_at_most
 
 _MAX_POLICY_CHARACTERS = 1024 * 1024
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from likeness.cli.streams import forget_output, open_closed_streams, say
-from likeness.core_dumps import forbid_core_dumps
 from likeness.errors import LikenessError
+from likeness.system.core_dumps import forbid_core_dumps
 
 #: Exit codes for usage errors and other errors, as in AWS CLI v2 (specification section 6.7).
 USAGE_ERROR = 252

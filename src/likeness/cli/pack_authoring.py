@@ -121,7 +121,7 @@ def _compare(options: argparse.Namespace) -> int:
     )
     from likeness.cli.evaluate import progress_over
     from likeness.evaluation.report import FEW_SAID
-    from likeness.whole_file import check_writable
+    from likeness.system.atomic_file import check_writable
 
     if options.report:
         check_writable(options.report)

@@ -16,9 +16,9 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-from likeness.bounded_file import meant_file, read_at_most
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
 from likeness.cli.hints import base64_hint, is_file, photo_hint
+from likeness.system.bounded_file import meant_file, read_at_most
 
 IMAGES = {"source_image": "SourceImage", "target_image": "TargetImage"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import OptionError
 from likeness.cli.streams import say
-from likeness.whole_file import check_writable
+from likeness.system.atomic_file import check_writable
 
 if TYPE_CHECKING:
     from likeness.inprocess import Observation

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from likeness.evaluation.differential import Differential, differential
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.error_counts import ErrorCounts
-from likeness.evaluation.kept_counts import Arrays, KeptCounts, cell_key
 from likeness.evaluation.measure import SIMILARITIES, Mistake
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Scores
+from likeness.evaluation.stored_counts import Arrays, StoredCounts, cell_key
 from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Profile, Scorer
 
@@ -122,7 +122,7 @@ def evaluate_cells(
     embeddings: Embeddings,
     cells: Mapping[str, NDArray[np.intp]],
     *,
-    kept: KeptCounts | None = None,
+    kept: StoredCounts | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> CellEvaluation:
     """The errors of a pack's scorer and curve within `cells` (see `cells_to_compare`), for all pairs of photos in a
@@ -134,7 +134,7 @@ def evaluate_cells(
     counted, worst, missed = {}, [], []
     for name, inside in cells.items():
         vectors, people = embeddings.vectors[inside], table.people[inside]
-        tally = _counted((scorer, calibration), vectors, people, kept or KeptCounts(), advance)
+        tally = _counted((scorer, calibration), vectors, people, kept or StoredCounts(), advance)
         counted[name] = tally.counts
         worst += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.worst.kept]
         missed += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.missed.kept]
@@ -160,7 +160,7 @@ def _counted(
     engine: tuple[Scorer, Calibration],
     vectors: NDArray[np.float32],
     persons: NDArray[np.int64],
-    kept: KeptCounts,
+    kept: StoredCounts,
     advance: Callable[[], None],
 ) -> _Tally:
     """Counts the pairs of a cell's faces block by block, after the blocks that an earlier run has counted."""

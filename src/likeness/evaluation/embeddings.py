@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from likeness.comparer import Comparer
 from likeness.errors import RequestError
-from likeness.evaluation.kept_file import opened
+from likeness.evaluation.results_file import opened
 from likeness.faces import QualityFilter
 from likeness.vision.detection import Preference
 
@@ -52,7 +52,7 @@ def embed_photos(
 
     `keep` is a file that stores vectors between runs, by the content of the photo and the pack; without it nothing is
     written. `advance` is called after each photo. A photo without a usable face is in `failures` and does not end the
-    run. Raises KeptFileError and PackError.
+    run. Raises ResultsFileError and PackError.
     """
     vectors: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, str] = {}
@@ -105,7 +105,7 @@ class _Kept:
     @classmethod
     @contextmanager
     def open(cls, path: Path | None, maker: str) -> Iterator["_Kept"]:
-        """Opens or creates the file, see `likeness.evaluation.kept_file.opened`."""
+        """Opens or creates the file, see `likeness.evaluation.results_file.opened`."""
         with opened(path) as database:
             yield cls(database, maker)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.bounded_file import check_regular
 from likeness.errors import LikenessError
+from likeness.system.bounded_file import check_regular
 
 _REQUIRED = ("image_a", "image_b", "same")
 _OPTIONAL = ("fold", "group", "person_a", "person_b")

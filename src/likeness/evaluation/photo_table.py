@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.bounded_file import check_regular
 from likeness.errors import LikenessError
 from likeness.evaluation.pairs import PairSet, read_pairs
+from likeness.system.bounded_file import check_regular
 
 _REQUIRED = ("image", "person")
 

@@ -16,7 +16,7 @@ from likeness.claims import LEAST_BEYOND
 from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
 from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
 from likeness.evaluation.rates import Rate
-from likeness.whole_file import write_whole
+from likeness.system.atomic_file import write_atomically
 
 #: Marks shares of missed pairs with fewer than LEAST_BEYOND misses, and ratios with a cell that has no rate.
 FEW = "*"
@@ -82,7 +82,7 @@ def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> Non
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
         f"<h1>{html.escape(title)}</h1><p class=note>{html.escape(described)}</p>"
     )
-    write_whole(to, "".join([head, *body, "</body></html>\n"]).encode(), mode=0o666)
+    write_atomically(to, "".join([head, *body, "</body></html>\n"]).encode(), mode=0o666)
 
 
 def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:

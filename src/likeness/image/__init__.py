@@ -16,7 +16,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
-from likeness.image import cost, foreign, inputs, jpeg, jpeg_header, png
+from likeness.image import cost, inputs, jpeg, jpeg_header, other_formats, png
 from likeness.image.decoding import BrokenPhoto, CostlyPhoto, Decode, decode
 from likeness.image.inputs import Photo
 from likeness.image.jpeg_header import BrokenJpeg, JpegHeader, UnreasonableJpeg
@@ -214,7 +214,7 @@ def _from_bytes(data: bytes, name: str, limits: ImageLimits, decode: Decode) -> 
         raise InvalidImageFormat(f"{name}: {error}.") from error
     except (UnreasonableJpeg, png.UnreasonablePng) as error:
         raise ImageTooLarge(f"{name}: {error}.") from error
-    raise InvalidImageFormat(f"{name}: {foreign.describe(data)}")
+    raise InvalidImageFormat(f"{name}: {other_formats.describe(data)}")
 
 
 def _checked_jpeg(data: bytes, name: str, limits: ImageLimits, decode: Decode) -> Image:

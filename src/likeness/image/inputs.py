@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.bounded_file import meant_file, read_at_most
 from likeness.errors import InvalidImageFormat, InvalidParameter
-from likeness.image import spoilt
+from likeness.image import transit_damage
+from likeness.system.bounded_file import meant_file, read_at_most
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -128,11 +128,11 @@ def _path_hint(path: str | PathLike[str]) -> str:
 def _text_hint(text: str) -> str:
     """What a text is that holds a photo and does not name one."""
     start = text[:1024].strip().encode("utf-8", "replace")
-    if spoilt.is_quoted_base64(start) or start[:5].lower() == b"data:":
+    if transit_damage.is_quoted_base64(start) or start[:5].lower() == b"data:":
         return (
             " It looks like base64: pass base64.b64decode(...) of it, without a prefix such as data:image/jpeg;base64,"
         )
-    damage = spoilt.describe_damage(start)
+    damage = transit_damage.describe_damage(start)
     return f" {damage[0].upper()}{damage[1:]}" if damage else ""
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.errors import PackInvalid
-from likeness.locking import one_at_a_time
 from likeness.packs import store
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
@@ -19,6 +18,7 @@ from likeness.packs.progress import LoggedProgress, Progress, automatic_installa
 from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
 from likeness.published import check_accepted, check_asked_for
+from likeness.system.locking import one_at_a_time
 
 if TYPE_CHECKING:
     from likeness.packs.originals import Originals

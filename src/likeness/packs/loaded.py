@@ -15,7 +15,7 @@ from likeness.packs.installation import ensure
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
 from likeness.packs.progress import Progress
 from likeness.packs.store import check_file, is_installed, known, optimised_folder, remedy
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 if TYPE_CHECKING:
     from likeness.devices import Device

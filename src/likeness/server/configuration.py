@@ -15,11 +15,11 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from likeness.bounded_file import read_at_most
 from likeness.errors import SettingsError
 from likeness.server.settings import S3Settings, Settings
 from likeness.server.validation import check
 from likeness.sources.store import StoreSettings
+from likeness.system.bounded_file import read_at_most
 
 ENVIRONMENT_PREFIX = "LIKENESS_"
 #: Variables with that prefix that are not settings of the server.

@@ -9,7 +9,7 @@ from likeness.aws.keys import load_keys
 from likeness.errors import SettingsError
 from likeness.server.settings import Settings, smallest_body_limit
 from likeness.sources.stores import open_store
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 
 def check(settings: Settings) -> None:

@@ -20,7 +20,7 @@ from likeness.server.loader import Load, load_comparer
 from likeness.server.rates import Rates
 from likeness.server.settings import Settings
 from likeness.server.sharing import SharedState, WorkerSlot
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 _log = logging.getLogger(__name__)
 

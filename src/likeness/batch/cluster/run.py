@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.batch.cluster.engine import Cluster, actors_of, connected, run_stage
-from likeness.batch.cluster.kept import KeptFaces
+from likeness.batch.cluster.face_store import StoredFaces
 from likeness.batch.cluster.parts import PHOTOS_A_PART
 from likeness.batch.cluster.work import (
     CompareShards,
@@ -30,7 +30,7 @@ from likeness.batch.shards import Shards
 from likeness.batch.storage import Storage, open_storage
 from likeness.comparer import Comparer
 from likeness.sources.store import StoreSettings
-from likeness.whole_file import write_whole
+from likeness.system.atomic_file import write_atomically
 
 #: What a run creates in the shared storage and removes at its end.
 _MADE = ("faces", "photos", "pairs", "vectors", "alike")
@@ -78,7 +78,7 @@ def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster,
         def clean_up() -> None:
             _remove(storage, made)
             if work.kept and not job.keep_store:
-                KeptFaces(work.kept, identity(comparer, job.options)).remove()
+                StoredFaces(work.kept, identity(comparer, job.options)).remove()
 
         return here.finish(job, photos, clean_up)
 
@@ -131,4 +131,4 @@ def _fetch(here: Shards, storage: Storage) -> None:
     """Copies the shards that are only in the storage into the folder of the run, one at a time."""
     here.folder.mkdir(mode=0o700, exist_ok=True)
     for name in storage.names("shards") - {path.name for path in here.all()}:
-        write_whole(here.folder / name, storage.read(f"shards/{name}"))
+        write_atomically(here.folder / name, storage.read(f"shards/{name}"))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from likeness.batch.all_pairs import PHOTOS_A_BLOCK, AllPairs, Blocks, block_of
-from likeness.batch.cluster.kept import KeptFaces
+from likeness.batch.cluster.face_store import StoredFaces
 from likeness.batch.cluster.parts import PHOTOS_A_PART, StoredPhotos, part_name, part_of
 from likeness.batch.describe import BatchOptions, identity
 from likeness.batch.described import DescribedPhoto
@@ -115,7 +115,7 @@ class DescribeParts:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._storage, self._comparer = open_storage(work.storage), work.comparer()
-        self._kept = KeptFaces(work.kept, identity(self._comparer, work.options)) if work.kept else None
+        self._kept = StoredFaces(work.kept, identity(self._comparer, work.options)) if work.kept else None
         settings = work.options.settings
         self._read = PhotoReader(Path(work.images), Stores(work.stores), settings.max_bytes)
 

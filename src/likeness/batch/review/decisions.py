@@ -10,7 +10,7 @@ from likeness.batch.errors import BatchError, unreadable
 from likeness.batch.outputs import write_records
 from likeness.batch.records import Record
 from likeness.batch.rows import TableRows
-from likeness.bounded_file import check_regular
+from likeness.system.bounded_file import check_regular
 
 DECISIONS = ("accept", "reject", "defer")
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from likeness.batch.errors import BatchError
 from likeness.counted import counted
 from likeness.faces import Face
+from likeness.system.atomic_file import write_atomically
 from likeness.vision.calibration import Calibration
-from likeness.whole_file import write_whole
 
 PAIRS_A_PAGE = 500
 # Photos within these values get no warning: the specification's limits with a margin (section 8).
@@ -69,7 +69,7 @@ def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: A
     check_report(path)
     pages = max(1, -(-count // PAIRS_A_PAGE))
     if pages == 1:
-        write_whole(path, _page(list(pairs), about, 1, [path.name]).encode())
+        write_atomically(path, _page(list(pairs), about, 1, [path.name]).encode())
         return [path]
     folder = path.with_suffix("")
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -77,7 +77,7 @@ def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: A
     rest = iter(pairs)
     for number, name in enumerate(names, 1):
         some = list(islice(rest, PAIRS_A_PAGE))
-        write_whole(folder / name, _page(some, about, number, names).encode())
+        write_atomically(folder / name, _page(some, about, number, names).encode())
     return [folder / name for name in names]
 
 

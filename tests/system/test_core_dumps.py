@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="co
 
 ABORT = "import os; os.abort()"
 RAISE = "from resource import *; setrlimit(RLIMIT_CORE, [getrlimit(RLIMIT_CORE)[1]] * 2)"
-FORBID = "from likeness.core_dumps import forbid_core_dumps as forbid; forbid()"
+FORBID = "from likeness.system.core_dumps import forbid_core_dumps as forbid; forbid()"
 
 
 @contextmanager

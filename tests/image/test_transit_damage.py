@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from likeness.errors import InvalidImageFormat
 from likeness.image import open_image
-from likeness.image.foreign import describe
+from likeness.image.other_formats import describe
 
 
 def saved(kind: str) -> bytes:

@@ -16,14 +16,15 @@ CREATE TABLE IF NOT EXISTS counts (cell BLOB PRIMARY KEY, arrays BLOB);
 """
 
 
-class KeptFileError(LikenessError):
+class ResultsFileError(LikenessError):
     """The file with embeddings and counts cannot be used."""
 
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
-    """Opens or creates the file; None without a path. KeptFileError if it is another kind of file or cannot be written,
-    also within the context.
+    """Opens or creates the file; None without a path.
+
+    ResultsFileError, also within the context, if it is another kind of file or cannot be written.
     """
     if path is None:
         yield None
@@ -33,4 +34,4 @@ def opened(path: Path | None) -> Iterator[sqlite3.Connection | None]:
             prepare(database, _TABLES)
             yield database
     except sqlite3.Error as error:
-        raise KeptFileError(f"{path} cannot store embeddings: {error}; choose another file") from error
+        raise ResultsFileError(f"{path} cannot store embeddings: {error}; choose another file") from error

@@ -18,9 +18,10 @@ _APART_S = 2.0
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class KeptCounts:
-    """Arrays by cell in `database` (see `likeness.evaluation.kept_file`); stores nothing without one. `of` identifies
-    the pack and its version.
+class StoredCounts:
+    """Arrays by cell in `database` (see `likeness.evaluation.results_file`); stores nothing without one.
+
+    `of` identifies the pack and its version.
     """
 
     def __init__(self, database: sqlite3.Connection | None = None, of: str = "") -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.threads import thread_budget
+from likeness.system.processors import thread_budget
 
 
 @pytest.fixture(autouse=True)

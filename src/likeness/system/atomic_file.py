@@ -11,7 +11,7 @@ from typing import IO
 
 
 @contextmanager
-def whole(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
     """A file that replaces `path` once it is written completely and synced to disk.
 
     By default only the owner may read it, as results are about people. Devices and pipes (/dev/null, `>(...)`)
@@ -35,9 +35,9 @@ def whole(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
     _sync_folder(path.parent)
 
 
-def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Writes `content` to `path` with `whole`."""
-    with whole(path, mode=mode) as file:
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Writes `content` to `path` with `atomic_file`."""
+    with atomic_file(path, mode=mode) as file:
         file.write(content)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from likeness.bounded_file import check_regular, read_at_most
 from likeness.cli import main as front
+from likeness.system.bounded_file import check_regular, read_at_most
 
 
 def test_a_file_is_read_completely_and_a_larger_one_up_to_one_byte_more_than_the_limit(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_reading_a_pipe_without_data_times_out(tmp_path: Path) -> None:
 @pytest.fixture(params=["folder", "pipe", "socket", "device"])
 def special(request, tmp_path: Path, monkeypatch) -> Path:
     """A path that is not a regular file, with a short time limit for pipes."""
-    monkeypatch.setattr("likeness.bounded_file._SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr("likeness.system.bounded_file._SILENCE_SECONDS", 0.01)
     monkeypatch.setattr(read_at_most, "__kwdefaults__", {"silence_seconds": 0.01})
     path = tmp_path / "special.csv"
     match request.param:

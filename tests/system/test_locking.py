@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from likeness import locking
-from likeness.locking import one_at_a_time
+from likeness.system import locking
+from likeness.system.locking import one_at_a_time
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from likeness.locking import one_at_a_time
+from likeness.system.locking import one_at_a_time
 with one_at_a_time(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

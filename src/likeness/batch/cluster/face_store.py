@@ -9,7 +9,7 @@ from likeness.batch.described import DescribedPhoto, decode, encode
 from likeness.batch.storage import Storage, open_storage
 
 
-class KeptFaces:
+class StoredFaces:
     """Descriptions of photos by the SHA-256 of their content, by `maker` (see `describe.identity`)."""
 
     def __init__(self, place: str, maker: str) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from likeness.evaluation.embeddings import _Kept
-from likeness.evaluation.kept_counts import KeptCounts
-from likeness.evaluation.kept_file import KeptFileError, opened
+from likeness.evaluation.results_file import ResultsFileError, opened
+from likeness.evaluation.stored_counts import StoredCounts
 
 
 def change(path: Path, table: str, column: str, content: bytes) -> None:
@@ -32,7 +32,7 @@ def test_a_damaged_vector_is_computed_again(tmp_path: Path) -> None:
 def test_damaged_counts_are_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     with opened(path) as database:
-        counts = KeptCounts(database)
+        counts = StoredCounts(database)
         counts.remember(b"cell", lambda: {"a": np.arange(9)}, finished=True)
         recalled = counts.recall(b"cell")
         assert recalled is not None
@@ -50,7 +50,7 @@ def test_damaged_counts_are_computed_again(tmp_path: Path) -> None:
     ):
         change(path, "counts", "arrays", damaged)
         with opened(path) as database:
-            assert KeptCounts(database).recall(b"cell") is None
+            assert StoredCounts(database).recall(b"cell") is None
 
 
 def test_damaged_definitions_of_the_tables_are_told(tmp_path: Path) -> None:
@@ -58,5 +58,5 @@ def test_damaged_definitions_of_the_tables_are_told(tmp_path: Path) -> None:
         pass
     content = (tmp_path / "kept").read_bytes()
     (tmp_path / "kept").write_bytes(content.replace(b"CREATE TABLE counts", b"CREATE \xff\xfeBLE counts"))
-    with pytest.raises(KeptFileError, match="cannot store embeddings"), opened(tmp_path / "kept"):
+    with pytest.raises(ResultsFileError, match="cannot store embeddings"), opened(tmp_path / "kept"):
         pass

@@ -1,6 +1,6 @@
 """Identifies content that is neither JPEG nor PNG, so that an error can name it."""
 
-from likeness.image import spoilt
+from likeness.image import transit_damage
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "a GIF image"),
@@ -40,7 +40,7 @@ def describe(data: bytes) -> str:
     binary = _binary_kind(data)
     if binary is not None:
         return f"it is {binary}. {CONVERT}"
-    damage = _not_the_bytes(data, start) or spoilt.describe_damage(data)
+    damage = _not_the_bytes(data, start) or transit_damage.describe_damage(data)
     if damage is not None:
         return damage
     text = _text_kind(start)
@@ -51,7 +51,7 @@ def describe(data: bytes) -> str:
 
 def _not_the_bytes(data: bytes, start: bytes) -> str | None:
     """Describes data that represents a photo but is not its bytes: base64, a data URL, a file name, zeros."""
-    if spoilt.is_quoted_base64(start):
+    if transit_damage.is_quoted_base64(start):
         return ENCODED_TWICE
     if start.lstrip(b"\"'")[:5].lower() == b"data:":
         return DATA_URL

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from likeness.whole_file import check_writable, remove_parts, whole, write_whole
+from likeness.system.atomic_file import atomic_file, check_writable, remove_parts, write_atomically
 
 
 def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "results"
     path.write_text("old")
-    with whole(path) as file:
+    with atomic_file(path) as file:
         file.write(b"new")
         file.flush()
         assert path.read_text() == "old"
@@ -26,7 +26,7 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "results"
     path.write_text("old")
-    with pytest.raises(TypeError), whole(path) as file:
+    with pytest.raises(TypeError), atomic_file(path) as file:
         file.writelines([b"new", None])  # type: ignore[list-item]
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -48,7 +48,7 @@ def test_devices_and_pipes_are_written_to_directly(made: Callable[[Path], Path],
     path = made(tmp_path)
     with ThreadPoolExecutor() as threads:
         read = threads.submit(path.read_bytes)
-        write_whole(path, b"results")
+        write_atomically(path, b"results")
         assert read.result() == b"results"
     assert path.is_fifo()
 
@@ -57,7 +57,7 @@ def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
     path, link = tmp_path / "results", tmp_path / "link"
     link.symlink_to(path)
     for content in (b"first", b"second"):
-        write_whole(link, content, mode=0o666)
+        write_atomically(link, content, mode=0o666)
         assert link.is_symlink()
         assert path.read_bytes() == content
 
@@ -70,7 +70,7 @@ def test_an_unwritable_path_is_reported_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/none"):
         check_writable(tmp_path / "none" / "results")
     with pytest.raises(NotADirectoryError):
-        write_whole(tmp_path / "pipe" / "results", b"")
+        write_atomically(tmp_path / "pipe" / "results", b"")
 
 
 def test_unfinished_files_of_killed_runs_are_removed(tmp_path: Path) -> None:

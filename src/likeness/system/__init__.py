@@ -1,0 +1,1 @@
+"""What the operating system provides: files with limits, atomic files, locks, processors, core dumps."""
