@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,20 @@ def test_a_full_queue_drops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert writer.dropped == 5
     writer.close(5)
     assert lines(tmp_path / "log") == [{"n": number} for number in range(5)]
+
+
+def test_records_are_gathered_and_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered = threading.Event()
+    monkeypatch.setattr(log_files.time, "sleep", lambda seconds: gathered.wait(60 * seconds))
+    written: list[bytes] = []
+    file = LogFile(str(tmp_path / "log"))
+    monkeypatch.setattr(file, "append", written.append)
+    writer = LogWriter("test log", file, gather_seconds=1)
+    for number in range(3):
+        writer.write({"n": number})
+    gathered.set()
+    writer.close(60)
+    assert written == [b'{"n":0}\n{"n":1}\n{"n":2}\n']
 
 
 def test_a_rotated_file_is_reopened(tmp_path: Path) -> None:

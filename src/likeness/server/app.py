@@ -22,7 +22,7 @@ from likeness.server.connections import MALFORMED
 from likeness.server.console_pages import console_pages
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
-from likeness.server.log_files import LogFile, LogWriter
+from likeness.server.log_files import GATHER_SECONDS, LogFile, LogWriter
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Page, Pages, Send, State, health_pages, metrics_pages
@@ -57,7 +57,7 @@ class Application:
         self.connections = connections
         self.is_stopping = False
         access_file = LogFile(settings.access_log)
-        self._access = LogWriter("access log", access_file)
+        self._access = LogWriter("access log", access_file, gather_seconds=GATHER_SECONDS)
         self._audit = None
         if settings.audit_log is not None:
             audit_file = access_file if settings.audit_log == settings.access_log else LogFile(settings.audit_log)
@@ -127,7 +127,8 @@ class Application:
         send = self._closing(send)
         page = self._pages.find(scope["method"], scope["path"])
         if page is not None and (scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full):
-            self.observe()
+            self.tick()
+            self._set_gauges()
             await page(scope, receive, send)
             return
         self._in_progress += 1
@@ -179,14 +180,16 @@ class Application:
         context = RequestContext("", "", "", (), client, secure=False, reason=reason)
         self._finish(context, status)
 
-    def observe(self) -> None:
-        """Updates the gauges, and reloads files that have changed or that failed to reload."""
+    def tick(self) -> None:
+        """Called many times a second: reloads files that have changed or that failed to reload, and shares numbers."""
         self.reloading.retry()
         if self._keys is not None:
             self._keys.refresh()
+        self._share()
+
+    def _set_gauges(self) -> None:
         for name, seconds in self._failing_seconds().items():
             self.metrics.set_stale(name, seconds > 0)
-        self._share()
         for writer in (self._access, self._audit):
             if writer is not None:
                 self.metrics.set_log(writer.name, writer.waiting, writer.dropped)
@@ -206,6 +209,7 @@ class Application:
         state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
         if state != self._shared and time.monotonic() >= self._share_at:
             self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS
+            self._set_gauges()
             self.metrics.share()
 
     def _finish(self, context: RequestContext, status: int) -> None:

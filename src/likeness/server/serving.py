@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        self._app.observe()
+        self._app.tick()
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
