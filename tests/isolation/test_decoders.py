@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def decoders() -> Iterator[Decoders]:
     started = Decoders.for_photos(2, ImageLimits())
     yield started
     started.close()
+
+
+@pytest.mark.parametrize(
+    "data", [*PHOTOS.values(), PHOTOS["PNG"][:-3000], jpeg(2600, 2600)], ids=[*PHOTOS, "broken", "large"]
+)
+def test_no_photo_stays_in_the_shared_memory(data: bytes, start: Start) -> None:
+    decoders = start()
+    with suppress(InvalidImageFormat):
+        opened(data, decoders).pixels()
+    assert not np.frombuffer(the_only(decoders)._shared, np.uint8).any()
 
 
 @pytest.mark.parametrize("reduction", [1, 2, 8])

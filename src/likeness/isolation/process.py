@@ -131,22 +131,30 @@ class DecoderProcess:
         Nothing that the decoder says is relied on: sizes are those of `header`, which was read in this process.
         """
         _ = self.layers
-        self._shared[: len(data)] = data
-        self._allow_processor_time()
-        self._send(decoder.REQUEST.pack(len(data), reduction))
-        answer = self._answer(self._limits.seconds)
-        letter, text = answer[:1], _printable(answer[1:])
-        if letter == decoder.COSTLY:
-            raise CostlyPhoto("decoding it takes more memory than is allowed. Scale it down, or raise the limit")
-        if letter == decoder.BROKEN:
-            raise BrokenPhoto(text)
-        if letter != decoder.DECODED:
-            raise DecoderLost("crash", "it cannot be decoded: the decoder gave no valid answer")
         shape = decoded_shape(header, reduction)
-        pixels = np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
-        if max(pixels.nbytes, len(data)) > _KEPT_BYTES:
+        self._shared[: len(data)] = data
+        try:
+            self._allow_processor_time()
+            self._send(decoder.REQUEST.pack(len(data), reduction))
+            answer = self._answer(self._limits.seconds)
+            letter, text = answer[:1], _printable(answer[1:])
+            if letter == decoder.COSTLY:
+                raise CostlyPhoto("decoding it takes more memory than is allowed. Scale it down, or raise the limit")
+            if letter == decoder.BROKEN:
+                raise BrokenPhoto(text)
+            if letter != decoder.DECODED:
+                raise DecoderLost("crash", "it cannot be decoded: the decoder gave no valid answer")
+            pixels = np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
+            return pixels, text or None
+        finally:
+            self._clear(max(len(data), math.prod(shape)))
+
+    def _clear(self, size: int) -> None:
+        """Leaves no photo in the shared memory, where the decoder of a later one could read it."""
+        if size > _KEPT_BYTES:
             self._shared.madvise(_MADV_REMOVE, 0, self._limits.shared_bytes)
-        return pixels, text or None
+        else:
+            np.frombuffer(self._shared, np.uint8, min(size, self._limits.shared_bytes)).fill(0)
 
     def close(self) -> None:
         """Ends it at once."""
