@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from likeness.cli import serve
 from likeness.comparer import ComparerSettings
 from likeness.errors import SettingsError
 from likeness.server.configuration import (
@@ -138,7 +139,7 @@ def test_each_setting_from_each_place(name: str, tmp_path: Path) -> None:
         by_flag = setting.flag if value else setting.flag.replace("--", "--no-", 1)
     for configuration in (
         configure({}, {setting.variable: text}),
-        configure(flags(by_flag), {}),
+        *([configure(flags(by_flag), {})] if setting.is_flag else []),
         from_file(tmp_path, f"{toml}{last} = {literal}"),
     ):
         assert held(configuration.settings, name) == value
@@ -208,6 +209,14 @@ def test_secrets_are_not_in_messages(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         from_file(tmp_path, "[s3]\nsecret_access_key = 12345678")
     assert "12345678" not in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["--s3-secret-access-key", "--s3-session-token=hush"])
+def test_secrets_are_no_flags(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert serve.main(["--check", flag, "hush"]) == 252
+    said = capsys.readouterr().err
+    assert "would show a secret to every user of the machine; set LIKENESS_S3_SE" in said
+    assert "hush" not in said
 
 
 def test_unknown_variables_are_refused_and_those_of_other_parts_are_not() -> None:

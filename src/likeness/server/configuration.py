@@ -48,8 +48,13 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """Its name on the command line."""
+        """Its name on the command line, where it `is_flag`."""
         return "--" + self.name.replace(".", "-").replace("_", "-")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it may be on the command line, which every user of the machine can read."""
+        return not (self.file_only or self.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,10 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds `--config` to `parser`, and a flag for every setting that is not `file_only`."""
+    """Adds `--config` to `parser`, and a flag for every setting that may be one."""
     parser.add_argument("--config", metavar="FILE", help="TOML file with settings (LIKENESS_CONFIG)")
     for setting in SETTINGS.values():
-        if setting.file_only:
+        if not setting.is_flag:
             continue
         text = f"{setting.help} [{_shown(setting, setting.default)}]".replace("%", "%%")
         common: dict[str, Any] = {"dest": setting.name, "default": None, "help": text}
@@ -219,8 +224,13 @@ def _bucket(entry: Mapping[str, Any], number: int, origin: str) -> Mapping[str, 
 def refuse_unknown_flags(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """Raises SettingsError for the first of `arguments`, those that argparse does not know, if there is one."""
     if arguments:
+        given = arguments[0].partition("=")[0]
+        for setting in SETTINGS.values():
+            if setting.secret and setting.flag == given:
+                where = f"set {setting.variable} or {setting.name} in the file"
+                raise SettingsError(f"{given} would show a secret to every user of the machine; {where}")
         flags = [option for action in parser._actions for option in action.option_strings]
-        raise _unknown(arguments[0].partition("=")[0], "on the command line", flags)
+        raise _unknown(given, "on the command line", flags)
 
 
 def _unknown(name: str, where: str, known: Iterable[str]) -> SettingsError:
