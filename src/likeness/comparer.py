@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from os import PathLike
 from typing import Any, NoReturn, Self
@@ -41,8 +41,8 @@ class SourceFace:
     """
 
     face: Face
-    vector: NDArray[np.float32]
-    profile: Profile
+    vector: NDArray[np.float32] = field(repr=False)
+    profile: Profile = field(repr=False)
     orientation_correction: OrientationCorrection | None
     trace: Trace
 

@@ -1,6 +1,6 @@
 """One photo → its faces with vectors: `analyse` is the flow from top to bottom, each step a function of `vision`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -47,7 +47,7 @@ class AnalysedPhoto:
 
     image: Image
     faces: tuple[Face, ...]
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32] = field(repr=False)
     found: int
     quarter_turns: int
     main: int | None = None

@@ -87,6 +87,23 @@ def test_names_are_shown(text: str) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xffJFIF, with a comment and more of what can be read",
+        [0.0123456, -1.5e-3, 98.76543],
+        {"X": 0.3123456, "Y": 0.4567891},
+        "similarity 98.765432",
+    ],
+)
+def test_octets_and_measures_in_the_text_of_an_exception_are_not_shown(value: object) -> None:
+    shown = redact(f"wrong value: {value!r} (of 2)")
+    assert shown.startswith("wrong value: ")
+    assert shown.endswith("(of 2)")
+    for quoted in ("comment", "read", "0.01", "1.5", "98.7", "0.31", "0.45"):
+        assert quoted not in shown
+
+
 def test_records_are_redacted_in_all_their_parts() -> None:
     record = {"a": [ENCODED, {"b": (ENCODED, 3, None)}], "c": "name"}
     redacted = redact_all(record)
@@ -95,7 +112,9 @@ def test_records_are_redacted_in_all_their_parts() -> None:
     assert redacted["a"][1]["b"][1:] == [3, None]
 
 
-@pytest.mark.parametrize("piece", ["a", "a ", "1,", "A" * 31 + " ", "A" * 40 + "\t", "%41", "'", "\u00e4", "12 "])
+@pytest.mark.parametrize(
+    "piece", ["a", "a ", "1,", "A" * 31 + " ", "A" * 40 + "\t", "%41", "'", "\u00e4", "12 ", "1", "1.1", "b'"]
+)
 def test_redaction_takes_time_in_proportion(piece: str) -> None:
     begun = time.process_time()
     redact(piece * 64 * 1024)

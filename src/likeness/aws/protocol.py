@@ -12,7 +12,7 @@ Row 1, 413, belongs to the reader of the body: it raises BodyTooLarge at the lim
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import Any
 
@@ -55,7 +55,7 @@ class WireResponse:
 
     status: int
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes = field(repr=False)
     reason: str = ""
 
 

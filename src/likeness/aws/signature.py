@@ -50,7 +50,7 @@ class Identity:
     region: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
     """The signed parts of a request.
 
@@ -83,7 +83,7 @@ class Request:
         return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Claim:
     """The authorisation values of a request, in header or query form."""
 

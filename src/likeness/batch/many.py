@@ -34,6 +34,11 @@ class PairResult:
     comparison: Comparison | None = None
     error: RequestError | None = None
 
+    def __repr__(self) -> str:
+        photos = [p if isinstance(p, (str, PathLike)) else type(p).__name__ for p in (self.source, self.target)]
+        outcome = self.comparison if self.error is None else self.error
+        return f"PairResult({photos[0]!r}, {photos[1]!r}, {outcome!r})"
+
 
 def compare_many(
     pairs: Iterable[Any],

@@ -14,23 +14,29 @@ _PHOTO = re.compile(r"""(["']?Bytes["']?\s*:\s*)(b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\
 _LONGEST_LINE = 4000
 
 
-class PhotoFilter(logging.Filter):
-    """Replaces photos; botocore itself does not log the secrets of signatures."""
+class PrivateFormatter(logging.Formatter):
+    """Replaces photos, tokens and answers, also in the texts of exceptions, which quote what a parser was given.
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = _PHOTO.sub(lambda found: f"{found[1]}<{len(found[2])} characters of a photo>", record.getMessage())
-        text = hide_data(text)
-        if len(text) > _LONGEST_LINE:
-            text = f"{text[:_LONGEST_LINE]}... <{len(text)} characters>"
-        record.msg, record.args = text, None
-        return True
+    botocore itself does not log the secrets of signatures.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = hide_data(_PHOTO.sub(_without_photo, super().format(record)))
+        return "\n".join(map(_shortened, text.split("\n")))
+
+
+def _without_photo(found: re.Match[str]) -> str:
+    return f"{found[1]}<{len(found[2])} characters of a photo>"
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}... <{len(line)} characters>"
 
 
 def start() -> None:
     """Logs all messages of botocore, urllib3 and Likeness to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(FORMAT))
-    handler.addFilter(PhotoFilter())
+    handler.setFormatter(PrivateFormatter(FORMAT))
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.DEBUG)

@@ -18,6 +18,9 @@ _WRITTEN_OTHERWISE = (
     re.compile(r"(?:\\(?:x|u00)[0-9A-Fa-f]{2}[^\\]{0,12}){8,}"),
     re.compile(r"(?<!\S)\S{200,}"),
 )
+#: How Python writes octets, and numbers as exact as a vector's or a similarity: what an exception's text may quote.
+_QUOTED_OCTETS = re.compile(r"""b'(?:[^'\\]|\\.){24,}'?|b"(?:[^"\\]|\\.){24,}"?""", re.DOTALL)
+_EXACT_NUMBER = re.compile(r"(?<!\d)\d+\.(?:\d{5,}(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+)")
 #: Characters that text does not contain, but octets decoded as text do.
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _MOST_NO_TEXT = 8
@@ -40,7 +43,9 @@ def redact(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def hide_data(text: str) -> str:
-    """`text` with everything that may be image data replaced by its beginning, length and digest."""
+    """`text` with what may be image data replaced by its beginning, length and digest, and exact numbers by a word."""
+    text = _QUOTED_OCTETS.sub(lambda found: _shorten(found[0]) if "\\x" in found[0] else found[0], text)
+    text = _EXACT_NUMBER.sub("[number]", text)
     text = _PHOTO_BEGINS.sub(lambda found: _shorten(found[0]), text)
     text = _RUN.sub(lambda found: _shorten(found[0]) if _is_data(found[0]) else found[0], text)
     for pattern in _WRITTEN_OTHERWISE:

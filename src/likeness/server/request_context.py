@@ -22,8 +22,8 @@ class RequestContext:
 
     method: str
     path: str
-    query: str
-    headers: tuple[tuple[str, str], ...]
+    query: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
     client: str | None
     secure: bool
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))

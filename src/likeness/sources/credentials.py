@@ -27,6 +27,9 @@ class Credentials(NamedTuple):
     secret_key: str | None
     token: str | None
 
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key!r})"
+
 
 class CredentialsFinder:
     """Finds the credentials of a profile, or, without one, the first that botocore finds. Thread-safe."""

@@ -131,12 +131,12 @@ class S3Store:
                     raise self._explained(error, place) from error
                 time.sleep(wait)
                 pause *= 2
-            except Exception as error:
-                # botocore lets the exceptions of its parsers through.
+            except Exception as error:  # noqa: BLE001 - its type is told
+                # botocore lets the exceptions of its parsers through, whose texts hold the response: here, a photo.
                 _check_time(deadline, place)
                 raise InvalidS3Object(
-                    f"{place}: the store's response cannot be parsed ({type(error).__name__}: {error})"
-                ) from error
+                    f"{place}: the store's response cannot be parsed ({type(error).__name__})"
+                ) from None
         raise AssertionError("unreachable: attempts is at least 1")
 
     def _fetch_once(self, target: Mapping[str, str], place: str, max_bytes: int, deadline: float) -> bytes:

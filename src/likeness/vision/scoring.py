@@ -31,7 +31,7 @@ SINGLE_PRECISION_ERROR = 0.05
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 512, 2048
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Profile:
     """What the scorer computes of faces one by one.
 

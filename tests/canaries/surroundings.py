@@ -1,0 +1,47 @@
+"""Where a process may leave something: files, its entries in /proc, memory that is a file."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+#: Shared memory is mostly zeros; a photo in it is at its beginning.
+_MOST_OF_A_FILE = 64 * 1024 * 1024
+
+
+def processes(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += processes(int(child))
+    return found
+
+
+def told_by_proc(pid: int) -> Iterator[tuple[str, bytes]]:
+    """Name and content of what /proc says of a process, but for its memory."""
+    folder = Path(f"/proc/{pid}")
+    for name in ("cmdline", "environ", "comm", "status", "wchan", "maps"):
+        with suppress(OSError):
+            yield f"{pid}/{name}", (folder / name).read_bytes()
+    for task in (folder / "task").iterdir():
+        with suppress(OSError):
+            yield f"{pid}/task/comm", (task / "comm").read_bytes()
+    for descriptor in (folder / "fd").iterdir():
+        with suppress(OSError):
+            target = os.readlink(descriptor)
+            yield f"{pid}/fd", target.encode()
+            if target.endswith(" (deleted)"):  # files that nobody else sees, and memory that is a file
+                yield f"{pid}/fd {target}", _content(descriptor)
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_OF_A_FILE).strip(b"\0")
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    """The contents of all files, and their names, by path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path): path.name.encode() + b"\n" + path.read_bytes() for path in paths}

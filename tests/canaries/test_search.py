@@ -1,0 +1,98 @@
+"""The search finds each kind of canary in each form, so that finding none means that there is none."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from .search import Search
+
+PHOTO = np.random.default_rng(1).bytes(4000)
+VECTOR = np.random.default_rng(2).normal(0, 0.09, 128).astype(np.float32)
+LANDMARKS = [0.31234567, 0.45678912, 0.52345678, 0.44567891, 0.42345678, 0.67891234]
+SIMILARITY = 98.7654321
+SECRET = "Kq7wZ1xT9vB3nM5cL8jH2gF4dS6aP0oIuYtReWqA"
+
+
+@pytest.fixture(scope="module")
+def search() -> Search:
+    made = Search()
+    made.add_bytes("photo", PHOTO)
+    made.add_sequence("vector", VECTOR)
+    made.add_sequence("landmarks", LANDMARKS)
+    made.add_number("similarity", SIMILARITY)
+    made.add_number("cosine", 0.7654321)
+    made.add_text("secret", SECRET)
+    return made
+
+
+def octets(data: bytes) -> list[bytes]:
+    """Pieces of data as they may be written in a log, a file, or shared memory."""
+    return [
+        data,
+        base64.b64encode(data),
+        base64.b64encode(b"x" + data),
+        base64.urlsafe_b64encode(b"xy" + data),
+        data.hex().encode(),
+        data.hex().upper().encode(),
+        repr(data).encode(),
+        json.dumps({"text": repr(data)}).encode(),
+        repr(list(data)).encode(),
+    ]
+
+
+@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize(("start", "end"), [(0, 4000), (1000, 1100), (2001, 2027)])
+def test_octets_of_a_photo(start: int, end: int, number: int, search: Search) -> None:
+    assert search.found(b'{"a": "' + octets(PHOTO[start:end])[number] + b'"}') == {"photo"}
+
+
+@pytest.mark.parametrize("kind", ["<f4", "<f8", "<f2", ">f4"])
+@pytest.mark.parametrize("number", range(9))
+def test_octets_of_a_vector(kind: str, number: int, search: Search) -> None:
+    assert search.found(b"..." + octets(VECTOR[20:60].astype(kind).tobytes())[number]) == {"vector"}
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5, 6, 8])
+def test_written_vectors(decimals: int, search: Search) -> None:
+    with np.printoptions(precision=decimals):
+        for text in (repr(VECTOR), str(VECTOR[5:40]), str([round(float(v), decimals) for v in VECTOR])):
+            assert search.found(text.encode()) == {"vector"}
+    assert search.found(" ".join(f"{v:.{decimals}e}" for v in VECTOR[7:10]).encode()) == {"vector"}
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5, 8])
+def test_written_landmarks(decimals: int, search: Search) -> None:
+    points = [{"X": round(x, decimals), "Y": round(y, decimals)} for x, y in zip(*[iter(LANDMARKS)] * 2, strict=True)]
+    assert search.found(json.dumps({"Landmarks": points}).encode()) == {"landmarks"}
+
+
+def test_one_landmark(search: Search) -> None:
+    assert search.found(b"Landmark(type='eyeLeft', x=0.312346, y=0.456789)") == {"landmarks"}
+
+
+@pytest.mark.parametrize("text", ["98.77", "98.765", "98.7654", "98.7654321", "9.87654e+01", "98.76543"])
+def test_written_similarities(text: str, search: Search) -> None:
+    assert search.found(f"similarity={text}%".encode()) == {"similarity"}
+
+
+@pytest.mark.parametrize("text", ["0.76543", "0.765432", "7.6543e-01"])
+def test_written_cosines(text: str, search: Search) -> None:
+    assert search.found(f"[{text}]".encode()) == {"cosine"}
+
+
+def test_octets_of_a_similarity(search: Search) -> None:
+    assert search.found(b"abc" + np.float64(SIMILARITY).tobytes()) == {"similarity"}
+
+
+@pytest.mark.parametrize("text", [SECRET, SECRET[5:29], SECRET.encode("utf-16-le").decode("latin-1")])
+def test_texts(text: str, search: Search) -> None:
+    for form in octets(text.encode("latin-1")):
+        assert search.found(form) == {"secret"}
+
+
+def test_nothing_where_nothing_is(search: Search) -> None:
+    line = {"time": "2026-01-01T10:00:00.123Z", "seconds": {"receive": 0.0001, "compare": 0.0432, "total": 0.0512}}
+    line |= {"request_id": "3b241101-e2bb-4255-8caf-4136c566a962", "sha256": "0123456789abcdef" * 4}
+    assert search.found(json.dumps(line).encode() * 200 + bytes(1000)) == set()

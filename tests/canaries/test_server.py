@@ -1,0 +1,259 @@
+"""No canary where the server writes or shows something, whatever it is asked and however it fails."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from likeness.aws.keys import Record, create_key, create_session
+from likeness.system.processors import thread_budget
+
+from .conftest import Canaries, Client, Pictures, text_of, wait_for
+from .stand_in import stand_in
+from .surroundings import files_below, processes, told_by_proc
+
+pytestmark = pytest.mark.engine
+
+POLICY = {"Statement": [{"Effect": "Allow", "Action": ["rekognition:CompareFaces", "s3:GetObject*"], "Resource": "*"}]}
+BUCKET = "bucket"
+
+
+@dataclass
+class Trial:
+    """A running server with what is searched for, and its answers by the name of the request."""
+
+    canaries: Canaries
+    folder: Path
+    pid: int
+    client: Client
+    answers: dict[str, tuple[int, bytes]]
+
+    @property
+    def search(self) -> Any:
+        return self.canaries.search
+
+
+def inline(photo: bytes) -> dict[str, str]:
+    return {"Bytes": b64encode(photo).decode()}
+
+
+def pair(source: Any, target: Any, **members: Any) -> dict[str, Any]:
+    images = [inline(each) if isinstance(each, bytes) else each for each in (source, target)]
+    return {"SourceImage": images[0], "TargetImage": images[1]} | members
+
+
+def in_s3(name: str, **members: str) -> dict[str, Any]:
+    return {"S3Object": {"Bucket": BUCKET, "Name": name} | members}
+
+
+def photos_of(canaries: Canaries, pictures: Pictures) -> dict[str, bytes]:
+    made = {
+        "source": canaries.photo("source", pictures.person),
+        "target": canaries.photo("target", pictures.again, "PNG"),
+        "bug": canaries.photo("bug", pictures.person, begins="please fail"),
+        "nobody": canaries.photo("nobody", pictures.nobody, "PNG"),
+        "small": canaries.photo("small", pictures.person.resize((40, 40))),
+    }
+    jpeg, png = made["source"], made["target"]
+    cut = {"cut": jpeg[: len(jpeg) // 2], "no end": jpeg[:-200], "cut png": png[: len(png) // 2]}
+    spoilt = {"spoilt png": png[:-100] + bytes(60) + png[-40:], "no photo": b"GIF89a" + jpeg[6:]}
+    return made | cut | spoilt
+
+
+Ask = Callable[..., None]
+
+
+def ask_for_photos(ask: Ask, photos: dict[str, bytes]) -> None:
+    for name, photo in photos.items():
+        ask(f"photo {name}", pair(photo, photos["target"]))
+        ask(f"target {name}", pair(photos["source"], photo, QualityFilter="AUTO", SimilarityThreshold=50))
+    ask("photo encoded twice", pair(b64encode(photos["source"]), photos["target"]))
+
+
+def ask_for_objects(ask: Ask, canaries: Canaries) -> None:
+    ask("object", pair(in_s3("source"), in_s3("target")))
+    for kind in ("denied", "broken", "moved", "garbage", "short", "none"):
+        name = f"object {kind}"
+        ask(name, pair(in_s3(f"{kind}-{canaries.value(name)}"), in_s3("target")))
+    version = canaries.value("object version", 200)
+    ask("object version", pair(in_s3("none", Version=version), in_s3("target")))
+    address = canaries.value("object address", 400)
+    ask("object address", pair(in_s3(f"https://b.s3/k?X-Amz-Signature={address}"), in_s3("target")))
+
+
+def ask_with_members(ask: Ask, canaries: Canaries, photos: dict[str, bytes]) -> None:
+    good = pair(photos["source"], photos["target"])
+    for member in ("SourceImage", "TargetImage", "SimilarityThreshold", "QualityFilter", "Unknown"):
+        for kind, wrap in (("text", str), ("list", lambda v: [v]), ("object", lambda v: {v: v})):
+            name = f"member {member} {kind}"
+            ask(name, good | {member: wrap(canaries.value(name))})
+    for image in ({"Bytes": 1}, {"Bytes": None}, {"S3Object": None}, {"Bytes": []}, {}):
+        name = f"member image {image}"
+        ask(name, good | {"SourceImage": image | {canaries.value(name): canaries.value(name)}})
+    ask("member base64", good | {"SourceImage": {"Bytes": canaries.value("member base64", 151)}})
+    ask("member not base64", good | {"SourceImage": {"Bytes": "ä!" + canaries.value("member not base64")}})
+    for member in ("Bucket", "Name", "Version"):
+        name = f"member {member}"
+        ask(name, pair({"S3Object": {"Bucket": BUCKET, "Name": "x", member: "!" + canaries.value(name, 2000)}}, {}))
+    for kind, body in (("not json", '{{"{}'), ("a text", '"{}"'), ("deep", '{{"{}":' + "[" * 5000), ("twice", "{}{}")):
+        name = f"body {kind}"
+        ask(name, body.replace("{}", canaries.value(name)).format().encode())
+    ask("body not utf-8", b'{"SourceImage": "\xff' + canaries.value("body not utf-8").encode())
+
+
+def ask_with_headers(ask: Ask, canaries: Canaries) -> None:
+    for header in ("User-Agent", "X-Forwarded-For", "Cookie", "Origin", "Referer", "X-Amz-Target", "Content-Type"):
+        name = f"header {header}"
+        ask(name, b"{}", {header: canaries.value(name)})
+    ask("header name", b"{}", {canaries.value("header name", 100).translate({43: "a", 47: "b", 61: "c"}): "x"})
+    ask("header bearer", b"{}", {"Authorization": "Bearer " + canaries.value("header bearer")}, signed=False)
+    for name in ("path", "query"):
+        value = quote(canaries.value(name), safe="")
+        ask(name, b"{}", path="/" + value if name == "path" else "/?password=" + value)
+
+
+def ask_as_others(ask: Ask, canaries: Canaries, photos: dict[str, bytes]) -> None:
+    good = pair(photos["source"], photos["target"])
+    ask("unsigned", good, signed=False)
+    ask("wrong secret", good, secret=canaries.secret("a wrong secret"))
+    ask("unknown key", good, key_id="AKIA" + text_of("unknown", 16).upper().translate({43: "A", 47: "B"}))
+    ask("wrong token", good, token=canaries.secret("a wrong token", 120))
+    names = ("Credential=", "Credential=AKID/20260101/r/rekognition/", "Signature=", "SignedHeaders=")
+    for number, begins in enumerate(names):
+        name = f"authorization {number}"
+        text = f"AWS4-HMAC-SHA256 {begins}{canaries.value(name)}, Signature={canaries.value(name + ' signature')}"
+        ask(name, good, {"Authorization": text, "X-Amz-Date": "20260101T000000Z"}, signed=False)
+        parameters = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-{begins}{quote(canaries.value(name + ' query'))}"
+        token = quote(canaries.secret(f"query token {number}", 100), safe="")
+        ask(f"query {number}", good, path=f"/?{parameters}&X-Amz-Security-Token={token}", signed=False)
+
+
+@dataclass
+class Given:
+    """What all servers of this module have: canaries, photos, a key file, a session of its key, and an S3."""
+
+    canaries: Canaries
+    photos: dict[str, bytes]
+    keys: Path
+    session: Record
+    s3_settings: str
+
+
+@pytest.fixture(scope="module")
+def given(
+    pictures: Pictures, measured: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Given]:
+    canaries = Canaries()
+    photos = photos_of(canaries, pictures)
+    measured(canaries, photos["source"], photos["target"])
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    record = create_key(keys, "caller", policy=POLICY)
+    session = create_session(keys, record.id)
+    for name, secret in (("key", record.secret), ("session", session.secret), ("token", session.session_token)):
+        canaries.search.add_text(f"secret of the {name}", secret or "")
+    signed_address = f"/{BUCKET}/source?X-Amz-Security-Token={canaries.secret('signed address', 100)}"
+    with stand_in(photos, signed_address) as store:
+        settings = f"""
+            [s3]
+            endpoint_url = "{store}"
+            access_key_id = "AKIASTORE"
+            secret_access_key = "{canaries.secret("secret of the store")}"
+            session_token = "{canaries.secret("token of the store", 200)}"
+            attempts = 1
+        """
+        yield Given(canaries, photos, keys, session, settings)
+
+
+@pytest.fixture(
+    scope="module", params=[(1, "false"), (1, "true"), (2, "false"), (2, "true")], ids="{0[0]} isolated: {0[1]}".format
+)
+def trial(
+    request: Any, given: Given, start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trial]:
+    """The server, when all has been asked."""
+    workers, isolated = request.param
+    if workers > thread_budget():
+        pytest.skip("two workers need two processors")
+    folder = tmp_path_factory.mktemp("canaries")
+    settings = f"""
+        port = 0
+        auth = "sigv4"
+        keys = "{given.keys}"
+        workers = {workers}
+        isolate_decoding = {isolated}
+        verbose_errors = true
+        access_log = "{folder / "access.jsonl"}"
+        audit_log = "{folder / "audit.jsonl"}"
+        {given.s3_settings}
+    """
+    with start_server(folder, settings, debug=request.param == (1, "false")) as (process, port):
+        session = given.session
+        client = Client(port, session.id, session.secret, session.session_token)
+        made = Trial(given.canaries, folder, process.pid, client, {})
+
+        def ask(name: str, *what: Any, **options: Any) -> None:
+            made.answers[name] = client.send(*what, **options)
+
+        ask_for_photos(ask, given.photos)
+        ask_for_objects(ask, given.canaries)
+        ask_with_members(ask, given.canaries, given.photos)
+        ask_with_headers(ask, given.canaries)
+        ask_as_others(ask, given.canaries, given.photos)
+        yield made
+    assert process.returncode == 0
+
+
+def test_all_was_asked(trial: Trial) -> None:
+    """What must have been reached: an answer, each kind of error, an error of the engine, and of S3."""
+    answers = {name: status for name, (status, _) in trial.answers.items()}
+    assert [answers[f"photo {name}"] for name in ("source", "small", "nobody", "no photo")] == [200, *[400] * 3]
+    assert answers["object"] == 200
+    assert answers["photo bug"] == 500
+    codes = {found for _, body in trial.answers.values() for found in re.findall(rb'"__type": ?"(\w+)"', body)}
+    assert codes > {b"InvalidImageFormatException", b"InvalidS3ObjectException", b"InvalidParameterException"}
+    assert codes > {b"SerializationException", b"ValidationException", b"InvalidSignatureException"}
+
+
+def test_no_answer_has_anything_of_another_request(trial: Trial) -> None:
+    for name, (status, answer) in trial.answers.items():
+        found = {each for each in trial.search.found(answer) if not each.startswith(name)}
+        allowed = {"similarity", "landmarks of the source", "landmarks of the target"} if status == 200 else set()
+        assert found <= allowed, name
+
+
+def test_no_log_has_any(trial: Trial) -> None:
+    def waiting() -> list[str]:
+        page = trial.client.ask("GET", "/metrics")[1].decode()
+        return [line for line in page.splitlines() if line.startswith("likeness_log_queue_length")]
+
+    wait_for(lambda: bool(waiting()) and all(line.endswith(" 0.0") for line in waiting()))
+    assert len((trial.folder / "audit.jsonl").read_text().splitlines()) >= len(trial.answers) // 2
+    for name in ("stdout", "stderr", "access.jsonl", "audit.jsonl"):
+        for line in (trial.folder / name).read_bytes().splitlines():
+            assert trial.search.found(line) == set(), line
+
+
+def test_no_page_has_any(trial: Trial) -> None:
+    for page in ("/metrics", "/healthz", "/readyz", "/"):
+        assert trial.search.found(trial.client.ask("GET", page)[1]) == set(), page
+
+
+def test_proc_has_none(trial: Trial) -> None:
+    told = [each for pid in processes(trial.pid) for each in told_by_proc(pid)]
+    assert any(name.endswith("cmdline") for name, _ in told)
+    assert {name: found for name, content in told if (found := trial.search.found(content))} == {}
+
+
+def test_no_file_has_any(trial: Trial) -> None:
+    ours = {str(trial.folder / name) for name in ("access.jsonl", "audit.jsonl")}
+    files = files_below(trial.folder)
+    del files[str(trial.folder / "likeness.toml")]
+    assert {path: found for path, content in files.items() if (found := trial.search.found(content))} == {}
+    opened = {line for line in (trial.folder / "opened").read_text().splitlines() if not line.startswith("/dev/")}
+    assert opened <= ours
+    assert set(files) == ours | {str(trial.folder / name) for name in ("stdout", "stderr", "opened")}
