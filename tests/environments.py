@@ -74,7 +74,7 @@ def find_python(version: str) -> str | None:
 
 def make_environment(folder: Path, python: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([UV, "venv", "--quiet", "--no-project", "--python", python, folder], check=True)
+    subprocess.run([UV, "venv", "--quiet", "--no-project", "--seed", "--python", python, folder], check=True)
 
 
 def install(folder: Path, what: str, options: Sequence[str]) -> None:
