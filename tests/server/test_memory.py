@@ -1,5 +1,6 @@
 """The server's memory stays flat: answered, refused and abandoned requests release theirs."""
 
+import asyncio
 import http.client
 import os
 import random
@@ -11,8 +12,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+import uvicorn
 from PIL import Image
+
+from likeness.server import memory
+from likeness.server.serving import Server
 
 from .conftest import HEADERS, Running, Serve, body, read_answer, wait_for
 
@@ -88,6 +96,25 @@ def test_memory_is_flat_over_photos_of_many_shapes(serve: Serve, portraits: Mapp
     before = resident_bytes(server)
     compare(140, 1.8)
     wait_for(lambda: resident_bytes(server) < before + 8 * 1024 * 1024)
+
+
+def test_freed_memory_is_returned_by_requests_and_when_none_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By time alone, what a server keeps would depend on how many requests come in that time."""
+    app = cast(Any, SimpleNamespace(settings=SimpleNamespace(grace_seconds=1.0), observe=lambda: None))
+    server = Server(uvicorn.Config(app, log_config=None), app, supervisor=None)
+    returned_at: list[int] = []
+    monkeypatch.setattr(memory, "trim", lambda: returned_at.append(server.server_state.total_requests))
+
+    def tick(requests_of_each: list[int], first: int) -> None:
+        for number, requests in enumerate(requests_of_each, first):
+            server.server_state.total_requests += requests
+            asyncio.run(server.on_tick(number))
+
+    tick([8] * 12, first=0)
+    assert returned_at == [32, 64, 96]
+    tick([1] * 8, first=12)
+    tick([0] * 100, first=20)
+    assert returned_at == [32, 64, 96, 104]
 
 
 def test_nothing_waits_for_the_garbage_collector(serve: Serve) -> None:
