@@ -17,11 +17,15 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """ONNX Runtime's execution provider for a device, what brings it, and its options."""
+    """ONNX Runtime's execution provider for a device, what brings it, and its options.
+
+    `joins`: runs from several threads are joined to larger ones (`likeness.batching`), as GPUs need many pictures.
+    """
 
     name: str
     remedy: str
     options: Mapping[str, str]
+    joins: bool = False
 
 
 PROVIDERS: Mapping[str, Provider] = {
@@ -29,10 +33,11 @@ PROVIDERS: Mapping[str, Provider] = {
         "CUDAExecutionProvider",
         "install the extra `likeness[cuda]` and NVIDIA's driver",
         {"arena_extend_strategy": "kSameAsRequested"},
+        joins=True,
     ),
     "openvino": Provider("OpenVINOExecutionProvider", "install onnxruntime-openvino in the place of onnxruntime", {}),
     "directml": Provider(
-        "DmlExecutionProvider", "install onnxruntime-directml in the place of onnxruntime, on Windows", {}
+        "DmlExecutionProvider", "install onnxruntime-directml in the place of onnxruntime, on Windows", {}, joins=True
     ),
     "coreml": Provider("CoreMLExecutionProvider", "use ONNX Runtime's package for macOS", {}),
 }
@@ -51,7 +56,11 @@ def device_session(device: Device, file: Path, options: Any) -> Any:
     if session is None and device != "auto":
         raise SettingsError(f"the device is {device}, but {reason}; {wanted.remedy}, or use the device cpu")
     _log.info("%s runs on %s", file.name, "the processor" if session is None else wanted.name)
-    return session
+    if session is None or not wanted.joins:
+        return session
+    from likeness.batching import joined  # imports numpy, which a server must not before it forks
+
+    return joined(session)
 
 
 def _session(wanted: Provider, file: Path, options: Any) -> tuple[Any, str]:
