@@ -2,7 +2,6 @@
 
 import os
 import signal
-import stat
 import subprocess
 import sys
 import textwrap
@@ -46,7 +45,7 @@ def handed(tiny, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, heard) -> None:
+def test_a_pack_is_a_folder_with_the_permissions_of_the_umask(tiny_index, tiny, home: Path, heard) -> None:
     folder = installation.install("tiny", progress=heard)
     assert folder.parent == home / "packs"
     assert_whole(home, tiny)
@@ -54,7 +53,9 @@ def test_a_pack_is_a_folder_that_anyone_can_read(tiny_index, tiny, home: Path, h
     assert manifest.files["a.onnx"].size == len(tiny.a)
     assert manifest.files["a.onnx"].licence == "MIT"
     assert manifest.distributions["big"].version == "2.0"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~installation._umask()
+    plain = home / "plain"
+    plain.mkdir()
+    assert folder.stat().st_mode == plain.stat().st_mode
     assert not (home / "downloads" / "tiny").exists()
     assert heard.lines[-1].startswith("installed tiny in ")
 
@@ -190,10 +191,10 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tiny_index, tmp_path: Path,
 
 
 def test_a_disk_that_fills_up_while_converting(tiny_index, handed: Path, home: Path, monkeypatch) -> None:
-    def full(path: Path, data: bytes) -> None:
+    def full(path: Path, data: bytes, mode: int) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(installation, "_write_synced", full)
+    monkeypatch.setattr(installation, "write_atomically", full)
     with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*a.onnx cannot be written; free some space"):
         installation.install("tiny", source_dir=handed)
     assert list((home / "packs").iterdir()) == []
@@ -281,11 +282,11 @@ def stopped_before(function: str, call: int, how: str = KILL) -> str:
     [
         ("", f"{KILL} if done else None"),
         ("", f"{KILL} if done > 1_000_000 else None"),
-        (stopped_before("installation._write_synced", 1), "pass"),
-        (stopped_before("installation._write_synced", 2), "pass"),
-        (stopped_before("installation._write_synced", 3), "pass"),
+        (stopped_before("installation.write_atomically", 1), "pass"),
+        (stopped_before("installation.write_atomically", 2), "pass"),
+        (stopped_before("installation.write_atomically", 3), "pass"),
         (stopped_before("download.os.replace", 1), "pass"),
-        (stopped_before("installation.os.replace", 2), "pass"),
+        (stopped_before("installation.os.replace", 5), "pass"),
         (stopped_before("installation.Installation._put_in_place", 1), "pass"),
         (stopped_before("originals.Originals.clean", 1), "pass"),
     ],
@@ -345,7 +346,7 @@ def test_ten_processes_at_once_install_once(start_process, tiny_index, tiny, hom
 
 
 def test_a_waiting_installation_continues_when_the_other_is_killed(start_process, tiny_index, tiny, home: Path) -> None:
-    first = start_process(stopped_before("installation._write_synced", 1, "__import__('time').sleep(60)"))
+    first = start_process(stopped_before("installation.write_atomically", 1, "__import__('time').sleep(60)"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not list((home / "packs").glob(".tiny-*")):
         time.sleep(0.02)

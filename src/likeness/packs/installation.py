@@ -3,7 +3,6 @@
 import copy
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from likeness.packs.progress import LoggedProgress, Progress, automatic_installa
 from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
 from likeness.published import check_accepted, check_asked_for
+from likeness.system.atomic_file import sync_folder, write_atomically
 from likeness.system.locking import one_at_a_time
 
 if TYPE_CHECKING:
@@ -137,8 +137,9 @@ class Installation:
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(target.parent)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{self.entry.name}-", dir=target.parent))
+            temporary = target.with_name(f".{self.entry.name}-new")
             try:
+                temporary.mkdir()
                 self._fill(temporary, originals)
                 self._put_in_place(temporary, target)
             finally:
@@ -161,17 +162,14 @@ class Installation:
             self.progress.say(f"installing the pack {self.entry.name} in {folder_of(self.entry)}")
         originals.obtain(wanted)
         for file in wanted:
-            _write_synced(folder / file.name, originals.converted(file))
+            write_atomically(folder / file.name, originals.converted(file), mode=0o666)
             if file.sha256 and sha256_of(folder / file.name) != file.sha256:
                 # The original is verified; other versions of the libraries may encode the same network differently.
                 self.progress.say(f"{file.name} differs in its bytes from the catalogue's; its original is the same")
         for name, row in table["files"].items():
             row["sha256"], row["size"] = sha256_of(folder / name), (folder / name).stat().st_size
-        _write_synced(folder / MANIFEST_NAME, to_toml(table).encode())
+        write_atomically(folder / MANIFEST_NAME, to_toml(table).encode(), mode=0o666)
         read_manifest(folder)
-        # mkdtemp makes it private; packs in a shared cache folder are readable according to the umask.
-        folder.chmod(0o777 & ~_umask())
-        _sync_folder(folder)
 
     def _reuse(self, file: PackFile, path: Path) -> bool:
         """Links the same, undamaged file of another installed pack or version, if there is one."""
@@ -192,28 +190,5 @@ class Installation:
             # Only a damaged pack is replaced. Processes keep the files that they have open.
             os.replace(target, damaged)
         os.replace(temporary, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         shutil.rmtree(damaged, ignore_errors=True)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -32,7 +32,7 @@ def atomic_file(path: Path, *, mode: int = 0o600) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -66,8 +66,10 @@ def _is_special(path: Path) -> bool:
         return False
 
 
-def _sync_folder(folder: Path) -> None:
-    """Syncs the folder, so that the new name survives a power failure."""
+def sync_folder(folder: Path) -> None:
+    """Syncs a folder, so that new names in it survive a power failure; Windows does so by itself."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
