@@ -13,7 +13,7 @@ from likeness.server.loader import Compares, load_comparer
 from likeness.server.settings import Settings
 
 OPENED = os.environ["CANARIES_OPENED"]
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TMPFILE
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
 def note_opened(event: str, arguments: tuple[Any, ...]) -> None:

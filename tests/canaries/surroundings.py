@@ -20,20 +20,26 @@ def processes(pid: int) -> list[int]:
 
 
 def told_by_proc(pid: int) -> Iterator[tuple[str, bytes]]:
-    """Name and content of what /proc says of a process, but for its memory."""
+    """Name and content of what /proc lets us read of a process, but for its memory."""
     folder = Path(f"/proc/{pid}")
     for name in ("cmdline", "environ", "comm", "status", "wchan", "maps"):
         with suppress(OSError):
             yield f"{pid}/{name}", (folder / name).read_bytes()
-    for task in (folder / "task").iterdir():
+    for task in _entries(folder / "task"):
         with suppress(OSError):
             yield f"{pid}/task/comm", (task / "comm").read_bytes()
-    for descriptor in (folder / "fd").iterdir():
+    for descriptor in _entries(folder / "fd"):
         with suppress(OSError):
             target = os.readlink(descriptor)
             yield f"{pid}/fd", target.encode()
             if target.endswith(" (deleted)"):  # files that nobody else sees, and memory that is a file
                 yield f"{pid}/fd {target}", _content(descriptor)
+
+
+def _entries(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return list(folder.iterdir())
+    return []
 
 
 def _content(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from likeness.aws.quoting import MOST
+from likeness.server import redaction
 from likeness.server.redaction import redact, redact_all
 
 from .conftest import HEADERS, Running, Serve, s3_body, wait_for
@@ -193,6 +194,15 @@ def test_the_name_of_an_object_that_is_there_is_in_the_audit_log(logging_server:
     (audit.parent / "none" / name).write_bytes(b"photo")
     assert server.request(s3_body(name)).status == 200
     wait_for(lambda: name in audit.read_text())
+
+
+def test_texts_that_recur_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a long text of an error takes no longer than a short one."""
+    text = f"the signature of {ENCODED[:100]} does not match"
+    shown = redact(text)
+    monkeypatch.setattr(redaction, "hide_data", lambda _: "redacted again")
+    assert redact(text) == shown
+    assert redact(text, limit=5) == shown[:5]
 
 
 def test_lone_surrogates_are_digested_as_well() -> None:

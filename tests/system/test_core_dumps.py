@@ -81,3 +81,45 @@ def test_the_command_leaves_no_dump(tmp_path: Path) -> None:
     with open(tmp_path / "photo", "wb"):  # returns when the command has opened it
         process.send_signal(signal.SIGABRT)
         assert not ended_with_dump(process)
+
+
+#: A child that can be read first, and then forbids it; the parent is another process of the same user, not root.
+_READ_A_CHILD = """
+import ctypes, os, sys
+from likeness.system.core_dumps import forbid_core_dumps
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+done, say = os.pipe()
+heard, go = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(go)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
+    os.write(say, b"1")
+    os.read(heard, 1)
+    forbid_core_dumps()
+    os.write(say, b"2")
+    os.read(heard, 1)
+    os._exit(0)
+def readable():
+    os.read(done, 1)
+    found = []
+    for name in ("environ", "maps", "mem", "fd"):
+        try:
+            os.listdir(f"/proc/{child}/fd") if name == "fd" else open(f"/proc/{child}/{name}", "rb").close()
+            found.append(name)
+        except PermissionError:
+            pass
+    os.write(go, b"1")
+    return found
+print(readable(), readable())
+"""
+
+
+def test_no_other_process_of_the_user_can_read_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", _READ_A_CHILD], capture_output=True, text=True, timeout=60)
+    if "['environ', 'maps'" not in ended.stdout:
+        pytest.skip(f"no process of this user reads another one: {ended.stdout}{ended.stderr}")
+    assert ended.stdout.split("] [")[1] == "]\n"
