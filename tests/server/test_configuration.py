@@ -211,6 +211,12 @@ def test_secrets_are_not_in_messages(tmp_path: Path) -> None:
     assert "12345678" not in str(caught.value)
 
 
+def test_an_address_holds_no_secret(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="endpoint_url must hold no user and password") as caught:
+        from_file(tmp_path, '[s3]\nendpoint_url = "http://me:hush@minio:9000"')
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize("flag", ["--s3-secret-access-key", "--s3-session-token=hush"])
 def test_secrets_are_no_flags(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert serve.main(["--check", flag, "hush"]) == 252

@@ -106,6 +106,8 @@ def _check_s3(settings: Settings) -> None:
             raise SettingsError(f"{where}: directory = {store.directory} is not a folder")
         if store.ca_bundle is not None and not store.ca_bundle.is_file():
             raise SettingsError(f"{where}: ca_bundle = {store.ca_bundle}: there is no such file")
+        if store.endpoint_url is not None and "@" in store.endpoint_url:
+            raise SettingsError(f"{where}: endpoint_url must hold no user and password, as it is shown in messages")
         if store.endpoint_url is not None and not _is_http_url(store.endpoint_url):
             raise SettingsError(f"{where}: endpoint_url = {store.endpoint_url} must be an address: http://host:port")
         if store.profile is not None:
