@@ -12,17 +12,20 @@ from likeness.isolation import decoder
 
 from .conftest import jpeg
 
+#: Where photos and pixels are in the shared memory.
+START = 4096
+
 
 def answers(*photos: tuple[bytes, int]) -> list[tuple[bytes, bytes]]:
-    """What is answered to each photo and reduction, and the shared memory after it."""
+    """What is answered to each photo and reduction, and the shared memory after it, from START."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     found = []
     with ours, theirs, mmap.mmap(-1, 1 << 20) as shared, ThreadPoolExecutor(1) as pool:
         served = pool.submit(decoder.serve, theirs.fileno(), shared)
         for data, reduction in photos:
-            shared[: len(data)] = data
-            ours.send(decoder.REQUEST.pack(len(data), reduction))
-            found.append((ours.recv(1000), bytes(shared)))
+            shared[START : START + len(data)] = data
+            ours.send(decoder.REQUEST.pack(START, len(data), reduction))
+            found.append((ours.recv(1000), shared[START:]))
         ours.shutdown(socket.SHUT_WR)
         served.result(60)
     return found

@@ -98,6 +98,30 @@ def test_a_broken_photo_is_refused_in_the_same_words(decoders: Decoders) -> None
     assert messages[0] == messages[1]
 
 
+def test_pixels_in_use_are_not_overwritten(start: Start) -> None:
+    decoders = start()
+    photos = [jpeg(160 + 8 * number, 120) for number in range(8)]
+    kept = [opened(data, decoders).pixels() for data in photos]
+    assert sum(pixels.base is not None and pixels.base.base is not None for pixels in kept) == 2  # without a copy
+    for data, pixels in zip(photos, kept, strict=True):
+        assert np.array_equal(pixels, open_image(data).pixels())
+    shared = kept[0]
+    decoders.close()
+    assert np.array_equal(shared, open_image(photos[0]).pixels())
+
+
+def test_refused_photos_take_no_shared_memory(start: Start) -> None:
+    decoders = start()
+    broken = bytearray(PHOTOS["PNG"])
+    broken[60] ^= 255
+    refusals = []
+    for _ in range(8):
+        with pytest.raises(InvalidImageFormat) as refused:
+            opened(bytes(broken), decoders).pixels()
+        refusals.append(refused)
+    assert works(decoders)
+
+
 def test_many_threads_share_the_decoders(decoders: Decoders) -> None:
     photos = [jpeg(100 + 8 * number, 90) for number in range(24)]
     with ThreadPoolExecutor(6) as pool:

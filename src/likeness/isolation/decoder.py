@@ -1,6 +1,6 @@
 """What runs in a decoder process: photos out of shared memory, pixels into it, until the server is gone.
 
-A request is the length of a photo and its reduction; an answer is a letter and a text. Pixels replace the photo.
+A request is where a photo is, its length and its reduction; an answer is a letter and a text. Pixels replace the photo.
 """
 
 import io
@@ -23,7 +23,7 @@ from likeness.image.decoding import BrokenPhoto, decode, decoded_shape, read_hea
 from likeness.isolation import sandbox
 
 CHANNEL = 0
-REQUEST = struct.Struct("=QQ")
+REQUEST = struct.Struct("=QQQ")
 #: First letters of answers: decoded; nothing can be decoded; too little memory; and the most bytes of text after them.
 DECODED, BROKEN, COSTLY = b"d", b"b", b"c"
 MAX_TEXT = 500
@@ -57,12 +57,12 @@ def serve(channel: int, shared: mmap.mmap) -> None:
         os.write(channel, letter + text.encode("utf-8", "replace")[:MAX_TEXT])
 
 
-def _decoded(shared: mmap.mmap, length: int, reduction: int) -> tuple[bytes, str]:
+def _decoded(shared: mmap.mmap, start: int, length: int, reduction: int) -> tuple[bytes, str]:
     try:
-        data = shared[:length]
+        data = shared[start : start + length]
         header = read_header(data)
         shape = decoded_shape(header, reduction)
-        out = np.frombuffer(shared, np.uint8, math.prod(shape)).reshape(shape)
+        out = np.frombuffer(shared, np.uint8, math.prod(shape), start).reshape(shape)
         pixels, damage = decode(data, header, reduction, out)
         if pixels is not out:
             out[:] = pixels

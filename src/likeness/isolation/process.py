@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,10 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)
 #: as bytes and as an array (6), and the coefficients of a JPEG in several scans (3).
 _BASE_BYTES, _BYTES_PER_PIXEL = 256 * 1024 * 1024, 17
 _START_SECONDS, _HANG_SECONDS = 60.0, 10.0
-#: Shared memory that a decoder keeps between photos.
-_KEPT_BYTES = 16 * 1024 * 1024
+#: Shared memory is divided into regions, of which all but one may hold pixels that a comparison still uses: those of
+#: the two photos of a pair. What is kept of a region between photos.
+_REGIONS, _KEPT_BYTES = 3, 8 * 1024 * 1024
+_TOO_COSTLY = "decoding it takes more memory than is allowed. Scale it down, or raise the limit"
 #: A clock of another process is its id and this kind (clock_getcpuclockid(3), which Python does not have).
 _PROCESSOR_TIME = 2
 #: <linux/memfd.h> and <asm-generic/mman-common.h>; Python 3.11 has no names for them.
@@ -49,8 +52,8 @@ _MFD_NOEXEC_SEAL, _MADV_REMOVE = 8, 9
 
 @dataclass(frozen=True, slots=True)
 class DecoderLimits:
-    """What a decoder may have: bytes shared with the server and of its own; seconds of processor time, and in all, for
-    one photo."""
+    """What a decoder may have for one photo: bytes shared with the server, bytes of its own, seconds of processor time,
+    and seconds in all."""
 
     shared_bytes: int
     memory_bytes: int
@@ -85,11 +88,15 @@ class DecoderProcess:
         self._limits = limits
         self._layers: dict[str, str] | None = None
         self._patience = 0.0
-        descriptor = _sealed_memory(limits.shared_bytes)
+        self._region_bytes = -(-limits.shared_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        #: Where regions begin that hold no pixels in use; the last one used goes out first, as it is in the caches.
+        self._free = [region * self._region_bytes for region in reversed(range(_REGIONS))]
+        shared_bytes = _REGIONS * self._region_bytes
+        descriptor = _sealed_memory(shared_bytes)
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._shared = mmap.mmap(descriptor, limits.shared_bytes)
-            numbers = (descriptor, limits.shared_bytes, limits.memory_bytes)
+            self._shared = mmap.mmap(descriptor, shared_bytes)
+            numbers = (descriptor, shared_bytes, limits.memory_bytes)
             self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _PROGRAM, *map(str, numbers), *map(os.path.abspath, sys.path)],
                 stdin=theirs.fileno(),
@@ -128,40 +135,55 @@ class DecoderProcess:
         """See `likeness.image.decoding.decode`. Raises BrokenPhoto, CostlyPhoto, DecoderLost; OSError where
         it did not start.
 
-        Nothing that the decoder says is relied on: sizes are those of `header`, which was read in this process.
+        Nothing that the decoder says is relied on: sizes are those of `header`, which was read in this process. The
+        pixels are where the decoder has put them, or a copy while all other regions are in use.
         """
         _ = self.layers
         shape = decoded_shape(header, reduction)
-        self._shared[: len(data)] = data
+        used_bytes = max(math.prod(shape), len(data))
+        if used_bytes > self._region_bytes:
+            raise CostlyPhoto(_TOO_COSTLY)
+        start = self._free.pop()
         try:
-            self._allow_processor_time()
-            self._send(decoder.REQUEST.pack(len(data), reduction))
-            answer = self._answer(self._limits.seconds)
-            letter, text = answer[:1], _printable(answer[1:])
-            if letter == decoder.COSTLY:
-                raise CostlyPhoto("decoding it takes more memory than is allowed. Scale it down, or raise the limit")
-            if letter == decoder.BROKEN:
-                raise BrokenPhoto(text)
-            if letter != decoder.DECODED:
-                raise DecoderLost("crash", "it cannot be decoded: the decoder gave no valid answer")
-            pixels = np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape).copy()
-            return pixels, text or None
-        finally:
-            self._clear(max(len(data), math.prod(shape)))
+            damage = self._decode(data, start, reduction)
+        except BaseException:
+            self._release(start, used_bytes)
+            raise
+        pixels = np.frombuffer(self._shared, np.uint8, math.prod(shape), start)
+        weakref.finalize(pixels, self._release, start, used_bytes).atexit = False
+        return (pixels if self._free else pixels.copy()).reshape(shape), damage
 
-    def _clear(self, size: int) -> None:
-        """Leaves no photo in the shared memory, where the decoder of a later one could read it."""
-        if size > _KEPT_BYTES:
-            self._shared.madvise(_MADV_REMOVE, 0, self._limits.shared_bytes)
+    def _release(self, start: int, used_bytes: int) -> None:
+        """Called when the last array of a region's pixels is gone.
+
+        Leaves no photo in the shared memory, where the decoder of a later one could read it.
+        """
+        if used_bytes > _KEPT_BYTES:
+            self._shared.madvise(_MADV_REMOVE, start, self._region_bytes)
         else:
-            np.frombuffer(self._shared, np.uint8, min(size, self._limits.shared_bytes)).fill(0)
+            np.frombuffer(self._shared, np.uint8, used_bytes, start).fill(0)
+        self._free.append(start)
+
+    def _decode(self, data: bytes, start: int, reduction: int) -> str | None:
+        """Has the decoder put the pixels at `start`; returns what is damaged."""
+        self._shared[start : start + len(data)] = data
+        self._allow_processor_time()
+        self._send(decoder.REQUEST.pack(start, len(data), reduction))
+        answer = self._answer(self._limits.seconds)
+        letter, text = answer[:1], _printable(answer[1:])
+        if letter == decoder.COSTLY:
+            raise CostlyPhoto(_TOO_COSTLY)
+        if letter == decoder.BROKEN:
+            raise BrokenPhoto(text)
+        if letter != decoder.DECODED:
+            raise DecoderLost("crash", "it cannot be decoded: the decoder gave no valid answer")
+        return text or None
 
     def close(self) -> None:
-        """Ends it at once."""
+        """Ends it at once. Its pixels stay valid: the memory goes with the last of them."""
         self._process.kill()
         self._process.wait()
         self._channel.close()
-        self._shared.close()
 
     def _send(self, request: bytes) -> None:
         try:
