@@ -83,6 +83,11 @@ class Connections:
         return len(self._open)
 
     @property
+    def receiving(self) -> int:
+        """The number of connections whose bodies are incomplete."""
+        return sum(map(len, self._receiving.values()))
+
+    @property
     def is_full(self) -> bool:
         """Whether requests other than health probes are refused: no silent connection is left to close."""
         return len(self._open) > self.limit

@@ -20,8 +20,9 @@ _HEAD_PIECE_BYTES = 4 * 1024
 _CHUNKED_PIECE_BYTES = 16 * 1024
 #: The request line and the headers together; with more, the response is 431 and the connection is closed.
 MAX_HEAD_BYTES = 16 * 1024
-#: What is read from a socket at once, and so what a connection may buffer before the application reads the body.
-_READ_BYTES = 64 * 1024
+#: What is read from a socket at once, and so what a connection may buffer before the application reads the body: more
+#: of a body of known length while few bodies arrive, as each piece takes a turn of the event loop.
+_READ_BYTES, _LARGE_READ_BYTES, _LARGE_READERS = 64 * 1024, 256 * 1024, 32
 #: How every response begins. Sent early to a client that has closed its sending side, it shows whether it still reads.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
 _PROBE_SECONDS = 0.05
@@ -48,8 +49,6 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = bytearray()
-        if hasattr(transport, "max_size"):
-            transport.max_size = _READ_BYTES
         super().connection_made(transport)
         self._watch()
 
@@ -176,6 +175,9 @@ class HttpConnection(H11Protocol):
         """Runs the header timeout while a request is incomplete, or until a new connection sends its first one."""
         idle = self._is_idle
         self.open_connections.note(self, silent=idle, receiving=not idle and self.conn.their_state is h11.SEND_BODY)
+        if hasattr(self.transport, "max_size"):
+            large = self._body_left and self.open_connections.receiving <= _LARGE_READERS
+            self.transport.max_size = _LARGE_READ_BYTES if large else _READ_BYTES
         resting = idle and self.timeout_keep_alive_task is not None
         if not idle or resting:
             if self._header_alarm is not None:

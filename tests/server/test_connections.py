@@ -1,0 +1,122 @@
+"""How much one connection takes in before its body is counted."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from likeness.server.accepting import Connections, _Client
+from likeness.server.connections import HttpConnection
+
+READ, LARGE = 64 * 1024, 256 * 1024
+BODY_BYTES = 1_000_000
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % BODY_BYTES
+
+
+class Client(asyncio.Transport):
+    """A client that has sent a request, and all of it has arrived: the connection reads as much as it asks for."""
+
+    def __init__(self, sent: bytes) -> None:
+        super().__init__()
+        self.max_size = 256 * 1024
+        self.sizes: list[int] = []
+        self.reads = True
+        self._sent = sent
+
+    def deliver(self, connection: HttpConnection) -> bool:
+        """Gives the connection what one read of its socket would give; False while it reads nothing."""
+        if not self.reads or not self._sent:
+            return False
+        piece, self._sent = self._sent[: self.max_size], self._sent[self.max_size :]
+        self.sizes.append(len(piece))
+        connection.data_received(piece)
+        return True
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def connect(client: Client, application: Callable[..., Any], receiving: int = 0) -> HttpConnection:
+    """A connection beside so many others whose bodies are arriving."""
+    others = Connections(1000)
+    for number in range(receiving):
+        others.add(_Client(number, "192.0.2.1"))
+        others.note(number, silent=False, receiving=True)
+
+    class Connection(HttpConnection):
+        open_connections = others
+
+    config = uvicorn.Config(application, lifespan="off", log_config=None)
+    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    connection.connection_made(client)
+    return connection
+
+
+def pieces(sent: bytes, receiving: int = 0) -> Client:
+    """The client after an application has read all of its body."""
+
+    async def reading(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        read.set()
+        await asyncio.Event().wait()
+
+    async def scenario() -> Client:
+        client = Client(sent)
+        connection = connect(client, reading, receiving)
+        while not read.is_set():
+            client.deliver(connection)
+            await asyncio.sleep(0)
+        return client
+
+    read = asyncio.Event()
+    return asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_body_that_is_not_asked_for_is_read_up_to_a_limit() -> None:
+    async def ignoring(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def scenario() -> Client:
+        client = Client(HEAD + bytes(BODY_BYTES))
+        connection = connect(client, ignoring)
+        while client.deliver(connection):
+            await asyncio.sleep(0)
+        return client
+
+    assert sum(asyncio.run(scenario()).sizes) <= LARGE + READ
+
+
+def test_a_body_is_read_in_large_pieces_and_what_follows_in_small_ones() -> None:
+    client = pieces(HEAD + bytes(BODY_BYTES))
+    assert len(client.sizes) <= 6
+    assert max(client.sizes) == LARGE
+    assert client.max_size == READ
+
+
+def test_many_bodies_are_read_in_small_pieces() -> None:
+    assert max(pieces(HEAD + bytes(BODY_BYTES), receiving=33).sizes) == READ
+
+
+def test_a_body_of_unknown_length_is_read_in_small_pieces() -> None:
+    """Its chunks may be so small that parsing a large piece would stop the event loop."""
+    chunk = b"%x\r\n%s\r\n" % (BODY_BYTES, bytes(BODY_BYTES))
+    sent = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
+    assert max(pieces(sent).sizes) == READ
