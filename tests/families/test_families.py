@@ -1,5 +1,9 @@
 """Detectors are read by the public definitions of their families, and networks are fed as packs say."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -128,3 +132,23 @@ def test_a_network_of_a_fixed_number_of_pictures_takes_any(count: int) -> None:
 def test_a_network_of_any_number_of_pictures_is_left_alone() -> None:
     network = Doubling()
     assert for_any_number(network, ["N", 3, 2, 2]) is network
+
+
+@pytest.mark.engine
+def test_packs_beyond_the_standard_one_cost_it_no_module_and_no_dependency(portraits: dict[str, Path]) -> None:
+    """A comparison with the standard pack, in a process of its own, loads nothing that only other packs need."""
+    code = (
+        "import json, sys\n"
+        "from likeness import Comparer\n"
+        "with Comparer() as comparer: comparer.compare(*sys.argv[1:])\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    photos = [str(portraits[name]) for name in ("obama.jpg", "obama2.jpg")]
+    done = subprocess.run([sys.executable, "-c", code, *photos], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(done.stdout))
+    ours = {"detectors", "preprocessed"}  # which say that the standard pack's networks are used as they are
+    assert {name for name in loaded if name.startswith("likeness.families.")} == {
+        f"likeness.families.{n}" for n in ours
+    }
+    assert not {"likeness.authoring", "likeness.batching", "likeness.evaluation", "likeness.server"} & loaded
+    assert not {"onnx", "xml", "urllib.request", "http.client", "ssl"} & loaded
