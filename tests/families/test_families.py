@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from likeness.families import for_any_number, make_detector
 from likeness.packs.manifest import Role
+from likeness.vision.detection import CERTAIN_SCORE
 from likeness.vision.network import Pictures
 
 BOX = np.array([200.0, 120.0, 264.0, 204.0])
@@ -72,6 +73,23 @@ def role(family: str, **parameters: Any) -> Role:
     return Role("detector", "d.onnx", family, MappingProxyType(parameters))
 
 
+@pytest.mark.parametrize(
+    ("family", "parameters", "expected"),
+    [
+        ("scrfd", {}, 0.6 + 0.4 * (0.8 - 0.5) / 0.5),
+        ("centerface", {}, 0.6 + 0.4 * (0.8 - 0.35) / 0.65),
+        ("scrfd", {"certain_score": CERTAIN_SCORE}, 0.8),
+        ("scrfd", {"certain_score": 0.9}, 0.6 * 0.8 / 0.9),
+    ],
+)
+def test_scores_are_told_on_the_scale_of_the_default_detector(
+    family: str, parameters: dict[str, Any], expected: float
+) -> None:
+    """Where a family's publishers see a face, the rules that decide whether a photo has one see it too."""
+    found = make_detector(role(family, **parameters), Network(FORMS[family])).detect(PIXELS)
+    assert found.scores.tolist() == pytest.approx([expected])
+
+
 @pytest.mark.parametrize("side_px", [0, 320])
 @pytest.mark.parametrize("family", FORMS)
 def test_a_face_written_into_the_outputs_is_read(family: str, side_px: int) -> None:
@@ -79,7 +97,7 @@ def test_a_face_written_into_the_outputs_is_read(family: str, side_px: int) -> N
     network = Network(FORMS[family])
     found = make_detector(role(family, side_px=side_px), network).detect(PIXELS)
     assert network.fed.shape == ((1, 3, 320, 320) if side_px else (1, 3, 256, 352))
-    assert found.scores.tolist() == pytest.approx([0.8])
+    assert len(found.scores) == 1
     np.testing.assert_allclose(found.boxes, [BOX / scale], atol=1e-3)
     np.testing.assert_allclose(found.points, [POINTS / scale], atol=1e-3)
 
@@ -104,7 +122,9 @@ def test_scrfd_is_fed_as_published_or_as_the_pack_says(parameters: dict[str, Any
     np.testing.assert_allclose(network.fed[0, :, 0, 0], first_pixel, rtol=1e-6)
 
 
-@pytest.mark.parametrize("parameters", [{"colour": "grey"}, {"mean": [1, 2]}, {"scale": 0}, {"side": 1}])
+@pytest.mark.parametrize(
+    "parameters", [{"colour": "grey"}, {"mean": [1, 2]}, {"scale": 0}, {"side": 1}, {"certain_score": 1}]
+)
 def test_parameters_that_make_no_detector_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
         make_detector(role("scrfd", **parameters), Network(scrfd))
