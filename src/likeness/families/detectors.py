@@ -19,8 +19,8 @@ _NOT_OF_THE_CLASS = ("colour", "mean", "scale", "certain_score")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family: the class that reads its outputs, the order of channels in which that feeds 0 to 255, what its published
-    networks expect, and the score from which their publishers call a detection a face.
+    """A family: the class that reads its outputs, the order of channels in which that feeds 0 to 255, what its
+    published networks expect, and the score from which their publishers call a detection a face.
     """
 
     module: str
