@@ -1,4 +1,4 @@
-"""The price of decoding photos in processes of their own: two servers, with `isolate_decoding` and without, by turns.
+"""The cost of decoding photos in processes of their own: two servers, with `isolate_decoding` and without, interleaved.
 
     python -m benchmarks.isolation [--rounds 21] [--repeat 20] [--clients 8]
 

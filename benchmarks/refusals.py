@@ -4,7 +4,7 @@
 
 Requests of 1 KB, 1 MB and the largest body alternate over one connection, in random order within each pair; of 1 KB,
 which take half a millisecond, there are 20 times as many pairs. Prints the medians, the median of the differences
-within pairs, and Wilcoxon's signed-rank test of the pairs: a small p says that the two can be told apart.
+within pairs, and Wilcoxon's signed-rank test of the pairs: a small p says that the two can be distinguished.
 `tests/aws/test_signature.py` counts the work instead, which holds on a busy machine.
 """
 

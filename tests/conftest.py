@@ -14,7 +14,7 @@ from likeness.comparer import Comparer
 from likeness.packs.integrity import sha256_of
 from likeness.packs.tables import to_toml
 
-# Machines are shared: a slow moment is no finding.
+# Machines are shared: a slow moment is not a failure.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 

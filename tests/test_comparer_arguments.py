@@ -1,4 +1,4 @@
-"""Arguments and settings of a Comparer: what makes no sense is told in words, at once."""
+"""Arguments and settings of a Comparer: invalid ones are explained at once."""
 
 import pickle
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
         ({"threads": "2"}, "threads is '2'"),
     ],
 )
-def test_arguments_that_make_no_comparer_are_told_in_words(arguments: dict[str, Any], told: str) -> None:
+def test_arguments_that_make_no_comparer_are_explained(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         Comparer(**arguments)
 
@@ -34,7 +34,7 @@ def test_arguments_that_make_no_comparer_are_told_in_words(arguments: dict[str, 
         ({"max_decoding_seconds": float("nan")}, "max_decoding_seconds is nan"),
     ],
 )
-def test_settings_that_make_no_sense_are_told_in_words(setting: dict[str, Any], told: str) -> None:
+def test_settings_that_make_no_sense_are_explained(setting: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         ComparerSettings(**setting)
 

@@ -48,5 +48,5 @@ def test_the_scoring_of_an_earlier_version_is_refused_with_a_remedy(standard_pac
     manifest = folder / "manifest.toml"
     text = manifest.read_text("utf-8")
     manifest.write_text(text.replace('\ncohort = "cohort.npy"', '\nstrangers = "cohort.npy"'), "utf-8")
-    with pytest.raises(PackInvalid, match=r"manifest.toml: \[scoring\] .* learn it anew with `likeness calibrate`"):
+    with pytest.raises(PackInvalid, match=r"manifest.toml: \[scoring\] .* calibrate again with `likeness calibrate`"):
         _ = Engine(folder).scorer

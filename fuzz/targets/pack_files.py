@@ -1,4 +1,4 @@
-"""The files in a pack from a stranger, whose manifest has their hashes: networks (ONNX), arrays (.npy), archives."""
+"""The files of an untrusted pack, whose manifest has their hashes: networks (ONNX), arrays (.npy), archives."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""The manifest of a model pack (TOML): a pack from a stranger is a folder with one."""
+"""The manifest of a model pack (TOML): an untrusted pack is a folder with one."""
 
 from fuzz.target import Target
 from likeness.errors import PackInvalid

@@ -1,4 +1,4 @@
-"""Two photos in, one Comparison out: the only way in which photos are compared."""
+"""Two photos in, one Comparison out: every comparison of the project is made here."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ from likeness.vision.scoring import Profile, Scorer
 
 __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace"]
 
-#: The way in which vectors are made, counted up when it changes, so that kept ones are not mixed with new ones.
+#: The version of how vectors are made; raised with every change, so that stored ones are not mixed with new ones.
 _VECTOR_FORM = 7
 #: A search of so many pixels takes 67 MB of the networks' memory; two threads have used 64 MB after 600 mixed requests.
 _RESERVING = (1216, 1216, 3)

@@ -83,18 +83,18 @@ class Engine:
         scoring = self.manifest.scoring
         if scoring.method == "cosine":
             return Scorer()
-        anew = "take the table out and learn it anew with `likeness calibrate`"
+        remedy = "take the table out and calibrate again with `likeness calibrate`"
         if scoring.method != "normalised" or "cohort" not in scoring.files:
             raise PackInvalid(
                 f"{self.manifest.described_as}: [scoring] must have the method cosine, or normalised with the file "
-                f"cohort; a pack calibrated for an earlier version has neither: {anew}"
+                f"cohort; a pack calibrated for an earlier version has neither: {remedy}"
             )
         cohort = self._pack.array(scoring.files["cohort"])
         size = self._pack.network("embedder").output_shapes[0][1]  # of (N, D) or (N, D, 1, 1)
         if isinstance(size, int) and size != cohort.shape[-1]:
             raise PackInvalid(
                 f"{self.manifest.described_as}: the cohort of [scoring] has vectors of {cohort.shape[-1]} numbers, and "
-                f"the network of the embedder gives {size}; {anew}"
+                f"the network of the embedder gives {size}; {remedy}"
             )
         with self._named("scoring"):
             return Scorer(cohort, nearest=int(scoring.parameters.get("nearest", 0)))

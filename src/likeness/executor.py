@@ -67,7 +67,7 @@ class Executor:
         self._running = 0
 
     def after_fork(self) -> None:
-        """Starts anew in a child, which has none of the parent's threads."""
+        """Starts again in a child, which has none of the parent's threads."""
         if self._running:
             self._refused = (
                 "this process was forked while a Comparer was comparing or loading; "

@@ -1,4 +1,4 @@
-"""`likeness packs new` finds what a graph does not say, and `packs check` says in words what is wrong."""
+"""`likeness packs new` finds what a graph does not say, and `packs check` explains what is wrong."""
 
 import hashlib
 import re
@@ -194,9 +194,9 @@ def _embedder(kind: str) -> Breaking:
     [
         (lambda folder, parts: (folder / "embedder.onnx").write_bytes(b"?"), "has 1 bytes instead of"),
         (lambda folder, parts: _rewritten(folder, "size_px = 112", "size_px = 128"), "write size_px = 112"),
-        (_embedder("nan"), "vectors that are no numbers \\(NaN\\)"),
+        (_embedder("nan"), "vectors are NaN"),
         (_embedder("constant"), "the same vector for every face"),
-        (_embedder("noise"), "the vectors do not tell people apart"),
+        (_embedder("noise"), "the vectors do not distinguish people"),
         (
             lambda folder, parts: _replaced(
                 folder, "detector.onnx", shaped.scrfd(parts.yunet, folder / "m.onnx", mirrored=True)

@@ -154,7 +154,7 @@ class Photos:
 
     person: bytes
     person_again: bytes
-    stranger: bytes
+    other_person: bytes
     no_face: bytes
 
     @staticmethod
@@ -223,9 +223,9 @@ def s3_versions(s3_url: str, photos: Photos) -> dict[str, str]:
     contents["large.jpg"] = photos.person.ljust(15 * 1024 * 1024 + 1, b"\0")
     for name, data in contents.items():
         client.put_object(Bucket=BUCKET, Key=name, Body=data)
-    first = client.put_object(Bucket=BUCKET, Key="person.jpg", Body=photos.stranger)["VersionId"]
+    first = client.put_object(Bucket=BUCKET, Key="person.jpg", Body=photos.other_person)["VersionId"]
     second = client.put_object(Bucket=BUCKET, Key="person.jpg", Body=photos.person)["VersionId"]
-    return {"stranger": first, "person": second}
+    return {"other_person": first, "person": second}
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ def test_two_photos_of_a_person_and_of_strangers(boto3_client: Callable[..., Any
     client = boto3_client()
     same = client.compare_faces(SourceImage={"Bytes": photos.person}, TargetImage={"Bytes": photos.person_again})
     assert len(same["FaceMatches"]) == 1
-    other = client.compare_faces(SourceImage={"Bytes": photos.person}, TargetImage={"Bytes": photos.stranger})
+    other = client.compare_faces(SourceImage={"Bytes": photos.person}, TargetImage={"Bytes": photos.other_person})
     assert (other["FaceMatches"], len(other["UnmatchedFaces"])) == ([], 1)
 
 
@@ -41,7 +41,8 @@ def test_s3_objects(boto3_client: Callable[..., Any], photos: Any, s3_versions: 
     answer = client.compare_faces(SourceImage=stored("person.jpg"), TargetImage=stored("folder/again ä.jpg"))
     assert len(answer["FaceMatches"]) == 1
     older = client.compare_faces(
-        SourceImage={"Bytes": photos.stranger}, TargetImage=stored("person.jpg", Version=s3_versions["stranger"])
+        SourceImage={"Bytes": photos.other_person},
+        TargetImage=stored("person.jpg", Version=s3_versions["other_person"]),
     )
     assert older["FaceMatches"][0]["Similarity"] == 100.0
 
@@ -133,7 +134,7 @@ def test_one_client_in_many_threads(boto3_client: Callable[..., Any], photos: An
     client = boto3_client()
 
     def compare(number: int) -> int:
-        target = photos.person if number % 2 else photos.stranger
+        target = photos.person if number % 2 else photos.other_person
         answer = client.compare_faces(SourceImage={"Bytes": photos.person}, TargetImage={"Bytes": target})
         return len(answer["FaceMatches"])
 

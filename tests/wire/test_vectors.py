@@ -75,13 +75,13 @@ def test_vector_01_the_same_photo_twice(wire: Any, request_with: Make) -> None:
 
 
 def test_vector_02_threshold_0(wire: Any, request_with: Make, photos: Any) -> None:
-    found = wire.post(request_with(target=photos.stranger, SimilarityThreshold=0)).json
+    found = wire.post(request_with(target=photos.other_person, SimilarityThreshold=0)).json
     assert len(found["FaceMatches"]) == 1
     assert found["UnmatchedFaces"] == []
 
 
 def test_vector_03_strangers_at_100(wire: Any, request_with: Make, photos: Any) -> None:
-    found = wire.post(request_with(target=photos.stranger, SimilarityThreshold=100)).json
+    found = wire.post(request_with(target=photos.other_person, SimilarityThreshold=100)).json
     assert found["FaceMatches"] == []
     assert len(found["UnmatchedFaces"]) == 1
     assert "Similarity" not in found["UnmatchedFaces"][0]

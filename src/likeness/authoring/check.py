@@ -1,4 +1,4 @@
-"""What is wrong with a pack, in words: its files, its networks, its points, its vectors."""
+"""Checks of a pack: its files, its networks, its points, its vectors."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ class PackCheck:
     def __init__(self, folder: Path, portraits: Sequence[Portrait]) -> None:
         self._folder = folder
         self._portraits = portraits
-        #: How well people are told apart, once vectors were made.
+        #: How well the vectors distinguish people, once they are made.
         self.separation: Separation | None = None
 
     def faults(self) -> list[str]:
@@ -52,7 +52,7 @@ class PackCheck:
         found = [find(engine.detector, engine.mesh, each.photo, search_rotations=False)[0] for each in self._portraits]
         points = [faces.points[main_face(faces)] if len(faces) else None for faces in found]
         if any(each is not None and not np.isfinite(each).all() for each in points):
-            yield "the detector gives points that are no numbers (NaN): check its colour, mean, scale and side_px"
+            yield "the detector's points are NaN: check its colour, mean, scale and side_px"
             return
         missing = sum(each is None for each in points)
         if missing:
@@ -76,7 +76,7 @@ class PackCheck:
             return
         vectors = np.concatenate([engine.embedder.vectors([each]) for each in chips])
         if not np.isfinite(vectors).all():
-            yield "the embedder gives vectors that are no numbers (NaN): check its mean, scale and size_px"
+            yield "the embedder's vectors are NaN: check its mean, scale and size_px"
             return
         lengths = np.linalg.norm(vectors, axis=1)
         if float(np.abs(vectors - vectors[0]).max()) <= _CONSTANT * max(float(lengths.max()), 1e-9):
@@ -84,13 +84,13 @@ class PackCheck:
             return
         people = np.array([self._portraits[place].person for place in shown])
         if len(set(people)) < 2 or len(set(people)) == len(people):
-            yield "too few faces were found to see whether the vectors tell people apart"
+            yield "too few faces were found to see whether the vectors distinguish people"
             return
         self.separation = separation(vectors, people, np.asarray(shown))
         if self.separation.decidability < LEAST_DECIDABILITY:
             genuine, impostor = self.separation.genuine, self.separation.impostor
             yield (
-                f"the vectors do not tell people apart: the mean cosine is {genuine:.2f} for pairs of one "
+                f"the vectors do not distinguish people: the mean cosine is {genuine:.2f} for pairs of one "
                 f"person and {impostor:.2f} for pairs of two; check colour, mean, scale and template, or let "
                 "`likeness packs new` find them"
             )

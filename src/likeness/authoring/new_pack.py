@@ -16,7 +16,7 @@ from likeness.errors import PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, Role, parse_manifest
 from likeness.packs.tables import to_toml
 
-#: Above this decidability vectors tell people apart; below it, no choice that was tried is right.
+#: Above this decidability vectors distinguish people; below it, no choice that was tried is right.
 LEAST_DECIDABILITY = 2.0
 #: A detector that finds fewer of the portraits' faces than this share is not understood.
 _LEAST_FOUND = 0.5
@@ -47,7 +47,7 @@ class NewPack:
 def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -> NewPack:
     """Writes a pack into `folder`, which may exist if it is empty; returns what was found.
 
-    Raises PackInvalid, with what to do, if the networks are not understood or do not tell people apart.
+    Raises PackInvalid, with what to do, if the networks are not understood or do not distinguish people.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PackInvalid(f"{folder} exists; name a new folder for the pack")

@@ -1,4 +1,4 @@
-"""How well vectors tell people apart."""
+"""How well vectors distinguish people."""
 
 from dataclasses import dataclass
 

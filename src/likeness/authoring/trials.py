@@ -1,5 +1,5 @@
-"""What a graph does not say, found by trial: the choice with which a detector is surest of the faces of portraits, and
-the one with which an embedder tells people apart best."""
+"""What a graph does not say, found by trial: the choice with which a detector is most certain of the faces of
+portraits, and the one with which an embedder distinguishes people best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ TEMPLATES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
         "retail": np.array([[0.3156, 0.4616], [0.6826, 0.4616], [0.5003, 0.6405], [0.3495, 0.8247], [0.6534, 0.8247]]),
     }
 )
-#: A template other than the customary one must tell people apart better by this factor: portraits are few, and a
+#: A template other than the customary one must distinguish people better by this factor: portraits are few, and a
 #: tighter crop helps a little on good ones (MobileFaceNet's decidability is 1.11 times as large with another template).
 _CLEARLY = 1.15
 #: Choices within this share of the best are as good; a detector's other than the published one must be surer by this.
@@ -55,7 +55,7 @@ _SHORTER = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One choice, in words, with its figure: higher is better."""
+    """One choice, as a text, with its figure: higher is better."""
 
     choice: str
     figure: float
@@ -73,7 +73,7 @@ class FoundDetector:
 @dataclass(frozen=True, slots=True)
 class FoundEmbedder:
     """The parameters of an embedder as found, the choices tried (the chosen one first, then the best; their figure is
-    the decidability), and how well people are told apart.
+    the decidability), and how well the vectors distinguish people.
     """
 
     parameters: Mapping[str, Any]

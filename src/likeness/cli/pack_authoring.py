@@ -31,7 +31,7 @@ def add_commands(commands: Any) -> None:
     new.add_argument("--licence", default="", metavar="TEXT", help="the licence of the networks, for the manifest")
     new.add_argument("--people", type=Path, metavar="PEOPLE.csv", help=_PEOPLE)
     new.set_defaults(run=_new)
-    check = commands.add_parser("check", help="say in words what is wrong with a pack")
+    check = commands.add_parser("check", help="explain what is wrong with a pack")
     check.add_argument("folder", metavar="FOLDER", help="a pack's folder or name")
     check.add_argument("--people", type=Path, metavar="PEOPLE.csv", help=_PEOPLE)
     check.set_defaults(run=_check)
@@ -74,7 +74,7 @@ def _new(options: argparse.Namespace) -> int:
     )
     _print_tried("How the detector is fed: the mean score of the portraits' faces", made.detector.tried, "{:.3f}")
     _print_tried(
-        "How the embedder is fed: how well people are told apart (distance of cosines in standard deviations)",
+        "How the embedder is fed: how well it distinguishes people (distance of cosines in standard deviations)",
         made.embedder.tried,
         "{:.2f}",
     )

@@ -1,4 +1,4 @@
-"""What runs in a decoder process: photos out of shared memory, pixels into it, until the server is gone.
+"""What runs in a decoder process: photos out of shared memory, pixels into it, until the server ends.
 
 A request is where a photo is, its length and its reduction; an answer is a letter and a text. Pixels replace the photo.
 """

@@ -1,4 +1,4 @@
-"""Takes from this process, for good, what a decoder does not need; Linux only.
+"""Removes irreversibly from this process what a decoder does not need; Linux only.
 
 Each layer is used as far as the kernel has it. Written by hand: the seccomp packages on PyPI need libseccomp on the
 machine, and all that is wanted of Landlock is a rule set without rules, two system calls. Sources: Linux kernel,

@@ -1,1 +1,1 @@
-"""The HTTP server: one POST for the operation, a few GETs for operators. `workers.run` is the way in."""
+"""The HTTP server: one POST for the operation, a few GETs for operators. `workers.run` is the entry point."""

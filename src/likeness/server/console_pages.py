@@ -5,7 +5,7 @@
     /console/server.json       settings that the page needs, and the false match rates by Similarity
     /console/samples/NAME      the sample portraits, where they are installed
 
-Browsers revalidate the page by its ETag; it refers to the files by their version, so these are cached for good. A
+Browsers revalidate the page by its ETag; it refers to the files by their version, so these are cached indefinitely. A
 cached page appears after one short response, and a new version immediately. The Content-Security-Policy restricts the
 page to its own origin and forbids inline scripts, inline styles and framing.
 """

@@ -127,8 +127,10 @@ def _lock(descriptor: int) -> None:
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether the path is the socket of a server that is gone. Raises SettingsError if one listens, or for another kind
-    of file."""
+    """Whether the path is the socket of a server that has ended.
+
+    Raises SettingsError if a server listens on it, or if it is another kind of file.
+    """
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise SettingsError(f"unix_socket = {path} exists and is not a socket; choose another path")

@@ -12,7 +12,7 @@ _M_ARENA_MAX = -8
 _ARENAS = 2
 #: The free memory at the top of the heap above which it is returned, and the block size above which the library maps
 #: a block separately (its maximum). With the first alone, the second stays at 128 KB, and every picture is mapped and
-#: zeroed anew: 10 ms of processor time a request.
+#: zeroed again: 10 ms of processor time a request.
 _TRIM_BYTES = 64 * 1024 * 1024
 _MAPPED_BYTES = 32 * 1024 * 1024
 

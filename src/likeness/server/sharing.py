@@ -67,7 +67,7 @@ class SharedState:
         return b""
 
     def clear(self, slot: int) -> None:
-        """Clears the slot of a process that is gone."""
+        """Clears the slot of a process that has ended."""
         self.set_waiting(slot, 0)
         self.set_ready(slot, False)
         self.write(slot, b"")

@@ -51,7 +51,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a listing tells of it; `state` changes where its content does."""
+    """An object as a listing describes it; `state` changes where its content does."""
 
     name: str
     state: str

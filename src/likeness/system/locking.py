@@ -1,4 +1,4 @@
-"""A lock between processes: the operating system's lock on a file, released whichever way the process ends.
+"""A lock between processes: the operating system's lock on a file, released however the process ends.
 
 It is taken with SQLite, part of Python's standard library, which is portable; nothing is written to the file.
 """

@@ -4,7 +4,7 @@ Blurred faces, children's, and faces of groups that the network was trained on l
 cosine is normalised by the cosines that either face has to a *cohort*, vectors of no real person: adaptive symmetric
 score normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
 2017, its second form). The cohort holds as many vectors for each group of people, and only the nearest to a face count,
-so no label of a group is needed. `likeness calibrate` draws it; docs/accuracy.md says what it is worth.
+so no label of a group is needed. `likeness calibrate` draws it; docs/accuracy.md reports its effect.
 """
 
 from collections.abc import Sequence
