@@ -30,6 +30,8 @@ def handler(photos: Mapping[str, bytes], signed_address: str) -> type[BaseHTTPRe
                 self._answer(307, b"", Location=f"http://{self.headers['Host']}{signed_address}")
             elif kind == "garbage":
                 self._answer(400, b"<not xml " + photo + repeated.encode())
+            elif kind == "odd":  # a header that botocore cannot parse, and quotes
+                self._answer(200, photo, **{"Last-Modified": self.headers.get("X-Amz-Security-Token", "")})
             elif kind == "short":
                 self._answer(200, photo, length=len(photo) + 1000)
                 self.close_connection = True

@@ -109,7 +109,7 @@ def test_a_request_to_a_server_is_logged_without_secrets_photos_and_the_answer(
     assert files_below(tmp_path) == {}
 
 
-@pytest.mark.parametrize("kind", ["source", "denied", "garbage", "moved"])
+@pytest.mark.parametrize("kind", ["source", "denied", "garbage", "odd", "moved"])
 def test_a_photo_in_s3_is_logged_without_secrets(
     kind: str, given: tuple[Canaries, dict[str, Path]], tmp_path: Path
 ) -> None:

@@ -79,7 +79,7 @@ def ask_for_photos(ask: Ask, photos: dict[str, bytes]) -> None:
 
 def ask_for_objects(ask: Ask, canaries: Canaries) -> None:
     ask("object", pair(in_s3("source"), in_s3("target")))
-    for kind in ("denied", "broken", "moved", "garbage", "short", "none"):
+    for kind in ("denied", "broken", "moved", "garbage", "odd", "short", "none"):
         name = f"object {kind}"
         ask(name, pair(in_s3(f"{kind}-{canaries.value(name)}"), in_s3("target")))
     version = canaries.value("object version", 200)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from msgspec import structs
 
 from likeness.aws.keys import Record, create_key, create_session
 
@@ -98,6 +99,13 @@ def test_row_12_a_session_without_its_token_or_with_another(send_as: Callable[..
         sent = {name: value for name, value in signed.items() if name != "X-Amz-Security-Token"}
         sent |= {} if token is None else {"X-Amz-Security-Token": token}
         assert refused(client.send("POST", b"{}", HEADERS | sent)) == UNKNOWN
+
+
+def test_row_12_a_token_that_is_not_signed(server: Any) -> None:
+    session = server.keys["session"]
+    client = Wire(replace(server, keys={"full": structs.replace(session, session_token=None)}))
+    signed = client.sign(b"{}", HEADERS) | {"X-Amz-Security-Token": session.session_token}
+    assert refused(client.send("POST", b"{}", HEADERS | signed)) == UNKNOWN
 
 
 # Decisions of policies. An empty request of a key that may compare is refused for its members, so no photo is needed.
