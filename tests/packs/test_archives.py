@@ -31,6 +31,16 @@ def test_a_broken_archive_is_named(tiny, tmp_path: Path, keep: float) -> None:
             read_member(path, "net/a.onnx", "0" * 64)
 
 
+def test_a_header_of_gzip_may_end_anywhere(tmp_path: Path) -> None:
+    """With all optional parts: extra data, a name, a comment and a checksum."""
+    header = b"\x1f\x8b\x08\x1e" + bytes(6) + b"\x03\x00abc" + b"name\x00" + b"comment\x00" + b"\x12\x34"
+    path = tmp_path / "a.tar.gz"
+    for length in range(len(header) + 1):
+        path.write_bytes(header[:length])
+        with pytest.raises(PackDamaged, match="cannot be extracted"):
+            read_member(path, "net/a.onnx", "0" * 64)
+
+
 def test_a_link_is_not_followed_out_of_the_archive(tmp_path: Path) -> None:
     path = tmp_path / "evil.tar.gz"
     with tarfile.open(path, "w:gz") as archive:

@@ -12,10 +12,10 @@ from likeness.errors import PackDamaged
 
 #: Larger members are not unpacked; no network file comes near this.
 _MAX_MEMBER_BYTES = 1 << 30
-#: What the libraries raise for archives that are damaged, encrypted (RuntimeError) or packed in another way
-#: (NotImplementedError).
+#: What the libraries raise for archives that are damaged (TypeError: within a header of gzip), encrypted (RuntimeError)
+#: or packed in another way (NotImplementedError).
 _UNREADABLE = (
-    *(KeyError, OSError, EOFError, ValueError, RuntimeError, struct.error),
+    *(KeyError, OSError, EOFError, TypeError, ValueError, RuntimeError, struct.error),
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 
