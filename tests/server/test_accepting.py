@@ -1,10 +1,17 @@
 """Accepting connections, and which ones yield."""
 
+import asyncio
+import contextlib
 import resource
+import socket
+from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 
-from likeness.server.accepting import Connections, _Client, fitting_connections
+from likeness.server.accepting import Acceptor, Connections, _Client, fitting_connections
+from likeness.server.rates import Rates
+from likeness.server.sharing import SharedState, WorkerSlot
 
 
 def add(connections: Connections, closed: list[str], name: str, address: str = "a") -> None:
@@ -60,3 +67,101 @@ def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connect
 )
 def test_connections_fit_the_descriptors(wanted: int, descriptors: int, fitting: int) -> None:
     assert fitting_connections(wanted, descriptors) == fitting
+
+
+class Counted(asyncio.Protocol):
+    """A connection, open until its client closes it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.remove(self)
+
+
+class Worker:
+    """What of a worker accepts connections; here, several share one process."""
+
+    def __init__(self, slot: WorkerSlot, listener: socket.socket) -> None:
+        self.slot = slot
+        self.connections = Connections(1000, self.slot.count_connections)
+        self.listener = listener.dup()
+        self.acceptor: Acceptor | None = None
+        slot.shared.set_ready(slot.number, True)
+
+    def accept(self) -> None:
+        self.acceptor = Acceptor(
+            self.listener,
+            lambda: Counted(self.connections),
+            self.connections,
+            context=None,
+            handshake_seconds=10.0,
+            is_ahead=self.slot.is_ahead,
+        )
+
+
+@contextlib.asynccontextmanager
+async def two_workers(family: socket.AddressFamily) -> AsyncIterator[tuple[list[Worker], list[socket.socket]]]:
+    """Two workers, and clients that each call of `connected` adds to."""
+    with contextlib.ExitStack() as stack:
+        shared = stack.enter_context(closing(SharedState(3)))
+        listener = stack.enter_context(socket.socket(family))
+        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else "")
+        listener.listen(100)
+        rates = stack.enter_context(Rates(0.0))
+        workers = [Worker(WorkerSlot(number, 1, rates, shared), listener) for number in range(2)]
+        clients: list[socket.socket] = []
+        try:
+            yield workers, clients
+        finally:
+            for worker in workers:
+                if worker.acceptor is not None:
+                    worker.acceptor.close()
+                worker.listener.close()
+            for client in clients:
+                client.close()
+            await accepted(workers, 0)
+
+
+async def connect(workers: list[Worker], clients: list[socket.socket], number: int, *, at_once: bool) -> list[int]:
+    """How many connections each worker has when `number` further clients have connected."""
+    for _ in range(number):
+        client = socket.socket(workers[0].listener.family)
+        client.connect(workers[0].listener.getsockname())
+        clients.append(client)
+        if not at_once:
+            await accepted(workers, len(clients))
+    await accepted(workers, len(clients))
+    return [len(worker.connections) for worker in workers]
+
+
+async def accepted(workers: list[Worker], number: int) -> None:
+    async with asyncio.timeout(60):
+        while sum(len(worker.connections) for worker in workers) != number:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_workers_have_as_many_connections_each(family: socket.AddressFamily, at_once: bool) -> None:
+    async def scene() -> None:
+        async with two_workers(family) as (workers, clients):
+            for worker in workers:
+                worker.accept()
+            numbers = await connect(workers, clients, 32, at_once=at_once)
+            assert max(numbers) - min(numbers) <= 3
+
+    asyncio.run(scene())
+
+
+def test_a_worker_with_more_connections_leaves_the_next_ones_to_the_other_unless_that_one_is_busy() -> None:
+    async def scene() -> None:
+        async with two_workers(socket.AF_INET) as (workers, clients):
+            workers[0].accept()
+            assert await connect(workers, clients, 10, at_once=False) == [10, 0]
+            workers[1].accept()
+            assert await connect(workers, clients, 8, at_once=False) == [10, 8]
+            workers[1].slot.shared.clear(1)  # it has ended, and the next one loads
+            assert await connect(workers, clients, 4, at_once=False) == [14, 8]
+
+    asyncio.run(scene())

@@ -1,14 +1,17 @@
 """Several workers on one port: start, end, restart, and shared state."""
 
+import http.client
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -163,6 +166,61 @@ def test_the_queue_limit_is_shared_by_all_workers(serve: Serve) -> None:
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert answers == [200] * 18
+
+
+@needs_two_processors
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_workers_get_the_same_number_of_connections(serve: Serve, tmp_path: Path, kind: str) -> None:
+    """Those made while one is stopped go to the other; the next ones go to the first until it has as many."""
+    path = tmp_path / "socket"
+    server = serve("--workers", "2", *(["--unix-socket", str(path)] if kind == "unix" else []))
+
+    def connect() -> socket.socket:
+        if kind == "tcp":
+            return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(60)
+        connection.connect(str(path))
+        return connection
+
+    with ExitStack() as stack:
+        asking = http.client.HTTPConnection("localhost")
+        asking.sock = stack.enter_context(connect())
+
+        def are_ready() -> bool:
+            asking.request("GET", "/metrics")
+            return b"likeness_ready_workers 2.0" in asking.getresponse().read()
+
+        wait_for(are_ready)
+        stopped, other = children(server)
+        before = {pid: sockets_of(pid) for pid in (stopped, other)}
+
+        def opened(pid: int) -> int:
+            return sockets_of(pid) - before[pid]
+
+        def open_one() -> bool:
+            number = opened(stopped) + opened(other)
+            stack.enter_context(connect())
+            wait_for(lambda: opened(stopped) + opened(other) == number + 1)
+            return abs(opened(stopped) - opened(other)) <= 2
+
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            for _ in range(12):
+                open_one()
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert (opened(stopped), opened(other)) == (0, 12)
+        # A worker that is too busy for a moment misses some of them.
+        assert any(open_one() for _ in range(24))
+
+
+def sockets_of(pid: int) -> int:
+    number = 0
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            number += os.readlink(each).startswith("socket:")
+    return number
 
 
 @needs_two_processors

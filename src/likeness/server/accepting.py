@@ -1,5 +1,8 @@
 """Accepting connections, up to what the descriptors allow; when they run out, silent ones are closed for new ones.
 
+With several workers, the one with fewest connections accepts: the system gives most of them to whichever worker is
+woken first, and each worker schedules only the requests of its own.
+
 asyncio's own server accepts without a bound, does not count connections that are still in their TLS handshake, and logs
 an error for each attempt when descriptors run out.
 """
@@ -27,6 +30,8 @@ RESERVED_DESCRIPTORS = 128
 #: Connections accepted in one iteration of the event loop, so that a flood does not starve responses.
 _AT_ONCE = 32
 _PAUSE_SECONDS = 0.1
+#: How long a connection is left to another worker; if that one is too busy to accept it, this one does.
+_OFFER_SECONDS = 0.005
 #: Concurrent TLS handshakes: each takes buffers and key material, and a peer needs only a socket to begin one.
 MAX_HANDSHAKES = 256
 #: The time that each handshake is allowed before it may be ended for a new one; new connections wait for it.
@@ -72,6 +77,8 @@ class Connections:
     """
 
     limit: int
+    #: Called with the number of open connections when it changes.
+    on_change: Callable[[int], object] = lambda _: None
     _open: dict[object, _Client] = field(default_factory=dict)
     _by_address: Counter[str] = field(default_factory=Counter)
     #: The connections whose bodies are incomplete, of each address.
@@ -97,6 +104,7 @@ class Connections:
         self._open[client.key] = client
         self._by_address[client.address] += 1
         self._note(client, True)
+        self.on_change(len(self._open))
 
     def remove(self, key: object) -> None:
         """Forgets a closed connection."""
@@ -107,6 +115,7 @@ class Connections:
             self._by_address[client.address] -= 1
             if not self._by_address[client.address]:
                 del self._by_address[client.address]
+            self.on_change(len(self._open))
 
     def note(self, key: object, *, silent: bool, receiving: bool = False) -> None:
         """Records whether the connection waits for its client's next request, or for the rest of a request's body."""
@@ -175,12 +184,15 @@ class Acceptor:
         *,
         context: ssl.SSLContext | None,
         handshake_seconds: float,
+        is_ahead: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`is_ahead` says whether another worker is to accept the next connection."""
         self._listener = listener
         self._make_protocol = make_protocol
         self._connections = connections
         self._ssl = context
         self._handshake_seconds = handshake_seconds
+        self._is_ahead = is_ahead
         self._handshakes = Connections(MAX_HANDSHAKES)
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,25 +217,32 @@ class Acceptor:
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
-            delay = max(
-                self._connections.delay(_LEAST_SILENCE_SECONDS), self._handshakes.delay(_LEAST_HANDSHAKE_SECONDS)
-            )
-            if delay > 0:
-                self._pause(delay)
+            if self._is_ahead():
+                self._pause(_OFFER_SECONDS)
                 return
-            try:
-                accepted, address = self._listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            if not self._accept_one():
                 return
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    raise
-                _log.error("a connection cannot be accepted: %s", error.strerror)
-                silent = self._connections.silent_seconds() or 0.0
-                if silent < _LEAST_SILENCE_SECONDS or not self._connections.evict():
-                    self._pause(_PAUSE_SECONDS)
-                return
-            self._admit(accepted, address)
+
+    def _accept_one(self) -> bool:
+        """Whether a connection is accepted; otherwise none waits, or accepting pauses."""
+        delay = max(self._connections.delay(_LEAST_SILENCE_SECONDS), self._handshakes.delay(_LEAST_HANDSHAKE_SECONDS))
+        if delay > 0:
+            self._pause(delay)
+            return False
+        try:
+            accepted, address = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            _log.error("a connection cannot be accepted: %s", error.strerror)
+            silent = self._connections.silent_seconds() or 0.0
+            if silent < _LEAST_SILENCE_SECONDS or not self._connections.evict():
+                self._pause(_PAUSE_SECONDS)
+            return False
+        self._admit(accepted, address)
+        return True
 
     def _pause(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
@@ -232,6 +251,7 @@ class Acceptor:
     def _resume(self) -> None:
         if not self._is_closed:
             self._loop.add_reader(self._listener, self._accept)
+            self._accept_one()  # though another worker may be due: it did not accept during the pause
 
     def _admit(self, accepted: socket.socket, peer: Sequence[object]) -> None:
         address = str(peer[0]) if peer else ""

@@ -205,7 +205,7 @@ class Application:
 
     def _share(self) -> None:
         """Shares changed numbers with the other workers, at most once every `_SHARE_SECONDS`."""
-        self._slot.shared.set_ready(self._slot.number, self.loader.is_ready)
+        self._slot.shared.set_ready(self._slot.number, self.loader.is_ready and not self.is_stopping)
         state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
         if state != self._shared and time.monotonic() >= self._share_at:
             self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS

@@ -48,11 +48,10 @@ _LINGER_SECONDS = 0.25
 class Server(uvicorn.Server):
     """uvicorn's server; SIGTERM and SIGINT finish the running requests and exit with 0, SIGHUP reloads files."""
 
-    def __init__(self, config: uvicorn.Config, app: Application, *, supervisor: int | None) -> None:
-        """`supervisor` is the process whose end also ends this one; None: this process has no supervisor."""
+    def __init__(self, config: uvicorn.Config, app: Application, slot: WorkerSlot) -> None:
         super().__init__(config)
         self._app = app
-        self._supervisor = supervisor
+        self._slot = slot
         self._trimmed_after = 0
         self._requests_seen = 0
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
@@ -104,6 +103,7 @@ class Server(uvicorn.Server):
                 self._app.connections,
                 context=self.config.ssl,
                 handshake_seconds=self._app.settings.header_timeout_seconds,
+                is_ahead=self._slot.is_ahead,
             )
             for listener in sockets or []
         ]
@@ -125,7 +125,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._app.tick()
-        if self._supervisor is not None and os.getppid() != self._supervisor:
+        if self._slot.supervisor is not None and os.getppid() != self._slot.supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
         self._trim(counter)
@@ -153,7 +153,8 @@ def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: Wo
 
 
 async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
-    connections = Connections(fitting_connections(settings.max_connections, raise_descriptor_limit()))
+    limit = fitting_connections(settings.max_connections, raise_descriptor_limit())
+    connections = Connections(limit, slot.count_connections)
     if connections.limit < settings.max_connections:
         _log.warning(
             "max_connections = %d needs more open files than this process may have: %d connections are served at once",
@@ -161,7 +162,7 @@ async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: 
             connections.limit,
         )
     app = Application(settings, load, slot, connections=connections)
-    server = Server(_config(settings, app), app, supervisor=slot.supervisor)
+    server = Server(_config(settings, app), app, slot)
     app.start(on_failure=partial(setattr, server, "should_exit", True))
     await server.serve([listener])
     running = app.admission.running

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from likeness.server.rates import Rates
 
-#: The number of waiting requests, whether the engine is ready, and the snapshot's generation: one word each.
+#: The number of waiting requests, whether the engine is ready, the snapshot's generation, and the number of open
+#: connections: one word each.
 _WORD = struct.Struct("<Q")
-_WAITING, _READY, _GENERATION = (_WORD.size * number for number in range(3))
+_WAITING, _READY, _GENERATION, _CONNECTIONS = (_WORD.size * number for number in range(4))
 _HEADER_BYTES = 4 * _WORD.size
 #: A snapshot of the metrics has about 40 KB; pages that are never written take no memory.
 _SNAPSHOT_BYTES = 1024 * 1024
@@ -42,6 +43,14 @@ class SharedState:
         """Whether a worker's engine is ready."""
         return bool(self._get(slot * _SLOT_BYTES + _READY))
 
+    def set_connections(self, slot: int, connections: int) -> None:
+        """Records how many connections are open in a worker."""
+        self._put(slot * _SLOT_BYTES + _CONNECTIONS, connections)
+
+    def connections(self, slot: int) -> int:
+        """How many connections are open in a worker."""
+        return self._get(slot * _SLOT_BYTES + _CONNECTIONS)
+
     def write(self, slot: int, snapshot: bytes) -> None:
         """Replaces the slot's snapshot; one that is too large is ignored.
 
@@ -70,6 +79,7 @@ class SharedState:
         """Clears the slot of a process that has ended."""
         self.set_waiting(slot, 0)
         self.set_ready(slot, False)
+        self.set_connections(slot, 0)
         self.write(slot, b"")
 
     def close(self) -> None:
@@ -104,3 +114,21 @@ class WorkerSlot:
         """Records how many requests wait here; returns how many wait in all workers."""
         self.shared.set_waiting(self.number, requests)
         return self.shared.waiting()
+
+    def count_connections(self, connections: int) -> None:
+        """Records how many connections are open here."""
+        self.shared.set_connections(self.number, connections)
+
+    def is_ahead(self) -> bool:
+        """Whether another worker is to accept the next connection: a ready one first, then the one that has fewest.
+
+        One more in eight is as many: a flood of connections is not to wait for the other worker at each of them.
+        """
+        shared = self.shared
+        here, ready = shared.connections(self.number), shared.is_ready(self.number)
+        others = [slot for slot in range(shared.slots - 1) if slot != self.number]  # the last slot is no worker's
+        return any(
+            shared.is_ready(slot) > ready
+            or (shared.is_ready(slot) == ready and here * 8 > shared.connections(slot) * 9)
+            for slot in others
+        )
