@@ -3,9 +3,10 @@
 Each case starts a server with the standard pack that checks signatures, and measures clients from one other process on
 the same machine. Ordinary clients send pairs of 640x480 portraits with their own keys, one request after the other, and
 back off like SDKs when refused; each answer is compared, octet for octet, with the library's. In cases with hostile
-clients, turns without and with them alternate. Results are kept in benchmarks/results/load.json: a case that is there
-is not measured again without `--again`, so the whole may run in pieces. `mix` may be measured many times; its requests
-add up. Exits 1 if an answer is wrong or crossed, or a limit below is missed.
+clients, turns without and with them alternate; the share is the median of the turns' ratios. Results are kept in
+benchmarks/results/load.json: a case that is there is not measured again without `--again`, so the whole may run in
+pieces. Cases called `mix` only count and check answers, so they may run beside other work: no times are taken, and the
+counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a limit below is missed.
 """
 
 import argparse
@@ -36,14 +37,17 @@ from benchmarks.load.requests import (
 from benchmarks.load.server import Server, Usage
 
 from likeness.aws.keys import Key
+from likeness.counted import counted
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "load.json"
 LEAST_SHARE, LONGEST_P99_SECONDS, HOSTILE = 0.7, 2.0, 64
 KINDS = ("silent", "slow", "costly", "unsigned", "wrongly signed")
 #: The parts of the mix: kinds of requests by weight.
 MIX = {"pair": 1, "small": 4, "no face": 10, "damaged": 20, "wrongly signed": 25, "unsigned": 20, "health": 20}
-#: `idle` clients send at most this many requests a second, all together.
+#: Clients below capacity send at most this many requests a second, all together.
 BELOW_CAPACITY_PER_SECOND = 10.0
+#: The clients of a mix sign their requests again after this; signatures are valid for five minutes.
+_SIGNED_SECONDS = 200.0
 
 Photo = dict[str, list[Photos]]
 
@@ -62,20 +66,23 @@ class Case:
 
 def cases() -> list[Case]:
     """All cases, in the order of the table."""
+    both = (1, 2)
     plain = [
-        Case(f"{clients} clients, {workers} workers", clients, workers)
-        for workers in (1, 2)
+        Case(f"{counted(clients, 'client')}, {counted(workers, 'worker')}", clients, workers)
+        for workers in both
         for clients in (1, 8, 64, 512)
     ]
     below = [
-        Case(f"64 clients below capacity, {workers} workers", 64, workers, BELOW_CAPACITY_PER_SECOND)
-        for workers in (1, 2)
+        Case(f"64 clients below capacity, {counted(workers, 'worker')}", 64, workers, BELOW_CAPACITY_PER_SECOND)
+        for workers in both
     ]
     hostile = [Case(f"64 clients, 64 {kind}", 64, 1, hostile=(kind,)) for kind in KINDS]
     all_kinds = [
-        Case(f"64 clients, 64 of all kinds, {workers} workers", 64, workers, hostile=KINDS) for workers in (1, 2)
+        Case(f"64 clients, 64 of all kinds, {counted(workers, 'worker')}", 64, workers, hostile=KINDS)
+        for workers in both
     ]
-    return plain + below + hostile + all_kinds + [Case("mix", 64, is_mix=True)]
+    mixes = [Case(f"mix of 128 clients, {counted(workers, 'worker')}", 128, workers, is_mix=True) for workers in both]
+    return plain + below + hostile + all_kinds + mixes
 
 
 def ordinary_clients(case: Case, server: Server, photos: Photo, tally: Tally, end: float) -> list[Client]:
@@ -131,10 +138,12 @@ async def measure(case: Case, server: Server, photos: Photo, seconds: float, tur
     beside, alone, shares = Tally(), Tally(), []
     tallies = {kind: Tally() for kind in case.hostile}
     begun = time.monotonic()
-    for _ in range(turns if case.hostile else 1):
-        if not case.hostile:
-            await serve_clients(ordinary_clients(case, server, photos, beside, time.monotonic() + seconds))
-            break
+    if not case.hostile:
+        end = begun + seconds
+        while (now := time.monotonic()) < end:
+            part = min(end, now + _SIGNED_SECONDS)
+            await serve_clients(ordinary_clients(case, server, photos, beside, part))
+    for _ in range(turns if case.hostile else 0):
         before = alone.compared, beside.compared
         await serve_clients(ordinary_clients(case, server, photos, alone, time.monotonic() + seconds))
         tasks = start_hostile(case, server, photos, tallies)
@@ -146,24 +155,33 @@ async def measure(case: Case, server: Server, photos: Photo, seconds: float, tur
         await asyncio.sleep(2.0)
         shares.append((beside.compared - before[1]) / max(1, alone.compared - before[0]))
     watching.cancel()
-    measured = seconds * (turns if case.hostile else 1)
-    return _row(beside, measured, usage) | {
-        "clients": case.clients,
-        "workers": case.workers,
-        "seconds": round(time.monotonic() - begun, 1),
-        "share_of_throughput_alone": round(statistics.median(shares), 3) if shares else None,
-        "p99_alone_seconds": _quantile(alone.latencies, 0.99) if shares else None,
-        "hostile": {kind: _paid(tally) for kind, tally in tallies.items()},
-        "requests": beside.requests + alone.requests + sum(tally.requests for tally in tallies.values()),
-        "wrong": [*beside.wrong, *alone.wrong, *(each for tally in tallies.values() for each in tally.wrong)][:20],
-    }
+    times = {} if case.is_mix else _times(beside, seconds * (turns if case.hostile else 1))
+    return (
+        times
+        | _counts(beside, usage)
+        | {
+            "clients": case.clients,
+            "workers": case.workers,
+            "seconds": round(time.monotonic() - begun, 1),
+            "share_of_throughput_alone": round(statistics.median(shares), 3) if shares else None,
+            "p99_alone_seconds": _quantile(alone.latencies, 0.99) if shares else None,
+            "hostile": {kind: _paid(tally) for kind, tally in tallies.items()},
+            "requests": beside.requests + alone.requests + sum(tally.requests for tally in tallies.values()),
+            "wrong": [*beside.wrong, *alone.wrong, *(each for tally in tallies.values() for each in tally.wrong)][:20],
+        }
+    )
 
 
-def _row(tally: Tally, seconds: float, usage: Usage) -> dict[str, Any]:
+def _times(tally: Tally, seconds: float) -> dict[str, Any]:
     return {
         "compared_per_second": round(tally.compared / seconds, 1),
         "p50_seconds": _quantile(tally.latencies, 0.5),
         "p99_seconds": _quantile(tally.latencies, 0.99),
+    }
+
+
+def _counts(tally: Tally, usage: Usage) -> dict[str, Any]:
+    return {
         "answered": dict(tally.answered),
         "refused": tally.refused,
         "unanswered": dict(tally.unanswered),
@@ -184,17 +202,22 @@ def _quantile(values: list[float], part: float) -> float | None:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The results as Markdown."""
     lines = [
-        "| Case | compared a second | p50, p99 s | share of alone | refused | MB | descriptors | hostile clients got |",
-        "|---|---|---|---|---|---|---|---|",
+        "| Case | answers checked | compared a second | p50, p99 s | share of alone | refused | MB | descriptors "
+        "| hostile clients got |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in rows.items():
         hostile = "; ".join(f"{kind}: {_text(paid)}" for kind, paid in row["hostile"].items())
-        share = row["share_of_throughput_alone"]
-        cells = [name, row["compared_per_second"], f"{row['p50_seconds']}, {row['p99_seconds']}", share or ""]
+        is_timed = "p99_seconds" in row
+        cells = [name, row["requests"], row["compared_per_second"] if is_timed else ""]
+        cells += [
+            f"{row['p50_seconds']}, {row['p99_seconds']}" if is_timed else "",
+            row["share_of_throughput_alone"] or "",
+        ]
         cells += [row["refused"], row["megabytes"], row["descriptors"], hostile]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     total, wrong = sum(row["requests"] for row in rows.values()), sum(len(row["wrong"]) for row in rows.values())
-    return "\n".join([*lines, "", f"{total} requests with an answer, {wrong} wrong or crossed"])
+    return "\n".join([*lines, "", f"{total} answers checked, {wrong} wrong or crossed"])
 
 
 def _text(paid: dict[str, Any]) -> str:
@@ -214,7 +237,7 @@ def misses(row: dict[str, Any]) -> list[str]:
 
 
 def added(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """The row of the mix after another measurement: counts add up, the rest is of the later one."""
+    """The row of a mix after another run: counts add up, memory and descriptors are of the later one."""
     sums = {name: dict(Counter(row[name]) + Counter(more[name])) for name in ("answered", "unanswered")}
     sums |= {name: row[name] + more[name] for name in ("requests", "refused", "seconds", "wrong")}
     return more | sums
@@ -255,7 +278,7 @@ def main() -> int:
         missed += [f"{case.name}: {each}" for each in misses(row)]
         rows = {each.name: rows[each.name] for each in cases() if each.name in rows}
         RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-        print(f"{case.name}: {row['compared_per_second']}/s, p99 {row['p99_seconds']} s, {row['requests']} requests")
+        print(f"{case.name}: {row.get('compared_per_second')}/s, p99 {row.get('p99_seconds')} s", flush=True)
     print("\n" + table(rows), *missed, sep="\n")
     return 1 if missed else 0
 

@@ -96,6 +96,38 @@ def test_a_request_whose_client_leaves_before_a_thread_begins_it_is_not_worked_o
     asyncio.run(scene())
 
 
+def test_what_waits_in_other_workers_leaves_a_worker_its_share_of_the_queue() -> None:
+    async def scene() -> None:
+        release = threading.Event()
+        counts: list[int] = []
+
+        def count(here: int) -> int:
+            counts.append(here)
+            return here + 4
+
+        with ThreadPoolExecutor(1) as pool:
+            admission = Admission(1, 4, pool, own_queue=2, count_waiting=count)
+
+            async def compare() -> None:
+                ticket = Ticket()
+                await admission.enter(ticket, later(60))
+                await admission.run(ticket, lambda: release.wait(60), later(60))
+
+            working = [asyncio.ensure_future(compare()) for _ in range(3)]
+            await asyncio.sleep(0.01)
+            assert (admission.running, admission.waiting, admission.waiting_everywhere) == (1, 2, 6)
+            with pytest.raises(Throttled, match="the queue is full: 6 requests wait"):
+                await admission.enter(Ticket(), later(60))
+            release.set()
+            await asyncio.gather(*working)
+            async with asyncio.timeout(60):
+                while admission.running:
+                    await asyncio.sleep(0.01)
+            assert counts[-1] == 0  # the other workers read it
+
+    asyncio.run(scene())
+
+
 def test_an_answer_is_released_when_its_caller_drops_it() -> None:
     class Answer:
         def __init__(self) -> None:

@@ -4,6 +4,8 @@ That callers share the processors by key is in `test_limits`, that health checks
 """
 
 import contextlib
+import os
+import signal
 import socket
 import threading
 import time
@@ -16,6 +18,7 @@ from likeness.aws.keys import load_keys
 from .conftest import Running, Serve, body, wait_for
 from .raw_http import HEAD, readable
 from .test_under_load import signer
+from .test_workers import children, needs_two_processors
 
 OTHER = "127.0.0.2"
 
@@ -91,6 +94,33 @@ def test_requests_without_a_signature_are_answered_later_while_others_wait(serve
         assert waited(server) >= 1
         server.create("refused")
         assert [each.result().status for each in running] == [200, 200]
+
+
+@needs_two_processors
+def test_requests_without_a_signature_are_answered_later_while_others_wait_in_another_worker(
+    serve: Serve, keys_file: Path
+) -> None:
+    (key,) = load_keys(keys_file).values()
+    server = serve("--keys", str(keys_file), "--workers", "2", "--threads", "2")
+    wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    data = body(b"until refused")
+    headers = signer(key)(data)
+    stopped, other = children(server)
+    with ThreadPoolExecutor(2) as pool:
+        os.kill(stopped, signal.SIGSTOP)
+        try:  # both to one worker
+            running = [pool.submit(server.request, data, headers) for _ in range(2)]
+            wait_for(lambda: server.gauge("queue_length") == 1)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        os.kill(other, signal.SIGSTOP)
+        try:
+            assert waited(server) >= 1
+        finally:
+            os.kill(other, signal.SIGCONT)
+        server.create("refused")
+        assert [each.result().status for each in running] == [200, 200]
+    assert waited(server) < 1
 
 
 def waited(server: Running) -> float:

@@ -29,7 +29,8 @@ class Unavailable(Throttled):
 class Admission:
     """A queue of at most `max_queue` requests over all workers, in front of `threads` threads.
 
-    `count_waiting` takes the number of requests that wait here and returns that of all workers.
+    Up to `own_queue` of them wait here whatever waits in other workers; None: `max_queue`. `count_waiting` takes the
+    number of requests that wait here and returns that of all workers.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Admission:
         max_queue: int,
         pool: Executor,
         *,
+        own_queue: int | None = None,
         pixel_bytes: int | None = None,
         count_waiting: Callable[[int], int] = lambda here: here,
     ) -> None:
@@ -45,12 +47,18 @@ class Admission:
         self._threads = threads
         self._places = FairQueue(threads + _AHEAD, pixel_bytes, most_costly=max(1, threads - 1))
         self._max_queue = max_queue
+        self._own_queue = max_queue if own_queue is None else own_queue
         self._pool = pool
 
     @property
     def waiting(self) -> int:
         """Requests in the queue and in the pool, which no thread has begun."""
         return self._places.waiting + max(0, self._taken - self._threads)
+
+    @property
+    def waiting_everywhere(self) -> int:
+        """Requests that wait here and in all other workers."""
+        return self._count_waiting(self.waiting)
 
     @property
     def running(self) -> int:
@@ -68,8 +76,9 @@ class Admission:
         `deadline` (`loop.time()`). Cancelling it leaves the queue.
         """
         if self._taken >= self._threads:
-            everywhere = self._count_waiting(self.waiting)
-            if everywhere >= self._max_queue and not self._places.displace(ticket):
+            everywhere = self.waiting_everywhere
+            is_full = everywhere >= self._max_queue and self.waiting >= self._own_queue
+            if is_full and not self._places.displace(ticket):
                 raise Throttled(f"the queue is full: {everywhere} requests wait")
             self._count_waiting(self.waiting + 1)
         try:
@@ -108,6 +117,7 @@ class Admission:
         def leave(finished: Future[T]) -> None:
             # First, so that the thread gets its next work before this answer is written.
             self._places.give(ticket, 0.0 if ticket.begun is None else loop.time() - ticket.begun)
+            self._count_waiting(self.waiting)
             if done.done():
                 return
             error = self._late() if finished.cancelled() else finished.exception()

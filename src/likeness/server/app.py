@@ -78,6 +78,7 @@ class Application:
             threads,
             settings.max_queue,
             self._pool,
+            own_queue=settings.max_queue // settings.workers,
             pixel_bytes=settings.pixel_memory_bytes,
             count_waiting=slot.count_waiting,
         )

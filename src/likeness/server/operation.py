@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 #: Bodies up to this are parsed and checked in the event loop, which takes 0.8 ms a megabyte, 16 ms at worst (broken
 #: base64): passing one to a thread and back costs about as much. Larger ones go to a thread.
 _INLINE_BYTES = 1024 * 1024
-#: While requests wait for a processor, those without a valid signature are answered with this delay: nothing else
-#: limits how many of them a client sends, and each costs processor time that the waiting requests lack.
+#: While requests wait for a processor in any worker, those without a valid signature are answered with this delay:
+#: nothing else limits how many of them a client sends, and each costs processor time that the waiting requests lack.
 _REFUSAL_SECONDS = 1.0
 #: The rate limit's bucket for unsigned requests.
 _ANONYMOUS = "anonymous"
@@ -70,7 +70,7 @@ class Operation:
             context.error = error
             _drop_frames(error)
             response = protocol.failure(error, context.request_id, verbose=self.settings.verbose_errors)
-            if self.keys is not None and context.identity is None and self.admission.waiting:
+            if self.keys is not None and context.identity is None and self.admission.waiting_everywhere:
                 await asyncio.sleep(_REFUSAL_SECONDS)
         except BodyTooSlow as error:
             response = refuse(408, context.request_id, str(error))
