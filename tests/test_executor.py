@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from likeness import stages
 from likeness.errors import ComparerUnusable
 from likeness.executor import Executor, in_turn
 from likeness.stages import recording, stage
+from likeness.system.processors import yield_processors
 
 
 @pytest.fixture
@@ -51,6 +53,17 @@ def test_a_comparison_alone_has_another_thread(executor: Executor) -> None:
 def test_each_of_several_comparisons_keeps_to_its_own_thread(executor: Executor) -> None:
     with executor.running(), executor.running() as spread:
         assert spread is in_turn
+    assert len(names_of_two(executor)) == 2
+
+
+def test_a_comparison_that_yields_the_processors_keeps_to_its_own_thread(executor: Executor) -> None:
+    def work() -> bool:
+        yield_processors()
+        with executor.running() as spread:
+            return spread is in_turn
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result()
     assert len(names_of_two(executor)) == 2
 
 

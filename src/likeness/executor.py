@@ -1,7 +1,8 @@
 """The one rule of threads.
 
 A comparison that runs alone distributes its two photos, and the networks' runs on the faces of each, over the calling
-thread and the pool's. When several comparisons run, each uses its own thread only. Networks start no threads. The
+thread and the pool's. When several comparisons run, each uses its own thread only, and so does one in a thread that
+yields the processors (`system.processors.yield_processors`): the pool's threads do not. Networks start no threads. The
 caller does part of the work itself and waits only for tasks that have started, never for a thread that is busy or can
 no longer be started.
 """
@@ -16,6 +17,7 @@ from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 from likeness.errors import ComparerUnusable
+from likeness.system.processors import yields_processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,7 +52,7 @@ class Executor:
             self._running += 1
             alone = self._running == 1
         try:
-            yield self._spread if alone and self._helpers else in_turn
+            yield self._spread if alone and self._helpers and not yields_processors() else in_turn
         finally:
             with self._counting:
                 self._running -= 1

@@ -5,8 +5,8 @@ from io import BytesIO
 from PIL import Image
 
 from likeness.aws.shapes import S3ObjectReference
+from likeness.server.admission import COSTLY_SECONDS
 from likeness.server.decoding_cost import decoding_cost
-from likeness.server.fair_queue import COSTLY_SECONDS
 
 
 def png(side: int) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likeness.server.fair_queue import COSTLY_SECONDS, FairQueue, Ticket
+from likeness.server.fair_queue import FairQueue, Ticket
 
 
 def later(seconds: float) -> float:
@@ -60,44 +60,6 @@ def test_callers_share_processing_time() -> None:
     assert 8 <= counts["quick"] / counts["slow"] <= 12
 
 
-@pytest.mark.parametrize("attacker", ["same", "another"])
-def test_cheap_requests_get_three_quarters_of_the_time(attacker: str) -> None:
-    costly = [Ticket(attacker, 0.95) for _ in range(20)]
-    cheap = [Ticket("same") for _ in range(400)]
-
-    async def scene() -> list[Ticket]:
-        queue = FairQueue(1)
-        order: list[Ticket] = []
-
-        async def visit(ticket: Ticket) -> None:
-            assert await queue.take(ticket, later(60))
-            order.append(ticket)
-            await asyncio.sleep(0)
-            queue.give(ticket, ticket.seconds)
-
-        await asyncio.gather(*(visit(ticket) for ticket in [*costly, *cheap]))
-        return order
-
-    order = asyncio.run(scene())
-    first = order[:210]
-    time_of_costly = sum(ticket.seconds for ticket in first if ticket.is_costly)
-    assert 0.15 <= time_of_costly / sum(ticket.seconds for ticket in first) <= 0.35
-
-
-def test_costly_requests_leave_a_place_to_the_others() -> None:
-    async def scene() -> None:
-        queue = FairQueue(2)
-        first, second = Ticket("a", 2 * COSTLY_SECONDS), Ticket("b", 2 * COSTLY_SECONDS)
-        assert await queue.take(first, later(60))
-        waiting = asyncio.ensure_future(queue.take(second, later(60)))
-        await asyncio.sleep(0)
-        assert await asyncio.wait_for(queue.take(Ticket("a"), later(60)), 60)
-        queue.give(first, 1.0)
-        assert await waiting
-
-    asyncio.run(scene())
-
-
 def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -> None:
     async def scene() -> None:
         queue = FairQueue(4, pixel_bytes=100)
@@ -125,10 +87,6 @@ def test_a_full_queue_drops_a_request_of_the_caller_with_most() -> None:
         assert queue.displace(Ticket("little"))
         assert await waiting[-1] is None
         assert queue.waiting == 3
-        costly = asyncio.ensure_future(queue.take(Ticket("much", 2.0), later(60)))
-        await asyncio.sleep(0)
-        assert queue.displace(Ticket("much"))
-        assert await costly is None
         for each in waiting:
             each.cancel()
 

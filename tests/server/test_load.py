@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from io import BytesIO
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from likeness.image import open_image
-from likeness.server.fair_queue import COSTLY_SECONDS
+from likeness.server.admission import COSTLY_SECONDS
 
 from .conftest import HEADERS, Running, Serve, body, wait_for
 from .raw_http import HEAD
@@ -70,6 +71,18 @@ def ordinary(server: Running) -> tuple[int, float, set[int]]:
         clients.send(CLIENTS, ask)
         time.sleep(SECONDS)
     return len(waits), max(waits, default=SECONDS), statuses
+
+
+def test_a_costly_request_holds_up_no_others_even_with_one_thread(serve: Serve, costly: bytes) -> None:
+    server = serve("--threads", "1")
+    server.wait_ready()
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(server.request, body(b"until decoded", costly)) for _ in range(2)]
+        wait_for(lambda: (server.gauge("running"), server.gauge("queue_length")) == (1, 1))
+        assert [server.request(body()).status for _ in range(5)] == [200] * 5
+        assert not any(each.done() for each in running)
+        server.create("decoded")
+        assert [each.result().status for each in running] == [200, 200]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])

@@ -1,11 +1,13 @@
 """The thread budget: affinity and cgroup quotas of both versions, on simulated trees."""
 
 import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from likeness.system.processors import thread_budget
+from likeness.system.processors import thread_budget, yield_processors, yields_processors
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +83,21 @@ def test_without_cgroups_it_is_the_affinity(tmp_path: Path, monkeypatch: pytest.
 def test_here_it_is_at_least_one_and_no_more_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert 1 <= thread_budget() <= (os.cpu_count() or 1)
+
+
+def test_a_thread_that_yields_the_processors_leaves_the_others_as_they_are() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) if sys.platform == "linux" else 0
+
+    seen: list[tuple[bool, int]] = []
+
+    def work() -> None:
+        yield_processors()
+        seen.append((yields_processors(), priority()))
+
+    before = priority()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [(True, min(19, before + 10) if sys.platform == "linux" else 0)]
+    assert (yields_processors(), priority()) == (False, before)

@@ -24,15 +24,17 @@ SUPPORTED = sys.platform.startswith("linux")
 class Decoders:
     """`decode` is `likeness.image.decoding.decode` in other processes; for any number of threads."""
 
-    def __init__(self, count: int, limits: DecoderLimits) -> None:
-        """Starts `count` processes. Raises OSError where the system does not let it."""
+    def __init__(self, count: int, limits: DecoderLimits, *, spare: int = 0) -> None:
+        """Starts `count` processes, and up to `spare` more when they are needed. Raises OSError where it may not."""
         self._limits = limits
-        self._count = count
+        self._count = spare + count
         #: How many were lost, by cause: see DecoderLost.
         self.lost: Counter[str] = Counter()
         self._counting = Lock()
         # The last that came back goes out first: its memory is in the processor's caches. None: to be started.
         self._idle: LifoQueue[DecoderProcess | None] = LifoQueue()
+        for _ in range(spare):
+            self._idle.put(None)
         try:
             for _ in range(count):
                 self._idle.put(DecoderProcess(limits))
@@ -41,9 +43,9 @@ class Decoders:
             raise
 
     @classmethod
-    def for_photos(cls, count: int, limits: ImageLimits) -> "Decoders":
+    def for_photos(cls, count: int, limits: ImageLimits, *, spare: int = 0) -> "Decoders":
         """With limits that let through every photo that `limits` do."""
-        return cls(count, DecoderLimits.allowing(limits))
+        return cls(count, DecoderLimits.allowing(limits), spare=spare)
 
     def decode(self, data: bytes, header: Header, reduction: int) -> tuple[NDArray[np.uint8], str | None]:
         """See `likeness.image.decoding.decode`. Raises BrokenPhoto, CostlyPhoto, InternalFailure without a decoder.

@@ -2,6 +2,9 @@
 
 Every waiting request is counted and has a deadline, and a client that disconnects frees its place. The next request
 waits in the pool itself, where the thread that ends a comparison takes it without waiting for the event loop.
+
+A worker has two: requests whose photos take long to decode have a queue and threads of their own, which get a processor
+after all others. One of them runs for seconds, and would hold up whatever waits behind it.
 """
 
 import asyncio
@@ -17,6 +20,13 @@ T = TypeVar("T")
 
 #: Requests that wait in the pool. With one, a thread keeps its processor and its caches: 3 % more pairs a second.
 _AHEAD = 1
+#: Requests whose photos take longer to decode are costly.
+COSTLY_SECONDS = 0.5
+
+
+def costly_threads(threads: int) -> int:
+    """How many threads for costly requests a worker has besides `threads` others."""
+    return max(1, threads - 1)
 
 
 class Unavailable(Throttled):
@@ -45,7 +55,7 @@ class Admission:
     ) -> None:
         self._count_waiting = count_waiting
         self._threads = threads
-        self._places = FairQueue(threads + _AHEAD, pixel_bytes, most_costly=max(1, threads - 1))
+        self._places = FairQueue(threads + _AHEAD, pixel_bytes)
         self._max_queue = max_queue
         self._own_queue = max_queue if own_queue is None else own_queue
         self._pool = pool

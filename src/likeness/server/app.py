@@ -16,7 +16,7 @@ from likeness.aws.quoting import brief
 from likeness.server import logs
 from likeness.server.accepting import Connections
 from likeness.server.access_log import access_record, user_agent
-from likeness.server.admission import Admission, Unavailable
+from likeness.server.admission import Admission, Unavailable, costly_threads
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
 from likeness.server.connections import MALFORMED
 from likeness.server.console_pages import console_pages
@@ -33,6 +33,7 @@ from likeness.server.request_context import RequestContext
 from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
 from likeness.sources.stores import Stores
+from likeness.system.processors import yield_processors
 
 #: nginx's status for a client that disconnects before the response; it appears in logs and metrics only.
 CLIENT_LEFT = 499
@@ -82,6 +83,14 @@ class Application:
             pixel_bytes=settings.pixel_memory_bytes,
             count_waiting=slot.count_waiting,
         )
+        costly = costly_threads(threads)
+        self._costly_pool = ThreadPoolExecutor(costly, thread_name_prefix="costly", initializer=yield_processors)
+        self.costly_admission = Admission(
+            costly,
+            settings.max_queue // settings.workers,
+            self._costly_pool,
+            pixel_bytes=settings.pixel_memory_bytes,
+        )
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
         self._images = ImageReader(
             Stores(settings.stores()),
@@ -96,6 +105,7 @@ class Application:
             rates=slot.rates,
             loader=self.loader,
             admission=self.admission,
+            costly_admission=self.costly_admission,
             memory=BodyMemory(settings.body_memory),
             images=self._images,
             parser=self._parser,
@@ -181,6 +191,16 @@ class Application:
         context = RequestContext("", "", "", (), client, secure=False, reason=reason)
         self._finish(context, status)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread here."""
+        return self.admission.waiting + self.costly_admission.waiting
+
+    @property
+    def running(self) -> int:
+        """Requests that are being compared here."""
+        return self.admission.running + self.costly_admission.running
+
     def tick(self) -> None:
         """Called many times a second: reloads files that have changed or that failed to reload, and shares numbers."""
         self.reloading.retry()
@@ -195,8 +215,8 @@ class Application:
             if writer is not None:
                 self.metrics.set_log(writer.name, writer.waiting, writer.dropped)
         self.metrics.set_log("events", 0, logs.HANDLER.dropped)
-        self.metrics.queue.set(self.admission.waiting)
-        self.metrics.running.set(self.admission.running)
+        self.metrics.queue.set(self.waiting)
+        self.metrics.running.set(self.running)
         self.metrics.held_threads.set(self._images.abandoned)
         self.metrics.ready.set(int(self.loader.is_ready))
         engine = self.loader.engine
@@ -207,7 +227,7 @@ class Application:
     def _share(self) -> None:
         """Shares changed numbers with the other workers, at most once every `_SHARE_SECONDS`."""
         self._slot.shared.set_ready(self._slot.number, self.loader.is_ready and not self.is_stopping)
-        state = (self._answered, self.admission.waiting, self.admission.running, self.loader.is_ready)
+        state = (self._answered, self.waiting, self.running, self.loader.is_ready)
         if state != self._shared and time.monotonic() >= self._share_at:
             self._shared, self._share_at = state, time.monotonic() + _SHARE_SECONDS
             self._set_gauges()
@@ -257,8 +277,9 @@ class Application:
                 writer.close(_LOG_SECONDS)
         self._images.close()
         self._parser.shutdown(wait=False, cancel_futures=True)
-        busy = self.admission.running > 0
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        busy = self.running > 0
+        for pool in (self._pool, self._costly_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         if not busy:
             self.loader.close()
 

@@ -8,6 +8,7 @@ import logging
 from likeness.comparer import Comparer
 from likeness.errors import SettingsError
 from likeness.isolation.decoders import SUPPORTED, Decoders
+from likeness.server.admission import costly_threads
 from likeness.server.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -18,8 +19,8 @@ class IsolatedComparer(Comparer):
 
     def __init__(self, settings: Settings, threads: int) -> None:
         """Raises PackError, and SettingsError where decoders cannot be started."""
-        #: One for each thread that compares, started while the pack is loaded.
-        self.decoders = _started(settings, threads)
+        #: One for each thread that compares, started while the pack is loaded; those for costly requests when needed.
+        self.decoders = _started(settings, threads, spare=costly_threads(threads))
         #: The layers between them and others, by name: whether each is in force. Complete after `warm_up`.
         self.layers = {"process": True}
         try:
@@ -54,9 +55,9 @@ def decoding_in_force(settings: Settings) -> str:
         decoders.close()
 
 
-def _started(settings: Settings, count: int) -> Decoders:
+def _started(settings: Settings, count: int, *, spare: int = 0) -> Decoders:
     try:
-        return Decoders.for_photos(count, settings.comparer.limits)
+        return Decoders.for_photos(count, settings.comparer.limits, spare=spare)
     except (OSError, OverflowError) as error:  # of a max_pixels beyond what can be addressed
         raise _cannot_start(error) from error
 

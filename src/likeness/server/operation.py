@@ -22,7 +22,7 @@ from likeness.aws.shapes import ACTION, CompareFacesRequest, ImageReference
 from likeness.aws.signature import Request, Rules, verify
 from likeness.errors import InternalFailure, RequestError
 from likeness.faces import Comparison
-from likeness.server.admission import Admission
+from likeness.server.admission import COSTLY_SECONDS, Admission
 from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, ClientLeft, Receive, declared_bytes, read_body
 from likeness.server.decoding_cost import decoding_cost
 from likeness.server.fair_queue import Ticket
@@ -58,6 +58,8 @@ class Operation:
     rates: Rates
     loader: Loader
     admission: Admission
+    #: For requests whose photos take long to decode.
+    costly_admission: Admission
     memory: BodyMemory
     images: ImageReader
     parser: ThreadPoolExecutor
@@ -188,11 +190,12 @@ class Operation:
         """What `work` makes of the engine, in a thread when it is the turn of this request."""
         seconds, pixel_bytes = context.decoding
         ticket = Ticket(context.caller, seconds * self._comparisons(context.pack), pixel_bytes)
+        admission = self.costly_admission if ticket.decoding_seconds > COSTLY_SECONDS else self.admission
         asked = time.monotonic()
         try:
             engine = await self.loader.ready(deadline)
-            await self.admission.enter(ticket, deadline)
-            return await self.admission.run(ticket, partial(work, comparer_of(engine, context.pack)), deadline)
+            await admission.enter(ticket, deadline)
+            return await admission.run(ticket, partial(work, comparer_of(engine, context.pack)), deadline)
         finally:
             now = time.monotonic()
             context.seconds["queue"] = (ticket.begun or now) - asked

@@ -165,7 +165,7 @@ async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: 
     server = Server(_config(settings, app), app, slot)
     app.start(on_failure=partial(setattr, server, "should_exit", True))
     await server.serve([listener])
-    running = app.admission.running
+    running = app.running
     app.close()
     if app.loader.failure is not None:
         _log_failure(app.loader.failure)

@@ -1,11 +1,31 @@
-"""The number of processors available to this process, from its affinity and cgroup quota."""
+"""The number of processors available to this process, from its affinity and cgroup quota; threads that yield them."""
 
 import math
 import os
+import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
+#: How much nicer a yielding thread is: it gets a tenth of the time of an ordinary one that wants the same processor.
+_NICER = 10
+_of_thread = threading.local()
+
+
+def yield_processors() -> None:
+    """Makes the calling thread, and those that it starts, run after ordinary ones, for good. On Linux."""
+    _of_thread.yields = True
+    if sys.platform == "linux":  # elsewhere priorities are those of processes
+        with suppress(OSError):  # a sandbox may forbid it
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
+
+
+def yields_processors() -> bool:
+    """Whether the calling thread has called `yield_processors`."""
+    return getattr(_of_thread, "yields", False)
 
 
 def thread_budget(*, cgroup_root: Path = _CGROUP_ROOT, cgroup_of_process: Path = _CGROUP_OF_PROCESS) -> int:
