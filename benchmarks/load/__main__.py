@@ -243,6 +243,20 @@ def added(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return more | sums
 
 
+def kept() -> dict[str, dict[str, Any]]:
+    """The rows of the record by the names of their cases."""
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def keep(case: Case, row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Puts a row into the record, which a mix may have changed meanwhile; returns all rows."""
+    rows = kept()
+    rows[case.name] = added(rows[case.name], row) if case.is_mix and case.name in rows else row
+    rows = {each.name: rows[each.name] for each in cases() if each.name in rows}
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
 def _seconds_to_ready() -> float:
     with tempfile.TemporaryDirectory() as folder, Server(1, Path(folder)) as server:
         return server.seconds_to_ready
@@ -262,7 +276,7 @@ def main() -> int:
         took = sorted(_seconds_to_ready() for _ in range(options.starts))
         print(f"from start to ready: {statistics.median(took):.2f} s ({took[0]:.2f} to {took[-1]:.2f} s)")
         return 0
-    rows: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rows = kept()
     wanted = [case for case in cases() if not options.only or any(text in case.name for text in options.only)]
     photos: Photo = {}
     missed: list[str] = []
@@ -274,10 +288,8 @@ def main() -> int:
             photos |= known_answers(costly_photo())
         with tempfile.TemporaryDirectory() as folder, Server(case.workers, Path(folder)) as server:
             row = asyncio.run(measure(case, server, photos, options.seconds, options.turns))
-        rows[case.name] = added(rows[case.name], row) if case.is_mix and case.name in rows else row
         missed += [f"{case.name}: {each}" for each in misses(row)]
-        rows = {each.name: rows[each.name] for each in cases() if each.name in rows}
-        RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+        rows = keep(case, row)
         print(f"{case.name}: {row.get('compared_per_second')}/s, p99 {row.get('p99_seconds')} s", flush=True)
     print("\n" + table(rows), *missed, sep="\n")
     return 1 if missed else 0
