@@ -22,6 +22,7 @@ class Client(asyncio.Transport):
         super().__init__()
         self.max_size = 256 * 1024
         self.sizes: list[int] = []
+        self.received: list[bytes] = []
         self.reads = True
         self._sent = sent
 
@@ -47,7 +48,8 @@ class Client(asyncio.Transport):
         self.reads = True
 
     def write(self, data: Any) -> None:
-        pass
+        if data:
+            self.received.append(bytes(data))
 
     def close(self) -> None:
         pass
@@ -120,3 +122,26 @@ def test_a_body_of_unknown_length_is_read_in_small_pieces() -> None:
     chunk = b"%x\r\n%s\r\n" % (BODY_BYTES, bytes(BODY_BYTES))
     sent = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + b"0\r\n\r\n"
     assert max(pieces(sent).sizes) == READ
+
+
+def test_an_answer_is_one_write_and_a_go_ahead_is_sent_at_once() -> None:
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"done"})
+        answered.set()
+
+    async def scenario() -> Client:
+        client = Client(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        connection = connect(client, answering)
+        client.deliver(connection)
+        while not client.received:
+            await asyncio.sleep(0)
+        connection.data_received(b"{}")
+        await answered.wait()
+        return client
+
+    answered = asyncio.Event()
+    go_ahead, answer = asyncio.run(asyncio.wait_for(scenario(), 60)).received
+    assert go_ahead.startswith(b"HTTP/1.1 100 ")
+    assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone"

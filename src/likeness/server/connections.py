@@ -25,6 +25,7 @@ MAX_HEAD_BYTES = 16 * 1024
 _READ_BYTES, _LARGE_READ_BYTES, _LARGE_READERS = 64 * 1024, 256 * 1024, 32
 #: How every response begins. Sent early to a client that has closed its sending side, it shows whether it still reads.
 _STATUS_LINE_BEGINS = b"HTTP/1.1 "
+_CONTINUE_BEGINS = b"HTTP/1.1 100 "
 _PROBE_SECONDS = 0.05
 #: The key in an ASGI scope for the status and the reason of a request that is refused while its body arrives.
 MALFORMED = "likeness.malformed"
@@ -45,7 +46,8 @@ class HttpConnection(H11Protocol):
     _probe: asyncio.TimerHandle | None = None
     _has_ended = False
     _body_left = 0
-    _measured: RequestResponseCycle | None = None
+    _prepared: RequestResponseCycle | None = None
+    _response: "_ResponseTransport"
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = bytearray()
@@ -63,7 +65,7 @@ class HttpConnection(H11Protocol):
 
     def _feed(self) -> None:
         """Passes received bytes to h11: heads in small pieces, and the next request only after the current response."""
-        self._measure_body()
+        self._prepare()
         while self._held and not self.transport.is_closing():
             state = self.conn.their_state
             if state is h11.IDLE:
@@ -80,12 +82,14 @@ class HttpConnection(H11Protocol):
             piece = bytes(self._held[:size])
             del self._held[:size]
             super().data_received(piece)
-            self._measure_body()
+            self._prepare()
 
-    def _measure_body(self) -> None:
-        """Notes how much of a new request's body is still to arrive; `cycle.body` has what came with the head."""
-        if self.cycle is not self._measured:
-            self._measured = self.cycle
+    def _prepare(self) -> None:
+        """Prepares a new request's response, and notes how much of its body is to come; `cycle.body` has the rest."""
+        if self.cycle is not self._prepared:
+            self._prepared = self.cycle
+            self._response = _ResponseTransport(self.transport)
+            self.cycle.transport = self._response  # type: ignore[assignment]
             self._body_left = max(0, _content_length(self.headers) - len(self.cycle.body))
 
     def on_response_complete(self) -> None:
@@ -108,11 +112,10 @@ class HttpConnection(H11Protocol):
         if self._is_idle or not whole:
             return False
         self.cycle.keep_alive = False
-        if self.cycle.response_started or isinstance(self.cycle.transport, _AfterStatusLine):
+        if self.cycle.response_started or self._response.has_begun:
             return True
         # The end of a half-closed connection looks like that of a closed one until something is sent.
-        self.transport.write(_STATUS_LINE_BEGINS)
-        self.cycle.transport = _AfterStatusLine(self.transport)  # type: ignore[assignment]
+        self._response.begin()
         self._probe_peer()
         return True
 
@@ -193,18 +196,28 @@ class HttpConnection(H11Protocol):
             self.timeout_keep_alive_handler()
 
 
-class _AfterStatusLine:
-    """A transport that skips the beginning of the status line, which is sent already."""
+class _ResponseTransport:
+    """The transport of one response. Its head goes with the beginning of its body, as each write wakes the client."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
-        self._skipped = False
+        self._head: bytes | None = None
+        self._has_sent_head = False
+        self.has_begun = False
+
+    def begin(self) -> None:
+        """Sends the beginning of the status line now."""
+        self.has_begun = True
+        self._transport.write(_STATUS_LINE_BEGINS)
 
     def write(self, data: bytes) -> None:
-        if not self._skipped:
-            self._skipped = True
-            data = data.removeprefix(_STATUS_LINE_BEGINS)
-        self._transport.write(data)
+        if self._has_sent_head or data.startswith(_CONTINUE_BEGINS):
+            self._transport.write(data)
+        elif self._head is None:
+            self._head = data.removeprefix(_STATUS_LINE_BEGINS) if self.has_begun else data
+        else:
+            self._has_sent_head = True
+            self._transport.write(self._head + data)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
