@@ -39,7 +39,9 @@ def test_cpu_needs_no_session_of_its_own_and_auto_says_what_it_took(
     assert [record.message for record in caplog.records] == ["tiny.onnx runs on the processor"]
 
 
-def test_a_provider_that_does_not_start_is_no_silent_fallback(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_does_not_start_is_no_silent_fallback(
+    network: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Fallen:
         """A session that ONNX Runtime has moved to the processor, as it does without a driver."""
 
@@ -50,8 +52,12 @@ def test_a_provider_that_does_not_start_is_no_silent_fallback(network: Path, mon
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
-    with pytest.raises(SettingsError, match="does not start, as its driver or a library is missing; install the extra"):
+    missing = "Failed to load libcublas"
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(missing), raising=False)  # noqa: T201
+    with pytest.raises(SettingsError, match="does not start, as its driver or a library is missing; install NVIDIA's"):
         device_session("cuda", network, OPTIONS)
+    printed = capsys.readouterr()
+    assert (printed.out, missing in printed.err) == ("", True)  # standard output is for answers
     assert device_session("auto", network, OPTIONS) is None
 
 

@@ -1,7 +1,9 @@
 """The devices that networks may run on, and ONNX Runtime's sessions there; a device that is missing is an error."""
 
 import logging
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -31,7 +33,8 @@ class Provider:
 PROVIDERS: Mapping[str, Provider] = {
     "cuda": Provider(
         "CUDAExecutionProvider",
-        "install the extra `likeness[cuda]` and NVIDIA's driver",
+        "install NVIDIA's driver, the extra `likeness[cuda]`, and then, as it shares its files with onnxruntime, "
+        "`pip install --force-reinstall --no-deps onnxruntime-gpu`",
         {"arena_extend_strategy": "kSameAsRequested"},
         joins=True,
     ),
@@ -69,6 +72,10 @@ def _session(wanted: Provider, file: Path, options: Any) -> tuple[Any, str]:
 
     if wanted.name not in onnxruntime.get_available_providers():
         return None, f"this ONNX Runtime ({onnxruntime.__version__}) is not built with {wanted.name}"
+    if wanted.name == "CUDAExecutionProvider":
+        # Finds the libraries that NVIDIA's Python packages bring, and prints those that are missing.
+        with redirect_stdout(sys.stderr):
+            onnxruntime.preload_dlls()
     providers = [(wanted.name, dict(wanted.options)), "CPUExecutionProvider"]
     if wanted.name == "CPUExecutionProvider":  # stands in for a device in tests
         providers = providers[1:]
