@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,16 @@ def test_the_changelog_names_the_version_in_the_usual_form() -> None:
     assert versions[1] == tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     kinds = set(re.findall(r"^### (.+)$", page, flags=re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_table_of_load_is_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    load = import_module("benchmarks.load.__main__")
+    rows = load.kept()
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    assert load.table(rows) in page
+    assert sum(row["requests"] for row in rows.values()) >= 100_000
+    assert [missed for row in rows.values() for missed in load.misses(row)] == []
 
 
 def test_the_readme_promises_no_more_speed_than_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""The table of load: `make load`, or `python -m benchmarks.load [--only NAME ...]`.
+"""The table of load: `make load`, or `python -m benchmarks.load [--only PATTERN ...]`.
 
 Each case starts a server with the standard pack that checks signatures, and measures clients from one other process on
 the same machine. Ordinary clients send pairs of 640x480 portraits with their own keys, one request after the other, and
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import statistics
 import sys
 import tempfile
@@ -265,7 +266,7 @@ def _seconds_to_ready() -> float:
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="TEXT", help="cases whose names contain one of these")
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="cases in whose names one of these is found")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each case, or turn with and without attackers")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure cases again that have results")
@@ -277,7 +278,7 @@ def main() -> int:
         print(f"from start to ready: {statistics.median(took):.2f} s ({took[0]:.2f} to {took[-1]:.2f} s)")
         return 0
     rows = kept()
-    wanted = [case for case in cases() if not options.only or any(text in case.name for text in options.only)]
+    wanted = [case for case in cases() if not options.only or any(re.search(each, case.name) for each in options.only)]
     photos: Photo = {}
     missed: list[str] = []
     for case in [] if options.table else wanted:
