@@ -197,8 +197,8 @@ def thresholds(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]
             without = f"people held out, half of the {MOST_ALIKE} pairs most alike left out"
             set_on[without] = Ranked.of(scores[left], weights[left])
         genuine = genuine_scores(lfw, scorer)
-        for told, ranked in set_on.items():
-            row: dict[str, Any] = {"cohort": name, "set_on": told, "at": {}}
+        for basis, ranked in set_on.items():
+            row: dict[str, Any] = {"cohort": name, "set_on": basis, "at": {}}
             for rate in RATES:
                 threshold = ranked.score(rate)
                 row["at"][f"{rate:.0e}"] = {

@@ -32,8 +32,8 @@ def cells_table(manifest: Manifest) -> str:
     measured = {(row.measure, row.data): row for row in manifest.accuracy}
     cells = [row.data for row in manifest.accuracy if row.measure == "FMR at 80" and row.low is not None]
     for cell in cells:
-        told = [measured[f"FMR at {level}", cell] for level in levels]
-        rows.append((cell.replace("_", " "), *(rate_of_cell(row) for row in told)))
+        rates = [measured[f"FMR at {level}", cell] for level in levels]
+        rows.append((cell.replace("_", " "), *(rate_of_cell(row) for row in rates)))
     means = [measured[f"FMR at {level}", "mean of cells"] for level in levels]
     rows.append(("**mean of the cells**", *(f"**{mean.value_text('{:.1e}')}**; {mean.counted}" for mean in means)))
     for what in ("geometric mean", "min"):
@@ -95,7 +95,7 @@ def apart_table(halves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def lfw_table(measured: Mapping[str, Any]) -> str:
-    told = (
+    introduction = (
         f"{measured['photos']:,} photos of {measured['people']:,} people; {measured['genuine_pairs']:,} pairs of one "
         f"person and {measured['impostor_pairs']:,} of two: every photo with every other."
     )
@@ -111,7 +111,7 @@ def lfw_table(measured: Mapping[str, Any]) -> str:
                 f"{fnmr['value']:.1%} ({fnmr['low']:.1%} to {fnmr['high']:.1%})",
             )
         )
-    return told + "\n\n" + markdown(("Similarity at least", "false match rate, 95 %", "missed, 95 %"), rows)
+    return introduction + "\n\n" + markdown(("Similarity at least", "false match rate, 95 %", "missed, 95 %"), rows)
 
 
 def steps_table(record: Mapping[str, Any]) -> str:

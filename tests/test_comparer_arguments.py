@@ -12,7 +12,7 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ({"pack": 5}, "pack is 5; it must be"),
         ({"settings": {"max_faces": 3}}, "settings is an object of type dict; pass a ComparerSettings"),
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.engine
         ({"threads": "2"}, "threads is '2'"),
     ],
 )
-def test_arguments_that_make_no_comparer_are_explained(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_arguments_that_make_no_comparer_are_explained(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         Comparer(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"target_without_faces": "x"}, "target_without_faces is 'x'; it must be one of error, empty"),
         ({"max_faces": 0}, "max_faces is 0; it must be a number above 0"),
@@ -34,8 +34,8 @@ def test_arguments_that_make_no_comparer_are_explained(arguments: dict[str, Any]
         ({"max_decoding_seconds": float("nan")}, "max_decoding_seconds is nan"),
     ],
 )
-def test_settings_that_make_no_sense_are_explained(setting: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_settings_that_make_no_sense_are_explained(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         ComparerSettings(**setting)
 
 

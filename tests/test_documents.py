@@ -132,17 +132,17 @@ def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
     def median_s(case: str, contestant: str) -> float:
         return statistics.median(cases[case][contestant]["wall_s"])
 
-    told = re.search(
+    claim = re.search(
         r"A pair of 1280×886 photos takes (\d+) to (\d+) ms, depending on the processor; face_recognition\s+"
         r"takes (\d+) times as long\. A crowd of 100 faces takes 0\.5 to 1 second\.",
         README,
     )
-    assert told is not None
+    assert claim is not None
     ours_s = median_s("1280x886", "likeness")
     # The shorter times are those of processors with AVX-512.
     modern = "avx512f" in machine["instructions"]
-    assert ours_s * 1000 <= 1.1 * float(told[1 if modern else 2])
-    assert median_s("1280x886", "face_recognition") / ours_s >= float(told[3])
+    assert ours_s * 1000 <= 1.1 * float(claim[1 if modern else 2])
+    assert median_s("1280x886", "face_recognition") / ours_s >= float(claim[3])
     assert median_s("group-100", "likeness") <= (0.55 if modern else 1.1)
 
 

@@ -92,7 +92,9 @@ def test_no_way_of_use_leaves_a_file_or_asks_for_a_host(tmp_path: Path, portrait
         (tmp_path / way).mkdir()
         watched = [*_NAMESPACE, sys.executable, str(NAMES_ASKED), str(_SECONDS), *command_of(way, portraits)]
         running[way] = subprocess.Popen(watched, cwd=tmp_path, env=environment(tmp_path / way), stdout=subprocess.PIPE)
-    told = {way: json.loads(process.communicate(timeout=240)[0].splitlines()[-1]) for way, process in running.items()}
-    assert {way: each["code"] for way, each in told.items()} == dict.fromkeys(WAYS, 0)
-    assert {way: each["names"] for way, each in told.items()} == {way: [] for way in WAYS}
+    results = {
+        way: json.loads(process.communicate(timeout=240)[0].splitlines()[-1]) for way, process in running.items()
+    }
+    assert {way: each["code"] for way, each in results.items()} == dict.fromkeys(WAYS, 0)
+    assert {way: each["names"] for way, each in results.items()} == {way: [] for way in WAYS}
     assert {way: files_below(tmp_path / way) for way in WAYS} == {way: [] for way in WAYS}

@@ -56,12 +56,12 @@ class Wrapped:
         """Writes the graph with these outputs."""
         inner = self._inner.graph
         kinds = {value.name: value for value in inner.output}
-        told = [kinds.get(name, helper.make_tensor_value_info(name, TensorProto.FLOAT, None)) for name in outputs]
+        infos = [kinds.get(name, helper.make_tensor_value_info(name, TensorProto.FLOAT, None)) for name in outputs]
         graph = helper.make_graph(
             [*self._before, *inner.node, *self._after],
             "shaped",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._shape)],
-            told,
+            infos,
             [*inner.initializer, *self._constants],
         )
         model = helper.make_model(graph, opset_imports=self._inner.opset_import, ir_version=self._inner.ir_version)

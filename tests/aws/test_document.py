@@ -301,7 +301,7 @@ def test_the_log_says_what_the_service_does_not(body: bytes, reason: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("data:image/jpeg;base64,/9j/4AAQ", "(it is a data URL: send the part after the comma)"),
         ("_9j_4AAQ-A==", "(it is base64 with the alphabet for URLs)"),
@@ -310,10 +310,10 @@ def test_the_log_says_what_the_service_does_not(body: bytes, reason: str) -> Non
         ("%%%%", "Invalid Base64 character: '%'"),
     ],
 )
-def test_the_log_says_what_a_text_that_is_no_base64_seems_to_be(text: str, told: str) -> None:
+def test_the_log_says_what_a_text_that_is_no_base64_seems_to_be(text: str, message: str) -> None:
     body = json.dumps({"SourceImage": {"Bytes": text}}).encode()
     with pytest.raises(SerializationError) as refused:
         read_members(parse_body(body))
     assert str(refused.value).startswith("Bytes can not be converted to a Blob: ")
-    assert str(refused.value).endswith(told)
-    assert told not in (refused.value.text or "") or told.startswith("Invalid")
+    assert str(refused.value).endswith(message)
+    assert message not in (refused.value.text or "") or message.startswith("Invalid")

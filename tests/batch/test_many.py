@@ -33,10 +33,10 @@ def test_results_are_those_of_the_comparer_in_order(pairs: list[tuple[Path, Path
         try:
             expected = comparer.compare(result.source, result.target)
         except RequestError as error:
-            told = (type(error), str(error))
+            refusal = (type(error), str(error))
             expected = None
         if expected is None:
-            assert (type(result.error), str(result.error)) == told
+            assert (type(result.error), str(result.error)) == refusal
         else:
             assert result.comparison == expected
 

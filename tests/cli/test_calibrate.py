@@ -61,10 +61,10 @@ def test_a_pack_learns_and_still_loads(
 ) -> None:
     before = read_manifest(pack)
     assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack)]) == 0
-    told = capsys.readouterr().out
-    assert "1 without a usable face" in told
-    assert "(extrapolated)" in told
-    assert f"written: {pack / 'cohort.npy'}" in told
+    printed = capsys.readouterr().out
+    assert "1 without a usable face" in printed
+    assert "(extrapolated)" in printed
+    assert f"written: {pack / 'cohort.npy'}" in printed
     after = read_manifest(pack)
     assert after.calibration != before.calibration
     assert {row.data for row in after.accuracy} <= {pairs.parent.name, "all", "mean of cells"}

@@ -23,7 +23,7 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         ([], 252, "likeness: give both photos, --source-image-bytes fileb://a.jpg"),
         (["--source-image", "me.jpg", *TARGET], 252, "fileb://me.jpg"),
@@ -54,7 +54,7 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
     ],
 )
 def test_mistakes_get_a_clear_line(
-    likeness: Likeness, tmp_path: Path, arguments: list[str], code: int, told: str
+    likeness: Likeness, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "photo.bin").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "empty").touch()
@@ -63,8 +63,8 @@ def test_mistakes_get_a_clear_line(
     ran = likeness(arguments)
     assert ran.code == code
     assert ran.out == ""
-    assert told in ran.err
-    assert "Unknown parameter" not in told or "give both photos" not in ran.err
+    assert message in ran.err
+    assert "Unknown parameter" not in message or "give both photos" not in ran.err
     assert "Traceback" not in ran.err
     assert len(ran.err) < 1500
 

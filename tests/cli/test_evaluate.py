@@ -51,9 +51,9 @@ def test_rates_within_cells(
     figures, page = tmp_path / "figures.json", tmp_path / "page.html"
     command = ["evaluate", str(table), "--within", "group,sex", "--json", str(figures), "--report", str(page)]
     assert main(command) == 0
-    told = capsys.readouterr().out
-    assert "a, f" in told
-    assert "GARBE" in told
+    printed = capsys.readouterr().out
+    assert "a, f" in printed
+    assert "GARBE" in printed
     measured = json.loads(figures.read_text("utf-8"))
     assert {name: cell["people"] for name, cell in measured["cells"].items()} == {"a, f": 29, "b, f": 30}
     assert measured["cells"]["b, f"]["impostor_pairs"] == 30 * 29 // 2 * 4

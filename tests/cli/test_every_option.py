@@ -90,19 +90,19 @@ def distance(one: str, other: str) -> int:
     return rows[-1][-1]
 
 
-def check(told: str, code: int, given: str) -> None:
+def check(message: str, code: int, given: str) -> None:
     """What is said of the wrong value or name `given` is short, and a hint in it is near to what was given."""
     assert code in CODES
-    assert "Traceback" not in told
-    assert PHOTO[LONGEST_WORD + 1 : LONGEST_WORD + 60] not in told
+    assert "Traceback" not in message
+    assert PHOTO[LONGEST_WORD + 1 : LONGEST_WORD + 60] not in message
     if code == 0:
         return
-    lines = told.strip().splitlines()
-    assert 1 <= len(lines) <= 2, told
-    assert lines[0].startswith("likeness"), told
-    if "did you mean " in told:
-        hinted = told.rpartition("did you mean ")[2].strip().rstrip("?").strip("'").removeprefix("--")
-        assert distance(given.removeprefix("--"), hinted) <= max(2, len(hinted) // 3), told
+    lines = message.strip().splitlines()
+    assert 1 <= len(lines) <= 2, message
+    assert lines[0].startswith("likeness"), message
+    if "did you mean " in message:
+        hinted = message.rpartition("did you mean ")[2].strip().rstrip("?").strip("'").removeprefix("--")
+        assert distance(given.removeprefix("--"), hinted) <= max(2, len(hinted) // 3), message
 
 
 def run(capfd: pytest.CaptureFixture[str], words: list[str]) -> tuple[int, str]:
@@ -117,8 +117,8 @@ def test_a_wrong_value(command: str, action: argparse.Action, capfd: pytest.Capt
     values = VALUES if action.nargs != 0 else ("x", PHOTO)
     near = [str(choice)[:-1] + "_" for choice in action.choices or ()]
     for value in chain(values, near):
-        code, told = run(capfd, [*command.split(), *REST.get(command, []), f"{flag}={value}"])
-        check(told, code, value)
+        code, message = run(capfd, [*command.split(), *REST.get(command, []), f"{flag}={value}"])
+        check(message, code, value)
         if action.choices and value not in action.choices:
             assert code == 252
 
@@ -128,27 +128,27 @@ def test_a_name_nearly_right(command: str, action: argparse.Action, capfd: pytes
     flag = action.option_strings[0]
     swapped = f"{flag[:3]}{flag[4]}{flag[3]}{flag[5:]}" if len(flag) > 5 else flag + "s"
     for wrong in {swapped, flag + "x", flag.replace("-", "_").replace("__", "--") + "_"} - {flag}:
-        code, told = run(capfd, [*command.split(), *REST.get(command, []), wrong, "1"])
+        code, message = run(capfd, [*command.split(), *REST.get(command, []), wrong, "1"])
         assert code == 252
-        check(told, code, wrong)
+        check(message, code, wrong)
         if command == "serve":
-            assert "did you mean --" in told
+            assert "did you mean --" in message
 
 
 @pytest.mark.parametrize("command", [name for name, _ in _parsers()])
 @pytest.mark.parametrize("wrong", ["--nonsense", "--n", "---", "--=x", "-q", "--no-way", "--likeness", PHOTO])
 def test_a_name_that_is_none(command: str, wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
-    code, told = run(capfd, [*command.split(), *REST.get(command, []), wrong])
-    check(told, code, wrong)
-    assert "did you mean" not in told
+    code, message = run(capfd, [*command.split(), *REST.get(command, []), wrong])
+    check(message, code, wrong)
+    assert "did you mean" not in message
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "faces", "similarity", "version", "Serve me", "x" * 5000, "-", ""])
 def test_an_unknown_command(wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
-    code, told = run(capfd, [wrong])
+    code, message = run(capfd, [wrong])
     assert code == 252
-    assert len(told.splitlines()) == 1
-    assert "did you mean" not in told
+    assert len(message.splitlines()) == 1
+    assert "did you mean" not in message
 
 
 @pytest.mark.parametrize("name", COMMANDS)

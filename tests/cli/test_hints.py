@@ -22,7 +22,7 @@ TEXT = base64.b64encode(PHOTO).decode()
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ("me.jpg", "write --source-image-bytes (or --target-image-bytes) fileb://me.jpg"),
         ("Bytes=me.jpg", "fileb://me.jpg"),
@@ -53,9 +53,9 @@ TEXT = base64.b64encode(PHOTO).decode()
         ("", None),
     ],
 )
-def test_hints_fit_the_value(value: str, told: str | None) -> None:
+def test_hints_fit_the_value(value: str, message: str | None) -> None:
     hint = photo_hint(value)
-    assert told is None if hint is None else told is not None and told in hint
+    assert message is None if hint is None else message is not None and message in hint
     assert hint is None or hint.lower().count("fileb://") <= 1
 
 
@@ -69,7 +69,7 @@ def test_a_file_without_an_ending_is_known_by_being_there(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("data:image/jpeg;base64," + TEXT, "SourceImage: Bytes is a data URL"),
         (" DATA:;base64," + TEXT, "SourceImage: Bytes is a data URL"),
@@ -84,9 +84,9 @@ def test_a_file_without_an_ending_is_known_by_being_there(tmp_path: Path, monkey
         (f" *{TEXT}*\n", None),
     ],
 )
-def test_what_a_text_was_is_said_where_its_bytes_are_no_photo(text: str, told: str | None) -> None:
+def test_what_a_text_was_is_said_where_its_bytes_are_no_photo(text: str, message: str | None) -> None:
     hint = base64_hint("SourceImage", text)
-    assert hint is None if told is None else told in (hint or "")
+    assert hint is None if message is None else message in (hint or "")
 
 
 @pytest.mark.parametrize("at_endpoint", [True, False])

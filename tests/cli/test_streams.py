@@ -97,12 +97,12 @@ def test_keys_that_cannot_be_shown_are_no_fault_of_their_file(tmp_path: Path) ->
     create = [sys.executable, "-m", "likeness.cli.main", "keys", "create", "--name", "a", "--keys", str(keys)]
     assert subprocess.run(create, capture_output=True).returncode == 0
     show = f'set -o pipefail; "$0" -m likeness.cli.main keys list --keys {keys}'
-    for redirection, code, told in (
+    for redirection, code, message in (
         (">/dev/full", 255, "likeness: the output: No space left on device\n"),
         ("| true", 141, ""),
     ):
         ran = subprocess.run(["bash", "-c", f"{show} {redirection}", sys.executable], capture_output=True, text=True)
-        assert (ran.returncode, ran.stderr) == (code, told)
+        assert (ran.returncode, ran.stderr) == (code, message)
 
 
 @pytest.mark.parametrize("words", ["keys create --name a --policy - --keys none"])

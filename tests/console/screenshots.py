@@ -171,7 +171,7 @@ def states(browser: Any, server: Served, photos: dict[str, Path]) -> None:
         color_scheme="dark",
         until=failed,
     )
-    done = "document.getElementById('many-told').textContent.startsWith('Done')"
+    done = "document.getElementById('many-status').textContent.startsWith('Done')"
     many = [photos[name] for name in ("obama", "obama2", "biden", "crowd", "tiny", "tall", "wide", "no-face", "arabic")]
     shoot(browser, server, "many", *many, **pair, viewport=LAPTOP, until=done)
     shoot(browser, server, "many-phone-dark", *many, **pair, viewport=PHONE, color_scheme="dark", until=done)

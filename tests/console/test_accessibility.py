@@ -53,7 +53,7 @@ def test_axe_finds_nothing(
     page.reload()
     put(page, "source", photo_files["person"])
     put(page, "target", photo_files["again"], photo_files["other"])
-    page.locator("#many-told", has_text="Done").wait_for()
+    page.locator("#many-status", has_text="Done").wait_for()
     put(page, "target", photo_files["again"])
     answered(page)
     assert violations(page, axe) == []

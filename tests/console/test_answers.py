@@ -153,11 +153,11 @@ def test_a_target_whose_faces_the_filter_drops_has_no_similarity(
         "**/*", lambda route: route.fulfill(json=answer) if route.request.method == "POST" else route.continue_()
     )
     compare(page, photo_files["person"], photo_files["again"])
-    assert page.locator("#told").inner_text() == "Faces compared: 0; matches: 0."
+    assert page.locator("#status").inner_text() == "Faces compared: 0; matches: 0."
     assert page.locator("#face h2").inner_text() == "Source face"
     put(page, "target", photo_files["again"], photo_files["other"])
-    page.locator("#many-told", has_text="Done: 2 of 2").wait_for()
-    assert page.locator("#many-grid .told").all_inner_texts() == ["no face passes the filter"] * 2
+    page.locator("#many-status", has_text="Done: 2 of 2").wait_for()
+    assert page.locator("#many-grid .outcome").all_inner_texts() == ["no face passes the filter"] * 2
 
 
 def test_a_hundred_faces_are_drawn_in_few_layouts(

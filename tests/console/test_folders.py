@@ -21,14 +21,14 @@ def test_a_folder_is_sorted_stopped_and_exported(
     page = open_page(server.url)
     put(page, "source", photo_files["person"])
     page.locator("[data-side=target] input[webkitdirectory]").set_input_files(str(folder))
-    page.locator("#many-told", has_text="Done: 5 of 5").wait_for(timeout=60_000)
+    page.locator("#many-status", has_text="Done: 5 of 5").wait_for(timeout=60_000)
     names = page.locator("#many-grid bdi").all_inner_texts()
     assert [name.rpartition("/")[2] for name in names][:3] == ["person.jpg", "again.jpg", "other.png"]
-    told = page.locator("#many-grid .told").all_inner_texts()
-    assert told[0].startswith("100 ✓ match")
-    assert "✕ no match" in told[2]
-    assert "No face was found in the target photo (InvalidParameterException)" in told
-    assert sum("InvalidParameterException" in each or "InvalidImageFormatException" in each for each in told) == 2
+    outcomes = page.locator("#many-grid .outcome").all_inner_texts()
+    assert outcomes[0].startswith("100 ✓ match")
+    assert "✕ no match" in outcomes[2]
+    assert "No face was found in the target photo (InvalidParameterException)" in outcomes
+    assert sum("InvalidParameterException" in each or "InvalidImageFormatException" in each for each in outcomes) == 2
     with page.expect_download() as download:
         page.click("#many-csv")
     table = Path(download.value.path()).read_text().splitlines()
@@ -53,7 +53,7 @@ def test_a_dropped_folder_is_compared(server: Served, open_page: Open, photo_fil
         browser.send(
             "Input.dispatchDragEvent", {"type": event, "x": place["x"] + 20, "y": place["y"] + 20, "data": dragged}
         )
-    page.locator("#many-told", has_text="Done: 2 of 2").wait_for(timeout=60_000)
+    page.locator("#many-status", has_text="Done: 2 of 2").wait_for(timeout=60_000)
     assert page.locator("#many-grid bdi").all_inner_texts() == ["album/inner/person.jpg", "album/again.jpg"]
 
 
@@ -66,8 +66,8 @@ def test_a_busy_server_is_retried_and_a_run_can_be_stopped(
     put(
         page, "target", *[photo_files[name] for name in ("person", "again", "other", "turned", "turned-png", "no-face")]
     )
-    page.locator("#many-told", has_text="The server is busy: trying again").wait_for(timeout=60_000)
+    page.locator("#many-status", has_text="The server is busy: trying again").wait_for(timeout=60_000)
     until(page, "document.querySelectorAll('#many-grid li').length >= 2")
     page.click("#many-stop")
-    page.locator("#many-told", has_text="Stopped").wait_for()
+    page.locator("#many-status", has_text="Stopped").wait_for()
     assert page.locator("#many-grid li").count() < 6

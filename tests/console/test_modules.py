@@ -20,7 +20,7 @@ RATES = [0.0, -2.0, *(rate for _, rate in PROMISE)]
 FULL = {"levels": LEVELS, "rates": RATES, "marked": LEVELS[2:], "measured": -6.0}
 
 
-def told(node: Node, promise: Any, similarities: list[float]) -> list[str]:
+def rarities(node: Node, promise: Any, similarities: list[float]) -> list[str]:
     return list(
         node(
             READ + 'import { rarity } from "console/promise.js";'
@@ -32,7 +32,7 @@ def told(node: Node, promise: Any, similarities: list[float]) -> list[str]:
 
 def test_a_similarity_is_shown_as_its_false_match_rate(node: Node) -> None:
     similarities = [0.0, 50.0, 80.0, 85.0, 90.0, 95.0, 99.0, 99.5, 100.0]
-    assert told(node, FULL, similarities) == [
+    assert rarities(node, FULL, similarities) == [
         "1 in 1",
         "1 in 100",
         "1 in 1,000",
@@ -43,11 +43,11 @@ def test_a_similarity_is_shown_as_its_false_match_rate(node: Node) -> None:
         "rarer than 1 in 1,000,000",
         "rarer than 1 in 1,000,000",
     ]
-    assert told(node, None, [80.0]) == [""]
+    assert rarities(node, None, [80.0]) == [""]
 
 
 def test_no_rate_is_claimed_beyond_the_data(node: Node) -> None:
-    assert told(node, FULL | {"measured": -4.5}, [90.0, 95.0, 99.9]) == [
+    assert rarities(node, FULL | {"measured": -4.5}, [90.0, 95.0, 99.9]) == [
         "1 in 10,000",
         "rarer than 1 in 32,000",
         "rarer than 1 in 32,000",
@@ -58,7 +58,7 @@ def test_the_words_agree_with_the_calibration(node: Node, comparer: Comparer) ->
     calibration = comparer.calibration
     rates = np.log10(calibration.false_match_rate(LEVELS)).tolist()
     similarities = [10.0, 42.0, 66.6, 81.3, 88.8]
-    words = told(node, FULL | {"rates": rates}, similarities)
+    words = rarities(node, FULL | {"rates": rates}, similarities)
     for similarity, word in zip(similarities, words, strict=True):
         count = float(word.removeprefix("1 in ").replace(",", ""))
         assert count == pytest.approx(1 / float(calibration.false_match_rate(similarity)), rel=0.06, abs=0.5)
@@ -107,13 +107,13 @@ def test_labels_are_within_the_photo_and_do_not_overlap(node: Node) -> None:
         "console.log(JSON.stringify(placeLabels(given.boxes, given.sizes, given.area)));",
         {"boxes": boxes, "sizes": sizes, "area": area},
     )
-    spots = [spot for spot in placed if spot["isFree"]]
+    free = [each for each in placed if each["isFree"]]
     assert placed[0]["isFree"]
-    assert 8 <= len(spots) < len(boxes)
-    for at, one in enumerate(spots):
+    assert 8 <= len(free) < len(boxes)
+    for at, one in enumerate(free):
         assert 0 <= one["x"] <= 520
         assert 0 <= one["y"] <= 382
-        assert all(abs(one["x"] - other["x"]) >= 80 or abs(one["y"] - other["y"]) >= 18 for other in spots[:at])
+        assert all(abs(one["x"] - other["x"]) >= 80 or abs(one["y"] - other["y"]) >= 18 for other in free[:at])
 
 
 def test_axes_rotate_by_the_services_signs(node: Node) -> None:

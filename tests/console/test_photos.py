@@ -30,7 +30,7 @@ def test_samples_paste_and_camera(server: Served, open_page: Open, photo_files: 
     until(page, "document.querySelector('#camera video').videoWidth > 0")
     page.click("#shoot")
     page.locator("[data-side=target] bdi", has_text="camera.jpg").wait_for()
-    assert "No face was found in the target photo" in problem(page) or page.locator("#told").inner_text()
+    assert "No face was found in the target photo" in problem(page) or page.locator("#status").inner_text()
 
 
 def test_it_says_what_a_similarity_is_and_where_photos_stay(server: Served, open_page: Open) -> None:

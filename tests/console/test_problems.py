@@ -39,8 +39,8 @@ def test_the_reason_or_its_place_in_the_log_is_shown(
     page = open_page(server.url)
     put(page, "source", photo_files["damaged"])
     put(page, "target", photo_files["person"])
-    told = problem(page)
-    request_id = re.search(r"request id ([0-9a-f-]{36})", told)
+    message = problem(page)
+    request_id = re.search(r"request id ([0-9a-f-]{36})", message)
     assert request_id
     server.wait_for_log(request_id[1])
     verbose = open_page(serve("--verbose-errors", "--rate-per-second", "0.001", "--rate-burst", "1").url)

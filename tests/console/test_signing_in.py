@@ -24,7 +24,7 @@ def test_signing_in(serve: Callable[..., Served], open_page: Open, photo_files: 
     assert "signed requests only" in page.locator("#access").inner_text()
     put(page, "source", photo_files["person"])
     put(page, "target", photo_files["again"])
-    page.locator("#told", has_text="Sign in first").wait_for()
+    page.locator("#status", has_text="Sign in first").wait_for()
 
     def sign_in(key_id: str, secret: str) -> None:
         page.fill("[name=id]", key_id)
@@ -116,9 +116,9 @@ def test_a_wrong_clock_is_reported_with_both_times(
     page.locator("#sign-in button").click()
     put(page, "source", photo_files["person"])
     put(page, "target", photo_files["again"])
-    told = problem(page)
-    assert "The clocks differ too much" in told
-    times = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", told)
+    message = problem(page)
+    assert "The clocks differ too much" in message
+    times = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", message)
     assert len(times) == 2
     assert times[0] < times[1]
 

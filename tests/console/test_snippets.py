@@ -32,14 +32,14 @@ def call(request: pytest.FixtureRequest, serve: Callable[..., Served], tmp_path_
         key = create_key(keys, user="console")
         environment |= {"AWS_ACCESS_KEY_ID": key.id, "AWS_SECRET_ACCESS_KEY": key.secret}
         flags = ("--keys", str(keys))
-    told = {
+    snippets = {
         "endpoint": serve(*flags).url,
         "region": "eu-central-1",
         "signed": signed,
         "threshold": 80,
         "filter": "NONE",
     }
-    return told, environment
+    return snippets, environment
 
 
 @pytest.fixture(scope="module")

@@ -46,10 +46,10 @@ def faces() -> tuple[PhotoTable, Embeddings]:
 def evaluated(monkeypatch: pytest.MonkeyPatch, block: int = 50) -> CellEvaluation:
     monkeypatch.setattr(by_cell, "_BLOCK", block)
     table, embeddings = faces()
-    told: list[None] = []
+    advanced: list[None] = []
     cells = cells_to_compare(table, embeddings, ["group"])
-    result = evaluate_cells((Scorer(), CURVE), table, embeddings, cells, advance=lambda: told.append(None))
-    assert len(told) == blocks_of({name: len(inside) for name, inside in cells.items()})
+    result = evaluate_cells((Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
+    assert len(advanced) == blocks_of({name: len(inside) for name, inside in cells.items()})
     return result
 
 
@@ -199,6 +199,6 @@ def test_twenty_thousand_photos_of_one_cell_fit_into_two_gigabytes() -> None:
     """
     script = Path(__file__).parents[2] / "benchmarks" / "evaluation.py"
     done = subprocess.run([sys.executable, script, "--blocks", "3"], capture_output=True, text=True, check=True)
-    told = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    assert told["blocks"].strip() == "3 of 210"
-    assert int(told["peak memory MB"]) < 1600
+    figures = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    assert figures["blocks"].strip() == "3 of 210"
+    assert int(figures["peak memory MB"]) < 1600

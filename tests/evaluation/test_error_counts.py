@@ -43,13 +43,13 @@ def test_intervals_are_those_of_drawing_people(people: int) -> None:
     similarities, same, first, second = pairs(people)
     counts = ErrorCounts(people, LEVELS)
     counts.add(similarities, same, first, second)
-    told = counts.false_match_rates()[0]
+    rate = counts.false_match_rates()[0]
     (whole,), _ = Trial(similarities, same, np.stack([first, second], axis=1)).intervals(np.array([50.0]))
-    low, high = told.low or 0.0, told.high or 0.0
-    assert 0 < low < told.value < high
+    low, high = rate.low or 0.0, rate.high or 0.0
+    assert 0 < low < rate.value < high
     assert high - low == pytest.approx((whole.high or 0.0) - (whole.low or 0.0), rel=0.3)
     # People who are alike to everybody make it far wider than independent pairs would.
-    independent = 4 * np.sqrt(told.value / len(same))
+    independent = 4 * np.sqrt(rate.value / len(same))
     assert high - low > 2 * independent
 
 

@@ -72,9 +72,9 @@ def test_the_table_of_cells_comes_first() -> None:
 
 def test_no_rate_of_a_cell_is_printed_from_fewer_than_thirty_false_matches(accuracy: ModuleType) -> None:
     table = accuracy.tables(json.loads(accuracy.RECORD.read_text("utf-8")), store.known("standard"))["cells"]
-    told = re.findall(r"\| (rarer than )?[\d.e-]+[^|;]*; (\d+) of [\d,]+ (?=\|)", table)
-    assert len(told) == 2 * 10
-    assert all(bool(rarer) == (int(errors) < 30) for rarer, errors in told)
+    rates = re.findall(r"\| (rarer than )?[\d.e-]+[^|;]*; (\d+) of [\d,]+ (?=\|)", table)
+    assert len(rates) == 2 * 10
+    assert all(bool(rarer) == (int(errors) < 30) for rarer, errors in rates)
 
 
 def test_the_card_names_what_is_not_measured_and_misuse() -> None:

@@ -214,9 +214,9 @@ REFUSED: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "photo"), REFUSED, ids=[f"{number}" for number in range(len(REFUSED))])
-def test_other_inputs_are_refused_with_a_reason(told: str, photo: Any) -> None:
-    with pytest.raises(InvalidParameter, match=told) as refused:
+@pytest.mark.parametrize(("message", "photo"), REFUSED, ids=[f"{number}" for number in range(len(REFUSED))])
+def test_other_inputs_are_refused_with_a_reason(message: str, photo: Any) -> None:
+    with pytest.raises(InvalidParameter, match=message) as refused:
         open_image(photo, name="source photo")
     assert str(refused.value).startswith("source photo")
     assert len(str(refused.value)) < 500
@@ -254,9 +254,9 @@ class BrokenAround:
     "photo", [BrokenPath(), NoPath(), BrokenRead(), BrokenAround()], ids=lambda it: type(it).__name__
 )
 def test_a_broken_object_raises_the_librarys_error_with_its_cause(photo: Any) -> None:
-    with pytest.raises(InvalidParameter) as told:
+    with pytest.raises(InvalidParameter) as message:
         open_image(photo)
-    assert told.value.__cause__ is not None
+    assert message.value.__cause__ is not None
 
 
 def test_every_mode_of_pillow_is_opened_or_refused() -> None:

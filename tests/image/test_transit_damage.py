@@ -26,7 +26,7 @@ JPEG, PNG = saved("JPEG"), saved("PNG")
 FORM = b"--x\r\nContent-Disposition: form-data; name=f; filename=a.jpg\r\n\r\n"
 
 #: A phrase of the message, and data that must cause it.
-SPOILT: dict[str, list[bytes]] = {
+DAMAGED: dict[str, list[bytes]] = {
     "decoded as UTF-8": [each.decode("utf-8", "replace").encode() for each in (JPEG, PNG)],
     "read as Latin-1": [each.decode("latin-1").encode() for each in (JPEG, PNG)],
     "written as UTF-16": [
@@ -89,11 +89,15 @@ SPOILT: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize(
-    ("told", "data"),
-    [pytest.param(told, data, id=f"{told}-{n}") for told, all_ in SPOILT.items() for n, data in enumerate(all_)],
+    ("message", "data"),
+    [
+        pytest.param(message, data, id=f"{message}-{n}")
+        for message, all_ in DAMAGED.items()
+        for n, data in enumerate(all_)
+    ],
 )
-def test_the_damage_is_named(told: str, data: bytes) -> None:
-    with pytest.raises(InvalidImageFormat, match=rf"^source photo: .*{told}") as refused:
+def test_the_damage_is_named(message: str, data: bytes) -> None:
+    with pytest.raises(InvalidImageFormat, match=rf"^source photo: .*{message}") as refused:
         open_image(data, name="source photo")
     assert "convert it to one of them" not in str(refused.value)
     assert len(str(refused.value)) < 250
@@ -109,12 +113,12 @@ def test_other_formats_that_hold_a_jpeg_keep_their_names() -> None:
 @given(st.binary(max_size=200), st.sampled_from([b"", JPEG[:50], PNG[:50], b"\xef\xbf\xbd", b"--", b"b'", b"\xc3\xbf"]))
 def test_any_data_gets_a_short_description(noise: bytes, piece: bytes) -> None:
     for data in (noise + piece, piece[:2] + noise, piece + noise):
-        told = describe(data)
-        assert told.endswith(".")
-        assert len(told) < 300
+        message = describe(data)
+        assert message.endswith(".")
+        assert len(message) < 300
 
 
 def test_no_control_character_reaches_a_terminal() -> None:
-    told = describe(b"255\x1b216\x07255, 224")
-    assert "list of numbers" in told
-    assert told.isprintable()
+    message = describe(b"255\x1b216\x07255, 224")
+    assert "list of numbers" in message
+    assert message.isprintable()

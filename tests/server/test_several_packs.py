@@ -72,8 +72,8 @@ def test_a_shadow_changes_no_answer_and_only_counts_are_logged(caplog: pytest.Lo
     new.answer = True
     for _ in range(several_packs.LOGGED_EVERY - 4):
         packs.compare(b"", b"", **CHOSEN)
-    told = [record.message for record in caplog.records if record.levelname == "INFO"]
-    assert told == [
+    logged = [record.message for record in caplog.records if record.levelname == "INFO"]
+    assert logged == [
         "shadow new: 1 of 1 decisions differ, 0 failed",
         "shadow new: 1 of 100 decisions differ, 2 failed",
     ]

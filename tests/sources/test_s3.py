@@ -202,15 +202,15 @@ def test_a_slow_store_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
             time.sleep(0.05)
 
     dribbling = store(misbehaving(dribble))
-    told = ""
+    message = ""
     # On a busy machine a short deadline may pass before the body has begun.
     for seconds in (0.5, 2, 8, 30):
         with pytest.raises(InvalidS3Object) as caught:
             fetch(dribbling, "x", seconds=seconds)
-        told = str(caught.value)
-        if "too slow" in told:
+        message = str(caught.value)
+        if "too slow" in message:
             break
-    assert "too slow" in told
+    assert "too slow" in message
 
 
 def test_a_store_that_asks_to_slow_down(misbehaving: Misbehaving) -> None:

@@ -8,14 +8,14 @@ export function placeLabels(boxes, sizes, area) {
 	// A label may cover the edge of a face, not its centre.
 	const taken = boxes.map(({ x, y, width, height }) => ({ x: x + width / 4, y: y + height / 4, width: width / 2, height: height / 2 }));
 	return boxes.map((box, index) => {
-		const all = spots(box, sizes[index], area);
+		const all = positions(box, sizes[index], area);
 		const free = all.find((each) => !taken.some((other) => overlap(each, other)));
 		if (free) taken.push(free);
 		return { ...(free ?? all[0]), isFree: Boolean(free) };
 	});
 }
 
-function spots({ x, y, width, height }, size, area) {
+function positions({ x, y, width, height }, size, area) {
 	const [above, below, end] = [y - size.height - GAP, y + height + GAP, x + width - size.width];
 	const within = (value, most) => Math.max(0, Math.min(value, most));
 	return [[x, above], [x, below], [end, above], [end, below], [x + width + GAP, y], [x - size.width - GAP, y]].map(([left, top]) => ({ ...size, x: within(left, area.width - size.width), y: within(top, area.height - size.height) }));

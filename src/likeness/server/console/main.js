@@ -3,7 +3,7 @@
 import { facesAt, ownFace } from "./answer.js";
 import { showCode } from "./code.js";
 import { byId } from "./dom.js";
-import { fillTable, kind, markTable, shown, tell, tellProblem, tellSource, tellTarget, verdict } from "./results.js";
+import { fillTable, kind, markTable, shown, showStatus, showProblem, showSource, showTarget, verdict } from "./results.js";
 import { compareMany, markMany } from "./many.js";
 import { readPhoto } from "./photo.js";
 import { join, Picture } from "./picture.js";
@@ -40,15 +40,15 @@ function show(side, photo) {
 
 function mayAsk() {
 	const { about, keys } = state;
-	if (about?.signed && !keys) tell("Sign in first.");
+	if (about?.signed && !keys) showStatus("Sign in first.");
 	return about && (!about.signed || keys);
 }
 
 function askAgain() {
 	if (!waiting) ask();
-	else if (!state.photos.source) tell(`Now choose the source photo: ${waiting.length} target photos wait for it.`);
+	else if (!state.photos.source) showStatus(`Now choose the source photo: ${waiting.length} target photos wait for it.`);
 	else if (mayAsk()) {
-		tell();
+		showStatus();
 		compareMany(state.photos.source, waiting, open);
 		waiting = null;
 	}
@@ -66,8 +66,8 @@ async function ask() {
 	const { photos } = state;
 	clear();
 	if (!photos.source || !photos.target || !mayAsk()) return;
-	tell("Comparing…");
-	const answered = await compare(photos.source, photos.target, { signal: asking.signal, onPause: tell });
+	showStatus("Comparing…");
+	const answered = await compare(photos.source, photos.target, { signal: asking.signal, onPause: showStatus });
 	if (answered) settle(answered);
 }
 
@@ -84,7 +84,7 @@ async function settle(answered) {
 		describeSource(answer.SourceImageFace);
 		const same = await alone(photos.source);
 		if (same.answer && result === answered) describeSource(ownFace(same.answer) ?? own);
-	} else tellProblem(answered);
+	} else showProblem(answered);
 }
 
 function describeSource(face) {
@@ -99,7 +99,7 @@ function clear() {
 	asking = new AbortController();
 	[result, faces] = [null, []];
 	byId("results").hidden = byId("code").hidden = true;
-	tell();
+	showStatus();
 	source.faces([]);
 	target.faces([]);
 	refresh();
@@ -131,10 +131,10 @@ function refresh() {
 	source.mark([{ kind: "source", name: "Source face" }], chosen === SOURCE ? 0 : -1);
 	byId("results").hidden = false;
 	markTable(faces, chosen);
-	if (chosen === SOURCE) tellSource(own);
-	else tellTarget(faces[chosen], chosen + 1);
+	if (chosen === SOURCE) showSource(own);
+	else showTarget(faces[chosen], chosen + 1);
 	const matches = faces.filter(({ matched }) => matched).length;
-	tell(`Faces compared: ${faces.length}; matches: ${matches}.`);
+	showStatus(`Faces compared: ${faces.length}; matches: ${matches}.`);
 	showCode(result.answer);
 }
 

@@ -23,12 +23,12 @@ export async function compareMany(source, files, open) {
 	items = [];
 	byId("many-grid").replaceChildren();
 	byId("many").hidden = byId("many-stop").disabled = false;
-	const tell = (text) => { byId("many-told").textContent = text; };
-	const progress = (word) => tell(`${word}${items.length} of ${files.length} photos compared`);
+	const showStatus = (text) => { byId("many-status").textContent = text; };
+	const progress = (word) => showStatus(`${word}${items.length} of ${files.length} photos compared`);
 	progress("");
 	await eachAtMost(state.about.at_once, files, async (file) => {
 		const photo = await readPhoto(file);
-		const result = await compare(source, photo, { signal, onPause: tell, attempts: 12 });
+		const result = await compare(source, photo, { signal, onPause: showStatus, attempts: 12 });
 		if (signal.aborted) return;
 		insert({ photo, source, result }, open);
 		progress("");
@@ -43,10 +43,10 @@ export const markMany = () => items.forEach(mark);
 function mark({ card, similarity, problem, result }) {
 	const matched = similarity >= state.threshold;
 	card.dataset.kind = problem ? "failed" : kind(matched);
-	const told = card.querySelector(".told");
-	if (problem) told.textContent = `${problem.title} (${result.code || result.status})`;
-	else if (similarity < 0) told.textContent = "no face passes the filter";
-	else told.textContent = `${shown(similarity)} ${verdict(matched)}, ${rarity(state.promise, similarity)}`;
+	const outcome = card.querySelector(".outcome");
+	if (problem) outcome.textContent = `${problem.title} (${result.code || result.status})`;
+	else if (similarity < 0) outcome.textContent = "no face passes the filter";
+	else outcome.textContent = `${shown(similarity)} ${verdict(matched)}, ${rarity(state.promise, similarity)}`;
 }
 
 function insert(item, open) {
@@ -54,7 +54,7 @@ function insert(item, open) {
 	item.similarity = result.answer?.FaceMatches[0]?.Similarity ?? -1;
 	item.problem = result.answer ? null : inWords(result, { target: photo });
 	item.card = make("li", {}, make("button", { click: () => open(item) },
-		make("img", { src: photo.url, alt: "", loading: "lazy" }), make("bdi", {}, photo.name), make("span", { class: "told" })));
+		make("img", { src: photo.url, alt: "", loading: "lazy" }), make("bdi", {}, photo.name), make("span", { class: "outcome" })));
 	const next = items.findIndex(({ similarity }) => similarity < item.similarity);
 	items.splice(next < 0 ? items.length : next, 0, item);
 	byId("many-grid").insertBefore(item.card, items[items.indexOf(item) + 1]?.card ?? null);

@@ -52,8 +52,8 @@ export class Picture {
 	}
 
 	// Marks each face {kind: "match", "other" or "source", name: for screen readers}, and the chosen one (-1: none).
-	mark(told, chosen) {
-		told.forEach(({ kind, name }, index) => {
+	mark(faces, chosen) {
+		faces.forEach(({ kind, name }, index) => {
 			this.#boxes[index].dataset.kind = kind;
 			this.#boxes[index].ariaLabel = name;
 		});
@@ -76,7 +76,7 @@ export class Picture {
 		const sizes = this.#faces.map(({ label }) => ({ width: labelWidthPx(label), height: LABEL_HEIGHT_PX }));
 		placeLabels(shown, sizes, area).forEach(({ x, y, width, isFree }, index) => {
 			const { classList, style } = this.#labels[index];
-			classList.toggle("no-room", !isFree);
+			classList.toggle("no-space", !isFree);
 			Object.assign(style, { left: `${x}px`, top: `${y}px`, width: `${width}px` });
 		});
 		this.#draw();

@@ -55,8 +55,8 @@ function titleAndText({ status, code = "", text = "", date, faceless }, photos) 
 
 // The reason, which the server gives with verbose_errors, or where to find it.
 function reasonOf({ text = "", requestId }) {
-	const told = GENERIC.test(text) && text.replace(GENERIC, "");
-	if (told) return `The server says: ${told}`;
+	const reason = GENERIC.test(text) && text.replace(GENERIC, "");
+	if (reason) return `The server says: ${reason}`;
 	return requestId ? `The reason is in the server's log under the request id ${requestId}; verbose_errors = true shows it here.` : "";
 }
 

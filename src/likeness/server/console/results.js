@@ -6,19 +6,19 @@ import { inWords } from "./problems.js";
 import { rarity, raritySentence } from "./promise.js";
 import { state } from "./state.js";
 
-const [table, told] = [byId("faces"), byId("told")];
+const [table, status] = [byId("faces"), byId("status")];
 
 // A similarity as displayed: never rounded up.
 export const shown = (similarity) => (similarity === 100 ? "100" : (Math.floor(similarity * 100) / 100).toFixed(2));
 export const verdict = (matched) => (matched ? "✓ match" : "✕ no match");
 export const kind = (matched) => (matched ? "match" : "other");
 
-export const tell = (...content) => told.replaceChildren(...content);
+export const showStatus = (...content) => status.replaceChildren(...content);
 
-export function tellProblem(failure) {
+export function showProblem(failure) {
 	const { title, text, reason } = inWords(failure, state.photos);
 	const code = [failure.code || `status ${failure.status}`, failure.text].filter(Boolean).join(": ");
-	tell(make("div", { class: "problem" },
+	showStatus(make("div", { class: "problem" },
 		make("h2", {}, title), make("p", {}, text), make("p", {}, reason),
 		make("p", { class: "small" }, "Code of the service: ", make("code", {}, code))));
 }
@@ -40,17 +40,17 @@ export const markTable = (faces, chosen) =>
 		row.querySelector("input").checked = index === chosen;
 	});
 
-export function tellTarget({ similarity, face, matched }, number) {
+export function showTarget({ similarity, face, matched }, number) {
 	const { promise, threshold } = state;
-	tellFace(`Face ${number}`, face,
+	showFace(`Face ${number}`, face,
 		make("p", { class: "similarity", "data-kind": kind(matched) },
 			make("strong", {}, shown(similarity)), ` ${verdict(matched)} at threshold ${threshold}`),
 		make("p", {}, raritySentence(promise, similarity)));
 }
 
-export const tellSource = (face) => tellFace("Source face", face, make("p", {}, "The largest face of the source photo."));
+export const showSource = (face) => showFace("Source face", face, make("p", {}, "The largest face of the source photo."));
 
-const tellFace = (title, face, ...about) =>
+const showFace = (title, face, ...about) =>
 	byId("face").replaceChildren(make("h2", {}, title), ...about, face.Pose ? features(face) : "");
 
 function features({ Pose, Quality, Confidence, Emotions = [] }) {

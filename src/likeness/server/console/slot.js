@@ -1,7 +1,7 @@
 // Photo input: dropped, picked, taken with the camera, or a sample portrait.
 
 import { byId, make } from "./dom.js";
-import { tell } from "./results.js";
+import { showStatus } from "./results.js";
 import { droppedFiles } from "./photo.js";
 
 // Calls `onFiles([file])` with the photo for a side.
@@ -40,7 +40,7 @@ async function takePhoto(onPhoto) {
 		video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
 	} catch {
 		const why = globalThis.isSecureContext ? "there is none, or it may not be used" : "browsers allow it over https or localhost only";
-		tell(make("p", { class: "problem" }, `The camera cannot be opened: ${why}.`));
+		showStatus(make("p", { class: "problem" }, `The camera cannot be opened: ${why}.`));
 		return;
 	}
 	dialog.returnValue = "";
