@@ -22,8 +22,7 @@ def stage(name: str) -> Iterator[None]:
         _INSIDE.reset(token)
         if around is not None:
             around[0] += took
-        record = _RECORD.get()
-        if record is not None:
+        if (record := _RECORD.get()) is not None:
             record[name] = record.get(name, 0.0) + took - inside[0]
 
 
