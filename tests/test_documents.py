@@ -98,6 +98,23 @@ def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
         assert link.startswith("https://") or (REPOSITORY / link).exists(), link
 
 
+def test_the_page_of_the_architecture_is_two_screens_and_names_each_package() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    assert len(page.splitlines()) <= 110
+    named = {
+        name
+        for row in page.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])
+    }
+    there = {
+        path.stem
+        for path in (REPOSITORY / "src" / "likeness").iterdir()
+        if path.name[0] not in "_." and path.stem != "py"
+    }
+    assert there <= named
+
+
 def test_the_page_for_contributors_is_one_screen_and_names_what_is_there() -> None:
     page = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
     assert len(page.splitlines()) <= 50
