@@ -150,6 +150,8 @@ def test_shorthand_as_version_2(version_2: Oracle) -> None:
 
 def test_shorthand_as_newer_versions(version_1: Oracle) -> None:
     """The version 1 of the test dependencies is from 2026; the version 2 at hand does not know `@=` yet."""
+    if "{self._error_location()}" in version_1(shorthand="").err:
+        pytest.skip("this AWS CLI, older than 1.46, prints the template of a message")
     agrees_on_shorthand(version_1, NEWER_PIECES)
 
 
