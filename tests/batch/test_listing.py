@@ -1,6 +1,8 @@
 """What is in folders and buckets, in order of the paths, however odd the names are."""
 
+import gc
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,15 @@ def test_photos_of_a_folder_come_in_order_of_the_parts_of_their_paths(tmp_path: 
     found = [str(Path(each).relative_to(folder)) for each in Listing(str(folder), NOWHERE)]
     assert found == ["a/\n.jpg", "a/2.JPG", "a-b.jpg", "a.png", "日本/ü 1.jpeg"]
     assert list(Listing(str(folder / "a.png"), NOWHERE)) == [str(folder / "a.png")]
+
+
+def test_the_temporary_file_is_closed_with_the_listing(tmp_path: Path) -> None:
+    found = Listing(str(make(tmp_path, "a.jpg")), NOWHERE)
+    database = found._photos
+    del found
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
 
 
 def test_links_and_what_cannot_be_read_are_photos_and_pipes_are_not(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import posixpath
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,9 @@ class Listing:
 
     def __init__(self, place: str, objects: Store) -> None:
         """Lists a folder, one photo, or s3://bucket/prefix/. Raises BatchError if there is no photo."""
-        self._photos = sqlite3.connect("", isolation_level=None)  # a temporary file that SQLite deletes
+        # A temporary file, which SQLite deletes when the listing goes, in whichever thread that is.
+        self._photos = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._photos.close)
         found = _objects(place, objects) if place.startswith(S3) else _files(place)
         # Paths are ordered by their parts: a/b precedes a.b.
         rows = ((each.reference.replace("/", "\0"), _name(each.below), each.state) for each in found)
