@@ -48,7 +48,7 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
         (["--source-image-bytes", "été.jpg", *TARGET], 255, "only ASCII characters\nlikeness: SourceImage: to compare"),
         (["--source-image-bytes", "-", *TARGET], 254, "likeness: SourceImage: Bytes is empty (0 bytes). Give a file"),
         (["--source-image-bytes", "fileb://empty", *TARGET], 254, "likeness: SourceImage: Bytes is empty (0 bytes)."),
-        (["--source-image", '{"a":' * 5000, *TARGET], 255, "A value is nested too deeply"),
+        (["--source-image", '{"a":' * 20_000, *TARGET], 255, "A value is nested too deeply"),
         (["--source-image", "a={" * 5000, *TARGET], 255, "A value is nested too deeply"),
         (["--source-image-bytes", "fileb://\x1b[2J", *TARGET], 252, "paramfile fileb://\\x1b[2J: "),
     ],
