@@ -140,7 +140,7 @@ class Settings:
         None, "bytes of bodies held at once per worker, more wait in the network; unset: 64 MiB, four bodies at least"
     )
     pixel_memory_bytes: Positive = _setting(
-        1024 * MIB, "bytes of decoded photos at once per worker, more wait; one request alone may need more"
+        1024 * MIB, "bytes of decoded photos at once per worker, costly ones apart; one request alone may need more"
     )
     max_connections: Positive = _setting(
         1000, "connections per worker, fewer where the limit of open files is lower; silent ones yield, then 503"
