@@ -1,6 +1,5 @@
 """The server's memory stays flat: answered, refused and abandoned requests release theirs."""
 
-import asyncio
 import http.client
 import os
 import random
@@ -12,15 +11,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
-import uvicorn
 from PIL import Image
 
 from likeness.server import memory
-from likeness.server.serving import Server
 
 from .conftest import HEADERS, Running, Serve, body, read_answer, wait_for
 
@@ -100,20 +95,12 @@ def test_memory_is_flat_over_photos_of_many_shapes(serve: Serve, portraits: Mapp
 
 def test_freed_memory_is_returned_by_requests_and_when_none_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """By time alone, what a server keeps would depend on how many requests come in that time."""
-    app = cast(Any, SimpleNamespace(settings=SimpleNamespace(grace_seconds=1.0), observe=lambda: None))
-    server = Server(uvicorn.Config(app, log_config=None), app, supervisor=None)
     returned_at: list[int] = []
-    monkeypatch.setattr(memory, "trim", lambda: returned_at.append(server.server_state.total_requests))
-
-    def tick(requests_of_each: list[int], first: int) -> None:
-        for number, requests in enumerate(requests_of_each, first):
-            server.server_state.total_requests += requests
-            asyncio.run(server.on_tick(number))
-
-    tick([8] * 12, first=0)
-    assert returned_at == [32, 64, 96]
-    tick([1] * 8, first=12)
-    tick([0] * 100, first=20)
+    monkeypatch.setattr(memory, "trim", lambda: returned_at.append(requests))
+    returning, requests = memory.Returning(), 0
+    for tick in range(120):
+        requests += 8 if tick < 12 else 1 if tick < 20 else 0
+        returning.tick(tick, requests)
     assert returned_at == [32, 64, 96, 104]
 
 

@@ -35,9 +35,6 @@ _log = logging.getLogger(__name__)
 #: Exit codes of a worker: success; the engine cannot be loaded, so that a restart would not help.
 DONE = 0
 CANNOT_START = 78
-#: Freed memory is returned to the system after so many requests, or when none has come for so many ticks of 0.1 s. By
-#: time alone, what a server keeps would depend on how many requests come in that time: 10 MB more or less.
-_TRIM_REQUESTS, _IDLE_TICKS = 32, 50
 #: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.5
@@ -52,8 +49,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._slot = slot
-        self._trimmed_after = 0
-        self._requests_seen = 0
+        self._returning = memory.Returning()
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
             app.reloading.add("tls_certificate", self._load_certificate)
@@ -128,24 +124,13 @@ class Server(uvicorn.Server):
         if self._slot.supervisor is not None and os.getppid() != self._slot.supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
-        self._trim(counter)
+        self._returning.tick(counter, self.server_state.total_requests)
         return await super().on_tick(counter)
-
-    def _trim(self, tick: int) -> None:
-        """Returns freed memory to the system when it is time to."""
-        requests = self.server_state.total_requests
-        is_idle = False
-        if tick % _IDLE_TICKS == 0:
-            is_idle, self._requests_seen = requests == self._requests_seen, requests
-        freeing = requests - self._trimmed_after
-        if freeing >= _TRIM_REQUESTS or (freeing and is_idle):
-            self._trimmed_after = requests
-            memory.trim()
 
 
 def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
     """Serves until a signal stops it; returns the exit code."""
-    memory.limit_arenas()
+    memory.configure()
     # Otherwise libraries start a thread per processor for each matrix product; requests already run in parallel.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
