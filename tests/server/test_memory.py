@@ -1,11 +1,13 @@
 """The server's memory stays flat: answered, refused and abandoned requests release theirs."""
 
+import ctypes
 import http.client
 import os
 import random
 import re
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -102,6 +104,34 @@ def test_freed_memory_is_returned_by_requests_and_when_none_come(monkeypatch: py
         requests += 8 if tick < 12 else 1 if tick < 20 else 0
         returning.tick(tick, requests)
     assert returned_at == [32, 64, 96, 104]
+
+
+_ALLOCATING = """
+import ctypes, threading
+from likeness.server import memory
+memory.configure()
+library = ctypes.CDLL(None)
+library.fopen.restype = library.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(4)
+def allocate():
+    together.wait()
+    library.malloc(ctypes.c_size_t(1000))
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(*(line for line in open("/proc/self/status") if line.startswith("THP_enabled")), flush=True)
+library.malloc_info(0, ctypes.c_void_p(library.fopen(b"/dev/stdout", b"w")))
+library.fflush(None)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the GNU C library only")
+def test_threads_share_freed_memory_in_ordinary_pages() -> None:
+    command = [sys.executable, "-c", _ALLOCATING]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.count("<heap nr=") == 1
+    assert "THP_enabled:\t1" not in told
 
 
 def test_nothing_waits_for_the_garbage_collector(serve: Serve) -> None:
