@@ -6,6 +6,7 @@ with `likeness:` may follow on standard error, with reasons that the service doe
 
 import base64
 import json
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -246,7 +247,9 @@ def test_as_version_2(
 ) -> None:
     at_endpoint = ["--endpoint-url", endpoint.url]
     original = version_2(["rekognition", "compare-faces", *case.arguments, *at_endpoint], environment, tmp_path)
-    expected = (original.code, original.out, expected_text(original.err))
+    # Debian's version 2 runs on Python 3.11; from 3.12 on, Python writes an OrderedDict in another way.
+    told = expected_text(original.err).replace("OrderedDict([('a', 1)])", repr(OrderedDict(a=1)))
+    expected = (original.code, original.out, told)
     remote = likeness([*case.arguments, *at_endpoint])
     assert (remote.code, remote.out, without_remarks(remote.err)) == expected
     if case.anywhere:
