@@ -64,7 +64,7 @@ class Talks:
             await asyncio.sleep(0.01)
         config = serving._config(settings, app)
         config.load()
-        self._server = serving.Server(config, app, supervisor=None)
+        self._server = serving.Server(config, app, slot)
 
     def answers(self, data: bytes) -> bytes:
         """What the server sends until it closes the connection."""
