@@ -121,7 +121,7 @@ def _licence(installed: Distribution | None) -> str:
     if installed is None:
         return ""
     metadata = installed.metadata
-    expression = metadata["License-Expression"] or metadata["License"] or ""
+    expression = metadata.get("License-Expression") or metadata.get("License") or ""
     if expression and len(expression) <= _LONGEST_NAME:
         return str(expression)
     classifiers = metadata.get_all("Classifier") or []
