@@ -163,6 +163,23 @@ def test_the_readme_promises_no_more_speed_than_was_measured() -> None:
     assert median_s("group-100", "likeness") <= (0.55 if modern else 1.1)
 
 
+def test_the_page_of_operation_promises_no_less_memory_than_was_measured() -> None:
+    runs = json.loads((REPOSITORY / "benchmarks" / "results" / "soak.json").read_text("utf-8"))["runs"]
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    promised = re.search(
+        r"the server keeps (\d+) to (\d+) MB, and grows over the second half by at most ([\d.]+) %",
+        " ".join(page.split()),
+    )
+    assert promised is not None
+    assert all(
+        float(promised[1]) <= memory_mb <= float(promised[2])
+        for run in runs
+        for memory_mb in (run["half_mb"], run["last_mb"])
+    )
+    assert max(run["growth_percent"] for run in runs) <= float(promised[3])
+    assert not any(run["wrong"] for run in runs)
+
+
 def test_every_direct_dependency_is_named_with_its_reason() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     direct = {re.split(r"[<>=\[; ]", line, maxsplit=1)[0] for line in project["dependencies"]}
