@@ -120,6 +120,35 @@ def test_faces_and_rows_are_chosen_together_by_keyboard(
     page.locator("#face .features").wait_for()
 
 
+def test_details_of_the_source_leave_focus_and_selection(server: Served, open_page: Open, photo_files: Files) -> None:
+    page = open_page(server.url)
+    held: list[Any] = []
+
+    def hold_the_second(route: Any) -> None:
+        if route.request.method != "POST" or not held:
+            if route.request.method == "POST":
+                held.append(None)
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/*", hold_the_second)
+    compare(page, photo_files["person"], photo_files["again"])
+    while len(held) < 2:
+        page.wait_for_timeout(20)
+    page.locator("[data-side=source] .face").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("radio", name="Answer").check()
+    page.evaluate("getSelection().selectAllChildren(document.getElementById('code-text'))")
+    page.locator("[data-side=source] .face").focus()
+    assert page.locator("#face .features").count() == 0
+    held[1].continue_()
+    page.locator("#face .features").wait_for()
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Source face"
+    assert page.locator("[data-side=source] .face").is_checked()
+    assert "FaceMatches" in page.evaluate("getSelection().toString()")
+
+
 def test_everything_can_be_reached_with_the_tab_key(server: Served, open_page: Open, photo_files: Files) -> None:
     page = open_page(server.url)
     compare(page, photo_files["person"], photo_files["again"])

@@ -72,25 +72,22 @@ async function ask() {
 }
 
 async function settle(answered) {
-	const { photos, threshold } = state;
-	const { answer } = answered;
 	result = answered;
-	if (answer) {
-		measure();
-		faces = facesAt(answer, threshold);
-		chosen = faces.length ? 0 : SOURCE;
-		target.faces(faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
-		fillTable(faces);
-		describeSource(answer.SourceImageFace);
-		const same = await alone(photos.source);
-		if (same.answer && result === answered) describeSource(ownFace(same.answer) ?? own);
-	} else showProblem(answered);
-}
-
-function describeSource(face) {
-	own = face;
-	source.faces([{ face, label: "source" }]);
+	const { answer } = answered;
+	if (!answer) return showProblem(answered);
+	measure();
+	faces = facesAt(answer, state.threshold);
+	chosen = faces.length ? 0 : SOURCE;
+	target.faces(faces.map(({ face, similarity }, index) => ({ face, label: `${index + 1} · ${shown(similarity)}` })));
+	fillTable(faces);
+	own = answer.SourceImageFace;
+	source.faces([{ face: own, label: "source" }]);
 	refresh();
+	const { answer: same } = await alone(state.photos.source);
+	if (!same || result !== answered) return;
+	own = ownFace(same) ?? own;
+	source.describe(own);
+	if (chosen === SOURCE) showSource(own);
 }
 
 // Drops the last answer and any pending request.
@@ -142,7 +139,7 @@ function connect() {
 	join(byId("joins"), source.places()[0], target.places().map((place, index) => faces[index]?.matched && place), chosen);
 }
 
-// Reads all of the layout here, before writing any of it.
+// Reads all layout before writing any.
 function measure() {
 	const { left, top } = byId("joins").getBoundingClientRect();
 	const measured = [source, target].map((picture) => [picture, picture.frame.getBoundingClientRect()]);
@@ -153,11 +150,12 @@ function measure() {
 function learn(about) {
 	const isFirst = !state.about;
 	Object.assign(state, { about, promise: about.promise });
-	guard(askAgain);
 	showPromise();
-	offerSamples(about.samples);
 	refresh();
-	if (isFirst) askAgain();
+	if (!isFirst) return;
+	guard(askAgain);
+	offerSamples(about.samples);
+	askAgain();
 }
 
 byId("slider").addEventListener("input", () => setThreshold(similarityOnSlider()));

@@ -51,6 +51,12 @@ export class Picture {
 		this.frame.append(...this.#boxes.flatMap((box, index) => [box, this.#labels[index]]));
 	}
 
+	// Describes the only face anew; its box may have the focus.
+	describe(face) {
+		this.#faces[0].face = face;
+		this.#draw();
+	}
+
 	// Marks each face {kind: "match", "other" or "source", name: for screen readers}, and the chosen one (-1: none).
 	mark(faces, chosen) {
 		faces.forEach(({ kind, name }, index) => {
