@@ -1,7 +1,7 @@
-"""Runs of a network from several threads, of several faces and requests, joined, as GPUs need many pictures a run.
+"""Batches the runs of a network from several threads, faces and requests, as GPUs need many pictures per run.
 
-Nothing waits for others to come: a call that finds the device free runs at once, and what arrives meanwhile is joined
-in the next run. A lone request is as fast as without joining, and under load the batches grow by themselves.
+No call waits for others: one that finds the device free runs immediately, and those that arrive meanwhile form the next
+batch. A single request is as fast as without batching, and batches grow with the load.
 """
 
 from collections import deque
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Pictures of one run at most, which bounds the device's memory.
+#: The most pictures of a run, which bounds the device's memory.
 MOST_PICTURES = 64
 
 
 def joined(session: Any) -> Any:
-    """`session` of ONNX Runtime with its runs joined; as it is where its batches cannot be told from its outputs.
+    """ONNX Runtime's `session` with batched runs; unchanged if its outputs cannot be split by batch.
 
     They can if the first dimensions of its only input and of all outputs are free and have the same name.
     """
@@ -62,7 +62,7 @@ class JoinedSession:
             self._waiting.append(call)
         while batch := self._next_batch(call):
             self._run(names, batch)
-        if call.outputs is None:  # alone, so that pictures that fail, or memory that lacks, concern no other call
+        if call.outputs is None:  # alone, so that a picture that fails, or a lack of memory, affects no other call
             outputs: list[NDArray[Any]] = self._session.run(names, dict(feed))
             return outputs
         return call.outputs

@@ -1,4 +1,4 @@
-"""The calibration of a pack, and what answers in its place if a user allows that."""
+"""The calibration of a pack, and its substitute for an uncalibrated pack, if the user allows one."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from likeness.errors import PackInvalid
 from likeness.packs.manifest import Manifest
 from likeness.vision.calibration import Calibration
 
-#: What is said beside every answer of a pack without a calibration.
+#: The note with every answer of an uncalibrated pack.
 UNCALIBRATED = "the pack is not calibrated: Similarity is the cosine in percent, and says nothing of false matches"
 
 
@@ -32,7 +32,7 @@ class Uncalibrated(Calibration):
         return np.full(np.shape(similarity), np.nan)
 
     def claim(self, similarity: float) -> Claim:  # noqa: ARG002
-        """Nothing may be claimed of any Similarity."""
+        """No rate may be claimed for any Similarity."""
         return Claim(float("nan"), "unknown")
 
 

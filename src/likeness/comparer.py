@@ -27,9 +27,9 @@ from likeness.vision.scoring import Profile, Scorer
 
 __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace"]
 
-#: The version of how vectors are made; raised with every change, so that stored ones are not mixed with new ones.
+#: The version of the computation of vectors, raised with every change, so that stored and new ones are not mixed.
 _VECTOR_FORM = 7
-#: A search of so many pixels takes 67 MB of the networks' memory; two threads have used 64 MB after 600 mixed requests.
+#: A search of this shape takes 67 MB of the networks' memory; two threads have used 64 MB after 600 mixed requests.
 _RESERVING = (1216, 1216, 3)
 
 
@@ -48,16 +48,16 @@ class SourceFace:
 
 
 class Comparer:
-    """A warm engine: loads a model pack once and compares as many photos as asked, from as many threads as asked.
+    """Loads a model pack once and compares any number of photos, from any number of threads.
 
         with Comparer() as comparer:
             comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
 
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
-    processors one comparison may use, by default all that the process may. `decode` makes pixels of encoded photos; a
-    server passes one that does so in another process. OpenCV, in the whole process, is set to one thread. The same
-    photos always give the same answer. Raises PackError if the pack cannot be used, ComparerUnusable after `close` and
-    in a child that was forked during a comparison.
+    processors one comparison may use, by default all that the process may. `decode` turns encoded photos into
+    pixels; a server passes one that does so in another process. OpenCV is set to one thread, in the whole process. The
+    same photos always give the same answer. Raises PackError if the pack cannot be used, ComparerUnusable after `close`
+    and in a child that was forked during a comparison.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Comparer:
             self._engine.warm_up()
 
     def reserve_memory(self) -> None:
-        """Has the networks allocate at once, in 30 ms, the memory that they need after some thousand photos.
+        """Makes the networks allocate now, in 30 ms, the memory that they need after some thousand photos.
 
         The peak of several threads occurs by chance: without this a server's memory grows by a few megabytes for hours.
         """
@@ -139,7 +139,7 @@ class Comparer:
         check_choices(similarity_threshold, quality_filter)
         wanted = self._wanted_of_target(quality_filter, "largest", None)
         with self._executor.running() as spread:
-            # The target comes first: the thread that has done the source helps with its faces.
+            # The target is first: the thread that finishes the source then takes some of its faces.
             photos: list[Callable[[], Any]] = [
                 lambda: self._analysed(target, "target photo", wanted, spread),
                 lambda: source if isinstance(source, SourceFace) else self._source(source, quality_filter),
@@ -203,7 +203,7 @@ class Comparer:
             raise no_face(analysed, quality_filter)
         notes = analysed.image.notes
         if analysed.found > 1:
-            notes += (f"{analysed.image.name}: at least {analysed.found} faces; the {prefer} is compared.",)
+            notes += (f"{analysed.image.name}: {analysed.found} faces found; the {prefer} one is compared.",)
         return SourceFace(
             face=analysed.faces[0],
             vector=analysed.vectors[0],

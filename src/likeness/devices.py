@@ -19,7 +19,7 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """ONNX Runtime's execution provider for a device, what brings it, and its options.
+    """ONNX Runtime's execution provider for a device, how to install it, and its options.
 
     `joins`: runs from several threads are joined to larger ones (`likeness.batching`), as GPUs need many pictures.
     """

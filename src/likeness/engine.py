@@ -26,8 +26,8 @@ from likeness.vision.network import Network
 from likeness.vision.quality import DEFAULT_BARS, QualityBar
 from likeness.vision.scoring import Scorer
 
-#: From this many pixels on a search waits until no other of this size runs: it needs 45 bytes a pixel, 36 MB for the
-#: fine search of a photo, and what several threads need at once would add up in the arena, which keeps it.
+#: Searches of this many pixels or more run one at a time: each needs 45 bytes per pixel, 36 MB for the fine search of a
+#: photo, and the arena would keep the sum of what several threads need at once.
 _LARGE_PIXELS = 300_000
 _DEFAULTS = ComparerSettings()
 
@@ -54,7 +54,7 @@ class Engine:
 
     @cached_property
     def mesh(self) -> Mesh | None:
-        """Fits the face mesh; None if the pack has none, and the detector's points must do."""
+        """Fits the face mesh; None if the pack has none; the detector's points are then used."""
         with self._named("roles.mesh"):
             return Mesh(self._pack.network("mesh")) if self._pack.has("mesh") else None
 
@@ -114,7 +114,7 @@ class Engine:
 
     @contextmanager
     def _named(self, part: str) -> Iterator[None]:
-        """Says which part of which pack does not fit."""
+        """Names the pack and the part in errors."""
         try:
             yield
         except (TypeError, ValueError) as error:

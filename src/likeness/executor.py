@@ -35,7 +35,7 @@ def in_turn(work: Callable[[Item], Result], items: Sequence[Item], /) -> list[Re
 
 
 class Executor:
-    """Runs comparisons on at most `threads` threads; raises ComparerUnusable where `Comparer` says so."""
+    """Runs comparisons on at most `threads` threads. Raises ComparerUnusable as documented for `Comparer`."""
 
     def __init__(self, threads: int) -> None:
         self._helpers = threads - 1

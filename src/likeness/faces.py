@@ -157,8 +157,8 @@ class Trace:
     """Information on a comparison for logs and metrics; nothing of the photos themselves.
 
     `notes` are sentences for people (a truncated file, several faces in the source photo). `seconds` is the time per
-    stage (decode, detect, mesh, embed, attributes). `source_faces` and `target_faces` count the faces found before any
-    filter; a source photo is not searched for faces much smaller than its largest.
+    stage (decode, detect, mesh, measure, embed, attributes). `source_faces` and `target_faces` count the faces found
+    before any filter.
     """
 
     notes: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ _CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROT
 class Wanted:
     """What is wanted of a photo: the `most` largest of the faces that pass the quality filter.
 
-    With `most` 1, as for a source photo, only the face that the photo is about (`prefer`): no other may take its place.
+    With `most` 1, as for a source photo, only the main face of the photo (`prefer`), which no other replaces.
     """
 
     most: int
@@ -41,8 +41,8 @@ class Wanted:
 class AnalysedPhoto:
     """A photo's `faces`, largest first, and their `vectors` (N, D) float32; how many were `found` before any filter.
 
-    `main` is the place among `faces` of the one that the photo is about (Preference); None if the quality filter
-    rejects it. Turned clockwise by `quarter_turns` right angles, the photo has its faces upright.
+    `main` is the index in `faces` of the main face (Preference); None if the quality filter rejects it. A rotation of
+    the photo clockwise by `quarter_turns` right angles sets its faces upright.
     """
 
     image: Image
@@ -61,9 +61,9 @@ class AnalysedPhoto:
 def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn) -> AnalysedPhoto:
     """The faces of a photo that are wanted, with their vectors; `spread` distributes the runs of networks.
 
-    A stage is done for all faces before the next begins, so that the weights of its network stay in the caches. What
-    lies between networks is calculated in this thread: NumPy releases the interpreter's lock for each of many small
-    arrays, and two threads that hand it over so often take a tenth more processor time for a hundred faces.
+    A stage is done for all faces before the next begins, so that the weights of its network stay in the caches. The
+    work between networks stays in this thread: NumPy releases the interpreter's lock for each of many small arrays, and
+    two threads that exchange it that often take a tenth more processor time for a hundred faces.
     """
     photo = decoded(image)
     with stage("detect"):

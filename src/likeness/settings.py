@@ -1,4 +1,4 @@
-"""What of a comparison can be chosen, and what is refused."""
+"""The settings of a comparison, and the validation of its arguments."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -20,13 +20,13 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True)
 class ComparerSettings:
-    """What of the behaviour can be chosen; the defaults are those of decisions 1, 3, 4, 9, 10 and 14.
+    """The configurable behaviour; the defaults are decisions 1, 3, 4, 9, 10 and 14 of docs/migrating.md.
 
-    `target_without_faces`: an error, or an answer with two empty lists. `face_attributes`: "all" that the page lists,
-    or the "default" that the service sends. `orientation_correction`: "estimate" says how a photo without EXIF
-    orientation was turned. `search_rotations`: photos are searched for faces that are not upright, too.
-    `uncalibrated`: a pack without a calibration answers, with cosines in percent that promise nothing. `device`: what
-    networks run on (`likeness.devices`); one that is not available is an error when the pack is loaded.
+    `target_without_faces`: an error, or an answer with two empty lists. `face_attributes`: "all" of the API reference,
+    or the "default" that the service sends. `orientation_correction`: "estimate" reports the rotation of photos without
+    EXIF orientation. `search_rotations`: photos are also searched for faces that are not upright. `uncalibrated`: a
+    pack without a calibration answers, with cosines in percent and no false match rate. `device`: what networks run on
+    (`likeness.devices`); one that is not available is an error when the pack is loaded.
     """
 
     target_without_faces: Literal["error", "empty"] = "error"
@@ -68,7 +68,7 @@ def check_choices(similarity_threshold: float, quality_filter: str) -> None:
 
 
 def check_arguments(pack: object, settings: object, threads: object) -> None:
-    """Raises SettingsError for arguments that make no Comparer."""
+    """Raises SettingsError for arguments that a Comparer cannot have."""
     if not isinstance(pack, (str, PathLike)):
         raise SettingsError(f"pack is {pack!r}; it must be the name of a pack or the path of its folder")
     if not isinstance(settings, ComparerSettings | None):

@@ -65,9 +65,9 @@ def test_the_threshold_and_its_errors() -> None:
     assert "use 99 and let a person decide" in text
     assert "use 99" not in explained(one_match(), threshold=99.0)
     crowd = Comparison(face(), (), tuple(FaceMatch(5.0, face()) for _ in range(30)))
-    assert "With 30 faces in a photo, somebody else reaches it in 3 % of such photos." in explained(crowd)
+    assert "With 30 faces in a photo, a different person reaches it in 3 % of such photos." in explained(crowd)
     rarer = explained(crowd, threshold=95.0)
-    assert "somebody else reaches it in 0.03 % of such photos (extrapolated)." in rarer
+    assert "a different person reaches it in 0.03 % of such photos (extrapolated)." in rarer
 
 
 def test_without_calibration_no_rate_is_made_up() -> None:

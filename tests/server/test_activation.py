@@ -54,7 +54,7 @@ def test_other_sockets_are_refused(listener: socket.socket, tmp_path: Path, monk
             (listener.fileno(), "1", tmp_path / "other", "does not listen on unix_socket = "),
             (listener.fileno(), "1", None, "does not listen on unix_socket = None"),
             (tcp.fileno(), "1", tmp_path / "socket", "does not listen on unix_socket = "),
-            (file.fileno(), "1", tmp_path / "socket", "is no socket"),
+            (file.fileno(), "1", tmp_path / "socket", "is not a socket"),
             (listener.fileno(), "2", tmp_path / "socket", "pass one socket"),
         ):
             pass_on(held, monkeypatch, count=count)

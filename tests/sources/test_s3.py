@@ -321,5 +321,5 @@ def test_a_listing_without_end_is_given_up(misbehaving: Misbehaving) -> None:
         read_request(connection)
         connection.sendall(page(["a"], "same"))
 
-    with pytest.raises(InvalidS3Object, match="says that there is more, and not where"):
+    with pytest.raises(InvalidS3Object, match="announces another page without a token for it"):
         names(store(misbehaving(serve)), "x")

@@ -18,7 +18,7 @@ from likeness.vision.turned import find
 
 #: Vectors of different portraits that differ by less than this, over their length, are one vector.
 _CONSTANT = 1e-3
-#: Of so many faces the points may be exchanged by chance: a profile, a photo that was mirrored.
+#: The share of faces whose points may be exchanged by chance: in a profile, or in a mirrored photo.
 _MIRRORED_SHARE = 0.5
 
 

@@ -1,4 +1,4 @@
-"""What a graph says of itself: inputs and outputs, sizes and types, and the families that it may be of."""
+"""What a graph declares: inputs and outputs, sizes and types; and the families that match it."""
 
 import hashlib
 from collections.abc import Sequence

@@ -24,7 +24,7 @@ _LEAST_FOUND = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The files of a new pack, and what the user says of their licence."""
+    """The files of a new pack, and the licence that the user states."""
 
     detector: Path
     embedder: Path
@@ -66,8 +66,8 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
         if embedder.best.decidability < LEAST_DECIDABILITY:
             raise PackInvalid(
                 f"{networks.embedder} does not distinguish people with any choice tried (decidability "
-                f"{embedder.best.decidability:.1f}, at least {LEAST_DECIDABILITY:g} needed): it is no embedder of "
-                "faces, or needs an input that docs/packs.md does not have"
+                f"{embedder.best.decidability:.1f}, at least {LEAST_DECIDABILITY:g} needed): it is not a face "
+                "embedder, or needs an input that docs/packs.md does not describe"
             )
         contents = {"detector.onnx": detector_graph.content, "embedder.onnx": embedder_graph.content}
         for name, content in contents.items():

@@ -92,7 +92,7 @@ def located(detector: Detector, portraits: Sequence[Portrait]) -> list[LocatedFa
 
 
 def main_face(faces: Detections) -> int:
-    """The index of the face that is largest and seen best."""
+    """The index of the face with the highest product of score and area."""
     return int(np.argmax(faces.scores * areas(faces.boxes)))
 
 

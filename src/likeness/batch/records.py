@@ -52,7 +52,7 @@ def records_of(
 
 
 def marks(comparer: Comparer) -> Record:
-    """What every record of a pack without a calibration says of it."""
+    """The column that marks every record of an uncalibrated pack."""
     return {"calibrated": False} if isinstance(comparer.calibration, Uncalibrated) else {}
 
 

@@ -28,7 +28,7 @@ from likeness.comparer import Comparer
 from likeness.system.atomic_file import remove_parts
 from likeness.system.locking import one_at_a_time
 
-#: The pairs in a shard, at most so many are repeated after a kill: 8,192 are compared in 0.1 s.
+#: The pairs in a shard, the most that are repeated after a kill: 8,192 are compared in 0.1 s.
 ROWS_A_SHARD = 8192
 PLAN = "plan.sqlite"
 _FACES, _MANIFEST = "faces.sqlite", "manifest.json"

@@ -93,7 +93,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
-    print_title("Learned and judged on different people")
+    print_title("Fitted and evaluated on different people")
     for each in sets:
         genuine, impostor = outcome.tables[each.name].pairs
         facts = [

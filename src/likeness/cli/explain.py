@@ -125,7 +125,7 @@ def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[Fa
             chance = 1 - (1 - claim.rate) ** len(found)
             crowd = f"With {len(found)} faces in a photo"
             marked = " (extrapolated)" if claim.kind == "extrapolated" else ""
-            yield f"  {crowd}, somebody else reaches it in {_percent(chance)} of such photos{marked}."
+            yield f"  {crowd}, a different person reaches it in {_percent(chance)} of such photos{marked}."
     if threshold < STRICT_THRESHOLD:
         yield f"  Where someone's rights or safety are at stake, use {STRICT_THRESHOLD:g} and let a person decide."
 

@@ -1,4 +1,4 @@
-"""`likeness packs list | show | install | verify | remove | new | check`."""
+"""`likeness packs list | show | install | verify | remove | new | check | compare`."""
 
 import argparse
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _show(options: argparse.Namespace) -> int:
             ("summary", manifest.summary),
             ("folder", str(where)),
             *([("restricted", manifest.restriction)] if manifest.restriction else []),
-            ("fetched", fetched if manifest.distributions else "nothing; its files are yours"),
+            ("fetched", fetched if manifest.distributions else "nothing; you provide its files"),
         ]
     )
     if manifest.roles:

@@ -54,7 +54,7 @@ See where the faces are, and read what to make of the answer:
       --target-image-bytes fileb://group.jpg --overlay faces.png --explain
 
 Ask a server:
-  likeness compare-faces --endpoint-url http://127.0.0.1:8000 \\
+  likeness compare-faces --endpoint-url http://127.0.0.1:8080 \\
       --region us-east-1 --cli-input-json file://request.json
 """
 

@@ -70,8 +70,8 @@ def _as_fed(role: Role, known: Family, network: Network) -> Detector:
 
 
 class _OnDefaultScale:
-    """A detector whose `certain_score` is another than the default detector's: its scores, 0 to 1, are brought to the
-    default's scale, on which all rules and the confidence of answers rest. In between they are interpolated.
+    """Maps the scores of a detector with another `certain_score` to the default detector's scale, on which all rules
+    and the confidence of answers are based; 0 and 1 stay, and scores in between are interpolated.
     """
 
     def __init__(self, detector: Detector, certain_score: float) -> None:

@@ -1,4 +1,4 @@
-"""Networks fed otherwise than the step that uses them does: other channels, numbers or batches."""
+"""Networks whose input differs from what a step provides: in channels, normalisation or batch size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Photos decoded in processes of their own, which can do nothing else."""
+"""Decoding of photos in sandboxed processes."""

@@ -1,6 +1,6 @@
-"""What runs in a decoder process: photos out of shared memory, pixels into it, until the server ends.
+"""The program of a decoder process: decodes photos in shared memory, in place, until the server ends.
 
-A request is where a photo is, its length and its reduction; an answer is a letter and a text. Pixels replace the photo.
+A request holds a photo's offset, length and reduction; an answer, a letter and a text. Pixels overwrite the photo.
 """
 
 import io
@@ -28,17 +28,17 @@ REQUEST = struct.Struct("=QQQ")
 DECODED, BROKEN, COSTLY = b"d", b"b", b"c"
 MAX_TEXT = 500
 
-#: Standard input, which is the channel, and two that lead nowhere.
+#: The open descriptors: standard input, which is the channel, and two on the null device.
 _DESCRIPTORS = 3
 
 
 def main(shared_descriptor: int, shared_bytes: int, memory_bytes: int) -> None:
-    """Answers requests on standard input; first it says which layers are between it and others (`sandbox.enter`)."""
-    # A terminal or a service manager tells all processes to end; the server is still finishing what runs.
+    """Answers requests on standard input, after a first message with the layers of the sandbox (`sandbox.enter`)."""
+    # A terminal or a service manager signals all processes, while the server still finishes its requests.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")  # where the machine's memory ends, better this process than the server
+        file.write("1000")  # if memory runs out, the kernel ends this process before the server
     cv2.setNumThreads(1)
     shared = mmap.mmap(shared_descriptor, shared_bytes)
     _warm_up()
@@ -77,7 +77,7 @@ def _decoded(shared: mmap.mmap, start: int, length: int, reduction: int) -> tupl
 
 
 def _warm_up() -> None:
-    """Each library once: what they read when first used is out of reach later."""
+    """Uses each library once: files that it reads on first use cannot be opened later."""
     grey = np.full((16, 16, 3), 127, np.uint8)
     jpeg: bytes = simplejpeg.encode_jpeg(grey)
     for colours in ("RGB", "RGBA", "I;16"):

@@ -25,13 +25,13 @@ class Decoders:
     """`decode` is `likeness.image.decoding.decode` in other processes; for any number of threads."""
 
     def __init__(self, count: int, limits: DecoderLimits, *, spare: int = 0) -> None:
-        """Starts `count` processes, and up to `spare` more when they are needed. Raises OSError where it may not."""
+        """Starts `count` processes, and up to `spare` more when they are needed. Raises OSError if that fails."""
         self._limits = limits
         self._count = spare + count
         #: How many were lost, by cause: see DecoderLost.
         self.lost: Counter[str] = Counter()
         self._counting = Lock()
-        # The last that came back goes out first: its memory is in the processor's caches. None: to be started.
+        # Last in, first out: the memory of the last one is in the processor's caches. None: still to be started.
         self._idle: LifoQueue[DecoderProcess | None] = LifoQueue()
         for _ in range(spare):
             self._idle.put(None)
@@ -44,13 +44,13 @@ class Decoders:
 
     @classmethod
     def for_photos(cls, count: int, limits: ImageLimits, *, spare: int = 0) -> "Decoders":
-        """With limits that let through every photo that `limits` do."""
+        """With limits that admit every photo that `limits` admit."""
         return cls(count, DecoderLimits.allowing(limits), spare=spare)
 
     def decode(self, data: bytes, header: Header, reduction: int) -> tuple[NDArray[np.uint8], str | None]:
         """See `likeness.image.decoding.decode`. Raises BrokenPhoto, CostlyPhoto, InternalFailure without a decoder.
 
-        Waits for a decoder while others use all.
+        Waits while all decoders are in use.
         """
         process = self._idle.get()
         try:
@@ -83,7 +83,7 @@ class Decoders:
             self._idle.put(process)
 
     def close(self) -> None:
-        """Ends the processes that decode nothing; those that do end with this process."""
+        """Ends the idle processes; busy ones end with this process."""
         with suppress(Empty):
             for _ in range(self._count):
                 process = self._idle.get_nowait()
@@ -96,7 +96,7 @@ class Decoders:
         _log.warning("a decoder was lost %s and is replaced (%s): %s", when, lost.cause, lost)
 
     def _replaced(self, process: DecoderProcess | None) -> DecoderProcess | None:
-        """A new one, which starts while others work; None where it cannot, for the next photo to try again."""
+        """A new process, starting in the background; None if that fails, so that the next photo tries again."""
         if process is not None:
             process.close()
         try:

@@ -1,4 +1,4 @@
-"""One decoder process, as the server holds it: its channel, its shared memory, its limits and its end."""
+"""A decoder process as seen by the server: its channel, shared memory, limits and termination."""
 
 import errno
 import fcntl
@@ -73,7 +73,7 @@ class DecoderLimits:
 
 
 class DecoderLost(Exception):
-    """The decoder ended, or had to be ended: "crash", "memory" or "time"; the message is a clause that says more."""
+    """The decoder ended or was ended, by "crash", "memory" or "time"; the message is a clause with the details."""
 
     def __init__(self, cause: str, clause: str) -> None:
         super().__init__(clause)
@@ -81,7 +81,7 @@ class DecoderLost(Exception):
 
 
 class DecoderProcess:
-    """Starts at once; photos may be decoded before it has started. For one thread at a time."""
+    """Starts in the background; `decode` waits until it has started. For one thread at a time."""
 
     def __init__(self, limits: DecoderLimits) -> None:
         """Raises OSError where the system does not let it start."""
@@ -135,8 +135,8 @@ class DecoderProcess:
         """See `likeness.image.decoding.decode`. Raises BrokenPhoto, CostlyPhoto, DecoderLost; OSError where
         it did not start.
 
-        Nothing that the decoder says is relied on: sizes are those of `header`, which was read in this process. The
-        pixels are where the decoder has put them, or a copy while all other regions are in use.
+        The decoder's answers are not trusted: sizes are those of `header`, which was read in this process. The pixels
+        are a view of the shared memory, or a copy while all other regions are in use.
         """
         _ = self.layers
         shape = decoded_shape(header, reduction)
@@ -180,7 +180,7 @@ class DecoderProcess:
         return text or None
 
     def close(self) -> None:
-        """Ends it at once. Its pixels stay valid: the memory goes with the last of them."""
+        """Ends it immediately. Its pixels stay valid: the memory is freed with the last of them."""
         self._process.kill()
         self._process.wait()
         self._channel.close()
@@ -215,7 +215,7 @@ class DecoderProcess:
         return self._process.poll() is not None
 
     def lost(self) -> DecoderLost:
-        """Why it has ended by itself."""
+        """The reason why it ended."""
         self._process.kill()  # without effect on how a process ended before
         code = self._process.wait()
         if code == -signal.SIGXCPU:
@@ -226,7 +226,7 @@ class DecoderProcess:
         return DecoderLost("crash", f"it cannot be decoded: the decoder ended ({how})")
 
     def _allow_processor_time(self) -> None:
-        """The kernel ends it (SIGXCPU) when it has used the time for a photo, also without this process."""
+        """Sets the processor time for a photo, after which the kernel ends it (SIGXCPU)."""
         try:
             used = time.clock_gettime(~self.pid << 3 | _PROCESSOR_TIME)
             limit = math.ceil(used + self._limits.processor_seconds)
@@ -250,5 +250,5 @@ def _sealed_memory(size: int) -> int:
 
 
 def _printable(text: bytes) -> str:
-    """What a decoder says, as it may stand in a log and in an error."""
+    """A decoder's text, made safe for logs and errors."""
     return "".join(each if each.isprintable() else "?" for each in text.decode("utf-8", "replace"))

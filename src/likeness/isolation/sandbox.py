@@ -1,7 +1,7 @@
-"""Removes irreversibly from this process what a decoder does not need; Linux only.
+"""Irreversibly drops the privileges that a decoder does not need; Linux only.
 
-Each layer is used as far as the kernel has it. Written by hand: the seccomp packages on PyPI need libseccomp on the
-machine, and all that is wanted of Landlock is a rule set without rules, two system calls. Sources: Linux kernel,
+Each layer is used as far as the kernel supports it. No package is used: those for seccomp on PyPI need libseccomp, and
+Landlock takes only two system calls here, as its rule set has no rules. Sources: Linux kernel,
 Documentation/userspace-api/seccomp_filter.rst and landlock.rst; the headers named below.
 """
 
@@ -21,10 +21,10 @@ _EPERM, _PROT_EXEC = 1, 4
 _LOAD, _EQUAL, _BIT_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NUMBER_AT, _MACHINE_AT, _THIRD_ARGUMENT_AT = 0, 4, 32
 
-#: What computing takes, by machine: its AUDIT_ARCH, the numbers of the calls allowed as they are, and those of mmap and
-#: mprotect, allowed where they make nothing executable (<asm/unistd.h>). In order: read, write, munmap, mremap, brk,
-#: madvise, rt_sigprocmask, rt_sigreturn, futex, sched_yield, clock_gettime, getrandom, restart_syscall, exit,
-#: exit_group.
+#: The system calls that computing needs, by machine: its AUDIT_ARCH, the numbers of those that are always allowed, and
+#: of mmap and mprotect, allowed unless they make memory executable (<asm/unistd.h>). In order: read, write, munmap,
+#: mremap, brk, madvise, rt_sigprocmask, rt_sigreturn, futex, sched_yield, clock_gettime, getrandom, restart_syscall,
+#: exit, exit_group.
 _CALLS = {
     "x86_64": (0xC000003E, (0, 1, 11, 25, 12, 28, 14, 15, 202, 24, 228, 318, 219, 60, 231), (9, 10)),
     "aarch64": (0xC00000B7, (63, 64, 215, 216, 214, 233, 135, 139, 98, 124, 113, 278, 128, 93, 94), (222, 226)),
@@ -44,7 +44,7 @@ def enter(memory_bytes: int, descriptors: int) -> dict[str, str]:
     force, or "" where it is.
     """
     _prctl(_PR_SET_NAME, ctypes.c_char_p(b"likeness-decode"))
-    # Neither a core dump nor another process of the same user gets to see a photo.
+    # Neither a core dump nor another process of the same user can show a photo.
     _prctl(_PR_SET_DUMPABLE, 0)
     in_use = _address_space_bytes()  # read while files can be opened
     layers = [
@@ -95,7 +95,7 @@ def _restrict_files_and_network() -> None:
 
 
 def _filter_calls() -> None:
-    """A seccomp filter: EPERM for every system call that computing does not take."""
+    """A seccomp filter: EPERM for every system call that computing does not need."""
     if platform.machine() not in _CALLS:
         raise ValueError(f"no list of system calls for {platform.machine()}")
     program = filter_program(platform.machine())

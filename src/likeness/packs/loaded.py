@@ -33,7 +33,7 @@ class LoadedPack:
         self._locks = {role: threading.Lock() for role in manifest.roles}
 
     def has(self, role: str) -> bool:
-        """Whether the pack has `role` ("detector", "embedder", "mesh", "expression", "points")."""
+        """Whether the pack has `role` ("detector", "embedder", "mesh", "expression")."""
         return role in self.manifest.roles
 
     def network(self, role: str) -> "OnnxNetwork":

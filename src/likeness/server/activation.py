@@ -31,7 +31,7 @@ def passed_socket(path: Path | None) -> socket.socket:
     try:
         passed = socket.socket(fileno=_DESCRIPTOR)
     except OSError as error:
-        raise SettingsError(f"LISTEN_FDS = 1, and descriptor {_DESCRIPTOR} is no socket: {error.strerror}") from error
+        raise SettingsError(f"LISTEN_FDS = 1; descriptor {_DESCRIPTOR} is not a socket: {error.strerror}") from error
     passed.set_inheritable(False)
     for variable in _VARIABLES:
         os.environ.pop(variable, None)

@@ -1,6 +1,6 @@
-"""The server's Comparer with its decoder processes, and what `serve --check` says of them.
+"""The server's Comparer with its decoder processes, and their description for `serve --check`.
 
-Not imported before the workers are forked: numpy comes with it.
+Not imported before the workers are forked: it imports numpy, which starts threads.
 """
 
 import logging

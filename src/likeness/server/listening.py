@@ -54,7 +54,7 @@ def _bound(settings: Settings) -> socket.socket:
         addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:  # UnicodeError: a label of the name is too long
         reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"host = {settings.host} is no address of this machine: {reason}") from error
+        raise SettingsError(f"host = {settings.host} is not an address of this machine: {reason}") from error
     # A name such as localhost has several addresses; all clients try the IPv4 one.
     family, kind, protocol, _, address = min(addresses, key=lambda each: each[0] != socket.AF_INET)
     # With the protocol: asyncio sets TCP_NODELAY only on sockets whose protocol is TCP.

@@ -19,7 +19,7 @@ _MAPPED_BYTES = 32 * 1024 * 1024
 #: prctl's option in <linux/prctl.h>. In huge pages, 2 MB stay for one small block; numpy asks for such pages where it
 #: has a large array, and some distributions use them everywhere.
 _PR_SET_THP_DISABLE = 41
-#: Freed memory is returned to the system after so many requests, or when none has come for so many ticks of 0.1 s. By
+#: Freed memory is returned to the system after this many requests, or if none arrives for this many ticks of 0.1 s. By
 #: time alone, what a server keeps would depend on how many requests come in that time: 10 MB more or less.
 _REQUESTS, _IDLE_TICKS = 32, 50
 

@@ -124,7 +124,7 @@ class Metrics:
         self._dropped[log] = dropped
 
     def set_decoding(self, layers: Mapping[str, bool], lost: Mapping[str, int]) -> None:
-        """Notes which layers protect from this worker's decoders, and how many of those were lost in all, by cause."""
+        """Records the layers around this worker's decoders, and how many decoders were lost in total, by cause."""
         for name, in_force in layers.items():
             self._of(self.decoding_layers, name).set(int(in_force))
         for cause in ("crash", "memory", "time"):

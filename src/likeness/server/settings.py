@@ -64,7 +64,7 @@ class S3Settings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings. The defaults of limits are the service's (decisions.md)."""
+    """All settings. The defaults of limits are the service's (docs/migrating.md)."""
 
     # Behaviour
     pack: Name = _setting("standard", "model pack: a name, or a path")
@@ -100,7 +100,7 @@ class Settings:
         False, "decode images in processes of their own, which can do nothing else; on Linux"
     )
 
-    # Who may call
+    # Authentication and rates
     auth: Literal["sigv4", "none"] | None = _setting(
         None, "unset: sigv4 if the key file exists, else none, on loopback only"
     )
@@ -114,7 +114,7 @@ class Settings:
     rate_burst: Count = _setting(0, "requests a key may send at once; 0: two seconds' worth")
     rates: Mapping[str, Rate] = _setting(dict, "[rates]: rate_per_second of single keys, by key id", file_only=True)
 
-    # Where it listens
+    # Listening
     host: Name = _setting("127.0.0.1", "address or name to listen on")
     port: Annotated[int, Meta(ge=0, le=65_535)] = _setting(8080, "0: any free port")
     unix_socket: Path | None = _setting(None, "listen on this socket file instead of host and port")
@@ -128,7 +128,7 @@ class Settings:
         (), "addresses or networks whose X-Forwarded-For and -Proto are trusted; *: all"
     )
 
-    # How much at once
+    # Capacity limits
     workers: Positive = _setting(1, "processes that share the port")
     threads: Positive | None = _setting(None, "processors to use, in all; unset: all that the process may use")
     request_deadline_seconds: Seconds = _setting(30.0, "a request that has not started by then is refused")
@@ -155,7 +155,7 @@ class Settings:
     keep_alive_seconds: Positive = _setting(65, "an idle connection is closed after")
     grace_seconds: Seconds = _setting(25.0, "after SIGTERM, for running requests to finish")
 
-    # What it tells
+    # Logs, metrics and console
     access_log: str = _setting("-", "file of the access log; -: standard output")
     log_requests: Literal["all", "errors"] = _setting("all", "which requests the access log contains")
     audit_log: str | None = _setting(None, "file of the audit records; -: standard output; unset: none")

@@ -1,4 +1,4 @@
-"""Several packs in one server: keys' policies choose among them, and one may be tried in the shadow of the main one."""
+"""Several packs in one server: policies choose among them, and one may run as a shadow of the main one."""
 
 import logging
 import resource
@@ -13,12 +13,12 @@ from likeness.server.compares import Compares
 
 _log = logging.getLogger(__name__)
 
-#: How often decisions differ is logged after the first comparison and after each so many.
+#: The number of decisions that differ is logged after the first comparison, and then each time after this many.
 LOGGED_EVERY = 100
 
 
 class SeveralPacks:
-    """The main comparer, and `others` by the name of their pack. What is not of several packs is the main one's.
+    """The main comparer, and `others` by the name of their pack. All other attributes are the main comparer's.
 
     `shadow` names the one that compares every request of the main pack as well, in the same thread: it takes no more
     threads and no more memory for pixels, and its time is charged to the caller. Only whether the decisions (matches or

@@ -122,7 +122,7 @@ class WorkerSlot:
     def is_ahead(self) -> bool:
         """Whether another worker is to accept the next connection: a ready one first, then the one that has fewest.
 
-        One more in eight is as many: a flood of connections is not to wait for the other worker at each of them.
+        Up to an eighth more counts as equal, so that in a flood not every connection waits for another worker.
         """
         shared = self.shared
         here, ready = shared.connections(self.number), shared.is_ready(self.number)

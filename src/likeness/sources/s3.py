@@ -106,15 +106,15 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             if not token or token == before:
-                raise InvalidS3Object(f"{place}: the store says that there is more, and not where")
+                raise InvalidS3Object(f"{place}: the store announces another page without a token for it")
 
     def _page(self, asked: Mapping[str, str], place: str) -> Any:
-        # Not botocore's paginator: a page that failed is asked for again, and one of its paginators ends with an error.
+        # Not botocore's paginator, which ends at an error: here a page that failed is requested again.
         deadline = time.monotonic() + _SECONDS_A_PAGE
         return self._persistently(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
 
     def _persistently(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
-        """What the store answers, asked again while a failure may pass and there is time. Raises RequestError."""
+        """The store's answer; transient failures are retried until the deadline. Raises RequestError."""
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
             try:
@@ -131,7 +131,7 @@ class S3Store:
                     raise self._explained(error, place) from error
                 time.sleep(wait)
                 pause *= 2
-            except Exception as error:  # noqa: BLE001 - its type is told
+            except Exception as error:  # noqa: BLE001 - its type is reported
                 # botocore lets the exceptions of its parsers through, whose texts hold the response: here, a photo.
                 _check_time(deadline, place)
                 raise InvalidS3Object(

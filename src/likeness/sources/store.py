@@ -51,7 +51,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a listing describes it; `state` changes where its content does."""
+    """An object as a listing describes it; `state` changes with its content."""
 
     name: str
     state: str
@@ -69,7 +69,7 @@ class Store(Protocol):
         ...
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
-        """The objects whose names begin with `prefix`, in any order, of which no more than a page is held.
+        """The objects whose names begin with `prefix`, in any order; at most a page of them is in memory.
 
         Raises InvalidS3Object (its reason has the cause) and S3RateExceeded, also in the middle of the iteration.
         """

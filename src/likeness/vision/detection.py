@@ -15,24 +15,24 @@ from likeness.vision.suppression import areas, overlaps, suppress
 #: `python benchmarks/detection.py` prints what that finds, and what one search of other sizes does.
 _FIRST_SHARE, _FIRST_LEAST_PIXELS, _FIRST_MOST_PIXELS = 0.5, 100_000, 200_000
 _FINE_PIXELS = 700_000
-#: A photo is never enlarged by more than this; detectors work on multiples of so many px.
+#: The largest enlargement of a photo, and the px of which the sides of a detector's input are multiples.
 _MOST_ENLARGEMENT, _MULTIPLE = 2.0, 32
 #: A face narrower than this in the first search calls for the fine one, as does a photo without a certain face.
 _SMALL_PX = 24.0
 
-#: A photo has faces if one has this score. Pictures without faces (noise, textures, cats) stay below.
+#: A photo has faces if one of them reaches this score. Pictures without faces (noise, textures, cats) stay below.
 CERTAIN_SCORE = 0.6
 #: Other faces need this score if they are this wide in the first search (detectors doubt smaller ones), and overlap no
 #: certain face, of which they would be a part, by more than this.
 _LARGE_SCORE, _LARGE_PX, _APART_OVERLAP = 0.5, 48.0, 0.1
-#: Which of several faces a photo is about: the largest, as in the operation, or, for sets of photos cut out around the
-#: person in their label, the one nearest to the middle that is not much smaller.
+#: The main face of a photo: the largest, as in the operation, or, for photos cropped around a labelled person, the one
+#: nearest to the centre that is not much smaller.
 Preference = Literal["largest", "central"]
 #: How much smaller the central face may be than the largest, in area.
 _CENTRAL_AREA = 0.25
 #: The share of detections at a score that are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
-#: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83, all 417 from 0.85 on (`python benchmarks/detection.py`). There the
-#: curve goes on steeply, so that what is clearly a face reaches 99.9.
+#: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83, all 417 from 0.85 on (`python benchmarks/detection.py`). From
+#: there the curve rises steeply, so that clear faces reach 99.9.
 _CONFIDENCE_SCORES = (0.0, 0.3, 0.45, 0.55, 0.65, 0.725, 0.775, 0.85, 0.93, 1.0)
 _CONFIDENCE_LOG_ODDS = (-4.0, -1.6, -0.8, 0.15, 0.8, 2.0, 3.4, 5.5, 8.0, 12.0)
 
@@ -68,7 +68,7 @@ class Detections:
 
 
 class Detector(Protocol):
-    """One family of networks, fed and read."""
+    """A face detector: prepares the input of a network and interprets its outputs."""
 
     def detect(self, pixels: NDArray[np.uint8]) -> Detections:
         """The faces in RGB pixels (height, width, 3) of any size, searched at just this size."""
@@ -100,7 +100,7 @@ def search_sizes(width: int, height: int) -> tuple[Size, Size]:
 
 
 def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]]:
-    """The faces of several searches of one photo, of those that overlap the best; and which search each is of, (N,)."""
+    """The faces of several searches of one photo, the best of those that overlap; and each's search, (N,)."""
     boxes, scores, points = (
         np.concatenate([getattr(each, name) for each in searches]) for name in Detections.__slots__
     )
@@ -110,7 +110,7 @@ def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]
 
 
 def in_order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp]:
-    """The faces in the order in which they count: largest first, or the central one and then the largest."""
+    """The indices of the faces by rank: the largest first, or the central one and then the largest."""
     sizes = areas(faces.boxes)
     order = np.argsort(-sizes, kind="stable")
     if prefer == "central" and len(order) > 1:

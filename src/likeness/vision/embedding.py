@@ -10,9 +10,10 @@ from likeness.vision.alignment import Aligner
 from likeness.vision.network import Network, fed
 from likeness.vision.pyramid import Pyramid
 
-#: What the length of a face's vector says. "agreement": how far its views agree, as each has length one. "certainty":
-#: how sure the network is as well, as vectors are averaged as they are: networks trained with a margin give blurred,
-#: small, turned and covered faces shorter ones (Kim, Jain, Liu, "AdaFace", CVPR 2022, section 3.2).
+#: The meaning of the length of a face's vector. "agreement": how far its views agree, as each is normalised to length
+#: one. "certainty": also how certain the network is, as its vectors are averaged without normalisation: networks
+#: trained with a margin loss give blurred, small, turned and covered faces shorter vectors (Kim, Jain, Liu, "AdaFace",
+#: CVPR 2022, section 3.2).
 Lengths = Literal["agreement", "certainty"]
 
 

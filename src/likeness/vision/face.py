@@ -1,4 +1,4 @@
-"""One detection → a measured face, and what is answered of it."""
+"""One detection → a measured face, and its description in the answer."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def measure_face(photo: Pyramid, detection: Detections, mesh: FaceMesh | None) -
 
 
 def describe_face(size: Size, face: MeasuredFace, log_probabilities: NDArray[np.float64] | None) -> Face:
-    """A face as it is answered, of a photo of `size`; with emotions and smile if its expression was read."""
+    """The answer's description of a face in a photo of `size`, with emotions and smile if its expression was read."""
     felt = smile = None
     if log_probabilities is not None:
         felt, smile = emotions(log_probabilities), read_smile(face.mesh, happiness(log_probabilities))

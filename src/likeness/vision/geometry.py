@@ -23,7 +23,7 @@ _MOUTH_DROP_PER_WIDTH = 0.476
 _EYE_LINE, _MOUTH_LINE = 0.3875, 0.75
 _HIGHEST_EYE_LINE, _LOWEST_EYE_LINE = 0.380, 0.395
 #: How far the middle of the visible head moves off the middle of the eyes as the head yaws, over the eyes' distance: by
-#: the mean face's outline and the page's own sample (yaw -3.7, middle 0.05 eye distances to the right of the eyes).
+#: the mean face's outline and AWS's sample (yaw -3.7, middle 0.05 eye distances to the right of the eyes).
 _SHIFT_PER_EYES = 0.4
 #: Beyond this yaw or pitch foreshortening is no longer compensated; beyond this yaw only the drop from eyes to mouth
 #: gives the head's size.

@@ -102,7 +102,7 @@ def detected_crop(box: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
     five = np.asarray(points, dtype=np.float64)
     (cosine, _, _), (sine, _, _) = similarity_transform(five, CROP_TEMPLATE).tolist()
     turn_rad, scale = math.atan2(sine, cosine), max(math.hypot(cosine, sine), 1e-9)
-    # Points that nearly coincide tell no size.
+    # Points that nearly coincide do not determine a size.
     side_px = min(max(CROP_SIZE_PX / scale, box_side_px / 3), box_side_px * 3)
     x, y = five.mean(axis=0).tolist()
     right, down = (float(part) * side_px / scale for part in _OFF_CENTRE)

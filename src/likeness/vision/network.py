@@ -1,4 +1,4 @@
-"""A neural network as the steps on pixels see it: something to call with arrays."""
+"""The interface of a neural network: a function of arrays."""
 
 from typing import Protocol
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Size = tuple[int, int]
 """Width and height in pixels."""
 
-#: A photo is first decoded with this longer side or more, px, which shows most faces well enough, and at most once
-#: more, for small faces; decoders halve at most so many times, JPEG to an eighth.
+#: The least longer side, px, of the first decoding of a photo, enough for most faces, and of the only other one, for
+#: small faces; and how often a decoder can halve the sides (JPEG: to an eighth).
 _DECODED_PX, _MOST_DECODED_HALVINGS = (800, 2400), 3
 
 

@@ -19,7 +19,7 @@ from likeness.vision.pyramid import Pyramid
 #: The width of the service's box at which sharpness is measured: about the detail that embedders see.
 _FACE_WIDTH_PX = 112.0
 _FACE_HEIGHT_PER_WIDTH = 1.385
-#: Brightness is 100 (luma / 255)^0.66: so the median face of lfw-dev has 67, next to the 65.3 of the page's sample.
+#: Brightness is 100 (luma / 255)^0.66: so the median face of lfw-dev has 67, near the 65.3 of AWS's sample.
 _BRIGHTNESS_EXPONENT = 0.66
 #: Sharpness is 100 f^4 / (f^4 + 0.28^4) of the mean squared frequency f: crisp portraits have f of 0.54 to 0.76, a 51
 #: px face enlarged from half its size has 0.08 to 0.14 and gets the 1 to 5 of the service's example (section 5.6).
@@ -61,8 +61,8 @@ class QualityBar:
         )
 
 
-#: The bars of packs whose manifest has none. AUTO drops only what is hardly a face; HIGH keeps what a passport office
-#: would. `python benchmarks/attributes.py quality` prints what each does to the error rates.
+#: The bars of packs whose manifest has none. AUTO excludes only faces that can hardly be seen; HIGH keeps those that
+#: suit an identity document. `python benchmarks/attributes.py quality` prints what each does to the error rates.
 DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
     "AUTO": QualityBar(face_width_px=20, sharpness=0.05, brightness=8, yaw_deg=75, pitch_deg=60, confidence=50),
     "LOW": QualityBar(face_width_px=30, sharpness=0.5, brightness=15, yaw_deg=60, pitch_deg=45, confidence=75),

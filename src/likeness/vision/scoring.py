@@ -1,6 +1,6 @@
 """Two vectors → a score: higher is more alike.
 
-Blurred faces, children's, and faces of groups that the network was trained on little are near to many people. So a
+Blurred faces, children's faces and faces of groups that are rare in the training data are similar to many others. So a
 cosine is normalised by the cosines that either face has to a *cohort*, vectors of no real person: adaptive symmetric
 score normalisation (Matějka et al., "Analysis of Score Normalization in Multilingual Speaker Recognition", Interspeech
 2017, its second form). The cohort holds as many vectors for each group of people, and only the nearest to a face count,

@@ -1,4 +1,4 @@
-"""From many overlapping candidates for one face to one, which takes their mean box."""
+"""Non-maximum suppression: of overlapping candidates for a face the best, with their mean box."""
 
 import cv2
 import numpy as np

@@ -11,11 +11,11 @@ from likeness.vision.mesh import Mesh
 from likeness.vision.pyramid import Pyramid, Size
 from likeness.vision.suppression import areas
 
-#: A face with this score, whose points lean by no more than this, stands upright; others are searched each way up.
+#: A face with this score, whose points lean by no more than this, is upright; others are searched rotated.
 _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
 _LEANING_DEG = 20.0  # the points of a face that leans further in an upright photo are inexact
-#: A face is searched in a square of so many px, as large as so many longer sides of its box; another way up must score
-#: higher than the photo's by this.
+#: The side of the square in which a face is searched, in px of the crop and in longer sides of its box; a rotation must
+#: score higher than the photo as it is by the last.
 _SHOWN_PX, _SIDES_SHOWN, _PREFERENCE = 160, 2.5, 0.03
 
 
@@ -45,17 +45,17 @@ def find(
     if abs(roll_deg(seen.points[0], turns)) > _LEANING_DEG or not len(again):
         again, _ = merged([seen, again])
     found, _ = merged([again, others])
-    # What is doubtful may be a face that is seen the wrong way up.
+    # An uncertain detection may be a face in the wrong orientation.
     return found[found.scores >= CERTAIN_SCORE], turns
 
 
 def _main(faces: Detections) -> int:
-    """The index of the face, of those that are certain, that is largest and seen best."""
+    """The index of the main face: of the certain ones, that with the highest product of score and area."""
     return int(np.argmax(faces.scores * areas(faces.boxes) * (faces.scores >= CERTAIN_SCORE)))
 
 
 def _fitting(mesh: Mesh | None, photo: Pyramid, faces: Detections) -> Detections:
-    """The faces that a mesh fits, if the pack has one: what is only found with the photo turned is often none."""
+    """The faces that the mesh fits, if the pack has one: detections in a rotated photo only are often not faces."""
     fits = [mesh is None or mesh.fit(photo, *each) is not None for each in zip(faces.boxes, faces.points, strict=True)]
     return faces[np.array(fits, np.bool_)]
 

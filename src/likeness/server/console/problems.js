@@ -11,7 +11,7 @@ const GENERIC = /^(Request has invalid (parameters|image format)|Image size is t
 const WORDS = {
 	Unreachable: ["The server does not answer", "It was stopped, or the network is down. Start it (likeness serve) and repeat."],
 	Unreadable: ["A photo cannot be read any more", "It was moved or changed after you chose it. Choose it again."],
-	InternalServerError: ["Something broke in the server", "This is a bug, not your photos' fault."],
+	InternalServerError: ["Something broke in the server", "This is a bug; your photos are not the cause."],
 	AccessDeniedException: ["This key may not compare faces", "Its policy does not allow it. Ask the administrator of the keys."],
 	UnrecognizedClientException: ["The server does not know this key", "It is mistyped or revoked, or the session token is another's."],
 	ExpiredTokenException: ["The session has expired", "Get new credentials (likeness keys session) and sign in again."],
@@ -28,7 +28,7 @@ function titleAndText({ status, code = "", text = "", date, faceless }, photos) 
 	const sideWhere = (test) => Object.keys(photos).find((each) => test(photos[each]));
 	const side = /(source|target)(Image| photo)/i.exec(text)?.[1].toLowerCase();
 
-	if (isBusy({ status, code })) return ["The server is busy", "It has as many requests as it takes, or this key has used up its rate. Repeat later."];
+	if (isBusy({ status, code })) return ["The server is busy", "It is at capacity, or this key has exceeded its rate. Try again later."];
 	if (code in WORDS) return WORDS[code];
 	if (code === NO_FACE) {
 		const small = sideWhere(({ width, height }) => Math.min(width, height) < min_side_px);

@@ -14,7 +14,7 @@ export function rarity(promise, similarity) {
 
 // The false match rate as a sentence.
 export function raritySentence(promise, similarity) {
-	if (promise === false) return "The pack is not calibrated: nothing is known of false matches.";
+	if (promise === false) return "The pack is not calibrated: its false match rate is unknown.";
 	const words = rarity(promise, similarity);
 	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
 	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;
