@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.detection import (
     Detections,
     Detector,
@@ -31,7 +31,6 @@ from likeness.vision.detection import (
 )
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas, overlaps
-from likeness.vision.turned import find
 
 Boxes = NDArray[np.float32]
 
@@ -151,11 +150,12 @@ def main() -> None:
     pyramids = {name: Pyramid.of(image.full()) for name, image in images.items()}
 
     print(f"{len(images)} photos       searches and processor time a photo        AP of faces from 16, 40 px")
-    detector = CountingDetector(engine.detector)
-    found = {name: find(detector, engine.mesh, decoded(image))[0] for name, image in images.items()}
+    plain = engine.detector
+    engine.detector = detector = CountingDetector(plain)
+    found = {name: search(engine, decoded(image))[0] for name, image in images.items()}
     print_row("as shipped", len(images), detector, precisions(found, truth))
     for scale in (0.8, 1.0, 1.2, 1.6, 2.4):
-        detector = CountingDetector(engine.detector)
+        detector = CountingDetector(plain)
         alone = {name: search_alone(detector, photo, scale) for name, photo in pyramids.items()}
         print_row(f"one search at {scale} x the first", len(images), detector, precisions(alone, truth))
 

@@ -26,9 +26,9 @@ from likeness import devices
 from likeness.authoring.portraits import main_face, sample_portraits
 from likeness.devices import PROVIDERS, Device, Provider
 from likeness.engine import Engine
+from likeness.pipeline import search
 from likeness.settings import ComparerSettings
 from likeness.vision.face import measure_face
-from likeness.vision.turned import find
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 REQUESTS = (1, 4, 16, 64)
@@ -51,7 +51,7 @@ def sample_views(engine: Engine) -> list[Views]:
     """The chips of the main face of each sample portrait."""
     views = []
     for portrait in sample_portraits():
-        found, _ = find(engine.detector, engine.mesh, portrait.photo, search_rotations=False)
+        found, _ = search(engine, portrait.photo, search_rotations=False)
         at = main_face(found)
         mesh = engine.mesh.fit(portrait.photo, found.boxes[at], found.points[at]) if engine.mesh else None
         face = measure_face(portrait.photo, found[at : at + 1], mesh)

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from likeness import packs
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.pyramid import Pyramid, Size
-from likeness.vision.turned import find
 
 Pixels = NDArray[np.uint8]
 Scene = tuple[Pixels, NDArray[np.float64]]
@@ -96,7 +95,7 @@ def recall(engine: Engine, scenes: list[Scene], size: Size | None, reach_px: flo
     hits: list[bool] = []
     for photo, middles in scenes:
         if size is None:
-            found, _ = find(engine.detector, engine.mesh, decoded(open_image(photo)), search_rotations=False)
+            found, _ = search(engine, decoded(open_image(photo)), search_rotations=False)
         else:
             seen = engine.detector.detect(Pyramid.of(photo).resized(size))
             found = seen.scaled(photo.shape[1] / size[0], photo.shape[0] / size[1])

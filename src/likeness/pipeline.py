@@ -11,7 +11,7 @@ from likeness.executor import Map, in_turn
 from likeness.faces import Face, OrientationCorrection, QualityFilter
 from likeness.image import Image, Reduction
 from likeness.stages import stage
-from likeness.vision.detection import Preference, in_order
+from likeness.vision.detection import Detections, Preference, in_order
 from likeness.vision.expression import read_expression
 from likeness.vision.face import describe_face, measure_face
 from likeness.vision.pyramid import Pyramid
@@ -67,7 +67,7 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
     """
     photo = decoded(image)
     with stage("detect"):
-        detections, quarter_turns = find(engine.detector, engine.mesh, photo, wanted.search_rotations)
+        detections, quarter_turns = search(engine, photo, wanted.search_rotations)
     detections = detections[in_order(detections, wanted.prefer, photo.size)]
     # The smallest face decides how finely the photo is decoded.
     photo.decode_for(_DETAILED_BOX_PX / float(detections.sides_px.min(initial=np.inf)))
@@ -97,6 +97,17 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
         quarter_turns,
         places.index(0) if 0 in places else None,
     )
+
+
+def search(engine: Engine, photo: Pyramid, search_rotations: bool = True) -> tuple[Detections, int]:
+    """The faces that `find` finds in a photo; those found in a rotated photo only if the pack's mesh fits them."""
+    mesh = engine.mesh
+
+    def are_faces(found: Detections) -> NDArray[np.bool_]:
+        fits = (mesh is None or mesh.fit(photo, *each) for each in zip(found.boxes, found.points, strict=True))
+        return np.fromiter((fit is not None for fit in fits), np.bool_)
+
+    return find(engine.detector, photo, are_faces if search_rotations else None)
 
 
 def decoded(image: Image) -> Pyramid:

@@ -13,7 +13,7 @@ from skimage import data
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import Wanted, analyse, decoded
+from likeness.pipeline import Wanted, analyse, decoded, search
 from likeness.vision.detection import (
     CERTAIN_SCORE,
     Detections,
@@ -24,7 +24,6 @@ from likeness.vision.detection import (
 )
 from likeness.vision.pyramid import Size
 from likeness.vision.suppression import areas, overlaps
-from likeness.vision.turned import find
 
 Pixels = NDArray[np.uint8]
 
@@ -37,7 +36,7 @@ def engine(standard_pack: None) -> Engine:
 
 
 def found_in(engine: Engine, pixels: Pixels, *, search_rotations: bool = True) -> tuple[Detections, int]:
-    return find(engine.detector, engine.mesh, decoded(open_image(pixels)), search_rotations)
+    return search(engine, decoded(open_image(pixels)), search_rotations)
 
 
 @pytest.fixture(scope="module")

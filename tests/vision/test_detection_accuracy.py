@@ -10,9 +10,8 @@ import pytest
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.detection import Detections
-from likeness.vision.turned import find
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "detection.py"
 
@@ -47,8 +46,6 @@ def test_faces_of_crowds_are_found(data_dir: Path, standard_pack: None, benchmar
     folder = data_dir / "wider-natural"
     annotated = json.loads((folder / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
-    found = {
-        name: find(engine.detector, engine.mesh, decoded(open_image(folder / "images" / name)))[0] for name in truth
-    }
+    found = {name: search(engine, decoded(open_image(folder / "images" / name)))[0] for name in truth}
     assert benchmark.average_precision(found, truth, size="area", bound_px=16)[0] >= 0.85
     assert benchmark.average_precision(found, truth, size="area", bound_px=40)[0] >= 0.945

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import ImageLimits, open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.expression import LABELS, emotions, happiness, read_expression
 from likeness.vision.mesh_model import MEAN_FIVE
 from likeness.vision.network import Pictures
 from likeness.vision.pyramid import Pyramid
-from likeness.vision.turned import find
 
 PHOTO = np.full((240, 320, 3), (200, 100, 50), dtype=np.uint8)
 POINTS = MEAN_FIVE[:, :2] * 50 + (160, 90)
@@ -113,7 +112,7 @@ def test_laughing_faces_are_happy_and_sober_ones_are_not(
 ) -> None:
     engine = Engine("standard")
     pixels = np.ascontiguousarray(cv2.imread(str(portraits[name]))[:, :, ::-1])
-    faces, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+    faces, _ = search(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     assert engine.expressions is not None
     found = read_expression(engine.expressions, Pyramid.of(pixels), faces.points[0])
     assert (emotions(found)[0].type == "HAPPY") == happy
@@ -132,9 +131,7 @@ def test_emotions_on_expressions_dev_are_far_better_than_chance(standard_pack: N
     with (data_dir / "expressions-dev" / "labels.csv").open() as table:
         for row in csv.DictReader(table):
             pixels = np.ascontiguousarray(cv2.imread(str(data_dir / "expressions-dev" / row["image"]))[:, :, ::-1])
-            faces, _ = find(
-                engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1)))
-            )
+            faces, _ = search(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
             if row["expression"] in named and len(faces):
                 found = read_expression(engine.expressions, Pyramid.of(pixels), faces.points[0])
                 hits.setdefault(row["expression"], []).append(emotions(found)[0].type == named[row["expression"]])

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.mesh import CROP_SIZE_PX, CROP_TEMPLATE, FaceMesh, Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.mesh_model import MEAN_RIGID, RIGID
 from likeness.vision.network import Pictures
 from likeness.vision.pose import pose_of_mesh
 from likeness.vision.pyramid import Pyramid
-from likeness.vision.turned import find
 
 #: The network's answer to every crop, in its px: all points in the middle but those that the five landmarks are made
 #: of.
@@ -170,7 +169,7 @@ def engine(standard_pack: None) -> Engine:
 
 
 def first_mesh(engine: Engine, pixels: NDArray[np.uint8]) -> FaceMesh:
-    faces, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels)))
+    faces, _ = search(engine, decoded(open_image(pixels)))
     largest = int(np.argmax(faces.sides_px))
     assert engine.mesh is not None
     mesh = engine.mesh.fit(Pyramid.of(pixels), faces.boxes[largest], faces.points[largest])

@@ -14,7 +14,7 @@ from likeness.errors import PackError
 from likeness.packs.embedder_input import EmbedderInput
 from likeness.packs.loaded import load
 from likeness.packs.store import damages
-from likeness.vision.turned import find
+from likeness.pipeline import search
 
 #: Vectors of different portraits that differ by less than this, over their length, are one vector.
 _CONSTANT = 1e-3
@@ -49,7 +49,7 @@ class PackCheck:
         template = engine.manifest.embedder_input().template
         if _mirrored(np.asarray(template)):
             yield "the embedder's template is mirrored: its first point must be the left eye as seen in the picture"
-        found = [find(engine.detector, engine.mesh, each.photo, search_rotations=False)[0] for each in self._portraits]
+        found = [search(engine, each.photo, search_rotations=False)[0] for each in self._portraits]
         points = [faces.points[main_face(faces)] if len(faces) else None for faces in found]
         if any(each is not None and not np.isfinite(each).all() for each in points):
             yield "the detector's points are NaN: check its colour, mean, scale and side_px"

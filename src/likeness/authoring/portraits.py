@@ -85,7 +85,7 @@ def located(detector: Detector, portraits: Sequence[Portrait]) -> list[LocatedFa
     """The main faces that `detector` finds, of the portraits in which it finds one."""
     found = []
     for portrait in portraits:
-        faces, _ = find(detector, None, portrait.photo, search_rotations=False)
+        faces, _ = find(detector, portrait.photo)
         if len(faces):
             found.append(LocatedFace(portrait, faces.points[main_face(faces)]))
     return found

@@ -110,7 +110,7 @@ def _detector_table(graph: Graph, family: str, choice: Preprocessing) -> dict[st
 def _mean_score(detector: Detector, portraits: Sequence[Portrait]) -> float:
     total = 0.0
     for portrait in portraits:
-        faces, _ = find(detector, None, portrait.photo, search_rotations=False)
+        faces, _ = find(detector, portrait.photo)
         if len(faces) and np.isfinite(faces.boxes).all():
             total += float(faces.scores[main_face(faces)])
     return total / len(portraits)

@@ -3,23 +3,20 @@
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.batch.in_order import map_in_order
 from likeness.comparer import Comparer
 from likeness.errors import RequestError
 from likeness.evaluation.results_file import opened
 from likeness.faces import QualityFilter
 from likeness.vision.detection import Preference
 
-#: Photos in progress per thread: enough to keep all threads busy, and a limit of the memory.
-_AHEAD = 2
 #: Of a number of a vector.
 _NUMBER_BYTES = 4
 
@@ -57,14 +54,18 @@ def embed_photos(
     vectors: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, str] = {}
 
-    def work(path: Path) -> NDArray[np.float32] | str:
-        try:
-            return comparer.prepare(path, quality_filter=quality_filter, prefer=prefer).vector
-        except RequestError as error:
-            return str(error)
-
     with _Kept.open(keep, f"{comparer.vector_identity} {quality_filter} {prefer}") as kept:
-        for place, outcome in _in_order(lambda path: _first(kept.recall(path), path, work), photos, comparer.threads):
+
+        def outcome_of(path: Path) -> NDArray[np.float32] | str:
+            known = kept.recall(path)
+            if known is not None:
+                return known
+            try:
+                return comparer.prepare(path, quality_filter=quality_filter, prefer=prefer).vector
+            except RequestError as error:
+                return str(error)
+
+        for place, outcome in enumerate(map_in_order(outcome_of, photos, comparer.threads)):
             kept.remember(photos[place], outcome)
             if isinstance(outcome, str):
                 failures[place] = outcome
@@ -74,25 +75,6 @@ def embed_photos(
     width = len(next(iter(vectors.values()), ()))
     rows = [vectors.get(place, np.zeros(width, dtype=np.float32)) for place in range(len(photos))]
     return Embeddings(np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32), failures)
-
-
-def _first(
-    known: NDArray[np.float32] | str | None, path: Path, work: Callable[[Path], NDArray[np.float32] | str]
-) -> NDArray[np.float32] | str:
-    return work(path) if known is None else known
-
-
-def _in_order(
-    work: Callable[[Path], NDArray[np.float32] | str], photos: Sequence[Path], threads: int
-) -> Iterator[tuple[int, NDArray[np.float32] | str]]:
-    """The outcomes of the photos in order, with a bounded number in progress."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="likeness-evaluate") as pool:
-        waiting = iter(photos)
-        pending = [pool.submit(work, path) for path in islice(waiting, threads * _AHEAD)]
-        for place in range(len(photos)):
-            outcome = pending.pop(0).result()
-            pending += [pool.submit(work, path) for path in islice(waiting, 1)]
-            yield place, outcome
 
 
 class _Kept:

@@ -1,8 +1,6 @@
 """The pairs of an output that are closest to the threshold, with their faces for a page."""
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 
 from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Faces
+from likeness.batch.in_order import map_in_order
 from likeness.batch.photos import Reads, reference_of
 from likeness.batch.review.crops import face_crop
 from likeness.batch.review.report import ReviewedPair, Side
@@ -71,14 +70,7 @@ def reviewed(
             row[2],
         )
 
-    waiting: deque[Future[ReviewedPair]] = deque()
-    with ThreadPoolExecutor(comparer.threads, thread_name_prefix="likeness-review") as pool:
-        for row in rows:
-            waiting.append(pool.submit(work, row))
-            if len(waiting) > 2 * comparer.threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return map_in_order(work, rows, comparer.threads)
 
 
 def _best(comparer: Comparer, source: object, targets: object) -> int:
