@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+import grimp
 import pytest
 from tests.listening import address_of
 
@@ -98,21 +99,18 @@ def test_the_readme_is_two_screens_and_its_links_lead_somewhere() -> None:
         assert link.startswith("https://") or (REPOSITORY / link).exists(), link
 
 
-def test_the_page_of_the_architecture_is_two_screens_and_names_each_package() -> None:
+def test_the_page_of_the_architecture_is_two_screens_and_its_table_is_in_order() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
     assert len(page.splitlines()) <= 110
-    named = {
-        name
-        for row in page.splitlines()
-        if row.startswith("| `")
-        for name in re.findall(r"`([a-z_]+)`", row.split("|")[1])
-    }
-    there = {
-        path.stem
-        for path in (REPOSITORY / "src" / "likeness").iterdir()
-        if path.name[0] not in "_." and path.stem != "py"
-    }
-    assert there <= named
+    rows = [re.findall(r"`([a-z_]+)`", line.split("|")[1]) for line in page.splitlines() if line.startswith("| `")]
+    place = {name: number for number, row in reversed(list(enumerate(rows))) for name in row}
+    graph = grimp.build_graph("likeness")
+    parts = {name.split(".")[1] for name in graph.find_descendants("likeness")}
+    assert parts <= place.keys()
+    # "A package imports only from those above it in this table."
+    for module in graph.find_descendants("likeness"):
+        for imported in graph.find_modules_directly_imported_by(module) - {"likeness"}:
+            assert place[imported.split(".")[1]] <= place[module.split(".")[1]], f"{module} imports {imported}"
 
 
 def test_the_page_for_contributors_is_one_screen_and_names_what_is_there() -> None:
