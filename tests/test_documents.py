@@ -125,6 +125,8 @@ def test_the_changelog_names_the_version_in_the_usual_form() -> None:
     page = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
     versions = re.findall(r"^## \[(.+?)\]", page, flags=re.MULTILINE)
     assert versions[0] == "Unreleased"
+    for heading in re.findall(r"^## \[[0-9].*$", page, flags=re.MULTILINE):
+        assert re.fullmatch(r"## \[[0-9.]+\] - \d{4}-\d\d-\d\d", heading)
     assert versions[1] == tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     kinds = set(re.findall(r"^### (.+)$", page, flags=re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
