@@ -137,7 +137,8 @@ class Application:
         to_origin_form(scope)
         send = self._closing(send)
         page = self._pages.find(scope["method"], scope["path"])
-        if page is not None and (scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full):
+        may_answer = scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full
+        if page is not None and may_answer and check_head(scope) is None:
             self.tick()
             self._set_gauges()
             await page(scope, receive, send)
