@@ -45,7 +45,7 @@ def faces(portraits: dict[str, Path]) -> dict[str, Pixels]:
     """Portraits by name, RGB, at most 600 px."""
     pixels = {"astronaut": np.ascontiguousarray(data.astronaut())}
     for name in PORTRAITS[1:]:
-        photo = open_image(portraits[name]).full()
+        photo = open_image(portraits[name]).pixels()
         scale = 600 / max(photo.shape[:2])
         pixels[name] = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return pixels

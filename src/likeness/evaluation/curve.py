@@ -72,17 +72,17 @@ def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / counts[places])
 
 
-def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
-    """The tail beyond the score that `share` of the impostor pairs reach.
+def fit_tail(ranked: Ranked) -> Tail:
+    """The tail beyond the score that one impostor pair in 1,000 reaches.
 
     A shape below zero would mean an upper limit of impostor scores, which data cannot show: zero, an exponential tail,
     is used instead. ValueError for fewer than 100 scores beyond.
     """
-    beyond = int(np.searchsorted(ranked.rates, share, side="right"))
+    beyond = int(np.searchsorted(ranked.rates, _TAIL_SHARE, side="right"))
     if beyond < _LEAST_IN_TAIL:
         raise ValueError(
             f"{len(ranked.scores)} impostor pairs are too few for a tail: "
-            f"{_LEAST_IN_TAIL} of them must lie beyond a rate of {share:g}"
+            f"{_LEAST_IN_TAIL} of them must lie beyond a rate of {_TAIL_SHARE:g}"
         )
     start = float(ranked.scores[beyond])
     excess = ranked.scores[:beyond] - start
