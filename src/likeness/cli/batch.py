@@ -1,13 +1,12 @@
 """`likeness batch`: many pairs of photos, from a table, from folders or from buckets."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from likeness.cli.connection import chosen_pack
-from likeness.cli.main import INTERRUPTED, USAGE_ERROR
+from likeness.cli.connection import chosen_pack, server_stores
+from likeness.cli.exit_codes import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.counted import counted
@@ -54,11 +53,13 @@ def _run(given: argparse.Namespace) -> int:
     from likeness.batch.progress import on_standard_error
     from likeness.batch.run import run
     from likeness.comparer import Comparer
+    from likeness.sources.store import StoreSettings
     from likeness.sources.stores import Stores
 
     _check_images(given)
     _check_review(given)
-    stores = _stores()
+    of_server = server_stores()
+    stores = (StoreSettings(),) if of_server is None else of_server  # by default S3 as this user
     objects = Stores(stores)
     job = _job(given, _pairs(given, objects))
     reader = PhotoReader(given.images or _folder_of(given), objects, job.options.settings.max_bytes)
@@ -207,19 +208,6 @@ def _threads(given: argparse.Namespace) -> int:
     from likeness.batch.memory import threads_within
 
     return threads_within(given.memory)
-
-
-def _stores() -> "tuple[StoreSettings, ...]":
-    """The stores of S3Objects: those of the server's variables if any is set, otherwise S3 as this user."""
-    from likeness.cli.connection import SERVER_VARIABLES
-    from likeness.sources.store import StoreSettings
-
-    of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
-    if of_server:
-        from likeness.server.configuration import configure
-
-        return configure({}, of_server).settings.stores()
-    return (StoreSettings(),)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from likeness.cli.connection import chosen_pack
 from likeness.cli.evaluate import progress_over
-from likeness.cli.main import OTHER_ERROR
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from likeness.claims import LEAST_BEYOND
 from likeness.cli import pack_authoring
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.installation import progress_for_people
-from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser

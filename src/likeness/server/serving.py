@@ -25,6 +25,7 @@ from likeness.server.accepting import (
 )
 from likeness.server.app import Application
 from likeness.server.connections import MAX_HEAD_BYTES, HttpConnection
+from likeness.server.exit_codes import CANNOT_START, DONE
 from likeness.server.loader import Load
 from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
@@ -32,9 +33,6 @@ from likeness.server.validation import check_certificate
 
 _log = logging.getLogger(__name__)
 
-#: Exit codes of a worker: success; the engine cannot be loaded, so that a restart would not help.
-DONE = 0
-CANNOT_START = 78
 #: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.5
