@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.evaluation import by_cell, stored_counts
-from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import CellEvaluation, Scoring, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.measure import AtSimilarity
@@ -48,7 +48,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, block: int = 50) -> CellEvaluatio
     table, embeddings = faces()
     advanced: list[None] = []
     cells = cells_to_compare(table, embeddings, ["group"])
-    result = evaluate_cells((Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
+    result = evaluate_cells(Scoring(Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
     assert len(advanced) == blocks_of({name: len(inside) for name, inside in cells.items()})
     return result
 
@@ -107,7 +107,7 @@ def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.
         advance = Mock(side_effect=[None] * (blocks - 1) + [KeyboardInterrupt] if blocks else None)
         with opened(tmp_path / "kept") as database:
             return evaluate_cells(
-                (Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
+                Scoring(Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
             )
 
     every = blocks_of({name: len(inside) for name, inside in cells.items()})
@@ -128,7 +128,7 @@ def test_few_people_are_no_cell() -> None:
     few = PhotoTable(table.photos, table.people, {"group": np.where(table.people < 10, "few", "")})
     assert cells_to_compare(few, embeddings, ["group"]) == {}
     with pytest.raises(ValueError, match="no cell has 20 people"):
-        evaluate_cells((Scorer(), CURVE), few, embeddings, {})
+        evaluate_cells(Scoring(Scorer(), CURVE), few, embeddings, {})
 
 
 def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _faces(comparer: Comparer, path: Path, within: Sequence[str], options: argparse.Namespace) -> LabelledFaces:
     table = read_either(path)
-    with progress_over(len(table[0].photos)) as advance:
+    with progress_over(len(table.photos.photos)) as advance:
         return label_faces(comparer, path, table, within, keep=options.embeddings, advance=advance)
 
 
