@@ -17,7 +17,7 @@ from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.measure import AtSimilarity
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Rate
-from likeness.evaluation.report import FEW, TOO_FEW, rate_cells, told_fmr, told_over_cells
+from likeness.evaluation.report import FEW, TOO_FEW, cells_text, fmr_text, rate_cells
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.vision.calibration import Calibration
@@ -92,7 +92,7 @@ def test_the_worst_pairs_are_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = evaluated(monkeypatch)
-    monkeypatch.setattr(stored_counts, "_APART_S", 0.0)
+    monkeypatch.setattr(stored_counts, "_WRITE_INTERVAL_S", 0.0)
     table, embeddings = faces()
     cells = cells_to_compare(table, embeddings, ["group"])
     compared = 0
@@ -158,8 +158,8 @@ def test_a_rate_that_few_pairs_show_is_a_bound_everywhere() -> None:
         "0.100* (0.000 to 0.200)",
     )
     assert rate_cells(AtSimilarity(90.0, enough, missed))[1] == "3.0e-03 (1.0e-03 to 5.0e-03)"
-    assert told_over_cells({"a": few, "b": Rate(0.0, 0.0, 1e-3, 3000)}) == (TOO_FEW, "rarer than 5.0e-03 (a)")
-    assert told_fmr(Rate(0.0)) == "no pairs"
+    assert cells_text({"a": few, "b": Rate(0.0, 0.0, 1e-3, 3000)}) == (TOO_FEW, "rarer than 5.0e-03 (a)")
+    assert fmr_text(Rate(0.0)) == "no pairs"
 
 
 def test_a_cell_without_a_rate_has_a_bar_and_no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from likeness.faces import QUALITY_FILTERS
 if TYPE_CHECKING:
     from likeness.batch.photos import Reads
     from likeness.batch.progress import Progress
-    from likeness.batch.rows import EveryTwo, Rows
+    from likeness.batch.rows import AllPairsInput, Rows
     from likeness.batch.run import Job, Outcome
     from likeness.comparer import Comparer
     from likeness.sources.store import StoreSettings
@@ -140,7 +140,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         say(f"{pages[0]}: {counted(len(doubtful.rows), 'pair')} on {counted(len(pages), 'page')}{contents}")
 
 
-def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
+def _job(given: argparse.Namespace, pairs: "Rows | AllPairsInput") -> "Job":
     from likeness.batch.describe import BatchOptions
     from likeness.batch.run import Job
     from likeness.comparer import ComparerSettings
@@ -181,15 +181,15 @@ def _check(given: argparse.Namespace) -> None:
         _refuse("--memory is for --engine local; each actor of Ray has a fixed share, so give --actors")
 
 
-def _pairs(given: argparse.Namespace, objects: "Stores") -> "Rows | EveryTwo":
+def _pairs(given: argparse.Namespace, objects: "Stores") -> "Rows | AllPairsInput":
     """The pairs that the arguments ask for."""
     from likeness.batch.listing import Listing
-    from likeness.batch.rows import EveryTwo, FolderRows, TableRows
+    from likeness.batch.rows import AllPairsInput, FolderRows, TableRows
 
     if given.pairs is not None:
         return TableRows(given.pairs, *(given.columns or _COLUMNS))
     if given.all_pairs is not None:
-        return EveryTwo(Listing(given.all_pairs, objects), given.top or _TOP)
+        return AllPairsInput(Listing(given.all_pairs, objects), given.top or _TOP)
     sources = Listing(given.sources or given.source, objects)
     return FolderRows(sources, Listing(given.targets, objects), match_names=given.match == "name")
 

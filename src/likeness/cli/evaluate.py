@@ -30,7 +30,7 @@ from likeness.evaluation.measure import AtSimilarity, Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
 from likeness.evaluation.rates import Rate
-from likeness.evaluation.report import FEW_SAID, rate_cells, summary, write_report
+from likeness.evaluation.report import FEW_NOTE, rate_cells, summary, write_report
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
@@ -184,7 +184,7 @@ def _print(result: Evaluation, described: str) -> None:
         ("Similarity", "False match rate (95 %)", "False non-match rate (95 %)"),
         [rate_cells(row) for row in result.at_similarity],
     )
-    print(FEW_SAID)
+    print(FEW_NOTE)
     for name, rows in result.groups.items():
         print_title(f"group {name}")
         print_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
@@ -201,7 +201,7 @@ def _print_cells(result: CellEvaluation, described: str) -> None:
     print_facts([(f"photos {why}", f"{count:,}") for why, count in result.left_out.items()])
     print_title("Pairs of different people within each cell (95 %: people resampled)")
     print_table(CELL_HEAD, cell_rows(result))
-    print(FEW_SAID)
+    print(FEW_NOTE)
     if missed := missed_rows(result):
         print_title("Pairs of one person")
         print_table(MISSED_HEAD, missed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.evaluation.rates import Scores
 from likeness.vision.calibration import Calibration
 
@@ -105,7 +105,7 @@ def fit_calibration(genuine: Scores, impostor: Scores, weights: NDArray[np.float
         raise ValueError(f"{len(genuine)} genuine pairs are too few to calibrate with; at least 100 are needed")
     ranked = Ranked.of(impostor[finite], None if weights is None else weights[finite])
     tail = fit_tail(ranked)
-    measured = float(np.log10(ranked.rates[LEAST_BEYOND - 1]))
+    measured = float(np.log10(ranked.rates[LEAST_ERRORS - 1]))
     rising: list[tuple[float, float]] = []
     for rate in _KNOTS:
         score = tail.score(10.0**rate) if rate < measured else ranked.score(10.0**rate)

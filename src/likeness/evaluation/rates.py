@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.claims import LEAST_BEYOND, Claim, claim_of_count
+from likeness.claims import LEAST_ERRORS, Claim, claim_of_count
 
 Scores = NDArray[np.float64]
 
@@ -33,8 +33,8 @@ class Rate:
 
     @property
     def measured(self) -> bool:
-        """Whether it is based on LEAST_BEYOND errors or more."""
-        return self.errors >= LEAST_BEYOND
+        """Whether it is based on LEAST_ERRORS errors or more."""
+        return self.errors >= LEAST_ERRORS
 
     @property
     def claim(self) -> Claim:

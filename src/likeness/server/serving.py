@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._slot = slot
-        self._returning = memory.Returning()
+        self._trimmer = memory.MemoryTrimmer()
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
             app.reloading.add("tls_certificate", self._load_certificate)
@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
         if self._slot.supervisor is not None and os.getppid() != self._slot.supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
-        self._returning.tick(counter, self.server_state.total_requests)
+        self._trimmer.tick(counter, self.server_state.total_requests)
         return await super().on_tick(counter)
 
 

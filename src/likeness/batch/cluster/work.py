@@ -197,7 +197,7 @@ class SearchBlocks:
         return {"pairs": [self._blocks.pairs(number) for number in numbers]}
 
 
-class WriteMostAlike:
+class WriteMostSimilar:
     """The one actor that ranks the candidates and writes the records."""
 
     def __init__(self, work: Work) -> None:
