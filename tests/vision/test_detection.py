@@ -254,7 +254,7 @@ SMALL = (250.0, 60.0, 266.0, 81.0, 0.9)
         pytest.param([], 2, id="nothing"),
     ],
 )
-def test_the_fine_look_is_for_small_faces_and_where_nothing_is_certain(
+def test_a_finer_search_follows_where_faces_are_small_or_none_is_certain(
     seen: list[tuple[float, float, float, float, float]], looks: int
 ) -> None:
     scripted = Scripted(*seen)
