@@ -66,7 +66,7 @@ def test_the_box_holds_the_landmarks_and_is_not_blown_up(roll: float, yaw: float
 
 
 def test_the_box_of_a_turned_head_is_off_centre_as_in_the_service_s_sample() -> None:
-    """In the service's sample, at yaw -3.7, the middle of the box is 0.024 of its width to the right of that of the eyes."""
+    """At yaw -3.7 the middle of the sample's box is 0.024 of its width to the right of the middle of the eyes."""
     five = turned_points(yaw_deg=-3.735, eyes_px=100)
     x1, _, x2, _ = service_box(five, Pose(roll=0, yaw=-3.735, pitch=0))
     assert ((x1 + x2) / 2 - five[:2, 0].mean()) / (x2 - x1) == pytest.approx(0.024, abs=0.003)
