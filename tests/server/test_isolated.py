@@ -119,7 +119,7 @@ def test_decoders_killed_under_load_cost_at_most_the_photos_that_they_had(
 
 @pytest.mark.fault
 @pytest.mark.parametrize("harm", ["damage", "truncate", "replace", "remove"])
-def test_a_running_server_needs_the_files_of_its_pack_no_more(
+def test_a_running_server_does_not_need_the_files_of_its_pack(
     harm: str, own_pack: tuple[Running, Path], pair: tuple[bytes, bytes], failing: Running
 ) -> None:
     server, pack = own_pack

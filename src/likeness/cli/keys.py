@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from likeness.aws import keys
-from likeness.cli.main import OTHER_ERROR
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import forget_output, say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError

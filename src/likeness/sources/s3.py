@@ -40,14 +40,14 @@ _FIRST_PAUSE_SECONDS = 0.05
 _DEFAULT_REGION = "us-east-1"
 
 #: Transient failures: connections, and responses that ask for a retry. 412: changed between HEAD and GET.
-_PASSING_ERRORS = (
+_TRANSIENT_ERRORS = (
     ConnectTimeoutError,
     EndpointConnectionError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
 )
-_PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+_TRANSIENT_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 _THROTTLING = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"}
 )
@@ -90,7 +90,7 @@ class S3Store:
         place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
         _check_name(name, place)
         target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
-        return self._persistently(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
+        return self._with_retries(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """See `sources.store.Store.objects`."""
@@ -111,9 +111,9 @@ class S3Store:
     def _page(self, asked: Mapping[str, str], place: str) -> Any:
         # Not botocore's paginator, which ends at an error: here a page that failed is requested again.
         deadline = time.monotonic() + _SECONDS_A_PAGE
-        return self._persistently(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
+        return self._with_retries(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
 
-    def _persistently(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
+    def _with_retries(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
         """The store's answer; transient failures are retried until the deadline. Raises RequestError."""
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
@@ -127,7 +127,7 @@ class S3Store:
                     _check_time(deadline, place)
                 wait = pause * random.uniform(0.5, 1.5)
                 last = attempt == self._settings.attempts or time.monotonic() + wait >= deadline
-                if last or not _may_pass(error):
+                if last or not _is_transient(error):
                     raise self._explained(error, place) from error
                 time.sleep(wait)
                 pause *= 2
@@ -190,7 +190,7 @@ class S3Store:
             return InvalidS3Object(
                 f"{place}: its bytes do not match the checksum that the store sends; upload it again"
             )
-        if isinstance(error, _PASSING_ERRORS):
+        if isinstance(error, _TRANSIENT_ERRORS):
             return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
@@ -277,10 +277,10 @@ def _check_time(deadline: float, place: str) -> None:
         raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
 
 
-def _may_pass(error: BotoCoreError | ClientError) -> bool:
+def _is_transient(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
-        return _status(error) in _PASSING_STATUS or _code(error) in _THROTTLING
-    return isinstance(error, _PASSING_ERRORS)
+        return _status(error) in _TRANSIENT_STATUS or _code(error) in _THROTTLING
+    return isinstance(error, _TRANSIENT_ERRORS)
 
 
 def _code(error: ClientError) -> str:
