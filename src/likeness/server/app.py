@@ -97,6 +97,7 @@ class Application:
             max_bytes=settings.max_s3_bytes,
             threads=threads,
             max_queue=settings.max_queue,
+            origins=settings.cors_origins or (),
         )
         self.operation = Operation(
             settings=settings,
