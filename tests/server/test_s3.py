@@ -18,7 +18,7 @@ from moto.server import ThreadedMotoServer
 
 from likeness.aws.keys import Record, create_key
 
-from .conftest import HEADERS, Running, Serve, free_port, s3_body, wait_for
+from .conftest import HEADERS, Answer, Running, Serve, body, free_port, s3_body, wait_for
 
 BUCKET = "photos-test"
 MIB = 1024 * 1024
@@ -218,6 +218,40 @@ def test_causes_look_the_same_to_the_caller_and_are_told_apart_in_the_log(
     assert reason in configured.log()[-1]["reason"]
 
 
+def from_a_page(server: Running, origin: str, data: bytes, **headers: str) -> Answer:
+    """As a browser sends it: a preflight, and then, if that is allowed, the request."""
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-amz-target"}
+    assert server.request(method="OPTIONS", headers={"Origin": origin} | asked).status == 200
+    return server.request(data, HEADERS | {"Origin": origin} | headers)
+
+
+@pytest.mark.parametrize("bucket", [BUCKET, "folder-1", "missing-bucket"])
+@pytest.mark.parametrize(
+    ("origin", "headers"),
+    [
+        ("http://page.example", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}),
+        ("null", {}),  # a sandboxed frame
+        ("*", {}),
+        ("http://rebound.example:8080", {"Host": "rebound.example:8080"}),  # DNS rebinding: the page's own name
+    ],
+)
+def test_an_unsigned_page_cannot_have_the_server_read_objects(
+    configured: Running, origin: str, headers: dict[str, str], bucket: str
+) -> None:
+    """Any website that is open in a browser on this machine may call; whether an object exists must not show."""
+    refused = from_a_page(configured, origin, s3_body("c.jpg", bucket), **headers)
+    assert (refused.code, refused.json["Message"]) == ("InvalidS3ObjectException", METADATA_TEXT)
+    assert f"a web page of {origin} refers to it without a signature" in configured.log()[-1]["reason"]
+    assert from_a_page(configured, origin, body(), **headers).status == 200
+
+
+def test_an_unsigned_page_of_an_origin_that_is_named_may_refer_to_objects(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "c.jpg").write_bytes(b"photo")
+    server = serve("--cors-origins", "http://ours.example", "--s3-directory", str(tmp_path))
+    assert from_a_page(server, "http://ours.example", s3_body("c.jpg")).status == 200
+    assert server.request(s3_body("c.jpg"), HEADERS | {"Origin": "http://page.example"}).status == 400
+
+
 def test_both_images_are_loaded_at_the_same_time(configured: Running) -> None:
     """The store answers for neither before both are asked for."""
     assert configured.request(s3_body("a.jpg", "pairs")).status == 200
@@ -336,6 +370,17 @@ def test_the_callers_policy_must_allow_the_object(signed: tuple[Running, dict[st
             compare(server, keys[key], name, asked)
         assert caught.value.response["Error"]["Message"] == METADATA_TEXT
         assert f"does not allow {action} on arn:aws:s3:::{BUCKET}/{name}" in server.log()[-1]["reason"]
+
+
+def test_a_signed_page_may_refer_to_what_its_policy_allows(signed: tuple[Running, dict[str, Record]]) -> None:
+    """Its origin is no reason to refuse it; whether it may see the answer is for the browser to decide."""
+    server, keys = signed
+    rekognition = client("rekognition", server.url, keys["public"].id, keys["public"].secret)
+    rekognition.meta.events.register(
+        "before-send", lambda request, **_: request.headers.update(Origin="http://a.example")
+    )
+    photo = {"S3Object": {"Bucket": BUCKET, "Name": "a.jpg"}}
+    assert rekognition.compare_faces(SourceImage=photo, TargetImage=photo)["FaceMatches"]
 
 
 def test_signatures_are_verified_and_keys_logged(signed: tuple[Running, dict[str, Record]]) -> None:
