@@ -62,7 +62,6 @@ def test_networks_are_opened_on_demand_once(tiny_index, monkeypatch) -> None:
         pack.network("mesh")
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("harm", ["truncated", "edited", "gone"])
 def test_a_damaged_network_is_named_with_the_command_that_mends_it(tiny_index, harm: str) -> None:
     folder = packs.install("tiny")

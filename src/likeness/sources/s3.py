@@ -4,6 +4,7 @@ The service has one text for all failures (specification section 4.4); the excep
 cause. One deadline covers credentials, connections, headers and bodies.
 """
 
+import http.client
 import os
 import random
 import threading
@@ -68,7 +69,12 @@ _CAUSES = {
     "PermanentRedirect": "the bucket is in another region",
     "AuthorizationHeaderMalformed": "the bucket is in another region",
     "MethodNotAllowed": "that version is a delete marker",
+    "TemporaryRedirect": "the store redirects, which is not followed",
     # For stores that send no code, botocore uses the status.
+    "301": "the store redirects, which is not followed",
+    "302": "the store redirects, which is not followed",
+    "307": "the store redirects, which is not followed",
+    "308": "the store redirects, which is not followed",
     "403": "the server's credentials may not read it",
     "404": "there is no such object, version or bucket",
 }
@@ -190,7 +196,14 @@ class S3Store:
             return InvalidS3Object(
                 f"{place}: its bytes do not match the checksum that the store sends; upload it again"
             )
+<<<<<<< HEAD
         if isinstance(error, _TRANSIENT_ERRORS):
+=======
+        broken = _broken_http(error)
+        if broken is not None:
+            return InvalidS3Object(f"{place}: the store's response is not valid HTTP ({type(broken).__name__})")
+        if isinstance(error, _PASSING_ERRORS):
+>>>>>>> faults
             return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
@@ -236,7 +249,7 @@ class S3Store:
             "user_agent_appid": "likeness",
         }
         try:
-            return session.create_client(
+            client = session.create_client(
                 "s3",
                 region_name=settings.region or session.get_config_variable("region") or _DEFAULT_REGION,
                 endpoint_url=endpoint,
@@ -248,6 +261,13 @@ class S3Store:
             )
         except ValueError as error:  # botocore's for an invalid address or region
             raise InvalidS3Object(f"the settings of the store cannot be used: {error}") from error
+        client.meta.events.register("before-call.s3.HeadBucket", _ask_once_for_region)
+        return client
+
+
+def _ask_once_for_region(context: dict[str, Any], **_: Any) -> None:
+    """Ends a recursion: botocore asks for a bucket's region when it is redirected, also when that request is."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _check_name(name: str, place: str) -> None:
@@ -277,7 +297,19 @@ def _check_time(deadline: float, place: str) -> None:
         raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
 
 
+<<<<<<< HEAD
 def _is_transient(error: BotoCoreError | ClientError) -> bool:
+=======
+def _broken_http(error: BaseException) -> http.client.HTTPException | None:
+    """The error of the HTTP parser behind botocore's, whose class is the same where a store closes the connection."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, http.client.HTTPException):
+        return None if isinstance(cause, (http.client.RemoteDisconnected, http.client.IncompleteRead)) else cause
+    return None if cause is None else _broken_http(cause)
+
+
+def _may_pass(error: BotoCoreError | ClientError) -> bool:
+>>>>>>> faults
     if isinstance(error, ClientError):
         return _status(error) in _TRANSIENT_STATUS or _code(error) in _THROTTLING
     return isinstance(error, _TRANSIENT_ERRORS)
