@@ -196,14 +196,10 @@ class S3Store:
             return InvalidS3Object(
                 f"{place}: its bytes do not match the checksum that the store sends; upload it again"
             )
-<<<<<<< HEAD
-        if isinstance(error, _TRANSIENT_ERRORS):
-=======
         broken = _broken_http(error)
         if broken is not None:
             return InvalidS3Object(f"{place}: the store's response is not valid HTTP ({type(broken).__name__})")
-        if isinstance(error, _PASSING_ERRORS):
->>>>>>> faults
+        if isinstance(error, _TRANSIENT_ERRORS):
             return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
@@ -297,9 +293,6 @@ def _check_time(deadline: float, place: str) -> None:
         raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
 
 
-<<<<<<< HEAD
-def _is_transient(error: BotoCoreError | ClientError) -> bool:
-=======
 def _broken_http(error: BaseException) -> http.client.HTTPException | None:
     """The error of the HTTP parser behind botocore's, whose class is the same where a store closes the connection."""
     cause = error.__cause__ or error.__context__
@@ -308,8 +301,7 @@ def _broken_http(error: BaseException) -> http.client.HTTPException | None:
     return None if cause is None else _broken_http(cause)
 
 
-def _may_pass(error: BotoCoreError | ClientError) -> bool:
->>>>>>> faults
+def _is_transient(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
         return _status(error) in _TRANSIENT_STATUS or _code(error) in _THROTTLING
     return isinstance(error, _TRANSIENT_ERRORS)
