@@ -6,10 +6,10 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from tests.deploy.conftest import DEPLOY, REPOSITORY, containerfile, image_environment, wait_until_it_listens
@@ -104,11 +104,47 @@ def test_the_pod_is_confined_probed_and_given_time_to_end() -> None:
     assert labels == kubernetes()["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
 
 
-def test_the_manifests_match_the_schemas_of_kubernetes() -> None:
-    if find_spec("kubernetes_validate") is None:
-        pytest.skip("kubernetes-validate, which has the schemas, is not installed")
-    import kubernetes_validate
+def test_only_the_proxy_and_prometheus_reach_the_pods() -> None:
+    """The metrics have the port of the API, so whoever else reaches that port reads them."""
+    policy = kubernetes()["NetworkPolicy"]["spec"]
+    assert policy["podSelector"]["matchLabels"] == kubernetes()["Service"]["spec"]["selector"]
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert [port["port"] for port in rule["ports"]] == [pod()["containers"][0]["ports"][0]["name"]]
+    named = [each["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for each in rule["from"]]
+    assert named == ["likeness-proxy", "prometheus"]
 
+
+def test_the_server_has_other_credentials_than_the_stores_owner() -> None:
+    services = compose()["services"]
+    root = set(services["minio"]["environment"].values())
+    assert all("MINIO_ROOT" in value for value in root)
+    assert not any("MINIO_ROOT" in value for value in likeness_of_compose().values())
+    reader = services["reader"]["environment"]
+    own = [reader[name] for name in ("MINIO_READER_USER", "MINIO_READER_PASSWORD")]
+    names = ("LIKENESS_S3_ACCESS_KEY_ID", "LIKENESS_S3_SECRET_ACCESS_KEY")
+    assert own == [likeness_of_compose()[name] for name in names]
+
+
+@pytest.mark.parametrize("before", ["", "readonly"])
+def test_the_stores_reader_is_made_once_and_may_read(before: str, tmp_path: Path) -> None:
+    (script,) = compose()["services"]["reader"]["command"]
+    mc, asked = tmp_path / "mc", tmp_path / "asked"
+    mc.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n[ "$3" = info ] && echo "PolicyName: {before}"\nexit 0\n')
+    mc.chmod(0o755)
+    names = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD", "MINIO_READER_USER", "MINIO_READER_PASSWORD")
+    environment = {name: name.lower() for name in names} | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", "-ec", script.replace("$$", "$")], env=environment, check=True)
+    made = [
+        "alias set store http://minio:9000 minio_root_user minio_root_password",
+        "admin user add store minio_reader_user minio_reader_password",
+        "admin user info store minio_reader_user",
+    ]
+    allowed = [] if before else ["admin policy attach store readonly --user minio_reader_user"]
+    assert asked.read_text().splitlines() == made + allowed
+
+
+def test_the_manifests_match_the_schemas_of_kubernetes() -> None:
     for manifest in kubernetes().values():
         kubernetes_validate.validate(manifest, "1.33", strict=True)
 
@@ -136,12 +172,46 @@ def test_the_unit_starts_the_server_with_the_shipped_settings(standard_pack: Non
 def test_the_unit_gives_the_folders_that_the_settings_name() -> None:
     named = dict(unit())
     text = (DEPLOY / "likeness.toml").read_text("utf-8")
-    folders = {"RuntimeDirectory": "/run", "ConfigurationDirectory": "/etc", "LogsDirectory": "/var/log"}
+    folders = {"RuntimeDirectory": "/run", "LogsDirectory": "/var/log"}
     assert all(f'"{folder}/{named[name]}/' in text for name, folder in folders.items())
     held = (DEPLOY / "likeness.socket").read_text("utf-8")
     assert f'unix_socket = "{re.findall("ListenStream=(.*)", held)[0]}"' in text
     assert f"LIKENESS_HOME=/var/lib/{named['StateDirectory']}" in named["Environment"].split()
     assert float(named["TimeoutStopSec"]) > SETTINGS["grace_seconds"].default
+
+
+def test_the_user_of_the_unit_can_read_its_settings_and_keys_and_not_change_them(tmp_path: Path) -> None:
+    """The commands of the page, in a mount namespace with folders of its own; the weights are not fetched."""
+    if os.getuid() != 0 or not all(map(shutil.which, ("unshare", "useradd", "runuser"))):
+        pytest.skip("another user and mounts need root, unshare, useradd and runuser")
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("this machine allows no mount namespaces")
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    commands = re.findall(r"```sh\n(.*?)```", page.split("### systemd\n")[1].split("\n### ")[0], re.DOTALL)[0]
+    fetching = "env LIKENESS_HOME=/var/lib/likeness /opt/likeness/bin/likeness packs install"
+    assert fetching in commands
+    shutil.copytree("/etc", tmp_path / "etc", symlinks=True)
+    (tmp_path / "lib").mkdir()
+    user = f"runuser -u {dict(unit())['User']} --"
+    script = f"""
+        mount --bind {tmp_path}/etc /etc
+        mount --bind {tmp_path}/lib /var/lib
+        {commands.replace(fetching, "touch /var/lib/likeness/weights").replace("/opt/likeness/bin/", f"{BIN}/")}
+        for file in likeness.toml keys.json; do
+            {user} cmp /etc/likeness/$file /etc/likeness/$file
+            if {user} test -w /etc/likeness/$file; then exit 3; fi
+        done
+        if {user} touch /etc/likeness/other || runuser -u nobody -- ls /etc/likeness; then exit 4; fi
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_folder_of_the_settings_is_not_made_by_systemd() -> None:
+    """It would belong to root and its group, and the unit's user could not read it (systemd.exec, User=)."""
+    assert "ConfigurationDirectory" not in dict(unit())
 
 
 def test_the_unit_exposes_no_more_than_it_must(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_every_query_names_series_and_labels_that_the_server_exports(exported: s
         assert selected | grouped <= known, query
 
 
+@pytest.mark.engine
+def test_every_series_that_the_server_exports_is_in_a_query(exported: str) -> None:
+    together = " ".join(queries())
+    families = {each.name for each in text_string_to_metric_families(exported) if each.name.startswith("likeness_")}
+    assert "likeness_decoders_lost" in families
+    assert {name for name in families if not re.search(rf"\b{name}(_total|_bucket|_sum)?\b", together)} == set()
+
+
 def test_the_alerts_fire_in_trouble_and_only_then() -> None:
     program = shutil.which("promtool")
     if program is None:

@@ -1,7 +1,11 @@
-"""The shipped nginx settings, with nginx itself: large signed requests pass, and the metrics do not."""
+"""The shipped nginx settings, with nginx itself: large signed requests pass, metrics and floods do not."""
 
+import contextlib
 import os
+import re
+import select
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -9,6 +13,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -17,66 +23,123 @@ from tests.deploy.conftest import DEPLOY, wait_until_it_listens
 from tests.listening import START_SECONDS
 from tests.server.conftest import free_port, make_certificate
 
-from likeness.aws.keys import Record
+from likeness.aws.keys import Record, create_key
 
 pytestmark = pytest.mark.engine
 
 MOST_INLINE_BYTES = 5_242_880
+CONFIGURATION = (DEPLOY / "nginx.conf").read_text("utf-8")
 
 
-def test_signed_requests_pass_nginx_and_the_metrics_do_not(
-    portraits: dict[str, Path], key: tuple[Path, Record], tmp_path: Path
-) -> None:
+@dataclass
+class Front:
+    """A running nginx before a server that also answers below /faces."""
+
+    port: int
+    certificate: Path
+    key: Record
+    server: "subprocess.Popen[bytes]"
+
+    def status(self, path: str) -> int:
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        try:
+            with urllib.request.urlopen(f"https://localhost:{self.port}{path}", context=context, timeout=60) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    def ask(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
+        """A connection from an address, on which a request has been sent."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # after the handshake nothing arrives but the answer
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=(source, 0))
+        connection = context.wrap_socket(plain, server_hostname="localhost")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return connection
+
+
+@pytest.fixture(scope="module")
+def front(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     program = shutil.which("nginx")
     if program is None:
         pytest.skip("nginx is not installed")
-    certificate, secret = make_certificate(tmp_path)
-    listener, port, log = tmp_path / "likeness.sock", free_port(), tmp_path / "stderr"
-    settings = (DEPLOY / "nginx.conf").read_text("utf-8")
-    changed = {
-        "server likeness:8080;": f"server unix:{listener};",
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-        "/etc/nginx/tls/cert.pem": str(certificate),
-        "/etc/nginx/tls/key.pem": str(secret),
-        "/run/nginx.pid": str(tmp_path / "nginx.pid"),
-    }
-    for old, new in changed.items():
-        assert old in settings
-        settings = settings.replace(old, new)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # folders that it makes at start
-    paths = "".join(f"{kind}_temp_path {tmp_path / kind};\n" for kind in kinds)
-    settings = settings.replace("http {\n", f"http {{\n{paths}", 1)
-    if os.getuid() == 0:
-        settings = f"user root;\n{settings}"
-    (tmp_path / "nginx.conf").write_text(settings)
-    command = [Path(sys.executable).parent / "likeness", "serve", "--unix-socket", listener, "--keys", key[0]]
+    folder = tmp_path_factory.mktemp("nginx")
+    certificate, secret = make_certificate(folder)
+    keys = folder / "keys.json"
+    key, port = create_key(keys, user="tester"), free_port()
+    (folder / "nginx.conf").write_text(adapted(folder, port, certificate, secret))
+    log = folder / "stderr"
+    command = [Path(sys.executable).parent / "likeness", "serve", "--unix-socket", folder / "likeness.sock"]
+    command += ["--keys", keys, "--trusted-proxies", "*", "--path-prefix", "/faces"]
     with log.open("wb") as stream:
-        server = subprocess.Popen([*command, "--trusted-proxies", "*"], stdout=subprocess.DEVNULL, stderr=stream)
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
     wait_until_it_listens(server, log)
-    started = [program, "-e", "stderr", "-p", tmp_path, "-c", tmp_path / "nginx.conf", "-g", "daemon off;"]
+    started = [program, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", "daemon off;"]
     proxy = subprocess.Popen(started)
     try:
         wait_until_it_answers(proxy, port)
-        client = boto3.client(
-            "rekognition",
-            endpoint_url=f"https://localhost:{port}",
-            region_name="us-east-1",
-            aws_access_key_id=key[1].id,
-            aws_secret_access_key=key[1].secret,
-            verify=str(certificate),
-        )
-        largest = {"Bytes": portraits["obama.jpg"].read_bytes().ljust(MOST_INLINE_BYTES, b"\0")}
-        for _ in range(2):
-            answer = client.compare_faces(SourceImage=largest, TargetImage=largest)
-            assert len(answer["FaceMatches"]) == 1
-        context = ssl.create_default_context(cafile=str(certificate))
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(f"https://localhost:{port}/metrics", context=context, timeout=60)
+        yield Front(port, certificate, key, server)
     finally:
         proxy.terminate()
         server.terminate()
         assert server.wait(timeout=60) == 0
         proxy.wait(timeout=60)
+
+
+def adapted(folder: Path, port: int, certificate: Path, secret: Path) -> str:
+    """The shipped settings with the places of this test."""
+    settings = CONFIGURATION
+    changed = {
+        "server likeness:8080;": f"server unix:{folder}/likeness.sock;",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/nginx/tls/cert.pem": str(certificate),
+        "/etc/nginx/tls/key.pem": str(secret),
+        "/run/nginx.pid": str(folder / "nginx.pid"),
+    }
+    for old, new in changed.items():
+        assert old in settings
+        settings = settings.replace(old, new)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # folders that it makes at start
+    paths = "".join(f"{kind}_temp_path {folder / kind};\n" for kind in kinds)
+    settings = settings.replace("http {\n", f"http {{\n{paths}", 1)
+    return f"user root;\n{settings}" if os.getuid() == 0 else settings
+
+
+def test_signed_requests_pass(portraits: dict[str, Path], front: Front) -> None:
+    client = boto3.client(
+        "rekognition",
+        endpoint_url=f"https://localhost:{front.port}",
+        region_name="us-east-1",
+        aws_access_key_id=front.key.id,
+        aws_secret_access_key=front.key.secret,
+        verify=str(front.certificate),
+    )
+    largest = {"Bytes": portraits["obama.jpg"].read_bytes().ljust(MOST_INLINE_BYTES, b"\0")}
+    for _ in range(2):
+        answer = client.compare_faces(SourceImage=largest, TargetImage=largest)
+        assert len(answer["FaceMatches"]) == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics?x", "/%6detrics", "/faces/metrics", "/faces%2fmetrics", "/faces/./metrics"]
+)
+def test_the_metrics_do_not_pass(path: str, front: Front) -> None:
+    assert front.status("/faces/healthz") == 200  # the prefix is in force
+    assert front.status(path) == 403
+
+
+def test_one_address_has_a_part_of_the_connections(front: Front) -> None:
+    most = int(re.findall(r"limit_conn callers (\d+);", CONFIGURATION)[0])
+    with contextlib.ExitStack() as stack:
+        front.server.send_signal(signal.SIGSTOP)
+        stack.callback(front.server.send_signal, signal.SIGCONT)
+        requests = [stack.enter_context(front.ask()) for _ in range(most + 1)]
+        (refused,) = select.select(requests, [], [], 60)[0]
+        assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+        other = stack.enter_context(front.ask("127.0.0.2"))
+        front.server.send_signal(signal.SIGCONT)
+        for each in [other, *requests]:
+            assert each is refused or each.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
 def wait_until_it_answers(proxy: "subprocess.Popen[bytes]", port: int) -> None:

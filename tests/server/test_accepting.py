@@ -61,6 +61,31 @@ def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connect
     assert closed == ["a2", "a3"]
 
 
+def test_connections_of_one_proxy_yield_by_the_callers_of_their_requests() -> None:
+    connections, closed = Connections(3), list[str]()
+    for name in ("a1", "a2", "a3"):
+        add(connections, closed, name, "proxy")
+        connections.note(name, silent=False, receiving=True)
+        assert connections.admit(name, "a")
+    add(connections, closed, "a4", "proxy")
+    connections.note("a4", silent=False, receiving=True)
+    assert not connections.admit("a4", "a")
+    connections.remove("a4")
+    add(connections, closed, "b1", "proxy")
+    connections.note("b1", silent=False, receiving=True)
+    assert connections.admit("b1", "b")
+    assert closed == ["a1"]
+    assert connections.receiving == len(connections) == 3
+    assert connections.admit("a2", "b")  # the next request through it is another caller's
+    add(connections, closed, "c1", "proxy")
+    connections.note("c1", silent=False)
+    assert connections.admit("c1", "c")
+    assert closed == ["a1", "b1"]
+    for name in ("a2", "a3", "c1"):
+        connections.remove(name)
+    assert (len(connections), connections.receiving, connections.silent_seconds()) == (0, 0, None)
+
+
 @pytest.mark.parametrize(
     ("wanted", "descriptors", "fitting"),
     [(1000, 1024, 864), (1000, 65_536, 1000), (1000, resource.RLIM_INFINITY, 1000), (1000, 100, 1)],

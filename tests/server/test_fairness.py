@@ -9,14 +9,16 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from likeness.aws.keys import load_keys
 
 from .conftest import Running, Serve, body, wait_for
-from .raw_http import HEAD, readable
+from .raw_http import HEAD, read_all, readable
 from .test_under_load import signer
 from .test_workers import children, needs_two_processors
 
@@ -27,17 +29,29 @@ def connect_from(server: Running, address: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=60, source_address=(address, 0))
 
 
+def connect_unix(server: Running) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(60)
+    connection.connect(str(server.folder / "socket"))
+    return connection
+
+
+def forwarded_for(address: str) -> bytes:
+    """What a proxy adds to a request's head."""
+    return f"X-Forwarded-For: {address}\r\n".encode()
+
+
 @contextlib.contextmanager
-def uploading(server: Running, number: int, address: str) -> Iterator[list[socket.socket]]:
+def uploading(connect: Callable[[], socket.socket], number: int, head: bytes = HEAD) -> Iterator[list[socket.socket]]:
     """Connections that send bodies of 15 MB at some 500 kB a second each, without end: who is closed begins again."""
     over = threading.Event()
     open_ones: list[socket.socket] = []
 
     def upload() -> None:
         while not over.is_set():
-            with contextlib.suppress(OSError), connect_from(server, address) as connection:
+            with contextlib.suppress(OSError), connect() as connection:
                 open_ones.append(connection)
-                connection.sendall(HEAD + b"Content-Length: 15000000\r\n\r\n")
+                connection.sendall(head + b"Content-Length: 15000000\r\n\r\n")
                 while not over.wait(0.1) and not readable(connection):
                     connection.settimeout(0.1)
                     with contextlib.suppress(TimeoutError):
@@ -64,7 +78,7 @@ def test_an_address_that_fills_the_memory_for_bodies_leaves_a_share_to_another(s
     """A body of the other needs a third of it: it arrives after a few of the others have yielded, not after eighty."""
     server = serve("--body-memory-bytes", "15728640")
     server.wait_ready()
-    with uploading(server, 8, OTHER):
+    with uploading(lambda: connect_from(server, OTHER), 8):
         wait_for(lambda: refusals(server) > 0)
         before = refusals(server)
         assert server.request(body(b"x" * 4_000_000)).status == 200
@@ -74,11 +88,33 @@ def test_an_address_that_fills_the_memory_for_bodies_leaves_a_share_to_another(s
 def test_an_address_that_takes_all_connections_leaves_a_share_to_another(serve: Serve) -> None:
     server = serve("--max-connections", "8")
     server.wait_ready()
-    with uploading(server, 20, OTHER):
+    with uploading(lambda: connect_from(server, OTHER), 20):
         wait_for(lambda: "the limit of 8 connections is reached" in server.errors)
         for _ in range(3):
             assert server.request(body(b"x" * 100_000)).status == 200
         assert server.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_a_caller_that_takes_all_connections_of_a_proxy_leaves_a_share_to_another(serve: Serve, unix: bool) -> None:
+    flags = ("--unix-socket", "socket", "--trusted-proxies", "*") if unix else ("--trusted-proxies", "127.0.0.1")
+    server = serve(*flags, "--max-connections", "8")
+
+    def connect() -> socket.socket:
+        return connect_unix(server) if unix else connect_from(server, "127.0.0.1")
+
+    def status(head: bytes, data: bytes = b"") -> bytes:
+        with connect() as connection:
+            connection.sendall(head + f"Connection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+            return read_all(connection)[9:12]
+
+    wait_for(lambda: status(b"GET /readyz HTTP/1.1\r\nHost: x\r\n") == b"200")
+    one, another = (HEAD + forwarded_for(address) for address in ("192.0.2.1", "192.0.2.2"))
+    with uploading(connect, 20, one):
+        wait_for(lambda: "the limit of 8 connections is reached" in server.errors)
+        statuses = [status(another, body(b"x" * 100_000)) for _ in range(10)]
+        assert statuses == 10 * [b"200"]
+        assert status(b"GET /healthz HTTP/1.1\r\nHost: x\r\n") == b"200"
 
 
 def test_requests_without_a_signature_are_answered_later_while_others_wait(serve: Serve, keys_file: Path) -> None:

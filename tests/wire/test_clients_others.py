@@ -1,4 +1,6 @@
-"""Other clients, unmodified: `make clients` installs them into .clients; what is missing is skipped by name.
+"""Other clients, unmodified: `make clients` installs them into .clients.
+
+What is missing is skipped by name, and fails under `make clients`.
 
 Each is a program of the folder `clients`, which tries the same cases in one process and tells the outcomes: the number
 of matches, or the client's own name of the error.

@@ -60,7 +60,7 @@ def fitting_connections(wanted: int, descriptors: int) -> int:
 
 @dataclass(eq=False, slots=True)
 class _Client:
-    """A connection from the moment it is accepted."""
+    """A connection from the moment it is accepted. `address` is the peer's until a request names its caller's."""
 
     key: object
     address: str
@@ -73,7 +73,8 @@ class Connections:
 
     When there are too many, a connection without a complete request is closed for a new one: the one that has been
     silent longest, of the address that has the most silent ones. If there is no silent one, it is the first of those
-    whose bodies are arriving, of the address that has most connections, provided that the new one's address has fewer.
+    whose bodies are arriving, of the address that has most connections, provided that the new one's address has fewer:
+    decided when its request is known, as every connection through a proxy has the proxy's address before that.
     """
 
     limit: int
@@ -110,12 +111,31 @@ class Connections:
         """Forgets a closed connection."""
         client = self._open.pop(key, None)
         if client is not None:
-            self._note(client, False)
-            self._note_receiving(client, False)
-            self._by_address[client.address] -= 1
-            if not self._by_address[client.address]:
-                del self._by_address[client.address]
+            self._discount(client)
             self.on_change(len(self._open))
+
+    def admit(self, key: object, address: str) -> bool:
+        """Counts a connection for the caller of its request from now on; returns whether there is room for the request.
+
+        If there are too many connections, one of another address with more of them yields.
+        """
+        client = self._open.get(key)
+        if client is None:  # closed for another
+            return not self.is_full
+        receiving = client in self._receiving.get(client.address, {})
+        self._discount(client)
+        has_room = not self.is_full or self._close(self._beyond_its_share(address))
+        client.address = address
+        self._by_address[address] += 1
+        self._note_receiving(client, receiving)
+        return has_room
+
+    def _discount(self, client: _Client) -> None:
+        self._note(client, False)
+        self._note_receiving(client, False)
+        self._by_address[client.address] -= 1
+        if not self._by_address[client.address]:
+            del self._by_address[client.address]
 
     def note(self, key: object, *, silent: bool, receiving: bool = False) -> None:
         """Records whether the connection waits for its client's next request, or for the rest of a request's body."""
@@ -154,7 +174,9 @@ class Connections:
 
     def evict(self, address: str | None = None) -> bool:
         """Closes a connection for a new one of `address` (None: only a silent one); False if there is none to close."""
-        client = self._longest_silent() or self._beyond_its_share(address)
+        return self._close(self._longest_silent() or self._beyond_its_share(address))
+
+    def _close(self, client: _Client | None) -> bool:
         if client is None:
             return False
         self.remove(client.key)
@@ -167,6 +189,7 @@ class Connections:
         return next(iter(max(self._silent.values(), key=len)))  # type: ignore[arg-type]
 
     def _beyond_its_share(self, address: str | None) -> _Client | None:
+        """The connection that yields to one more of `address`, which is not counted yet."""
         heaviest = max(self._receiving, key=self._by_address.__getitem__, default=None)
         if address is None or heaviest is None or self._by_address[heaviest] <= self._by_address[address] + 1:
             return None
@@ -257,8 +280,8 @@ class Acceptor:
         address = str(peer[0]) if peer else ""
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
-            evicted = self._connections.evict(address)
-            if not evicted and len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS:
+            is_crowded = len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS
+            if not self._connections.evict(address if is_crowded else None) and is_crowded:
                 accepted.close()
                 return
         accepted.setblocking(False)
@@ -273,7 +296,7 @@ class Acceptor:
             if len(self._handshakes) >= self._handshakes.limit:
                 _log.warning("the limit of %d TLS handshakes is reached; slow ones are ended", MAX_HANDSHAKES)
                 self._handshakes.evict()
-            self._handshakes.add(client)
+            self._handshakes.add(_Client(protocol, address, task.cancel))
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:
         """Hands the socket to asyncio; with TLS, returns after the handshake."""

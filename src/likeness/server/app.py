@@ -18,7 +18,7 @@ from likeness.server.accepting import Connections
 from likeness.server.access_log import access_record, user_agent
 from likeness.server.admission import Admission, Unavailable, costly_places, costly_threads, places
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
-from likeness.server.connections import MALFORMED
+from likeness.server.connections import CONNECTION, MALFORMED
 from likeness.server.console_pages import console_pages
 from likeness.server.images import ImageReader
 from likeness.server.loader import Load, Loader
@@ -137,22 +137,26 @@ class Application:
         """Answers one request; ASGI's entry point."""
         to_origin_form(scope)
         send = self._closing(send)
+        context = RequestContext.of(scope)
         page = self._pages.find(scope["method"], scope["path"])
-        may_answer = scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full
-        if page is not None and may_answer and check_head(scope) is None:
+        is_spared = page is not None and scope["path"].endswith(_NEVER_REFUSED)
+        has_room = is_spared or self.connections.admit(scope[CONNECTION], context.client or "")
+        if page is not None and has_room and check_head(scope) is None:
             self.tick()
             self._set_gauges()
             await page(scope, receive, send)
             return
         self._in_progress += 1
         try:
-            await self._answer(RequestContext.of(scope), scope, receive, send)
+            await self._answer(context, scope, receive, send, has_room=has_room)
         finally:
             self._in_progress -= 1
 
-    async def _answer(self, context: RequestContext, scope: Any, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self, context: RequestContext, scope: Any, receive: Receive, send: Send, *, has_room: bool
+    ) -> None:
         try:
-            response = self._refuse(scope, context) or await self.operation.answer(context, receive)
+            response = self._refuse(scope, context, has_room) or await self.operation.answer(context, receive)
         except (ClientLeft, asyncio.CancelledError) as leaving:
             status, context.reason = scope.get(MALFORMED, (CLIENT_LEFT, "the client left before its answer"))
             self._finish(context, status)
@@ -163,8 +167,8 @@ class Application:
         self._finish(context, response.status)
         await _send(send, response)
 
-    def _refuse(self, scope: Any, context: RequestContext) -> WireResponse | None:
-        if self.connections.is_full:
+    def _refuse(self, scope: Any, context: RequestContext, has_room: bool) -> WireResponse | None:
+        if not has_room:
             return refuse(503, context.request_id, f"more than {self.connections.limit} connections")
         refusal = check_head(scope)
         if refusal is not None:

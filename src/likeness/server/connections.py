@@ -29,6 +29,8 @@ _CONTINUE_BEGINS = b"HTTP/1.1 100 "
 _PROBE_SECONDS = 0.05
 #: The key in an ASGI scope for the status and the reason of a request that is refused while its body arrives.
 MALFORMED = "likeness.malformed"
+#: The key in an ASGI scope for the connection, as `Connections` knows it.
+CONNECTION = "likeness.connection"
 
 
 class HttpConnection(H11Protocol):
@@ -90,6 +92,7 @@ class HttpConnection(H11Protocol):
             self._prepared = self.cycle
             self._response = _ResponseTransport(self.transport)
             self.cycle.transport = self._response  # type: ignore[assignment]
+            cast("dict[str, object]", self.cycle.scope)[CONNECTION] = self  # its task has not begun
             self._body_left = max(0, _content_length(self.headers) - len(self.cycle.body))
 
     def on_response_complete(self) -> None:
