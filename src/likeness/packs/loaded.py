@@ -50,7 +50,7 @@ class LoadedPack:
                     optimised=optimised_folder(),
                     one_size=role != "detector",
                 )
-                self._networks[role] = runtime.open(path, file.sha256)
+                self._networks[role] = runtime.open(path, file.sha256, role)
             return self._networks[role]
 
     def array(self, file: str) -> NDArray[np.float32]:
