@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from likeness.calibrated import calibrate_command
 from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.installation import progress_for_people
-from likeness.cli.installation import progress_for_people
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.packs.loaded import pack_folder
