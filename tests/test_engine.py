@@ -43,6 +43,16 @@ def test_a_parameter_that_the_detector_does_not_have_is_named(
         _ = Engine("standard").detector
 
 
+def test_of_a_user_s_own_manifest_the_fault_is_told_and_no_source_to_copy_it_from(
+    standard_pack: None, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pack_folder("standard"), tmp_path / "own")
+    manifest = folder / "manifest.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace("side_px = 0", 'side_px = "0"'), "utf-8")
+    with pytest.raises(PackInvalid, match=r"\[roles.detector\]: Expected `int`, got `str` - at `side_px`$"):
+        Engine(folder)
+
+
 def test_the_scoring_of_an_earlier_version_is_refused_with_a_remedy(standard_pack: None, tmp_path: Path) -> None:
     folder = shutil.copytree(pack_folder("standard"), tmp_path / "old")
     manifest = folder / "manifest.toml"

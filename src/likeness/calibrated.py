@@ -1,6 +1,8 @@
 """The calibration of a pack, and its substitute for an uncalibrated pack, if the user allows one."""
 
+import shlex
 from dataclasses import dataclass
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,8 +44,26 @@ def calibration_of(manifest: Manifest, *, allow_none: bool) -> Calibration:
         return manifest.calibration
     if allow_none and manifest.scoring.method == "cosine":
         return Uncalibrated()
-    where = manifest.folder or manifest.name
     raise PackInvalid(
+        f"{_not_calibrated(manifest)}, or use it without: ComparerSettings(uncalibrated=True), --uncalibrated in a "
+        "command"
+    )
+
+
+def check_calibrated(manifest: Manifest) -> None:
+    """PackInvalid if the pack has no curve: for what measures the rates that a Similarity promises."""
+    if manifest.calibration is None:
+        raise PackInvalid(_not_calibrated(manifest))
+
+
+def calibrate_command(pack: PathLike[str] | str) -> str:
+    """The command that calibrates a pack of the user, to be copied into a shell."""
+    where = shlex.quote(str(pack))
+    return f"likeness calibrate PEOPLE.csv --pack {where} --into {where}"
+
+
+def _not_calibrated(manifest: Manifest) -> str:
+    return (
         f"{manifest.described_as} has no [calibration], so it cannot say how alike two faces are; make one with "
-        f"`likeness calibrate PEOPLE.csv --pack {where} --into {where}`, or use it without: --uncalibrated"
+        f"`{calibrate_command(manifest.folder or manifest.name)}`"
     )

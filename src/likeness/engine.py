@@ -15,7 +15,7 @@ from likeness import packs
 from likeness.calibrated import calibration_of
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.families import for_any_number, make_detector
+from likeness.families import make_detector, make_embedder
 from likeness.packs.manifest import Manifest
 from likeness.settings import ComparerSettings
 from likeness.vision.calibration import Calibration
@@ -66,16 +66,8 @@ class Engine:
     @cached_property
     def embedder(self) -> Embedder:
         """Turns faces into vectors."""
-        fed = self.manifest.embedder_input()
-        network = self._pack.network("embedder")
         with self._named("roles.embedder"):
-            return Embedder(
-                for_any_number(network, network.input_shapes[0]),
-                fed.aligner,
-                normalised=(fed.mean, fed.scale),
-                reversed_colours=fed.colour == "bgr",
-                lengths=fed.lengths,
-            )
+            return make_embedder(self.manifest.embedder_input(), self._pack.network("embedder"))
 
     @cached_property
     def scorer(self) -> Scorer:

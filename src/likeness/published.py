@@ -31,9 +31,11 @@ def check_asked_for(name: str, indexes: set[str]) -> None:
         raise PackNotInstalled(f"the pack {name} is fetched from its publishers by: likeness packs install {name}")
 
 
-def check_accepted(name: str, restriction: str, accepted: bool) -> None:
-    """LicenceNotAccepted if the licence of a pack restricts its use and that has not been accepted."""
+def check_accepted(name: str, restriction: str, accepted: bool, command: str = "") -> None:
+    """LicenceNotAccepted if the licence of a pack restricts its use and that has not been accepted.
+
+    `command` is the one that was given, by default that which installs the pack.
+    """
     if restriction and not accepted:
-        raise LicenceNotAccepted(
-            f"{name} is restricted: {restriction}. To accept that: likeness packs install {name} --accept-license"
-        )
+        again = command or f"likeness packs install {name}"
+        raise LicenceNotAccepted(f"{name} is restricted: {restriction}. To accept that: {again} --accept-license")

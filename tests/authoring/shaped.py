@@ -99,6 +99,16 @@ def scrfd(yunet: Path, path: Path, *, mirrored: bool = False) -> Path:
     return shaped.save(path, [*scores, *boxes, *points])
 
 
+def of_side(detector: Path, path: Path, side_px: int) -> Path:
+    """The detector for pictures of this side only."""
+    model = onnx.load(str(detector))
+    for place in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[place].dim_value = side_px
+    del model.graph.value_info[:]
+    onnx.save(model, str(path))
+    return path
+
+
 def _twice(shaped: Wrapped, value: str, numbers: int, *, empty: bool = False) -> str:
     """A cell's numbers (1, C, n) for both of its anchors: (2 C, n)."""
     other = shaped.node("Mul", [value, shaped.constant(np.float32(0))]) if empty else value

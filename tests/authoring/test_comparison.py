@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from likeness.authoring import comparison
 from likeness.cli.main import main
 from likeness.evaluation import by_cell
 
@@ -52,7 +53,11 @@ def test_two_packs_side_by_side(
 
 
 def test_packs_without_a_calibration_are_not_compared(
-    own_pack: Path, people: Path, capsys: pytest.CaptureFixture[str]
+    own_pack: Path, people: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["packs", "compare", str(own_pack), "standard", "--people", str(people)]) != 0
-    assert "has no [calibration]" in capsys.readouterr().err
+    monkeypatch.setattr(comparison, "embed_photos", lambda *_, **__: pytest.fail("photos were analysed"))
+    assert main(["packs", "compare", "standard", str(own_pack), "--people", str(people)]) != 0
+    printed = capsys.readouterr().err
+    assert "has no [calibration]" in printed
+    assert "likeness calibrate PEOPLE.csv" in printed
+    assert "uncalibrated" not in printed  # which this command does not take

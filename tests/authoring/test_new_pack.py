@@ -14,12 +14,12 @@ from tests.authoring import shaped
 
 from likeness import packs
 from likeness.authoring.check import PackCheck
-from likeness.authoring.networks import read_detector, read_embedder
+from likeness.authoring.networks import Graph, read_detector, read_embedder
 from likeness.authoring.new_pack import Networks, NewPack, make_pack
 from likeness.authoring.portraits import Portrait, portraits_of, sample_portraits
 from likeness.cli.main import main
-from likeness.comparer import Comparer
-from likeness.errors import PackInvalid
+from likeness.comparer import Comparer, ComparerSettings
+from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, read_manifest
 
 pytestmark = pytest.mark.engine
@@ -136,8 +136,13 @@ def test_a_detector_exported_for_tiny_pictures_is_opened_for_any_size(parts: Par
         ("missing.onnx", "arc.onnx", "missing.onnx is not a file"),
         ("text.onnx", "arc.onnx", "text.onnx is not a network that ONNX Runtime can run: "),
         ("arc.onnx", "arc.onnx", "these are not the outputs of YuNet"),
-        ("det.onnx", "det.onnx", "does not run on a picture of 112x112"),
+        ("det.onnx", "det.onnx", "det.onnx is a detector of the family scrfd"),
+        ("det.onnx", "yunet.onnx", "yunet.onnx is a detector of the family yunet"),
         ("det.onnx", "noise.onnx", "does not distinguish people with any choice tried"),
+        ("det.onnx", "nan.onnx", "nan.onnx gives vectors that are NaN"),
+        ("det.onnx", "constant.onnx", "constant.onnx gives the same vector for every face"),
+        ("mirrored.onnx", "arc.onnx", "mirrored.onnx, read as scrfd, gives mirrored points"),
+        ("odd.onnx", "arc.onnx", "odd.onnx takes pictures of 300x300; export it for a multiple of 32"),
     ],
 )
 def test_networks_that_make_no_pack_are_refused_in_words_and_leave_nothing(
@@ -145,7 +150,11 @@ def test_networks_that_make_no_pack_are_refused_in_words_and_leave_nothing(
 ) -> None:
     work = own.folder.parent
     (work / "text.onnx").write_text("no network")
-    shaped.simple_embedder(work / "noise.onnx", "noise")
+    for kind in ("noise", "nan", "constant"):
+        shaped.simple_embedder(work / f"{kind}.onnx", kind)
+    shutil.copy(parts.yunet, work / "yunet.onnx")
+    shaped.scrfd(parts.yunet, work / "mirrored.onnx", mirrored=True)
+    shaped.simple_embedder(work / "odd.onnx", "noise", side_px=300)
     with pytest.raises(PackInvalid, match=message):
         make_pack(
             tmp_path / "pack", Networks(work / detector, work / embedder), parts.portraits[:3] + parts.portraits[5:]
@@ -185,6 +194,47 @@ def _replaced(folder: Path, name: str, made: Path) -> None:
     shutil.copyfile(made, folder / name)
 
 
+def _edited(old: str, new: str) -> Breaking:
+    return lambda folder, parts: _rewritten(folder, old, new)
+
+
+def _of_side_640(side_px: int) -> Breaking:
+    """A detector of pictures of 640x640, and a manifest that says `side_px`."""
+
+    def break_it(folder: Path, parts: Parts) -> None:
+        _replaced(folder, "detector.onnx", shaped.of_side(folder / "detector.onnx", folder / "o.onnx", 640))
+        _rewritten(folder, "side_px = 0", f"side_px = {side_px}")
+
+    return break_it
+
+
+def _copied(name: str, over: str) -> Breaking:
+    return lambda folder, parts: _replaced(folder, over, folder / name)
+
+
+def _text_as_the_detector(folder: Path, parts: Parts) -> None:
+    (folder / "o.onnx").write_text("no network")
+    _replaced(folder, "detector.onnx", folder / "o.onnx")
+
+
+def _nine_other_outputs(folder: Path, parts: Parts) -> None:
+    """As many outputs as SCRFD, of other shapes."""
+    model = onnx.load(str(folder / "detector.onnx"))
+    del model.graph.output[1:]
+    for _ in range(8):
+        model.graph.output.append(model.graph.output[0])
+        copy = f"copy_{len(model.graph.output)}"
+        model.graph.node.append(onnx.helper.make_node("Identity", [model.graph.output[0].name], [copy]))
+        model.graph.output[-1].name = copy
+    onnx.save(model, str(folder / "o.onnx"))
+    _replaced(folder, "detector.onnx", folder / "o.onnx")
+
+
+def _roles_exchanged(folder: Path, parts: Parts) -> None:
+    _rewritten(folder, 'file = "detector.onnx"', 'file = "embedder.onnx" ')
+    _rewritten(folder, 'file = "embedder.onnx"\n', 'file = "detector.onnx"\n')
+
+
 def _embedder(kind: str) -> Breaking:
     return lambda folder, parts: _replaced(folder, "embedder.onnx", shaped.simple_embedder(folder / "o.onnx", kind))
 
@@ -193,21 +243,48 @@ def _embedder(kind: str) -> Breaking:
     ("break_it", "fault"),
     [
         (lambda folder, parts: (folder / "embedder.onnx").write_bytes(b"?"), "has 1 bytes instead of"),
-        (lambda folder, parts: _rewritten(folder, "size_px = 112", "size_px = 128"), "write size_px = 112"),
-        (_embedder("nan"), "vectors are NaN"),
+        (_text_as_the_detector, r"detector.onnx is not a network that ONNX Runtime .* can run .*; replace it, or"),
+        (_edited("size_px = 112", "size_px = 128"), "write size_px = 112"),
+        (_edited("side_px = 0", "side_px = 33"), "multiple of 32 - at `side_px`"),
+        (_edited("side_px = 0", 'side_px = "640"'), "Expected `int`, got `str` - at `side_px`"),
+        (_edited("side_px = 0", "side_px = 0\nmean = 3"), "Expected `array`, got `int` - at `mean`"),
+        (_edited("side_px = 0", 'side_px = 0\ncolour = "grey"'), "known are rgb, bgr"),
+        (
+            _edited("side_px = 0", 'side_px = 0\ncertain_score = "x"'),
+            "Expected `float`, got `str` - at `certain_score`",
+        ),
+        (
+            _of_side_640(320),
+            r"detector.onnx \(the detector\) takes pictures of 640x640, .* is 320: write side_px = 640",
+        ),
+        (_of_side_640(0), "write side_px = 640"),
+        (
+            _edited('family = "scrfd"', 'family = "yunet"'),
+            'has the outputs of scrfd, not of yunet: write family = "scrfd"',
+        ),
+        (
+            _edited('family = "scrfd"', 'family = "centerface"'),
+            "has the outputs of scrfd, not of centerface: write family",
+        ),
+        (_nine_other_outputs, r"does not have the outputs of scrfd, nor of another family of detectors \(yunet, cent"),
+        (_copied("embedder.onnx", "detector.onnx"), "detector.onnx .the detector. does not have the outputs of scrfd"),
+        (
+            _copied("detector.onnx", "embedder.onnx"),
+            "embedder.onnx .the embedder. is a detector of the family scrfd: name",
+        ),
+        (_roles_exchanged, r"exchange the files of \[roles.detector\] and \[roles.embedder\]"),
+        (_edited('colour = "rgb"', 'colour = "bgr"'), r'decidability is 8\.\d+, not 6\.\d+, with colour = "rgb"'),
+        (_embedder("nan"), "vectors that are NaN"),
         (_embedder("constant"), "the same vector for every face"),
         (_embedder("noise"), "the vectors do not distinguish people"),
         (
             lambda folder, parts: _replaced(
                 folder, "detector.onnx", shaped.scrfd(parts.yunet, folder / "m.onnx", mirrored=True)
             ),
-            "the detector's points are mirrored",
+            "the detector gives mirrored points",
         ),
-        (
-            lambda folder, parts: _rewritten(folder, "side_px = 0", "side_px = 0\nscale = 9999.0"),
-            "finds no face on 6 of 6",
-        ),
-        (lambda folder, parts: _rewritten(folder, "side_px = 0", "side_pixels = 0"), "roles.detector"),
+        (_edited("side_px = 0", "side_px = 0\nscale = 9999.0"), "finds no face on 6 of 6"),
+        (_edited("side_px = 0", "side_pixels = 0"), "unknown field `side_pixels`"),
     ],
 )
 def test_check_says_in_words_what_is_wrong(
@@ -219,6 +296,72 @@ def test_check_says_in_words_what_is_wrong(
     faults = PackCheck(folder, parts.portraits).faults()
     assert len(faults) == 1
     assert re.search(fault, faults[0])
+
+
+@pytest.mark.parametrize("break_it", [_copied("embedder.onnx", "detector.onnx"), _nine_other_outputs])
+def test_comparisons_too_name_the_network_that_is_not_what_the_pack_says(
+    own: NewPack, parts: Parts, tmp_path: Path, break_it: Breaking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(own.folder, tmp_path / "pack")
+    break_it(folder, parts)
+    said = re.escape(f"{folder / 'detector.onnx'} (the detector) does not have the outputs of scrfd")
+    photos = [str(packs.samples()[name]) for name in ("obama.jpg", "obama2.jpg")]
+    with (
+        Comparer(folder, settings=ComparerSettings(uncalibrated=True)) as comparer,
+        pytest.raises(PackInvalid, match=said),
+    ):
+        comparer.compare(*photos)
+    words = [f"--source-image-bytes=fileb://{photos[0]}", f"--target-image-bytes=fileb://{photos[1]}"]
+    assert main(["compare-faces", *words, "--pack", str(folder), "--uncalibrated"]) == 253
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_a_network_that_fails_as_it_runs_is_named(own: NewPack, parts: Parts, tmp_path: Path) -> None:
+    """An embedder that declares any number of pictures, and takes one, as exporters leave it."""
+    folder = shutil.copytree(own.folder, tmp_path / "pack")
+    model = onnx.load(str(folder / "embedder.onnx"))
+    output = model.graph.output[0]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 192]), "one"))
+    model.graph.node.append(onnx.helper.make_node("Reshape", [output.name, "one"], ["as_one"]))
+    output.CopyFrom(onnx.helper.make_tensor_value_info("as_one", onnx.TensorProto.FLOAT, ["N", 192]))
+    onnx.save(model, str(folder / "o.onnx"))
+    _replaced(folder, "embedder.onnx", folder / "o.onnx")
+    said = re.escape(f"{folder / 'embedder.onnx'} (the embedder) does not run on 2×3×112×112: ")
+    with Comparer(folder) as comparer, pytest.raises(PackInvalid, match=said):
+        comparer.prepare(packs.samples()["obama.jpg"])
+
+
+def test_weights_in_other_files_become_part_of_the_pack(
+    own: NewPack, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(
+        onnx.load(str(own.folder / "embedder.onnx")),
+        str(tmp_path / "e.onnx"),
+        save_as_external_data=True,
+        location="e.onnx.data",
+    )
+    assert (tmp_path / "e.onnx").stat().st_size < (own.folder / "embedder.onnx").stat().st_size / 2
+    networks = Networks(own.folder / "detector.onnx", tmp_path / "e.onnx")
+    made = make_pack(tmp_path / "pack", networks, parts.portraits)
+    (tmp_path / "e.onnx.data").rename(tmp_path / "elsewhere")
+    assert sorted(path.name for path in made.folder.iterdir()) == ["detector.onnx", "embedder.onnx", "manifest.toml"]
+    assert PackCheck(made.folder, parts.portraits).faults() == []
+    (tmp_path / "elsewhere").rename(tmp_path / "e.onnx.data")
+    monkeypatch.setattr("likeness.authoring.networks._MOST_BYTES", 1_000_000)
+    with pytest.raises(PackInvalid, match=r"e\.onnx has more than 2 GB of weights in other files"):
+        make_pack(tmp_path / "large", networks, parts.portraits)
+    assert not (tmp_path / "large").exists()
+
+
+def test_a_pack_that_cannot_be_opened_is_not_left(
+    own: NewPack, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Graph, "whole", lambda graph: b"?")
+    with pytest.raises(PackDamaged, match=r"detector\.onnx is not a network"):
+        make_pack(
+            tmp_path / "pack", Networks(own.folder / "detector.onnx", own.folder / "embedder.onnx"), parts.portraits
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mirrored_template_is_a_fault(own: NewPack, parts: Parts, tmp_path: Path) -> None:
@@ -246,21 +389,24 @@ def test_the_user_s_own_photos_can_be_tried_on(parts: Parts, tmp_path: Path) -> 
 def test_the_commands_print_choices_with_figures_and_the_next_command(
     own: NewPack, parts: Parts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    work, folder = own.folder.parent, tmp_path / "mine"
+    work, folder = own.folder.parent, tmp_path / "my pack"
     files = ["--detector", str(parts.yunet), "--embedder", str(work / "arc.onnx")]
     assert main(["packs", "new", str(folder), *files]) == 0
     out = capsys.readouterr().out
     assert "faces found  6 of 6 portraits" in out
     assert out.count("chosen") == 2
     assert "chosen  rgb, -1 to 1, template arcface" in out
-    assert out.endswith(f"next: likeness calibrate PEOPLE.csv --pack {folder} --into {folder}\n")
+    assert re.search(r"lengths +certainty: vectors of degraded faces are \d+\.\d% shorter", out)
+    assert out.endswith(f"next: likeness calibrate PEOPLE.csv --pack '{folder}' --into '{folder}'\n")
     assert main(["packs", "check", str(folder)]) == 0
     assert "nothing wrong: pairs of one person have a cosine of 0." in capsys.readouterr().out
     _rewritten(folder, "size_px = 112", "size_px = 128")
     assert main(["packs", "check", str(folder)]) == 255
     printed = capsys.readouterr()
-    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert (printed.out, printed.err.count("\n"), printed.err.count(str(folder))) == ("", 1, 1)
     assert "write size_px = 112" in printed.err
+    assert main(["packs", "check", "samples"]) == 255
+    assert "has no [roles], so it compares no faces; name a pack of networks" in capsys.readouterr().err
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -105,3 +105,14 @@ def test_a_column_that_is_not_there_is_said_before_any_work(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "no column origin; it has group, sex" in error
+
+
+@pytest.mark.engine
+def test_a_pack_without_a_calibration_is_refused_before_any_photo(
+    table: Path, own_pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "embed_photos", lambda *_, **__: pytest.fail("photos were analysed"))
+    assert main(["evaluate", str(table), "--pack", str(own_pack)]) == 255
+    printed = capsys.readouterr().err
+    assert "has no [calibration]" in printed
+    assert "uncalibrated" not in printed  # which this command does not take

@@ -74,11 +74,11 @@ def test_a_figure_without_enough_errors_is_told_as_a_bound(tiny) -> None:
 
 def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
     manifest = parsed(
-        tiny.entry.replace('family = "yunet"', 'family = "yunet"\nlowest_score = 0.4')
+        tiny.entry.replace('family = "yunet"', 'family = "yunet"\nscore_threshold = 0.4')
         + '[scoring]\nmethod = "normalised"\nnearest = 100\n[scoring.files]\ncohort = "a.onnx"\n'
         + "[quality.LOW]\nmin_side_px = 30\n"
     )
-    assert manifest.role("detector").parameters == {"lowest_score": 0.4}
+    assert manifest.role("detector").parameters == {"score_threshold": 0.4}
     assert manifest.scoring.method == "normalised"
     assert manifest.scoring.files == {"cohort": "a.onnx"}
     assert manifest.scoring.parameters == {"nearest": 100}

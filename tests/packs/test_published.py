@@ -113,12 +113,25 @@ def test_the_command_shows_the_licences_and_names_calibrate_next(
     assert "restricted: for research only" in printed.out
     assert "--accept-license" in printed.err
     assert publisher.requests == []
+    assert main(["packs", "install", "known", "--from", "a folder"]) == 255
+    assert "likeness packs install known --from 'a folder' --accept-license" in capsys.readouterr().err
     assert main(["packs", "install", "known", "--accept-license"]) == 0
     printed = capsys.readouterr()
     assert "known is not calibrated" in printed.out
     assert "likeness calibrate PEOPLE.csv --pack " in printed.out
     assert main(["packs", "show", "known"]) == 0
     assert "not calibrated" in capsys.readouterr().out
+
+
+def test_a_restriction_is_asked_about_before_any_pack_is_installed(
+    publisher: FakeIndex, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = (tmp_path / "catalogue" / "known.toml").read_text("utf-8")
+    free = known.replace('name = "known"', 'name = "free"').replace('restriction = "for research only"\n', "")
+    (tmp_path / "catalogue" / "free.toml").write_text(free, "utf-8")
+    assert main(["packs", "install", "free", "known"]) == 255
+    assert "likeness packs install free known --accept-license" in capsys.readouterr().err
+    assert publisher.requests == []
 
 
 def test_another_file_at_the_address_is_refused(publisher: FakeIndex) -> None:

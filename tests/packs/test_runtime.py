@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from tests.full_disk import file_size_limit
 
 from likeness import packs
-from likeness.errors import PackDamaged, SettingsError
+from likeness.errors import PackDamaged, PackInvalid, SettingsError
 from likeness.packs import runtime
 from likeness.packs.runtime import Runtime
 
@@ -40,8 +40,10 @@ def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None
     assert network(np.ones((2, 3, 5, 7), np.float32))[0].shape == (2, 3, 5, 7)
     assert network.input_shapes == [["N", 3, "H", "W"]]
     assert network.output_names == ["y"]
-    with pytest.raises(ValueError, match=r"a.onnx takes 1 inputs, not 2"):
+    with pytest.raises(PackInvalid, match=r"a.onnx takes 1 input, not 2"):
         network(X, X)
+    with pytest.raises(PackInvalid, match=r"a.onnx does not run on 1×3×2: .* Got: 3 Expected: 4"):
+        network(X[0][np.newaxis, :, :, 0])
 
 
 def test_all_sessions_of_a_process_share_one_arena(file: Path, monkeypatch) -> None:
@@ -151,7 +153,7 @@ def test_memory_is_planned_for_pictures_of_one_size_only(standard_pack: None) ->
     opened: dict[str, bool] = {}
     pack = packs.load("standard", threads=1)
 
-    def note(runtime: Runtime, file: Path, sha256: str) -> None:
+    def note(runtime: Runtime, file: Path, sha256: str, role: str) -> None:
         opened[file.name] = runtime.one_size
 
     with mock.patch.object(Runtime, "open", note):

@@ -4,22 +4,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from likeness.authoring.new_pack import LEAST_DECIDABILITY
-from likeness.authoring.portraits import Portrait, main_face
+from likeness.authoring.judgements import LEAST_DECIDABILITY, is_mirrored, points_fault, vectors_fault
+from likeness.authoring.networks import family_in, read_embedder
+from likeness.authoring.portraits import LocatedFace, Portrait, main_face
 from likeness.authoring.separation import Separation, separation
+from likeness.authoring.trials import better_choice
 from likeness.engine import Engine
 from likeness.errors import PackError
-from likeness.packs.embedder_input import EmbedderInput
-from likeness.packs.loaded import load
+from likeness.packs.manifest import Manifest
 from likeness.packs.store import damages
 from likeness.pipeline import search
 
-#: Vectors of different portraits that differ by less than this, over their length, are one vector.
-_CONSTANT = 1e-3
-#: The share of faces whose points may be exchanged by chance: in a profile, or in a mirrored photo.
-_MIRRORED_SHARE = 0.5
+_POINTS_REMEDIES = {
+    "NaN": "check its colour, mean, scale and side_px",
+    "mirrored": "exchange the points in the graph, or use the network's own order",
+}
 
 
 class PackCheck:
@@ -42,52 +42,49 @@ class PackCheck:
             return [str(error)]
 
     def _faults(self, engine: Engine) -> Iterator[str]:
-        wrong_input = _wrong_size(self._folder, engine.manifest.embedder_input())
-        if wrong_input:
-            yield wrong_input
+        exchanged = _detector_as_embedder(engine.manifest)
+        if exchanged:
+            yield exchanged
             return
-        template = engine.manifest.embedder_input().template
-        if _mirrored(np.asarray(template)):
+        _ = engine.detector, engine.embedder  # a network that is not what the manifest says is reported first
+        if is_mirrored(np.asarray(engine.manifest.embedder_input().template)):
             yield "the embedder's template is mirrored: its first point must be the left eye as seen in the picture"
         found = [search(engine, each.photo, search_rotations=False)[0] for each in self._portraits]
-        points = [faces.points[main_face(faces)] if len(faces) else None for faces in found]
-        if any(each is not None and not np.isfinite(each).all() for each in points):
-            yield "the detector's points are NaN: check its colour, mean, scale and side_px"
-            return
-        missing = sum(each is None for each in points)
+        faces = [
+            LocatedFace(portrait, each.points[main_face(each)])
+            for portrait, each in zip(self._portraits, found, strict=True)
+            if len(each)
+        ]
+        missing = len(found) - len(faces)
         if missing:
             yield (
-                f"the detector finds no face on {missing} of {len(points)} portraits: check its family, colour, mean, "
-                "scale and side_px"
+                f"the detector finds no face on {missing} of {len(found)} portraits: check its colour, mean, scale "
+                "and score_threshold"
             )
-        seen = [each for each in points if each is not None]
-        if sum(map(_mirrored, seen)) > _MIRRORED_SHARE * len(seen):
-            yield (
-                "the detector's points are mirrored: the left eye as seen in the picture must come first; exchange the "
-                "points in the graph, or use the network's own order"
-            )
-            return
-        yield from self._vector_faults(engine, points)
+        fault = points_fault([face.points for face in faces])
+        if fault:
+            yield f"the detector {fault}; {next(_POINTS_REMEDIES[word] for word in _POINTS_REMEDIES if word in fault)}"
+        elif faces:
+            yield from self._vector_faults(engine, faces)
 
-    def _vector_faults(self, engine: Engine, points: Sequence[NDArray[np.float32] | None]) -> Iterator[str]:
-        found = {place: each for place, each in enumerate(points) if each is not None}
-        chips = [engine.embedder.chips(self._portraits[place].photo, each, None) for place, each in found.items()]
-        if not chips:
+    def _vector_faults(self, engine: Engine, faces: Sequence[LocatedFace]) -> Iterator[str]:
+        embedder = engine.embedder
+        vectors = np.concatenate(
+            [embedder.vectors([embedder.chips(face.portrait.photo, face.points, None)]) for face in faces]
+        )
+        fault = vectors_fault(vectors)
+        if fault:
+            yield f"the embedder {fault}: check its mean, scale and size_px"
             return
-        vectors = np.concatenate([engine.embedder.vectors([each]) for each in chips])
-        if not np.isfinite(vectors).all():
-            yield "the embedder's vectors are NaN: check its mean, scale and size_px"
-            return
-        lengths = np.linalg.norm(vectors, axis=1)
-        if float(np.abs(vectors - vectors[0]).max()) <= _CONSTANT * max(float(lengths.max()), 1e-9):
-            yield "the embedder gives the same vector for every face: check its mean, scale and the input's type"
-            return
-        people = np.array([self._portraits[place].person for place in found])
+        people = np.array([face.portrait.person for face in faces])
         if len(set(people)) < 2 or len(set(people)) == len(people):
             yield "too few faces were found to see whether the vectors distinguish people"
             return
-        self.separation = separation(vectors, people, np.array(list(found)))
-        if self.separation.decidability < LEAST_DECIDABILITY:
+        self.separation = separation(vectors, people, np.arange(len(faces)))
+        better = _better_input(engine.manifest, faces)
+        if better:
+            yield better
+        elif self.separation.decidability < LEAST_DECIDABILITY:
             genuine, impostor = self.separation.genuine, self.separation.impostor
             yield (
                 f"the vectors do not distinguish people: the mean cosine is {genuine:.2f} for pairs of one "
@@ -97,19 +94,27 @@ class PackCheck:
         engine.scorer  # noqa: B018 - a cohort of another size is reported as the pack's fault
 
 
-def _wrong_size(folder: Path, embedder: EmbedderInput) -> str:
-    """A chip of another size than the network takes."""
-    network = load(folder, threads=1).network("embedder")
-    shape = network.input_shapes[0]
-    sides = shape[1:3] if network.takes_bytes else shape[2:4]
-    if any(isinstance(side, int) and side != embedder.size_px for side in sides):
-        return (
-            f"the embedder takes pictures of {sides[1]}x{sides[0]}, and the manifest says size_px = "
-            f"{embedder.size_px}: write size_px = {sides[0]} and a template for that size"
-        )
-    return ""
+def _detector_as_embedder(manifest: Manifest) -> str:
+    """A detector in the role of the embedder: its outputs can be read as vectors, but tell nothing of people."""
+    detector, embedder = (manifest.path(manifest.role(name).file) for name in ("detector", "embedder"))
+    family = family_in(embedder)
+    if not family:
+        return ""
+    described = f"{embedder.name} (the embedder) is a detector of the family {family}"
+    if not family_in(detector):
+        return f"{described}: exchange the files of [roles.detector] and [roles.embedder]"
+    return f"{described}: name a network that gives a vector for each face"
 
 
-def _mirrored(points: NDArray[np.float64] | NDArray[np.float32]) -> bool:
-    """Whether the eyes and the corners of the mouth are exchanged on an upright face."""
-    return bool(points[0, 0] > points[1, 0] and points[3, 0] > points[4, 0])
+def _better_input(manifest: Manifest, faces: Sequence[LocatedFace]) -> str:
+    """Channels in another order, or other numbers, with which the embedder distinguishes people clearly better."""
+    graph = read_embedder(manifest.path(manifest.role("embedder").file))
+    better = better_choice(graph, faces, manifest.embedder_input())
+    if better is None:
+        return ""
+    choice, figures = better
+    return (
+        "the embedder distinguishes people clearly better if it is fed otherwise: its decidability is "
+        f'{figures[1]:.2f}, not {figures[0]:.2f}, with colour = "{choice.colour}", mean = {list(choice.mean)}, '
+        f"scale = {choice.scale:g}; write that, or let `likeness packs new` find how it is fed"
+    )

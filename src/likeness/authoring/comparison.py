@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from likeness.calibrated import check_calibrated
 from likeness.comparer import Comparer
 from likeness.errors import PackError
 from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation, Scoring, cells_to_compare, evaluate_cells
@@ -57,12 +58,17 @@ class People:
         return [self.path.parent / name for name in self.table.photos]
 
 
+def check_comparable(packs: Sequence[str]) -> None:
+    """PackError for a pack that cannot be had, or has no calibration: its Similarities cannot be compared."""
+    for pack in packs:
+        check_calibrated(read_manifest(pack_folder(pack)))
+
+
 def measure_pack(pack: str, people: People, *, advance: Callable[[], None] = lambda: None) -> MeasuredPack:
-    """Measures a pack. Raises PackError, also for one without a calibration: its Similarities cannot be compared."""
+    """Measures a pack. Raises PackError, also for one without a calibration."""
     folder = pack_folder(pack)
     manifest = read_manifest(folder)
     with Comparer(pack) as comparer:
-        _ = comparer.calibration
         embeddings = embed_photos(comparer, people.photos, advance=advance)
         cells = cells_to_compare(people.table, embeddings, people.within)
         rates = evaluate_cells(Scoring(comparer.scorer, comparer.calibration), people.table, embeddings, cells)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from likeness.errors import PackDamaged, PackInvalid
+from likeness.families.detectors import family_of
 from likeness.families.preprocessed import for_any_number
 from likeness.packs.runtime import OnnxNetwork, Runtime
 from likeness.system.processors import thread_budget
@@ -21,16 +22,20 @@ TRIED_PX = 320
 USUAL_CHIP_PX = 112
 #: Sizes from which on a network without a fixed size of its own is believed to have one.
 _LEAST_DETECTOR_PX, _LEAST_CHIP_PX = 128, 16
+#: Detectors search at multiples of this.
+_MULTIPLE_PX = 32
+#: The most bytes of one ONNX file, a limit of protobuf; less some room for the graph.
+_MOST_BYTES = 2**31 - 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network in a file: its bytes, the shape of its input, and of what it gives for a blank picture.
+    """A network in a file, and the shapes of what it gives for a blank picture.
 
     `side_px` is the fixed side of its square input, 0 for any; `size` (height, width) that of the blank picture.
     """
 
-    content: bytes
+    file: Path
     network: OnnxNetwork
     side_px: int
     size: tuple[int, int]
@@ -48,13 +53,29 @@ class Graph:
         outputs = ", ".join(_named(each) for each in self.network.output_shapes)
         return f"takes {shape} {kind}, gives {outputs}"
 
+    def whole(self) -> bytes:
+        """The network as one file, with the weights that exporters keep in other files (external data); PackInvalid if
+        it is too large for one.
+        """
+        import onnx
+
+        model = onnx.load(str(self.file))
+        if model == onnx.load(str(self.file), load_external_data=False):
+            return self.file.read_bytes()
+        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _MOST_BYTES:
+            raise PackInvalid(
+                f"{self.file} has more than 2 GB of weights in other files, and the network of a pack is one file, of "
+                "at most 2 GB: export it with smaller weights"
+            )
+        return bytes(model.SerializeToString())
+
 
 def read_detector(file: Path, folder: Path) -> Graph:
     """The graph of a detector. One whose fixed input is too small for photos, or for several pictures, as exporters
     leave it, is opened for any size; `folder` takes the changed file. PackInvalid if it cannot be used.
     """
     network = _opened(file)
-    sides = _sides(network)
+    sides = network.sides
     if any(isinstance(side, int) and side < _LEAST_DETECTOR_PX for side in sides) or _pictures(network) not in (
         1,
         None,
@@ -64,13 +85,18 @@ def read_detector(file: Path, folder: Path) -> Graph:
     if isinstance(sides[0], int) and sides[0] != sides[1]:
         raise PackInvalid(f"{file} takes pictures of {sides[1]}x{sides[0]}; export it for a square or for any size")
     side = sides[0] if isinstance(sides[0], int) else 0
+    if side % _MULTIPLE_PX:
+        raise PackInvalid(f"{file} takes pictures of {side}x{side}; export it for a multiple of {_MULTIPLE_PX}, or any")
     return _run(file, network, side, (side or TRIED_PX, side or TRIED_PX))
 
 
 def read_embedder(file: Path) -> Graph:
     """The graph of an embedder; PackInvalid if it cannot be used."""
     network = _opened(file)
-    sides = _sides(network)
+    family = family_in(file)
+    if family:
+        raise PackInvalid(f"{file} is a detector of the family {family}; an embedder gives a vector for each picture")
+    sides = network.sides
     fixed = [side for side in sides if isinstance(side, int)]
     if len(set(fixed)) > 1 or any(side < _LEAST_CHIP_PX for side in fixed):
         raise PackInvalid(f"{file} takes chips of {_named(sides[::-1])}; embedders take square chips")
@@ -83,14 +109,17 @@ def read_embedder(file: Path) -> Graph:
 
 def detector_family(graph: Graph) -> str:
     """The family of detectors that has such outputs, "" for none."""
-    last = tuple(shape[-1] for shape in graph.outputs)
-    if last == (1,) * 6 + (4,) * 3 + (10,) * 3:
-        return "yunet"
-    if last == (1,) * 3 + (4,) * 3 + (10,) * 3:
-        return "scrfd"
-    quarter = tuple(side // 4 for side in graph.size)
-    channels = tuple(shape[1] for shape in graph.outputs if len(shape) == 4 and shape[2:] == quarter)
-    return "centerface" if channels == (1, 2, 2, 10) else ""
+    return family_of(graph.outputs, *graph.size)
+
+
+def family_in(file: Path) -> str:
+    """The family of the detector in `file`, "" for another network, or one of pictures too small for photos."""
+    try:
+        network = _opened(file)
+        side = next((side for side in network.sides if isinstance(side, int)), TRIED_PX)
+        return "" if side < _LEAST_DETECTOR_PX else detector_family(_run(file, network, side, (side, side)))
+    except PackInvalid:
+        return ""
 
 
 def _opened(file: Path) -> OnnxNetwork:
@@ -111,11 +140,6 @@ def _opened(file: Path) -> OnnxNetwork:
     return network
 
 
-def _sides(network: OnnxNetwork) -> tuple[int | str | None, int | str | None]:
-    shape = network.input_shapes[0]
-    return (shape[1], shape[2]) if network.takes_bytes else (shape[2], shape[3])
-
-
 def _pictures(network: OnnxNetwork) -> int | None:
     number = network.input_shapes[0][0]
     return number if isinstance(number, int) else None
@@ -125,12 +149,8 @@ def _run(file: Path, network: OnnxNetwork, side: int, size: tuple[int, int], *, 
     blank: Pictures = np.zeros((1, *size, 3), np.uint8)
     if not network.takes_bytes:
         blank = np.zeros((1, 3, *size), np.float32)
-    try:
-        outputs = (for_any_number(network, network.input_shapes[0]) if chips else network)(blank)
-    except Exception as error:  # ONNX Runtime's errors have no common base
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PackInvalid(f"{file} does not run on a picture of {size[1]}x{size[0]}: {reason}") from error
-    return Graph(file.read_bytes(), network, side, size, tuple(each.shape for each in outputs))
+    outputs = (for_any_number(network, network.input_shapes[0]) if chips else network)(blank)
+    return Graph(file, network, side, size, tuple(each.shape for each in outputs))
 
 
 def _for_any_size(file: Path, folder: Path) -> Path:

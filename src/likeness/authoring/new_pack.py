@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from likeness.authoring.judgements import LEAST_DECIDABILITY, points_fault
 from likeness.authoring.networks import Graph, detector_family, read_detector, read_embedder
-from likeness.authoring.portraits import Portrait, located
+from likeness.authoring.portraits import LocatedFace, Portrait, located
 from likeness.authoring.trials import FoundDetector, FoundEmbedder, try_detector, try_embedder
+from likeness.engine import Engine
 from likeness.errors import PackInvalid
-from likeness.packs.manifest import MANIFEST_NAME, Role, parse_manifest
+from likeness.packs.manifest import MANIFEST_NAME, Role
 from likeness.packs.tables import to_toml
 
-#: Above this decidability vectors distinguish people; below it, no choice that was tried is right.
-LEAST_DECIDABILITY = 2.0
 #: A detector that finds fewer of the portraits' faces than this share is not understood.
 _LEAST_FOUND = 0.5
 
@@ -55,32 +55,27 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
         work = Path(made)
         detector_graph, embedder_graph = read_detector(networks.detector, work), read_embedder(networks.embedder)
+        contents = {"detector.onnx": detector_graph.whole(), "embedder.onnx": embedder_graph.whole()}
         detector = _detector(networks.detector, detector_graph, portraits)
-        faces = located(detector.detector, portraits)
-        if len(faces) < _LEAST_FOUND * len(portraits) or len({face.portrait.person for face in faces}) < 2:
-            raise PackInvalid(
-                f"{networks.detector}, read as {detector.role.family}, finds {len(faces)} of {len(portraits)} faces on "
-                "the portraits; is it of another family, or are the photos without faces?"
-            )
-        embedder = try_embedder(embedder_graph, faces)
-        if embedder.best.decidability < LEAST_DECIDABILITY:
-            raise PackInvalid(
-                f"{networks.embedder} does not distinguish people with any choice tried (decidability "
-                f"{embedder.best.decidability:.1f}, at least {LEAST_DECIDABILITY:g} needed): it is not a face "
-                "embedder, or needs an input that docs/packs.md does not describe"
-            )
-        contents = {"detector.onnx": detector_graph.content, "embedder.onnx": embedder_graph.content}
-        for name, content in contents.items():
-            (work / name).write_bytes(content)
+        faces = _located(networks.detector, detector, portraits)
+        embedder = _embedder(networks.embedder, embedder_graph, faces)
         text = to_toml(_manifest(folder, networks, contents, detector.role, embedder.parameters))
-        parse_manifest(text.encode(), described_as=str(folder / MANIFEST_NAME), folder=folder)
-        (work / MANIFEST_NAME).write_text(text, "utf-8")
-        folder.mkdir(exist_ok=True)
-        for name in (*contents, MANIFEST_NAME):
-            shutil.move(work / name, folder / name)
+        _write(folder, work / "pack", {**contents, MANIFEST_NAME: text.encode()})
     return NewPack(
         folder, detector_graph.described, embedder_graph.described, detector, embedder, len(faces), len(portraits)
     )
+
+
+def _write(folder: Path, work: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes the files into `work`, opens the pack there, and moves them into `folder`; PackInvalid if it cannot be."""
+    work.mkdir()
+    for name, content in contents.items():
+        (work / name).write_bytes(content)
+    written = Engine(work)
+    _ = written.detector, written.embedder
+    folder.mkdir(exist_ok=True)
+    for name in contents:
+        shutil.move(work / name, folder / name)
 
 
 def _detector(file: Path, graph: Graph, portraits: Sequence[Portrait]) -> FoundDetector:
@@ -91,6 +86,34 @@ def _detector(file: Path, graph: Graph, portraits: Sequence[Portrait]) -> FoundD
             "CenterFace (4); other detectors need a family of their own (docs/packs.md)"
         )
     return try_detector(graph, family, "detector.onnx", portraits)
+
+
+def _located(file: Path, found: FoundDetector, portraits: Sequence[Portrait]) -> list[LocatedFace]:
+    faces = located(found.detector, portraits)
+    if len(faces) < _LEAST_FOUND * len(portraits) or len({face.portrait.person for face in faces}) < 2:
+        raise PackInvalid(
+            f"{file}, read as {found.role.family}, finds {len(faces)} of {len(portraits)} faces on the portraits; is "
+            "it of another family, or are the photos without faces?"
+        )
+    fault = points_fault([face.points for face in faces])
+    if fault:
+        raise PackInvalid(f"{file}, read as {found.role.family}, {fault}")
+    return faces
+
+
+def _embedder(file: Path, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
+    found = try_embedder(graph, faces)
+    if found.best.decidability >= LEAST_DECIDABILITY:
+        return found
+    if found.fault:
+        raise PackInvalid(
+            f"{file} {found.fault}, with any choice tried: it is not a face embedder, or was exported wrong"
+        )
+    raise PackInvalid(
+        f"{file} does not distinguish people with any choice tried (decidability {found.best.decidability:.1f}, at "
+        f"least {LEAST_DECIDABILITY:g} needed): it is not a face embedder, or needs an input that docs/packs.md does "
+        "not describe"
+    )
 
 
 def _manifest(

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.authoring.judgements import LEAST_DECIDABILITY, vectors_fault
 from likeness.authoring.networks import Graph
 from likeness.authoring.portraits import Chips, LocatedFace, Portrait, chips_of, main_face
 from likeness.authoring.separation import Separation, separation
 from likeness.families.detectors import FAMILIES, make_detector
 from likeness.families.preprocessed import Preprocessed, Preprocessing
-from likeness.packs.embedder_input import Colour
+from likeness.packs.embedder_input import Colour, EmbedderInput
 from likeness.packs.manifest import Role
 from likeness.vision.detection import Detector
-from likeness.vision.embedding import Lengths
 from likeness.vision.network import fed
 from likeness.vision.turned import find
 
@@ -49,7 +49,7 @@ TEMPLATES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
 _CLEARLY = 1.15
 #: Choices within this share of the best are as good; a detector's other than the published one must be surer by this.
 _AS_GOOD, _SURER = 0.005, 0.02
-#: Lengths of vectors tell certainty if the degraded chips' are shorter by this share in the mean.
+#: Lengths of vectors tell certainty if the degraded chips' are shorter by more than this share in the mean.
 _SHORTER = 0.05
 
 
@@ -73,12 +73,15 @@ class FoundDetector:
 @dataclass(frozen=True, slots=True)
 class FoundEmbedder:
     """The parameters of an embedder as found, the choices tried (the chosen one first, then the best; their figure is
-    the decidability), and how well the vectors distinguish people.
+    the decidability), how well the vectors distinguish people, what is wrong with them whoever they are of ("" for
+    nothing), and by which share those of degraded faces are shorter.
     """
 
     parameters: Mapping[str, Any]
     tried: tuple[Tried, ...]
     best: Separation
+    fault: str
+    shorter: float
 
 
 def try_detector(graph: Graph, family: str, file: str, portraits: Sequence[Portrait]) -> FoundDetector:
@@ -120,31 +123,55 @@ def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
     """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template."""
     size = graph.size[0]
     customary = "retail" if size == 128 else "arcface"
-    chips = chips_of(faces, TEMPLATES[customary] * size, size)
-    normalisations = NORMALISATIONS[:1] if graph.network.takes_bytes else NORMALISATIONS
-    choices = [Preprocessing(colour, mean, scale) for _, mean, scale in normalisations for colour in COLOURS]
-    fed_with = [(separation(_vectors(graph, chips, each), chips.people, chips.photos), each) for each in choices]
+    fed_with = _fed_with(graph, chips_of(faces, TEMPLATES[customary] * size, size), _choices(graph))
     most = max(each.decidability for each, _ in fed_with)
     choice = next(each for result, each in fed_with if result.decidability >= most * (1 - _AS_GOOD))
     tried = [Tried(f"{_in_words(each)}, template {customary}", result.decidability) for result, each in fed_with]
     aligned = {}
     for name, template in TEMPLATES.items():
-        cut = chips_of(faces, template * size, size)
-        aligned[name] = separation(_vectors(graph, cut, choice), cut.people, cut.photos)
+        ((aligned[name], _),) = _fed_with(graph, chips_of(faces, template * size, size), [choice])
         tried += [Tried(f"{_in_words(choice)}, template {name}", aligned[name].decidability)] * (name != customary)
     name = max(aligned, key=lambda each: aligned[each].decidability)
     if aligned[name].decidability < _CLEARLY * aligned[customary].decidability:
         name = customary
     chosen = chips_of(faces, TEMPLATES[name] * size, size)
+    vectors = _vectors(graph, chosen, choice)
+    shorter = _shorter(vectors, chosen.degraded)
     parameters = {
         "size_px": size,
         "colour": choice.colour,
         "mean": list(choice.mean),
         "scale": choice.scale,
-        "lengths": _lengths(_vectors(graph, chosen, choice), chosen.degraded),
+        "lengths": "certainty" if shorter > _SHORTER else "agreement",
         "template": [[round(float(at), 3) for at in point] for point in TEMPLATES[name] * size],
     }
-    return FoundEmbedder(parameters, _chosen_first(tried, f"{_in_words(choice)}, template {name}"), aligned[name])
+    tried_in_order = _chosen_first(tried, f"{_in_words(choice)}, template {name}")
+    return FoundEmbedder(parameters, tried_in_order, aligned[name], vectors_fault(vectors), shorter)
+
+
+def better_choice(
+    graph: Graph, faces: Sequence[LocatedFace], given: EmbedderInput
+) -> tuple[Preprocessing, tuple[float, float]] | None:
+    """Of channels and numbers, the choice with which the embedder distinguishes the people of `faces` clearly better
+    than as `given`, and the decidabilities, the given one's first; None if there is none.
+    """
+    said = Preprocessing(given.colour, given.mean, given.scale)
+    chips = chips_of(faces, np.asarray(given.template), given.size_px)
+    (own, _), *others = _fed_with(graph, chips, [said, *_choices(graph)])
+    best, choice = max(others, key=lambda each: each[0].decidability)
+    if best.decidability < max(LEAST_DECIDABILITY, _CLEARLY * own.decidability):
+        return None
+    return choice, (own.decidability, best.decidability)
+
+
+def _choices(graph: Graph) -> list[Preprocessing]:
+    """The channels and numbers that are tried; a network of bytes takes these as they are."""
+    normalisations = NORMALISATIONS[:1] if graph.network.takes_bytes else NORMALISATIONS
+    return [Preprocessing(colour, mean, scale) for _, mean, scale in normalisations for colour in COLOURS]
+
+
+def _fed_with(graph: Graph, chips: Chips, choices: Sequence[Preprocessing]) -> list[tuple[Separation, Preprocessing]]:
+    return [(separation(_vectors(graph, chips, each), chips.people, chips.photos), each) for each in choices]
 
 
 def _vectors(graph: Graph, chips: Chips, choice: Preprocessing) -> NDArray[np.float32]:
@@ -153,10 +180,10 @@ def _vectors(graph: Graph, chips: Chips, choice: Preprocessing) -> NDArray[np.fl
     return np.concatenate(outputs).reshape(len(chips.pixels), -1).astype(np.float32)
 
 
-def _lengths(vectors: NDArray[np.float32], degraded: NDArray[np.bool_]) -> Lengths:
-    """Whether lengths tell how certain the network is; vectors that are normalised already all have the same."""
+def _shorter(vectors: NDArray[np.float32], degraded: NDArray[np.bool_]) -> float:
+    """By which share the vectors of degraded chips are shorter in the mean; 0 for vectors that are normalised."""
     norms = np.linalg.norm(vectors, axis=1)
-    return "certainty" if norms[degraded].mean() < (1 - _SHORTER) * norms[~degraded].mean() else "agreement"
+    return float(1 - norms[degraded].mean() / max(float(norms[~degraded].mean()), 1e-9))
 
 
 def _in_words(choice: Preprocessing) -> str:

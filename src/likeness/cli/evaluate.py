@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from likeness.calibrated import check_calibrated
 from likeness.cli.connection import chosen_pack
 from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import say
@@ -34,6 +35,8 @@ from likeness.evaluation.report import FEW_NOTE, rate_cells, summary, write_repo
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
+from likeness.packs.loaded import pack_folder
+from likeness.packs.manifest import read_manifest
 from likeness.system.atomic_file import check_writable, write_atomically
 
 
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     images = options.images or options.table.parent
     for output in filter(None, (options.json, options.report)):
         check_writable(output)
+    check_calibrated(read_manifest(pack_folder(options.pack)))
     with Comparer(options.pack) as comparer:
         described = (
             f"{comparer.pack_identity}; {options.table.name}; quality filter {options.quality_filter}; "

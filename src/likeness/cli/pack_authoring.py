@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likeness.calibrated import calibrate_command
 from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.installation import progress_for_people
 from likeness.cli.streams import say
@@ -12,7 +13,7 @@ from likeness.packs.loaded import pack_folder
 
 if TYPE_CHECKING:
     from likeness.authoring.portraits import Portrait
-    from likeness.authoring.trials import Tried
+    from likeness.authoring.trials import FoundEmbedder, Tried
 
 _PEOPLE = "photos to try on, a table with the columns image and person (default: the sample portraits)"
 
@@ -28,7 +29,7 @@ def add_commands(commands: Any) -> None:
     new.add_argument("folder", type=Path, metavar="FOLDER", help="where to write the pack")
     new.add_argument("--detector", type=Path, required=True, metavar="D.onnx", help="YuNet, SCRFD or CenterFace")
     new.add_argument("--embedder", type=Path, required=True, metavar="E.onnx", help="a network from chips to vectors")
-    new.add_argument("--licence", default="", metavar="TEXT", help="the licence of the networks, for the manifest")
+    new.add_argument("--license", default="", metavar="TEXT", help="the licence of the networks, for the manifest")
     new.add_argument("--people", type=Path, metavar="PEOPLE.csv", help=_PEOPLE)
     new.set_defaults(run=_new)
     check = commands.add_parser("check", help="explain what is wrong with a pack")
@@ -62,7 +63,7 @@ def _portraits(options: argparse.Namespace) -> "list[Portrait]":
 def _new(options: argparse.Namespace) -> int:
     from likeness.authoring.new_pack import Networks, make_pack
 
-    networks = Networks(options.detector, options.embedder, options.licence)
+    networks = Networks(options.detector, options.embedder, options.license)
     made = make_pack(options.folder, networks, _portraits(options))
     print_facts(
         [
@@ -70,6 +71,7 @@ def _new(options: argparse.Namespace) -> int:
             ("detector", f"{made.detector.role.family}: {made.detector_graph}"),
             ("embedder", made.embedder_graph),
             ("faces found", f"{made.faces} of {made.portraits} portraits"),
+            ("lengths", _lengths(made.embedder)),
         ]
     )
     _print_tried("How the detector is fed: the mean score of the portraits' faces", made.detector.tried, "{:.3f}")
@@ -78,9 +80,16 @@ def _new(options: argparse.Namespace) -> int:
         made.embedder.tried,
         "{:.2f}",
     )
-    folder = options.folder
-    print(f"\nnot calibrated; next: likeness calibrate PEOPLE.csv --pack {folder} --into {folder}")
+    print(f"\nnot calibrated; next: {calibrate_command(options.folder)}")
     return 0
+
+
+def _lengths(found: "FoundEmbedder") -> str:
+    """The meaning of the vectors' lengths as found, with its figure."""
+    compared = f"vectors of degraded faces are {abs(found.shorter):.1%} {'shorter' if found.shorter > 0 else 'longer'}"
+    if found.parameters["lengths"] == "certainty":
+        return f"certainty: {compared}, so a vector's length tells how certain the network is"
+    return f"agreement: {compared}, so vectors are normalised before they are averaged"
 
 
 def _print_tried(title: str, tried: "tuple[Tried, ...]", figure: str) -> None:
@@ -99,20 +108,21 @@ def _check(options: argparse.Namespace) -> int:
     check = PackCheck(folder, _portraits(options))
     faults = check.faults()
     for fault in faults:
-        say(f"likeness: {folder}: {fault}")
+        say(f"likeness: {fault if fault.startswith(str(folder)) else f'{folder}: {fault}'}")
     if faults:
         return OTHER_ERROR
     if check.separation:
         genuine, impostor = check.separation.genuine, check.separation.impostor
         print(f"nothing wrong: pairs of one person have a cosine of {genuine:.2f}, of two {impostor:.2f}")
     if read_manifest(folder).calibration is None:
-        print(f"not calibrated; next: likeness calibrate PEOPLE.csv --pack {folder} --into {folder}")
+        print(f"not calibrated; next: {calibrate_command(folder)}")
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
     from likeness.authoring.comparison import (
         People,
+        check_comparable,
         cost_rows,
         measure_pack,
         rate_rows,
@@ -125,6 +135,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     if options.report:
         check_writable(options.report)
+    check_comparable(options.packs)
     people = People.read(options.people, [name for name in options.within.split(",") if name])
     measured = []
     with progress_over(2 * len(people.photos)) as advance:

@@ -1,9 +1,11 @@
 """`likeness packs list | show | install | verify | remove | new | check | compare`."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from likeness.calibrated import calibrate_command
 from likeness.claims import LEAST_ERRORS
 from likeness.cli import pack_authoring
 from likeness.cli.exit_codes import OTHER_ERROR
@@ -15,6 +17,7 @@ from likeness.errors import PackNotInstalled
 from likeness.packs import installation, store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
+from likeness.published import check_accepted
 
 #: The pack if none is named.
 DEFAULT = "standard"
@@ -148,6 +151,16 @@ def _install(options: argparse.Namespace) -> int:
     entries = [store.known(name) for name in options.packs]
     for entry in entries:
         _show_licences(entry)
+    again = [
+        "likeness",
+        "packs",
+        "install",
+        *options.packs,
+        *(["--from", str(options.source)] if options.source else []),
+    ]
+    for entry in entries:  # before any is installed
+        accepted = options.accept_license or store.is_installed(entry)
+        check_accepted(entry.name, entry.restriction, accepted, shlex.join(again))
     with progress_for_people() as progress:
         for name in options.packs:
             installation.install(
@@ -156,8 +169,8 @@ def _install(options: argparse.Namespace) -> int:
     for entry in entries:
         if entry.roles and entry.calibration is None:
             print(
-                f"{entry.name} is not calibrated, so it answers only with --uncalibrated; next: likeness calibrate "
-                f"PEOPLE.csv --pack {store.folder_of(entry)} --into {store.folder_of(entry)}"
+                f"{entry.name} is not calibrated, so it answers only with --uncalibrated; next: "
+                f"{calibrate_command(store.folder_of(entry))}"
             )
     return 0
 

@@ -50,7 +50,7 @@ class LoadedPack:
                     optimised=optimised_folder(),
                     one_size=role != "detector",
                 )
-                self._networks[role] = runtime.open(path, file.sha256)
+                self._networks[role] = runtime.open(path, file.sha256, role)
             return self._networks[role]
 
     def array(self, file: str) -> NDArray[np.float32]:
@@ -78,6 +78,8 @@ def load(
     try:
         manifest = read_manifest(folder)
     except PackInvalid as error:
+        if _given_by_path(pack):  # the user's own, who can mend it
+            raise
         raise PackInvalid(f"{error}; {remedy(folder)}") from error
     return LoadedPack(manifest, threads=threads or thread_budget(), device=device)
 

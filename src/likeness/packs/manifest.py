@@ -24,6 +24,7 @@ from msgspec import Meta, Struct
 
 from likeness.claims import LEAST_ERRORS, claim_of_count
 from likeness.errors import PackInvalid
+from likeness.packs.detector_input import DetectorInput
 from likeness.packs.embedder_input import EmbedderInput
 from likeness.packs.tables import read_table
 from likeness.vision.calibration import Calibration
@@ -241,10 +242,16 @@ class Manifest:
 
     def role(self, name: str) -> Role:
         """The role `name`; PackInvalid if the pack does not have it."""
+        if not self.roles:
+            raise PackInvalid(f"{self.described_as} has no [roles], so it compares no faces; name a pack of networks")
         try:
             return self.roles[name]
         except KeyError:
             raise PackInvalid(f"{self.described_as} has no role {name!r}; it has {', '.join(self.roles)}") from None
+
+    def detector_input(self) -> DetectorInput:
+        """The detector's parameters; PackInvalid for others than a detector has."""
+        return read_table(DetectorInput, self.role("detector").parameters, f"{self.described_as}: [roles.detector]")
 
     def embedder_input(self) -> EmbedderInput:
         """The embedder's input; PackInvalid if its description is incomplete."""
@@ -352,4 +359,5 @@ def _check_references(manifest: Manifest) -> None:
     if manifest.roles:
         for required in REQUIRED_ROLES:
             manifest.role(required)
+        manifest.detector_input()
         manifest.embedder_input()

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.counted import counted
 from likeness.devices import Device, device_session
-from likeness.errors import PackDamaged
+from likeness.errors import PackDamaged, PackInvalid
 
 # From its import on, ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder
 # and uploads events; only this variable, set before the import, prevents both.
@@ -45,9 +46,11 @@ _ONNX_ERRORS = (
 class OnnxNetwork:
     """A network of a pack: takes its inputs in the order of the file and returns all outputs. Thread-safe."""
 
-    def __init__(self, session: Any, file: Path) -> None:
+    def __init__(self, session: Any, file: Path, role: str = "") -> None:
         self._session = session
         self._file = file
+        #: The network in errors: its file and its role.
+        self.described_as = f"{file} (the {role})" if role else str(file)
         self._names = [value.name for value in session.get_inputs()]
         self._takes_bytes = bool(session.get_inputs()[0].type == "tensor(uint8)")
         self._outputs = [value.name for value in session.get_outputs()]
@@ -56,6 +59,12 @@ class OnnxNetwork:
     def input_shapes(self) -> list[list[int | str | None]]:
         """The shape of each input; a name or None stands for any size."""
         return [list(value.shape) for value in self._session.get_inputs()]
+
+    @property
+    def sides(self) -> tuple[int | str | None, ...]:
+        """Height and width of the pictures of the first input; a name or None stands for any size."""
+        shape = self.input_shapes[0]
+        return tuple(shape[1:3] if self._takes_bytes else shape[2:4])
 
     @property
     def output_names(self) -> list[str]:
@@ -73,12 +82,16 @@ class OnnxNetwork:
         return self._takes_bytes
 
     def __call__(self, *inputs: NDArray[np.float32] | NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """The outputs for `inputs`; ValueError if their number is wrong."""
+        """The outputs for `inputs`; PackInvalid if the network does not run on them."""
         if len(inputs) != len(self._names):
-            raise ValueError(f"{self._file.name} takes {len(self._names)} inputs, not {len(inputs)}")
-        outputs: list[NDArray[np.float32]] = self._session.run(
-            self._outputs, dict(zip(self._names, inputs, strict=True))
-        )
+            raise PackInvalid(f"{self.described_as} takes {counted(len(self._names), 'input')}, not {len(inputs)}")
+        try:
+            outputs: list[NDArray[np.float32]] = self._session.run(
+                self._outputs, dict(zip(self._names, inputs, strict=True))
+            )
+        except _ONNX_ERRORS as error:
+            given = ", ".join("×".join(map(str, each.shape)) for each in inputs)
+            raise PackInvalid(f"{self.described_as} does not run on {given}: {_in_a_line(error)}") from error
         return outputs
 
 
@@ -110,19 +123,18 @@ class Runtime:
     optimised: Path | None = None
     one_size: bool = False
 
-    def open(self, file: Path, sha256: str) -> OnnxNetwork:
-        """The network in `file`, whose SHA-256 is checked already. PackDamaged if ONNX Runtime cannot read it,
-        SettingsError if the device is not available.
+    def open(self, file: Path, sha256: str, role: str = "") -> OnnxNetwork:
+        """The network in `file`, whose SHA-256 is checked already; errors name its `role`. PackDamaged if ONNX Runtime
+        cannot read it, SettingsError if the device is not available.
         """
         try:
             session = device_session(self.device, file, self._options()) or self._cpu_session(file, sha256)
         except _ONNX_ERRORS as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise PackDamaged(
-                f"{file} is not a network that ONNX Runtime {onnxruntime.__version__} can run ({reason}); "
-                "install the pack again, or one for this version"
+                f"{file} is not a network that ONNX Runtime {onnxruntime.__version__} can run ({_in_a_line(error)}); "
+                "replace it, or use a version that can"
             ) from error
-        return OnnxNetwork(session, file)
+        return OnnxNetwork(session, file, role)
 
     def _cpu_session(self, file: Path, sha256: str) -> Any:
         if self.optimised is None:
@@ -170,6 +182,11 @@ class Runtime:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
+
+
+def _in_a_line(error: Exception) -> str:
+    """What ONNX Runtime says, which may be several lines, and nothing for some errors."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 _MAKING_ARENA = threading.Lock()

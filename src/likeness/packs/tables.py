@@ -20,7 +20,8 @@ def read_table(kind: type[_Kind], table: object, place: str) -> _Kind:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         text = str(error).replace("`$.", "`")
-        choices = get_args(get_type_hints(kind).get(text.partition(" - at `")[2].rstrip("`"))) if "enum" in text else ()
+        hint = get_type_hints(kind).get(text.partition(" - at `")[2].rstrip("`")) if "enum" in text else None
+        choices = [choice for each in (hint, *get_args(hint)) for choice in get_args(each) if isinstance(choice, str)]
         known = f"; known are {', '.join(choices)}" if choices else ""
         raise PackInvalid(f"{place}: {text}{known}") from error
 
