@@ -15,7 +15,7 @@ from likeness import packs
 from likeness.calibrated import calibration_of
 from likeness.errors import PackInvalid
 from likeness.faces import QualityFilter
-from likeness.families import for_any_number, make_detector
+from likeness.families import check_side, for_any_number, make_detector
 from likeness.packs.manifest import Manifest
 from likeness.settings import ComparerSettings
 from likeness.vision.calibration import Calibration
@@ -69,6 +69,7 @@ class Engine:
         fed = self.manifest.embedder_input()
         network = self._pack.network("embedder")
         with self._named("roles.embedder"):
+            check_side(network, network.input_shapes[0], fed.size_px)
             return Embedder(
                 for_any_number(network, network.input_shapes[0]),
                 fed.aligner,

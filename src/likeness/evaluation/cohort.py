@@ -54,7 +54,10 @@ def draw_cohort(
     named = [str(name) for name in np.unique(groups) if name]
     faces_in_all = int(np.sum(groups != ""))
     if faces_in_all < _FEWEST:
-        raise ValueError(f"{faces_in_all} faces are too few to draw a cohort from; at least {_FEWEST} are needed")
+        raise ValueError(
+            f"{faces_in_all} faces in cells are too few to draw a cohort from; at least {_FEWEST} are needed, or "
+            "--keep-scoring, which draws none and fits the curve alone"
+        )
     generator = np.random.default_rng(seed)
     shares = np.diff(np.linspace(0, count, len(named) + 1).round().astype(int))
     drawn, limits = [], []

@@ -76,6 +76,13 @@ class InBatches:
         return [np.concatenate(parts)[: len(pictures)] for parts in zip(*runs, strict=True)]
 
 
+def check_side(network: Network, shape: Sequence[int | str | None], side_px: int) -> None:
+    """Raises ValueError where `network`, whose first input has this `shape`, takes pictures of another side."""
+    sides = shape[1:3] if network.takes_bytes else shape[2:4]
+    if any(isinstance(side, int) and side != side_px for side in sides):
+        raise ValueError(f"the network takes pictures of {'x'.join(map(str, sides))} px, and size_px is {side_px}")
+
+
 def for_any_number(network: Network, shape: Sequence[int | str | None]) -> Network:
     """`network`, whose first input has this `shape`, for any number of pictures a call."""
     return InBatches(network, shape[0]) if shape and isinstance(shape[0], int) else network
