@@ -82,7 +82,7 @@ def test_a_pack_learns_and_still_loads(
     assert set(after.roles) == set(before.roles)
 
 
-def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
+def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]) -> None:
     before = read_manifest(pack)
     # The pack's own cohort knows nothing of these vectors.
     text = (pack / "manifest.toml").read_text("utf-8").replace('method = "normalised"', 'method = "cosine"')
@@ -91,6 +91,8 @@ def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     after = read_manifest(pack)
     assert after.calibration != before.calibration
     assert after.scoring.method == "cosine"
+    assert after.accuracy[0].command.endswith(f"--keep-scoring --pack {pack}")
+    assert "Fitted and evaluated on the same people" in capsys.readouterr().out
     assert after.files["cohort.npy"] == before.files["cohort.npy"]
 
 
