@@ -1,6 +1,7 @@
 """The annotated picture: legible without colours, on any background and at any size; written atomically."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,22 @@ def test_labels_of_a_hundred_faces_do_not_hide_each_other(monkeypatch: pytest.Mo
 def test_boxes_anywhere_can_be_drawn(boxes: list[tuple[float, float, float, float]]) -> None:
     found = [FaceMatch(similarity=99 - place, face=face(*box)) for place, box in enumerate(boxes)]
     draw_overlay(plain(100, 100, 50), plain(120, 90, 50), comparison(found[::2], found[1::2]))
+
+
+@pytest.mark.parametrize("size", [(80, 80), (4000, 3000), (90, 3000)])
+def test_an_answer_without_a_calibration_is_marked(size: tuple[int, int]) -> None:
+    photo = plain(*size, 90)
+    usual, marked = (draw_overlay(photo, photo, replace(ONE_OF_EACH, calibrated=each)) for each in (True, False))
+    below = np.asarray(marked)[usual.height :]
+    written = np.argwhere((below == overlay._COLOURS["no match"]).all(axis=2))
+    assert len(written) > 300
+    # Nothing of it is cut off, and the rest of the picture is as usual.
+    assert written[:, 1].max() < marked.width - overlay._GAP_PX
+    assert written[:, 0].max() < len(below) - 2
+    cropped = marked.crop((0, 0, *usual.size))
+    assert np.array_equal(
+        np.asarray(cropped)[:, : usual.width - overlay._GAP_PX], np.asarray(usual)[:, : -overlay._GAP_PX]
+    )
 
 
 def test_the_photos_are_there_beneath_the_lines() -> None:

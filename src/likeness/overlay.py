@@ -39,6 +39,8 @@ _QUIET_TEXT: Colour = (168, 174, 184)
 _LEAST_HEIGHT_PX, _MOST_HEIGHT_PX = 480, 1080
 _MOST_WIDTH_PX = 1600
 _GAP_PX = 16
+#: Below the legend where the pack is not calibrated.
+_UNCALIBRATED = "Not calibrated: a similarity is the cosine in percent, and says nothing of false matches."
 #: Shapes are drawn larger by this factor and then reduced, for smooth edges.
 _FINER = 2
 
@@ -79,7 +81,7 @@ def draw_overlay(source: Photo, target: Photo, comparison: Comparison) -> Image.
         panels.append(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
     _annotate(panels[0], [_Mark("source", comparison.source, None)])
     _annotate(panels[1], _target_marks(comparison))
-    return _side_by_side(panels, _captions(comparison))
+    return _side_by_side(panels, _captions(comparison), "" if comparison.calibrated else _UNCALIBRATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,23 +286,26 @@ def _font(size_px: float) -> ImageFont.FreeTypeFont:
 # -- both photos ------------------------------------------------------------------------------------------------------
 
 
-def _side_by_side(panels: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
-    """The photos on one background, with a caption above each and the legend below."""
+def _side_by_side(panels: Sequence[Image.Image], captions: Sequence[str], note: str) -> Image.Image:
+    """The photos on one background, with a caption above each, and the legend and a note, if any, below."""
     height_px = max(panel.height for panel in panels)
     text_px = float(np.clip(height_px / 30, 16, 30))
     strip_px = round(2.0 * text_px)
     font = _font(text_px)
-    legend_px = _legend_width(text_px * 0.85)
+    below_px = max(_legend_width(text_px * 0.85), round(font.getlength(note)))
+    notes_px = strip_px if note else 0
     widths = [max(panel.width, round(font.getlength(text)) + 1) for panel, text in zip(panels, captions, strict=True)]
-    width_px = max(sum(widths) + _GAP_PX, legend_px) + 2 * _GAP_PX
-    picture = Image.new("RGB", (width_px, height_px + 2 * strip_px + _GAP_PX), _GROUND)
+    width_px = max(sum(widths) + _GAP_PX, below_px) + 2 * _GAP_PX
+    picture = Image.new("RGB", (width_px, height_px + 2 * strip_px + _GAP_PX + notes_px), _GROUND)
     pen = ImageDraw.Draw(picture)
     left = _GAP_PX
     for panel, caption, width in zip(panels, captions, widths, strict=True):
         pen.text((left, strip_px / 2), caption, font=font, fill=_TEXT, anchor="lm")
         picture.paste(panel, (left, strip_px))
         left += width + _GAP_PX
-    _draw_legend(picture, (_GAP_PX, picture.height - strip_px - _GAP_PX // 2), text_px * 0.85, strip_px)
+    _draw_legend(picture, (_GAP_PX, strip_px + height_px + _GAP_PX // 2), text_px * 0.85, strip_px)
+    note_y = picture.height - _GAP_PX // 2 - strip_px / 2
+    pen.text((_GAP_PX, note_y), note, font=font, fill=_COLOURS["no match"], anchor="lm")
     return picture
 
 

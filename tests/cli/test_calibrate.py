@@ -82,7 +82,7 @@ def test_a_pack_learns_and_still_loads(
     assert set(after.roles) == set(before.roles)
 
 
-def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
+def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]) -> None:
     before = read_manifest(pack)
     # The pack's own cohort knows nothing of these vectors.
     text = (pack / "manifest.toml").read_text("utf-8").replace('method = "normalised"', 'method = "cosine"')
@@ -91,6 +91,8 @@ def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None) -> None:
     after = read_manifest(pack)
     assert after.calibration != before.calibration
     assert after.scoring.method == "cosine"
+    assert after.accuracy[0].command.endswith(f"--keep-scoring --pack {pack}")
+    assert "Fitted and evaluated on the same people" in capsys.readouterr().out
     assert after.files["cohort.npy"] == before.files["cohort.npy"]
 
 
@@ -108,7 +110,8 @@ def test_too_few_photos_are_one_line(
     assert main(["calibrate", str(few), "--pack", str(pack), "--into", str(pack)]) == 255
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "too few" in error
+    assert "2 faces in groups are too few to draw cohorts from: at least 750 are needed" in error
+    assert "--keep-scoring" in error
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from likeness.calibrated import Uncalibrated
 from likeness.cli.explain import Photo, explain
 from likeness.faces import BoundingBox, Comparison, Face, FaceMatch, Pose, Quality, Trace
 from likeness.vision.calibration import Calibration
@@ -70,10 +71,14 @@ def test_the_threshold_and_its_errors() -> None:
     assert "a different person reaches it in 0.03 % of such photos (extrapolated)." in rarer
 
 
-def test_without_calibration_no_rate_is_made_up() -> None:
-    text = explained(one_match(), calibrated=False)
-    assert "has no calibration" in text
-    assert "pairs of different people" not in text
+def test_without_calibration_no_rate_is_made_up_and_no_threshold_recommended() -> None:
+    without = explained(one_match(), calibrated=False)
+    substitute = explain(one_match(), SOURCE, TARGET, threshold=80.0, claims=Uncalibrated().claim)
+    for text in (without, substitute):
+        assert "Threshold 80: the pack is not calibrated, so its false match rate is unknown." in text
+        assert "calibrate the pack first (likeness calibrate)" in text
+        assert "99" not in text
+        assert "pairs of different people" not in text
 
 
 def test_matches_and_other_faces_differ_and_are_placed() -> None:

@@ -173,6 +173,10 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("port = '8080'", r"setting port '8080' .*Expected `int`"),
         ("verbose_errors = 1", r"setting verbose_errors 1"),
         ("face_attributes = 'al'", r"setting face_attributes 'al' .*did you mean all\?"),
+        (
+            "device = 'nonsense'",
+            r"setting device 'nonsense' .*: it must be one of cpu, cuda, auto, openvino, .*coreml$",
+        ),
         ("path_prefix = 'faces/'", r"setting path_prefix"),
         ("port = ", r"is not TOML"),
         ("port = " + "1" * 5000, r"is not TOML"),

@@ -66,6 +66,8 @@ def test_each_key_gets_its_pack_and_the_shadow_logs_counts_only(
     with pytest.raises(ClientError) as refused:
         compared(other, 0)
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    compared_by = [line.get("pack") for line in server.log() if line["method"] == "POST"]
+    assert compared_by == [str(own_pack), "standard", None]  # the last was refused
     # Only the request of the main pack has a shadow, and nothing of the two Similarities is logged.
     wait_for(lambda: "decisions differ" in server.errors)
     assert server.errors.count("decisions differ") == 1

@@ -13,6 +13,7 @@ from likeness.aws.policy import Context, Policy, decide
 from likeness.comparer import ComparerSettings
 from likeness.errors import NoFaceFound, SettingsError
 from likeness.server import several_packs
+from likeness.server.access_log import access_record
 from likeness.server.fair_queue import Ticket
 from likeness.server.loader import load_comparer
 from likeness.server.operation import Operation
@@ -83,10 +84,34 @@ def test_a_shadow_changes_no_answer_and_only_counts_are_logged(caplog: pytest.Lo
     assert new.compared == several_packs.LOGGED_EVERY
 
 
+def test_a_bug_of_the_shadow_is_logged_once_per_many_with_its_count(caplog: pytest.LogCaptureFixture) -> None:
+    packs = SeveralPacks(Scripted(), {"new": Scripted(RuntimeError("broken"))}, "new")
+    for _ in range(several_packs.LOGGED_EVERY + 1):
+        packs.compare(b"", b"", **CHOSEN)
+    bugs = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.message for record in bugs] == [
+        "the shadow pack new cannot compare: request 1 that it fails",
+        f"the shadow pack new cannot compare: request {several_packs.LOGGED_EVERY + 1} that it fails",
+    ]
+    assert all(record.exc_info for record in bugs)
+
+
+def test_a_line_of_the_access_log_names_the_pack_that_compared() -> None:
+    context = RequestContext("POST", "/", "", (), "127.0.0.1", secure=False)
+    assert "pack" not in access_record(context, "standard")  # nothing was compared
+    context.seconds["compare"] = 0.1
+    assert access_record(context, "standard")["pack"] == "standard"
+    context.pack = "new"
+    assert access_record(context, "standard")["pack"] == "new"
+    assert "pack" not in access_record(context)
+
+
 def test_packs_beyond_the_memory_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = iter((100, 900))
     monkeypatch.setattr(several_packs, "resident_bytes", lambda: next(sizes))
-    with pytest.raises(SettingsError, match=r"with the pack new a worker takes .* packs_memory_bytes"):
+    with pytest.raises(
+        SettingsError, match=r"with the pack new a worker takes 900 bytes, .* packs_memory_bytes = 500;"
+    ):
         check_memory({"standard": Scripted(), "new": Scripted()}, 500)
 
 

@@ -1,26 +1,33 @@
 """`serve --check` refuses what `serve` refuses, with the same message."""
 
+import json
 import os
 import pty
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
+import onnxruntime
 import pytest
 
 from likeness.cli import serve
 from likeness.errors import SettingsError
+from likeness.server.loader import Compares, load_comparer
 from likeness.server.settings import Settings
 from likeness.server.startup_checks import check_startup
 
 
 def said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    def load(*_: object) -> None:
-        raise AssertionError("a server started")
+    def load(*given: Any) -> Compares:
+        if "--check" not in arguments:
+            raise AssertionError("a server started")
+        return load_comparer(*given)
 
-    code = serve.main(arguments, load)  # type: ignore[arg-type]
+    code = serve.main(arguments, load)
     return code, capsys.readouterr().err
 
 
@@ -98,6 +105,105 @@ def test_check_refuses_a_missing_pack(pack: str, capsys, tmp_path: Path) -> None
     code, words = said(["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), "--pack", pack], capsys)
     assert code == 78
     assert words.startswith("likeness serve: the engine cannot be loaded: ")
+
+
+#: What no server starts with, and the words: {own} has no calibration, {ill} a manifest that was changed.
+ILL_MADE: list[tuple[str, tuple[str, str] | None, str]] = [
+    ("--pack {own}", None, "{own}/manifest.toml has no [calibration]"),
+    ("--packs {own}", None, "pack {own}: {own}/manifest.toml has no [calibration]"),
+    ("--shadow {own}", None, "pack {own}: {own}/manifest.toml has no [calibration]"),
+    (
+        "--packs {own} --uncalibrated --packs-memory-bytes 1000",
+        None,
+        "more than packs_memory_bytes = 1000; serve fewer",
+    ),
+    (
+        "--pack {ill} --uncalibrated",
+        ('file = "detector.onnx"', 'file = "embedder.onnx"'),
+        "the pack {ill} cannot compare: ",
+    ),
+    (
+        "--packs {ill} --uncalibrated",
+        ('file = "detector.onnx"', 'file = "embedder.onnx"'),
+        "the pack {ill} cannot compare: ",
+    ),
+    (
+        "--shadow {ill} --uncalibrated",
+        ('file = "detector.onnx"', 'file = "embedder.onnx"'),
+        "the pack {ill} cannot compare: ",
+    ),
+    ("--pack {ill} --uncalibrated", ("size_px = 112", "size_px = 128"), "takes chips of 112x112"),
+    ("--packs {ill} --uncalibrated", ("[pack]", "[pack"), "manifest.toml is not readable TOML"),
+    ("--packs {ill} --uncalibrated", ("embedder.onnx", "missing.onnx"), "missing.onnx cannot be read"),
+]
+
+
+def ill_made(own_pack: Path, folder: Path, change: tuple[str, str] | None) -> dict[str, str]:
+    """The folders of the user's own pack, and of a copy with some text of the manifest changed."""
+    shutil.copytree(own_pack, folder)
+    if change is not None:
+        text = (folder / "manifest.toml").read_text("utf-8")
+        assert change[0] in text
+        (folder / "manifest.toml").write_text(text.replace(*change), "utf-8")
+    return {"own": str(own_pack), "ill": str(folder)}
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("flags", "change", "words"), ILL_MADE)
+def test_check_refuses_packs_that_cannot_serve(
+    flags: str, change: tuple[str, str] | None, words: str, own_pack: Path, tmp_path: Path, capsys
+) -> None:
+    names = ill_made(own_pack, tmp_path / "ill", change)
+    given = ["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), *flags.format(**names).split()]
+    assert serve.main(given) == 78
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("likeness serve: the engine cannot be loaded: ")
+    assert words.format(**names) in printed.err
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(("flags", "change", "words"), [ILL_MADE[0], ILL_MADE[6]])
+def test_serve_refuses_them_in_the_same_words(
+    flags: str, change: tuple[str, str] | None, words: str, own_pack: Path, tmp_path: Path
+) -> None:
+    names = ill_made(own_pack, tmp_path / "ill", change)
+    given = ["--port", "0", "--keys", str(tmp_path / "none.json"), *flags.format(**names).split()]
+    command = [str(Path(sys.executable).with_name("likeness")), "serve", *given]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 78
+    logged = [json.loads(line)["message"] for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert any(words.format(**names) in message for message in logged)
+
+
+@pytest.mark.engine
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is CUDA here")
+def test_check_refuses_a_missing_device(standard_pack: None, tmp_path: Path, capsys) -> None:
+    given = ["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), "--device", "cuda"]
+    assert serve.main(given) == 78
+    assert "the engine cannot be loaded: the device is cuda, but this ONNX Runtime" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "offline", "words"),
+    [
+        ("--pack yunet-retail", "", "the pack yunet-retail needs files from their publishers"),
+        ("--pack open-model-zoo", "", "has no [calibration]"),
+        ("--pack open-model-zoo --uncalibrated", "", "is fetched from its publishers by: likeness packs install"),
+        ("--pack standard", "1", "LIKENESS_OFFLINE"),
+        ("--pack standard", "", None),
+    ],
+)
+def test_of_a_pack_that_is_not_installed_check_says_what_is_known(
+    flags: str, offline: str, words: str | None, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LIKENESS_OFFLINE", offline)
+    code, text = said(["--check", "--port", "0", "--keys", str(tmp_path / "none.json"), *flags.split()], capsys)
+    assert code == (78 if words else 0)
+    assert (words or "") in text
+    assert not (tmp_path / "home").exists()
 
 
 _ON_A_TERMINAL = """

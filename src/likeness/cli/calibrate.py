@@ -89,11 +89,12 @@ def _command(options: argparse.Namespace) -> str:
     """The command as recorded in the pack: without the folders of the tables."""
     words = [f"{path.resolve().parent.name}/{path.name}" for path in options.tables]
     words += ["--within", options.within] if options.within else []
+    words += ["--keep-scoring"] if options.keep_scoring else []
     return " ".join(["likeness calibrate", *words, "--pack", options.pack])
 
 
 def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
-    print_title("Fitted and evaluated on different people")
+    print_title(f"Fitted and evaluated on {'different' if outcome.cohort else 'the same'} people")
     for each in sets:
         genuine, impostor = outcome.tables[each.name].pairs
         facts = [

@@ -116,16 +116,17 @@ def _similarity(similarity: float, claims: Claims | None) -> str:
 
 
 def _about_threshold(threshold: float, claims: Claims | None, found: Sequence[FaceMatch]) -> Iterator[str]:
-    if claims is None:
-        yield f"Threshold {threshold:g}: the pack has no calibration, so its false match rate is unknown."
-    else:
-        claim = claims(threshold)
-        yield f"Threshold {threshold:g}: {claim.of_pairs}."
-        if len(found) > 1 and claim.rate < 1 and claim.kind != "rarer":
-            chance = 1 - (1 - claim.rate) ** len(found)
-            crowd = f"With {len(found)} faces in a photo"
-            marked = " (extrapolated)" if claim.kind == "extrapolated" else ""
-            yield f"  {crowd}, a different person reaches it in {_percent(chance)} of such photos{marked}."
+    claim = None if claims is None else claims(threshold)
+    if claim is None or claim.kind == "unknown":
+        yield f"Threshold {threshold:g}: the pack is not calibrated, so its false match rate is unknown."
+        yield "  Where someone's rights or safety are at stake, calibrate the pack first (likeness calibrate)."
+        return
+    yield f"Threshold {threshold:g}: {claim.of_pairs}."
+    if len(found) > 1 and claim.rate < 1 and claim.kind != "rarer":
+        chance = 1 - (1 - claim.rate) ** len(found)
+        crowd = f"With {len(found)} faces in a photo"
+        marked = " (extrapolated)" if claim.kind == "extrapolated" else ""
+        yield f"  {crowd}, a different person reaches it in {_percent(chance)} of such photos{marked}."
     if threshold < STRICT_THRESHOLD:
         yield f"  Where someone's rights or safety are at stake, use {STRICT_THRESHOLD:g} and let a person decide."
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from likeness.cli.exit_codes import USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
-from likeness.errors import PackError, SettingsError
+from likeness.errors import LikenessError, SettingsError
 from likeness.server import activation, logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
 from likeness.server.exit_codes import CANNOT_START
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
-from likeness.server.startup_checks import check_startup
+from likeness.server.startup_checks import check_packs, check_startup
 from likeness.server.workers import leave_on_signals, run
 
 
@@ -33,28 +33,25 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         configuration = configure(vars(flags), os.environ)
         check_startup(configuration.settings)
         if flags.check:
-            _check_pack(configuration.settings)
-            _print_in_force(configuration, _decoding(configuration.settings))
-            return 0
+            return _check(configuration, load)
         return _serve(configuration.settings.with_access_decided, load)
     except SettingsError as error:
         say(f"likeness serve: {error}")
         return USAGE_ERROR
-    except PackError as error:
-        say(f"likeness serve: the engine cannot be loaded: {error}")
-        return CANNOT_START
     except SystemExit as leaving:  # 0 after --help, 252 for a flag without its value
         return USAGE_ERROR if leaving.code else 0
 
 
-def _check_pack(settings: Settings) -> None:
-    """Raises PackError for a pack that is neither in the catalogue, which can be downloaded, nor a valid folder."""
-    from likeness.packs import is_available, store
-    from likeness.packs.manifest import read_manifest
-
-    for pack in (settings.pack, *settings.packs, *filter(None, [settings.shadow])):
-        if not is_available(pack) and pack not in store.catalogue():
-            read_manifest(Path(pack).expanduser())
+def _check(configuration: Configuration, load: Load) -> int:
+    """Prints the settings in effect, if a server can start with them; returns the exit code that it would have."""
+    decoding = _decoding(configuration.settings)
+    try:
+        check_packs(configuration.settings, load)
+    except LikenessError as error:  # SettingsError too: for a device that is missing, or packs too large for a limit
+        say(f"likeness serve: the engine cannot be loaded: {error}")
+        return CANNOT_START
+    _print_in_force(configuration, decoding)
+    return 0
 
 
 def _decoding(settings: Settings) -> str:
@@ -72,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "file, and LIKENESS_... in the environment; options override the environment, which overrides the file.",
         allow_abbrev=False,
     )
-    parser.add_argument("--check", action="store_true", help="print the settings and their origin, and exit")
+    parser.add_argument(
+        "--check", action="store_true", help="load the packs, print the settings and their origin, and exit"
+    )
     add_flags(parser)
     return parser
 

@@ -17,7 +17,8 @@ COUNT = 2000
 NEAREST = 160
 #: The faces per component of a mixture, and the most components.
 _FACES_A_COMPONENT, _MOST_COMPONENTS = 60, 8
-_FEWEST = 500
+#: The least number of faces to fit mixtures to.
+FEWEST = 500
 #: The share of the pooled covariance in each component's: without pooling, a component would overfit its few faces, and
 #: people in the training data would get fewer false matches than others.
 _POOLING = 0.5
@@ -55,8 +56,8 @@ def draw_cohort(
     """
     named = [str(name) for name in np.unique(groups) if name]
     faces_in_all = int(np.sum(groups != ""))
-    if faces_in_all < _FEWEST:
-        raise ValueError(f"{faces_in_all} faces are too few to draw a cohort from; at least {_FEWEST} are needed")
+    if faces_in_all < FEWEST:
+        raise ValueError(f"{faces_in_all} faces are too few to draw a cohort from; at least {FEWEST} are needed")
     generator = np.random.default_rng(seed)
     shares = np.diff(np.linspace(0, count, len(named) + 1).round().astype(int))
     drawn, limits = [], []

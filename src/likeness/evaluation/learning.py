@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.cohort import Cohort, draw_cohort
-from likeness.evaluation.cross_fit import GroupedFaces, cross_fitted_scores
+from likeness.evaluation.cohort import FEWEST, Cohort, draw_cohort
+from likeness.evaluation.cross_fit import PARTS, GroupedFaces, cross_fitted_scores
 from likeness.evaluation.curve import cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.error_counts import ErrorCounts
@@ -19,6 +19,8 @@ from likeness.vision.scoring import Scorer
 
 #: All pairs in a cell are held in memory; more photos would not fit into that of a small machine.
 MOST_PHOTOS = 12_000
+#: Each cohort of cross-fitting is drawn without two of the parts.
+FEWEST_FACES = FEWEST * PARTS // (PARTS - 2)
 LEVELS = (80.0, 90.0, 95.0, 99.0)
 #: The levels at which the cells' rates are written into a pack; few cells have enough false matches at higher ones.
 CELL_LEVELS = (80.0, 90.0)
@@ -87,6 +89,7 @@ def calibrate(
     if keep is not None:
         scores = keep.score_pairs(vectors, pairs.first, pairs.second)
     else:
+        _check_enough(int(np.sum(groups != "")))
         faces = GroupedFaces(vectors, people, groups)
         scores = cross_fitted_scores(faces, pairs.first, pairs.second, advance=advance)
     impostor = ~pairs.same & (pairs.cells >= 0)
@@ -103,6 +106,15 @@ def calibrate(
         tables={name: _counted(pairs, similarities, people, inside) for name, inside in tables.items()},
         accuracy=_accuracies(sets, pairs, similarities),
     )
+
+
+def _check_enough(faces: int) -> None:
+    """Raises ValueError for fewer `faces` in groups than the cohorts of cross-fitting need."""
+    if faces < FEWEST_FACES:
+        raise ValueError(
+            f"{faces} faces in groups are too few to draw cohorts from: at least {FEWEST_FACES} are needed, as each is "
+            "drawn without a third of the people; --keep-scoring draws none, and fits the curve to the pack's scores"
+        )
 
 
 def _numbered(sets: Sequence[LabelledFaces]) -> NDArray[np.int64]:

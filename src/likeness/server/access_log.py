@@ -15,8 +15,8 @@ from likeness.server.request_context import RequestContext
 _MOST_WORDS = 16
 
 
-def access_record(context: RequestContext) -> dict[str, Any]:
-    """The access log's line for a request."""
+def access_record(context: RequestContext, main_pack: str | None = None) -> dict[str, Any]:
+    """The access log's line for a request; `main_pack` is the setting `pack` of a server that holds several."""
     record: dict[str, Any] = {
         "time": utc_text(context.time, "milliseconds"),
         "kind": "access",
@@ -31,6 +31,8 @@ def access_record(context: RequestContext) -> dict[str, Any]:
     }
     if context.identity is not None:
         record["key"] = context.identity.key.id
+    if main_pack is not None and "compare" in context.seconds:
+        record["pack"] = context.pack or main_pack
     if context.error is not None:
         record |= {"code": context.error.code, "reason": redact(_reason(context, str(context.error)))}
     elif context.reason:

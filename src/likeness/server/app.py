@@ -245,7 +245,7 @@ class Application:
         self.metrics.count(context)
         self._answered += 1
         if self.settings.log_requests == "all" or status >= 400:
-            self._access.write(access_record(context))
+            self._access.write(access_record(context, self.settings.pack if self.settings.packs else None))
         if self._audit is not None and context.method == "POST" and context.target is None:
             self._audit.write(redact_all(self._audit_record(context)))
 

@@ -188,8 +188,10 @@ def _converted(setting: Setting, value: Any, origin: str, *, is_text: bool) -> A
         return msgspec.convert(value, setting.type, strict=not is_text, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         given = f" {value!r}" if not setting.secret and not isinstance(value, dict) else ""
-        hint = _suggestion(str(value), tuple(_choices(setting.type)))
-        raise SettingsError(f"setting {setting.name}{given} (from {origin}): {error}{hint}") from error
+        choices = tuple(_choices(setting.type))
+        expected = f"it must be one of {', '.join(choices)}" if choices else str(error)
+        hint = _suggestion(str(value), choices)
+        raise SettingsError(f"setting {setting.name}{given} (from {origin}): {expected}{hint}") from error
 
 
 def _decode_path(kind: type, value: Any) -> Any:

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from likeness.errors import LikenessError, RequestError
 from likeness.server.admission import Unavailable
 from likeness.server.compares import Compares as Compares
 from likeness.server.settings import Settings
-from likeness.server.several_packs import SeveralPacks, check_memory
+from likeness.server.several_packs import SeveralPacks, check_memory, comparers_of, named
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
         comparer: Comparer = IsolatedComparer(settings, threads)
     else:
         comparer = Comparer(settings.pack, settings=settings.comparer, threads=threads)
-    comparer.reserve_memory()
+    with named(settings.pack):
+        comparer.reserve_memory()
     names = [
         name for name in dict.fromkeys((*settings.packs, *filter(None, [settings.shadow]))) if name != settings.pack
     ]
@@ -40,6 +42,20 @@ def load_comparer(settings: Settings, threads: int) -> Compares:
     others = {n: Comparer(n, settings=settings.comparer, threads=threads, decode=decode) for n in names}
     check_memory({settings.pack: comparer, **others}, settings.packs_memory_bytes)
     return SeveralPacks(comparer, others, settings.shadow)
+
+
+def ready_engine(load: Callable[[], Compares]) -> Compares:
+    """The engine that `load` makes, once each of its packs has compared two pictures.
+
+    Raises what `load` raises, and PackInvalid, with the pack's name, for a pack that cannot compare.
+    """
+    engine = load()
+    for pack, comparer in comparers_of(engine).items():
+        with named(pack):
+            comparer.warm_up()
+            _compare_once(comparer)
+        _log.info("engine ready: pack %s", pack)
+    return engine
 
 
 class Loader:
@@ -59,9 +75,7 @@ class Loader:
 
     def _run(self, on_failure: Callable[[], None]) -> None:
         try:
-            comparer = self._load()
-            comparer.warm_up()
-            _compare_once(comparer)
+            comparer = ready_engine(self._load)
         except Exception as error:  # noqa: BLE001 - any error ends the server, which logs it
             self.failure = error
             if not isinstance(error, LikenessError):
@@ -114,11 +128,8 @@ def _compare_once(comparer: Compares) -> None:
     The picture is searched at the largest size there is, so that the memory for it is allocated, or lacking, at start.
     """
     picture = _grey_jpeg()
-    try:
+    with suppress(RequestError):
         comparer.compare(picture, picture, similarity_threshold=80.0, quality_filter="NONE")
-    except RequestError:
-        # The stubs of tests have no pack.
-        _log.info("engine ready: pack %s", getattr(comparer, "pack_identity", "unknown"))
 
 
 def _grey_jpeg() -> bytes:

@@ -4,16 +4,18 @@ import logging
 import resource
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from likeness.errors import LikenessError, RequestError, SettingsError
+from likeness.errors import LikenessError, PackInvalid, RequestError, SettingsError
 from likeness.faces import Comparison, QualityFilter
 from likeness.server.compares import Compares
 
 _log = logging.getLogger(__name__)
 
-#: The number of decisions that differ is logged after the first comparison, and then each time after this many.
+#: The number of decisions that differ is logged after the first comparison, and then each time after this many; bugs of
+#: the shadow likewise.
 LOGGED_EVERY = 100
 
 
@@ -30,7 +32,7 @@ class SeveralPacks:
         self._others = dict(others)
         self._shadow = None if shadow is None else self._others[shadow]
         self._shadow_name = shadow
-        self._compared = self._differing = self._failed = 0
+        self._compared = self._differing = self._failed = self._bugs = 0
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -52,20 +54,35 @@ class SeveralPacks:
                 self._count(differs=differs)
             except RequestError:
                 self._count(failed=True)
-            except Exception:  # noqa: BLE001 - a pack on trial must not fail requests
-                _log.exception("the shadow pack %s failed", self._shadow_name)
+            except Exception as error:  # noqa: BLE001 - a pack on trial must not fail requests
                 self._count(failed=True)
+                self._note_bug(error)
         return comparison
+
+    @property
+    def comparers(self) -> Mapping[str, Compares]:
+        """The comparers of all packs: the main one by its pack's identity, the others by the names in the settings."""
+        return {identity(self._main): self._main, **self._others}
 
     def warm_up(self) -> None:
         """Warms up all packs."""
-        for comparer in (self._main, *self._others.values()):
+        for comparer in self.comparers.values():
             comparer.warm_up()
 
     def close(self) -> None:
         """Closes all packs, the main one last: the others may decode with it."""
         for comparer in (*self._others.values(), self._main):
             comparer.close()
+
+    def _note_bug(self, error: Exception) -> None:
+        """Logs the first bug of the shadow and then one in `LOGGED_EVERY`, with their number."""
+        with self._lock:
+            self._bugs += 1
+            bugs = self._bugs
+        if bugs % LOGGED_EVERY == 1:
+            _log.error(
+                "the shadow pack %s cannot compare: request %d that it fails", self._shadow_name, bugs, exc_info=error
+            )
 
     def _count(self, *, differs: bool = False, failed: bool = False) -> None:
         with self._lock:
@@ -78,23 +95,46 @@ class SeveralPacks:
             _log.info("shadow %s: %d of %d decisions differ, %d failed", self._shadow_name, *counts)
 
 
+def identity(comparer: Compares) -> str:
+    """The identity of a comparer's pack; the stubs of tests have none."""
+    return str(getattr(comparer, "pack_identity", "unknown"))
+
+
+def comparers_of(engine: Compares) -> Mapping[str, Compares]:
+    """The comparers of all packs that the engine holds, by what names them."""
+    return engine.comparers if isinstance(engine, SeveralPacks) else {identity(engine): engine}
+
+
 def comparer_of(engine: Compares, pack: str) -> Compares:
     """The comparer of a pack, where the engine holds several."""
     return engine.of(pack) if isinstance(engine, SeveralPacks) else engine
 
 
+@contextmanager
+def named(pack: str) -> Iterator[None]:
+    """Makes PackInvalid, with the pack's name, of what no code raises on purpose, but networks that do not fit do."""
+    try:
+        yield
+    except (LikenessError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())  # ONNX Runtime writes several lines
+        raise PackInvalid(f"the pack {pack} cannot compare: {type(error).__name__}: {reason}") from error
+
+
 def check_memory(packs: Mapping[str, Compares], most_bytes: int) -> None:
     """Loads the networks of each pack; SettingsError as soon as the process takes more than `most_bytes`."""
     for name, comparer in packs.items():
-        try:
-            comparer.warm_up()
-        except LikenessError as error:
-            raise type(error)(f"pack {name}: {error}") from error
+        with named(name):
+            try:
+                comparer.warm_up()
+            except LikenessError as error:
+                raise type(error)(f"pack {name}: {error}") from error
         taken = resident_bytes()
         if taken > most_bytes:
             raise SettingsError(
-                f"with the pack {name} a worker takes {taken / 1e6:.0f} MB, more than packs_memory_bytes "
-                f"({most_bytes / 1e6:.0f} MB); serve fewer packs, or allow more"
+                f"with the pack {name} a worker takes {taken} bytes, more than packs_memory_bytes = {most_bytes}; "
+                "serve fewer packs, or allow more"
             )
 
 
