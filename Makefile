@@ -60,7 +60,7 @@ bench: $(VENV)/.installed ## measure against the peers, side by side (20 minutes
 	$(BIN)/python -m compileall -q src  # as pip compiles what it installs; an editable installation is not compiled
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-load: $(VENV)/.installed ## the table of load: 1 to 512 clients, ordinary and hostile (20 minutes); ARGS="--only mix" for one case
+load: $(VENV)/.installed ## the table of load: 1 to 512 clients, ordinary and hostile (45 minutes); ARGS="--only mix" for one case
 	$(BIN)/likeness packs install standard samples
 	$(BIN)/python -m benchmarks.load $(ARGS)
 

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from accuracy_tables import tables, with_tables
 from likeness.comparer import Comparer
 from likeness.engine import Engine
-from likeness.evaluation.by_cell import evaluate_cells
+from likeness.evaluation.by_cell import Scoring, evaluate_cells
 from likeness.evaluation.cohort import NEAREST, draw_cohort
-from likeness.evaluation.cross_fit import Learn, cross_fitted_scores, learn_shipped, parts_of
+from likeness.evaluation.cross_fit import GroupedFaces, Learn, cross_fitted_scores, default_scorer, parts_of
 from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.embeddings import Embeddings
@@ -78,10 +78,10 @@ def measure(data: Path, keep: Path | None) -> dict[str, Any]:
     return with_times(
         {
             "steps": [
-                judged("one view, cosine", 1, single, learn_nothing),
-                judged("one view, relative to the cohort", 1, single, learn_shipped),
-                judged("two views, cosine", 2, both, learn_nothing),
-                judged("**two views, relative to the cohort: `standard`**", 2, both, learn_shipped),
+                judged("one view, cosine", 1, single, cosine_scorer),
+                judged("one view, relative to the cohort", 1, single, default_scorer),
+                judged("two views, cosine", 2, both, cosine_scorer),
+                judged("**two views, relative to the cohort: `standard`**", 2, both, default_scorer),
             ],
             "thresholds": thresholds(both),
             "frontier": frontier(both),
@@ -112,7 +112,7 @@ def faces_of(comparer: Comparer, data: Path, keep: Path | None) -> tuple[Labelle
     return people, lfw
 
 
-def learn_nothing(_vectors: Vectors, _people: NDArray[np.int64], _groups: NDArray[np.str_]) -> Scorer:
+def cosine_scorer(_vectors: Vectors, _people: NDArray[np.int64], _groups: NDArray[np.str_]) -> Scorer:
     return Scorer()
 
 
@@ -121,12 +121,12 @@ def frontier(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]]:
     rows = []
     for spread in SPREADS:
         for deal in range(DEALS):
-            learn = partial(learn_spread, spread=spread, seed=deal)
+            learn = partial(spread_scorer, spread=spread, seed=deal)
             rows.append({"spread": spread, **judged(f"{spread:g}", 2, sets, learn, seed=deal)})
     return rows
 
 
-def learn_spread(
+def spread_scorer(
     vectors: Vectors, people: NDArray[np.int64], groups: NDArray[np.str_], *, spread: float, seed: int
 ) -> Scorer:
     cohort = draw_cohort(vectors, people, groups, seed=seed, spread=spread)
@@ -184,14 +184,14 @@ def thresholds(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]
     pairs = within_cells(people)
     weights = cell_weights(np.unique(pairs[2], return_inverse=True)[1])
     rows = []
-    for name, learn in (("`standard`", learn_shipped), ("500 a group, 90 nearest", learn_other)):
+    for name, learn in (("`standard`", default_scorer), ("500 a group, 90 nearest", other_scorer)):
         scorer = learn(people.vectors, people.people, people.groups)
         held_out, by_cell = scored_cells(people, pairs, learn)
         set_on = {
             "people held out": held_out,
             "people whom the cohort was drawn from": Ranked.of(scorer.score_pairs(people.vectors, *pairs[:2]), weights),
         }
-        if learn is learn_shipped:
+        if learn is default_scorer:
             scores = np.concatenate(list(by_cell.values()))  # pairs are in the order of cells
             left = np.delete(np.arange(len(scores)), np.argsort(-scores)[:MOST_ALIKE:2])
             without = f"people held out, half of the {MOST_ALIKE} pairs most alike left out"
@@ -210,7 +210,7 @@ def thresholds(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]
     return rows
 
 
-def learn_other(vectors: Vectors, people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
+def other_scorer(vectors: Vectors, people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
     cohort = draw_cohort(vectors, people, groups, **OTHER_COHORT)
     return Scorer(cohort.vectors.astype(np.float32), nearest=OTHER_NEAREST)
 
@@ -235,7 +235,8 @@ def scored_cells(
 ) -> tuple[Ranked, dict[str, Scores]]:
     """Cross-fitted scores of pairs of different people: all, with equal weights of the cells, and by cell."""
     first, second, cells = pairs
-    scores = cross_fitted_scores((faces.vectors, faces.people, faces.groups), (first, second), learn=learn, seed=seed)
+    grouped = GroupedFaces(faces.vectors, faces.people, faces.groups)
+    scores = cross_fitted_scores(grouped, first, second, learn=learn, seed=seed)
     _, numbers = np.unique(cells, return_inverse=True)
     by_cell = {str(cell): scores[cells == cell] for cell in np.unique(cells)}
     return Ranked.of(scores, cell_weights(numbers)), by_cell
@@ -248,18 +249,17 @@ def apart(faces: LabelledFaces) -> list[dict[str, Any]]:
     halves = parts_of(faces.people) % 2
     rows = []
     for half in (0, 1):
-        teaching, judging = part_of(faces, halves == half), part_of(faces, halves != half)
-        first, second, cells = within_cells(teaching)
-        same = np.triu_indices(len(teaching.people), k=1)
-        genuine = teaching.people[same[0]] == teaching.people[same[1]]
-        _, by_cell = scored_cells(teaching, (first, second, cells), learn_shipped)
-        own = cross_fitted_scores(
-            (teaching.vectors, teaching.people, teaching.groups), (same[0][genuine], same[1][genuine])
-        )
+        training, judging = part_of(faces, halves == half), part_of(faces, halves != half)
+        first, second, cells = within_cells(training)
+        same = np.triu_indices(len(training.people), k=1)
+        genuine = training.people[same[0]] == training.people[same[1]]
+        _, by_cell = scored_cells(training, (first, second, cells), default_scorer)
+        grouped = GroupedFaces(training.vectors, training.people, training.groups)
+        own = cross_fitted_scores(grouped, same[0][genuine], same[1][genuine])
         scores = np.concatenate(list(by_cell.values()))
         numbers = np.repeat(np.arange(len(by_cell)), [len(each) for each in by_cell.values()])
         curve = fit_calibration(own, scores, cell_weights(numbers))
-        scorer = learn_shipped(teaching.vectors, teaching.people, teaching.groups)
+        scorer = default_scorer(training.vectors, training.people, training.groups)
         first, second, cells = within_cells(judging)
         similarities = curve.similarity(scorer.score_pairs(judging.vectors, first, second))
         at = {}
@@ -284,8 +284,8 @@ def judged_as_it_ships(comparer: Comparer, faces: LabelledFaces) -> dict[str, An
     """Both error rates of the pack on all pairs of a set without a cohort of its own, of any origin and sex."""
     table = PhotoTable(tuple(map(str, range(len(faces.people)))), faces.people, {})
     every = {"all": np.arange(len(faces.people))}
-    engine = (comparer.scorer, comparer.calibration)
-    (counts,) = evaluate_cells(engine, table, Embeddings(faces.vectors, {}), every).cells.values()
+    scoring = Scoring(comparer.scorer, comparer.calibration)
+    (counts,) = evaluate_cells(scoring, table, Embeddings(faces.vectors, {}), every).cells.values()
     genuine, impostor = counts.pairs
     rows = zip(SIMILARITIES, counts.false_match_rates(), counts.false_non_match_rates(), strict=True)
     return {

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from likeness.claims import LEAST_BEYOND, claim_of_count
+from likeness.claims import LEAST_ERRORS, claim_of_count
 from likeness.evaluation.cohort import SPREAD
 from likeness.packs.manifest import Manifest, Measurement
 
@@ -102,7 +102,7 @@ def lfw_table(measured: Mapping[str, Any]) -> str:
     rows = []
     for row in measured["at_similarity"]:
         fmr, fnmr = row["fmr"], row["fnmr"]
-        shown = LEAST_BEYOND / measured["impostor_pairs"]
+        shown = LEAST_ERRORS / measured["impostor_pairs"]
         rate = f"{fmr['value']:.1e} ({fmr['low']:.1e} to {fmr['high']:.1e})"
         rows.append(
             (

@@ -32,7 +32,7 @@ from likeness.batch.all_pairs import PHOTOS_A_BLOCK, AllPairs, Blocks, block_of
 from likeness.batch.describe import BatchOptions, describe
 from likeness.batch.described import AS_SOURCE, AS_TARGET, DescribedPhoto, Faces
 from likeness.batch.photos import PhotoReader
-from likeness.batch.progress import Silent
+from likeness.batch.progress import Count
 from likeness.batch.rows import TableRows
 from likeness.batch.run import Job, run
 from likeness.batch.storage import FolderStorage
@@ -111,6 +111,16 @@ def analysed_once(comparer: Comparer, photos: list[Path], threads: int) -> dict[
         cpu, wall = time.process_time(), time.perf_counter()
         list(pool.map(analyse, photos))
         return {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+
+
+class Silent:
+    """Shows no progress."""
+
+    def begin(self, photos: Count, pairs: Count) -> None: ...
+
+    def photo(self, *, failed: bool) -> None: ...
+
+    def pairs(self, count: int) -> None: ...
 
 
 def throughput(_: Comparer) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def main() -> None:
     annotated = json.loads((folder / "boxes.json").read_text())
     truth = {name: np.array(boxes, np.float32).reshape(-1, 4) for name, boxes in annotated.items()}
     images = {name: open_image(folder / "images" / name) for name in truth}
-    pyramids = {name: Pyramid.of(image.full()) for name, image in images.items()}
+    pyramids = {name: Pyramid.of(image.pixels()) for name, image in images.items()}
 
     print(f"{len(images)} photos       searches and processor time a photo        AP of faces from 16, 40 px")
     plain = engine.detector

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from accuracy import DATA, WITHIN, LabelledFaces, genuine_scores, scored_cells, with_one_view, within_cells
-from likeness.evaluation.cross_fit import cross_fitted_scores, learn_shipped
+from likeness.evaluation.cross_fit import GroupedFaces, cross_fitted_scores, default_scorer
 from likeness.evaluation.photo_table import read_either
 from likeness.packs.loaded import pack_folder
 
@@ -55,7 +55,7 @@ def embedded(checkout: Path, home: Path, pack: str, photos: list[Path], keep: st
 
 def faces_of(checkout: Path, home: Path, pack: str, data: Path, keep: str) -> tuple[LabelledFaces, LabelledFaces]:
     """The faces of people-dev, with cells, and of lfw-dev, without."""
-    tables = [(data / path, read_either(data / path)[0]) for path in TABLES]
+    tables = [(data / path, read_either(data / path).photos) for path in TABLES]
     photos = [path.parent / name for path, table in tables for name in table.photos]
     vectors = np.split(embedded(checkout, home, pack, photos, keep), [len(tables[0][1].photos)])
     sets = []
@@ -70,11 +70,11 @@ def faces_of(checkout: Path, home: Path, pack: str, data: Path, keep: str) -> tu
 
 def accepted(people: LabelledFaces, lfw: LabelledFaces) -> list[str]:
     """The accepted shares of genuine pairs of lfw-dev and of people-dev at each of RATES."""
-    ranked, _ = scored_cells(people, within_cells(people), learn_shipped)
+    ranked, _ = scored_cells(people, within_cells(people), default_scorer)
     first, second = np.triu_indices(len(people.people), k=1)
     same = people.people[first] == people.people[second]
-    own = cross_fitted_scores((people.vectors, people.people, people.groups), (first[same], second[same]))
-    genuine = genuine_scores(lfw, learn_shipped(people.vectors, people.people, people.groups))
+    own = cross_fitted_scores(GroupedFaces(people.vectors, people.people, people.groups), first[same], second[same])
+    genuine = genuine_scores(lfw, default_scorer(people.vectors, people.people, people.groups))
     thresholds = [ranked.score(rate) for rate in RATES]
     shares = [f"{(scores >= threshold).mean():.4f}" for scores in (genuine, own) for threshold in thresholds]
     return [f"{len(people.people) + len(lfw.people):,}", *shares]

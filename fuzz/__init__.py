@@ -6,5 +6,5 @@
 
 Python code is fuzzed coverage-guided by Atheris (libFuzzer). Photos are mutated as what they are: segments and chunks
 with correct lengths and checksums. A finding is an exception that the target does not document, a crash, more than two
-seconds of processor time or 500 MB of memory for one input; its input stays in the folder fuzz-findings.
+seconds of processor time or of waiting, or 500 MB of memory, for one input, which stays in the folder fuzz-findings.
 """

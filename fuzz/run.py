@@ -2,11 +2,13 @@
 
     python -m fuzz.run [TARGET...] [--seconds 60] [--record FILE]
 
-A finding (an error that the target does not document, a crash, more than 2 s of processor time or 500 MB for one input)
-stays in the folder of --findings, and the command exits with 1. With --record, the figures are added to those in FILE.
+A finding (an error that the target does not document, a crash, more than 2 s of processor time or of waiting, 500 MB,
+for one input) stays in the folder of --findings, and the command exits with 1. With --record, the figures are added to
+those in FILE.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -25,8 +27,8 @@ from fuzz.watched import MOST_BYTES, MOST_SECONDS, State, save
 from fuzz.worker import ANOTHER_PROCESS
 
 _POLL_SECONDS = 0.1
-#: How long an input may run without using the processor.
-_MOST_WAITING_SECONDS = 30.0
+#: How long an input may wait for something else than a processor.
+_MOST_WAITING_SECONDS = 2.0
 #: What a process may take to begin.
 _START_SECONDS = 120.0
 _COVERED = re.compile(r"cov: (\d+)")
@@ -126,25 +128,54 @@ def _cause_to_end(process: "subprocess.Popen[bytes]", state: State, row: Row, se
     """Waits for the end of a process; why it must be ended, empty if it ended by itself."""
     first = _memory(process.pid)
     until = time.monotonic() + seconds + _START_SECONDS
-    current, since = -1, time.monotonic()
+    current, waiting = -1, Waiting(process.pid)
     while process.poll() is None:
         time.sleep(_POLL_SECONDS)
         inputs, _, _, began, _ = state.read()
+        waiting.look()
         if inputs != current or not began:
-            current, since = inputs, time.monotonic()
+            current, waiting.seconds = inputs, 0.0
             first = first if inputs > 1 else _memory(process.pid)
         memory = _memory(process.pid)
         row.growth_mb = max(row.growth_mb, round((memory - first) / 1e6, 1))
         # Twice what is a finding, which the process reports itself when the input is done.
         if began and _processor_seconds(process.pid) - began > 2 * MOST_SECONDS + _POLL_SECONDS:
             return f"more than {2 * MOST_SECONDS:g} s of processor time"
-        if began and time.monotonic() - since > _MOST_WAITING_SECONDS:
-            return f"no end after {_MOST_WAITING_SECONDS:g} s"
+        if began and waiting.seconds > _MOST_WAITING_SECONDS:
+            return f"waits for more than {_MOST_WAITING_SECONDS:g} s"
         if memory - first > 2 * MOST_BYTES:
             return f"memory grew by {(memory - first) >> 20} MB"
         if time.monotonic() > until:
             return "the process did not end in time"
     return ""
+
+
+class Waiting:
+    """For how many `seconds` a process and its children have neither run nor lacked a processor that others use."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.seconds = 0.0
+        self._busy, self._at = _busy_seconds(pid), time.monotonic()
+
+    def look(self) -> None:
+        """Adds the time since the last look, but for that in which something ran."""
+        busy, at = _busy_seconds(self._pid), time.monotonic()
+        # What a thread has waited for a processor is known when it gets it, and what a child used is lost when it ends.
+        self.seconds = max(0.0, self.seconds + (at - self._at) - max(0.0, busy - self._busy))
+        self._busy, self._at = busy, at
+
+
+def _busy_seconds(pid: int) -> float:
+    """What all threads of a process and its children ran, and waited for a processor, together."""
+    seconds = 0.0
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                ran, waited, *_ = (task / "schedstat").read_text().split()
+                seconds += (int(ran) + int(waited)) / 1e9
+                seconds += sum(map(_busy_seconds, map(int, (task / "children").read_text().split())))
+    return seconds
 
 
 def _memory(pid: int) -> int:

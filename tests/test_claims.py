@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.claims import LEAST_BEYOND, claim_of_count
+from likeness.claims import LEAST_ERRORS, claim_of_count
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ def test_a_rate_needs_thirty_errors(errors: int, pairs: int, high: float | None,
 def test_no_rate_is_claimed_below_thirty_errors_and_no_bound_below_the_errors(counts: tuple[int, int]) -> None:
     errors, pairs = counts
     claim = claim_of_count(errors, pairs)
-    assert (claim.kind == "measured") == (errors >= LEAST_BEYOND)
+    assert (claim.kind == "measured") == (errors >= LEAST_ERRORS)
     assert claim.rate >= errors / pairs
-    assert claim.rate >= min(LEAST_BEYOND, pairs) / pairs
+    assert claim.rate >= min(LEAST_ERRORS, pairs) / pairs

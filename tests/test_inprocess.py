@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
 from likeness import inprocess
+from likeness.aws.errors import REASON_HEADER
 from likeness.comparer import Comparer
 from likeness.errors import (
     ImageTooLarge,
@@ -115,7 +116,7 @@ def test_errors_are_boto3s(error: RequestError, status: int) -> None:
     assert response["ResponseMetadata"]["HTTPStatusCode"] == status
     assert response["ResponseMetadata"]["RetryAttempts"] == 0
     assert "reached max retries" not in str(raised.value)
-    reason = response["ResponseMetadata"]["HTTPHeaders"].get(inprocess.REASON_HEADER)
+    reason = response["ResponseMetadata"]["HTTPHeaders"].get(REASON_HEADER)
     assert reason == (None if str(error) == error.service_message else str(error))
 
 

@@ -2,8 +2,10 @@
 
 Each case starts a server with the standard pack that checks signatures, and measures clients from one other process on
 the same machine. Ordinary clients send pairs of 640x480 portraits with their own keys, one request after the other, and
-back off like SDKs when refused; each answer is compared, octet for octet, with the library's. In cases with hostile
-clients, turns without and with them alternate; the share is the median of the turns' ratios. Results are kept in
+back off like SDKs when refused; each answer is compared, octet for octet, with the library's, and each refusal with the
+service's. An answer is distinguishable if it is that of one pair of photos and one caller only, or quotes a value that
+one request only has: if it were given to another request, it would be wrong. In cases with hostile clients, turns
+without and with them alternate; the share is the median of the turns' ratios. Results are kept in
 benchmarks/results/load.json: a case that is there is not measured again without `--again`, so the whole may run in
 pieces. Cases called `mix` only count and check answers, so they may run beside other work: no times are taken, and the
 counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a limit below is missed.
@@ -11,6 +13,7 @@ counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a li
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import re
@@ -28,9 +31,10 @@ from benchmarks.load.clients import Client, Tally, be_silent, be_slow, send_with
 from benchmarks.load.requests import (
     Exchange,
     Photos,
-    costly_photo,
+    costly_answers,
     health,
-    known_answers,
+    mixed_answers,
+    ordinary_answers,
     signed,
     unsigned,
     wrongly_signed,
@@ -44,7 +48,18 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "load.json"
 LEAST_SHARE, LONGEST_P99_SECONDS, HOSTILE = 0.7, 2.0, 64
 KINDS = ("silent", "slow", "costly", "unsigned", "wrongly signed")
 #: The parts of the mix: kinds of requests by weight.
-MIX = {"pair": 1, "small": 4, "no face": 10, "damaged": 20, "wrongly signed": 25, "unsigned": 20, "health": 20}
+MIX = {
+    "pair": 2,
+    "small": 40,
+    "quoted": 20,
+    "no face": 5,
+    "damaged": 8,
+    "wrongly signed": 10,
+    "unsigned": 8,
+    "health": 7,
+}
+#: How long a case is measured; of one with hostile clients, each turn with and without them.
+PLAIN_SECONDS, TURN_SECONDS, MIX_SECONDS = 60.0, 15.0, 600.0
 #: Clients below capacity send at most this many requests a second, all together.
 BELOW_CAPACITY_PER_SECOND = 10.0
 #: The clients of a mix sign their requests again after this; signatures are valid for five minutes.
@@ -63,6 +78,11 @@ class Case:
     rate: float = 0.0
     hostile: tuple[str, ...] = ()
     is_mix: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it is measured, or each of its turns."""
+        return MIX_SECONDS if self.is_mix else TURN_SECONDS if self.hostile else PLAIN_SECONDS
 
 
 def cases() -> list[Case]:
@@ -88,7 +108,7 @@ def cases() -> list[Case]:
 
 def ordinary_clients(case: Case, server: Server, photos: Photo, tally: Tally, end: float) -> list[Client]:
     """The clients of a case, until `end`. Signatures are made now and are valid for five minutes."""
-    by_key = [[signed(each, key, "pair") for each in photos["pair"]] for key in server.keys]
+    by_key = _signed(photos, server.keys, "pair")
     mixed = _mixed(photos, server.keys) if case.is_mix else None
     interval = case.clients / case.rate if case.rate else 0.0
 
@@ -103,12 +123,18 @@ def ordinary_clients(case: Case, server: Server, photos: Photo, tally: Tally, en
     return [Client(server.port, chooser(number), tally, end, interval) for number in range(case.clients)]
 
 
+def _signed(photos: Photo, keys: Sequence[Key], kind: str) -> list[list[Exchange]]:
+    """Requests by key, each key with its own share of the photos, so that answers of two callers always differ."""
+    return [[signed(each, key, kind) for each in photos[kind][number :: len(keys)]] for number, key in enumerate(keys)]
+
+
 def _mixed(photos: Photo, keys: Sequence[Key]) -> dict[str, list[Exchange]]:
     mixed = {
-        kind: [signed(each, key, kind) for key in keys for each in photos[kind]]
-        for kind in ("pair", "small", "no face", "damaged")
+        kind: [each for exchanges in _signed(photos, keys, kind) for each in exchanges]
+        for kind in ("pair", "small", "quoted", "damaged")
     }
-    mixed["wrongly signed"] = [wrongly_signed(each, key) for key in keys for each in photos["small"]]
+    mixed["no face"] = [signed(each, key, "no face") for key in keys for each in photos["no face"]]
+    mixed["wrongly signed"] = [wrongly_signed(each, key) for key, each in zip(itertools.cycle(keys), photos["small"])]
     mixed["unsigned"] = [unsigned(each) for each in photos["small"]]
     return mixed | {"health": [health()]}
 
@@ -156,6 +182,7 @@ async def measure(case: Case, server: Server, photos: Photo, seconds: float, tur
         await asyncio.sleep(2.0)
         shares.append((beside.compared - before[1]) / max(1, alone.compared - before[0]))
     watching.cancel()
+    all_tallies = [beside, alone, *tallies.values()]
     times = {} if case.is_mix else _times(beside, seconds * (turns if case.hostile else 1))
     return (
         times
@@ -167,8 +194,10 @@ async def measure(case: Case, server: Server, photos: Photo, seconds: float, tur
             "share_of_throughput_alone": round(statistics.median(shares), 3) if shares else None,
             "p99_alone_seconds": _quantile(alone.latencies, 0.99) if shares else None,
             "hostile": {kind: _paid(tally) for kind, tally in tallies.items()},
-            "requests": beside.requests + alone.requests + sum(tally.requests for tally in tallies.values()),
-            "wrong": [*beside.wrong, *alone.wrong, *(each for tally in tallies.values() for each in tally.wrong)][:20],
+            "requests": sum(tally.requests for tally in all_tallies),
+            "all_refused": sum(tally.refused for tally in all_tallies),
+            "distinguishable": dict(sum((tally.distinguishable for tally in all_tallies), Counter())),
+            "wrong": [each for tally in all_tallies for each in tally.wrong][:20],
         }
     )
 
@@ -203,22 +232,46 @@ def _quantile(values: list[float], part: float) -> float | None:
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """The results as Markdown."""
     lines = [
-        "| Case | answers checked | compared a second | p50, p99 s | share of alone | refused | MB | descriptors "
-        "| hostile clients got |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| Case | seconds | answers | distinguishable | refused | compared a second | p50, p99 s | share of alone | MB "
+        "| descriptors | hostile clients got |",
+        "|---" * 11 + "|",
     ]
     for name, row in rows.items():
         hostile = "; ".join(f"{kind}: {_text(paid)}" for kind, paid in row["hostile"].items())
         is_timed = "p99_seconds" in row
-        cells = [name, row["requests"], row["compared_per_second"] if is_timed else ""]
+        cells = [
+            name,
+            round(row["seconds"]),
+            row["requests"] - row["all_refused"],
+            sum(row["distinguishable"].values()),
+        ]
+        cells += [row["all_refused"], row["compared_per_second"] if is_timed else ""]
         cells += [
             f"{row['p50_seconds']}, {row['p99_seconds']}" if is_timed else "",
             row["share_of_throughput_alone"] or "",
         ]
-        cells += [row["refused"], row["megabytes"], row["descriptors"], hostile]
+        cells += [row["megabytes"], row["descriptors"], hostile]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    total, wrong = sum(row["requests"] for row in rows.values()), sum(len(row["wrong"]) for row in rows.values())
-    return "\n".join([*lines, "", f"{total} answers checked, {wrong} wrong or crossed"])
+    return "\n".join([*lines, "", _total(rows)])
+
+
+def distinguishable(rows: dict[str, dict[str, Any]]) -> Counter[str]:
+    """How many answers of all cases are distinguishable, by the kind of request."""
+    return sum((Counter(row["distinguishable"]) for row in rows.values()), Counter())
+
+
+def _total(rows: dict[str, dict[str, Any]]) -> str:
+    """What was compared, in one line."""
+    refused, distinct = sum(row["all_refused"] for row in rows.values()), distinguishable(rows)
+    compared, wrong = (
+        sum(row["requests"] for row in rows.values()) - refused,
+        sum(len(row["wrong"]) for row in rows.values()),
+    )
+    kinds = ": " + ", ".join(f"{count} {kind}" for kind, count in sorted(distinct.items())) if distinct else ""
+    return (
+        f"{compared} answers compared, {distinct.total()} of them distinguishable{kinds}; and {refused} refusals; "
+        f"{wrong} wrong or crossed"
+    )
 
 
 def _text(paid: dict[str, Any]) -> str:
@@ -239,8 +292,10 @@ def misses(row: dict[str, Any]) -> list[str]:
 
 def added(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """The row of a mix after another run: counts add up, memory and descriptors are of the later one."""
-    sums = {name: dict(Counter(row[name]) + Counter(more[name])) for name in ("answered", "unanswered")}
-    sums |= {name: row[name] + more[name] for name in ("requests", "refused", "seconds", "wrong")}
+    sums = {
+        name: dict(Counter(row[name]) + Counter(more[name])) for name in ("answered", "distinguishable", "unanswered")
+    }
+    sums |= {name: row[name] + more[name] for name in ("requests", "refused", "all_refused", "seconds", "wrong")}
     return more | sums
 
 
@@ -258,6 +313,16 @@ def keep(case: Case, row: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return rows
 
 
+def _answer(photos: Photo, case: Case) -> None:
+    """Adds the kinds of photos that a case needs."""
+    if "pair" not in photos:
+        photos["pair"] = ordinary_answers()
+    if "costly" in case.hostile and "costly" not in photos:
+        photos["costly"] = costly_answers()
+    if case.is_mix and "small" not in photos:
+        photos |= mixed_answers()
+
+
 def _seconds_to_ready() -> float:
     with tempfile.TemporaryDirectory() as folder, Server(1, Path(folder)) as server:
         return server.seconds_to_ready
@@ -267,7 +332,7 @@ def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="PATTERN", help="cases in whose names one of these is found")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of each case, or turn with and without attackers")
+    parser.add_argument("--seconds", type=float, help="of each case, or turn with and without attackers")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure cases again that have results")
     parser.add_argument("--table", action="store_true", help="print the kept results, measure nothing")
@@ -284,11 +349,9 @@ def main() -> int:
     for case in [] if options.table else wanted:
         if case.name in rows and not (options.again or case.is_mix):
             continue
-        photos = photos or known_answers()
-        if "costly" in case.hostile and "costly" not in photos:
-            photos |= known_answers(costly_photo())
+        _answer(photos, case)
         with tempfile.TemporaryDirectory() as folder, Server(case.workers, Path(folder)) as server:
-            row = asyncio.run(measure(case, server, photos, options.seconds, options.turns))
+            row = asyncio.run(measure(case, server, photos, options.seconds or case.seconds, options.turns))
         missed += [f"{case.name}: {each}" for each in misses(row)]
         rows = keep(case, row)
         print(f"{case.name}: {row.get('compared_per_second')}/s, p99 {row.get('p99_seconds')} s", flush=True)

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.load.requests import HEADERS, Exchange
+from benchmarks.load.requests import HEADERS, Exchange, refusal
 
-THROTTLED = (b'"ThrottlingException"', b'"ProvisionedThroughputExceededException"')
+REFUSAL = refusal()
 #: As the standard retry mode of the SDKs: a random part of a delay that doubles from a second up to this.
 _LONGEST_BACKOFF_SECONDS = 20.0
 _SLOW_HEAD = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
@@ -21,7 +21,10 @@ _SLOW_HEAD = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
 class Tally:
     """What clients got. Latencies are of requests that were admitted to a comparison, in seconds."""
 
+    #: Answers that are not refusals, by the kind of request.
     answered: Counter[str] = field(default_factory=Counter)
+    #: Those that differ from the answers to all other requests, so that a crossed one is seen.
+    distinguishable: Counter[str] = field(default_factory=Counter)
     #: Comparisons that ended before the end of the measurement.
     compared: int = 0
     refused: int = 0
@@ -94,12 +97,15 @@ class Client:
             self.tally.wrong.append(f"{exchange.kind}: the request id was used before")
         if exchange.kind != "health":
             self.tally.ids.add(answer.request_id)
-        if answer.status in (400, 500, 503) and any(code in answer.body for code in THROTTLED):
+        got = answer.status, answer.body
+        if exchange.may_be_refused and got == REFUSAL:
             self.tally.refused += 1
             return True
-        if (answer.status, answer.body) != (exchange.status, exchange.body):
-            self.tally.wrong.append(f"{exchange.kind}: {answer.status} {answer.body[:200]!r}")
         self.tally.answered[exchange.kind] += 1
+        if got != (exchange.status, exchange.body):
+            self.tally.wrong.append(f"{exchange.kind}: {answer.status} {answer.body[:200]!r}")
+        elif exchange.is_distinct:
+            self.tally.distinguishable[exchange.kind] += 1
         if answer.status == 200 and exchange.kind != "health":
             self.tally.latencies.append(took)
             self.tally.compared += time.monotonic() < self.end

@@ -8,11 +8,12 @@ from likeness.evaluation.photo_table import PhotoTableError, read_either
 
 def run(data: bytes) -> None:
     """Reads it; the cells of any two columns can be made."""
-    photos, pairs = read_either(file_of(data, "table.csv"))
+    table = read_either(file_of(data, "table.csv"))
+    photos = table.photos
     assert len(photos.photos) == len(photos.people)
     assert len(photos.cells(list(photos.columns)[:2])) == len(photos.photos)
-    if pairs is not None and len(pairs.photos) < 100:
-        every_pair(pairs)
+    if table.pairs is not None and len(table.pairs.photos) < 100:
+        every_pair(table.pairs)
 
 
 TARGET = Target(

@@ -1,58 +1,53 @@
 """What an S3 answers, as raw HTTP, to HEAD, GET and a listing: read by botocore with the project's limits.
 
-The input is the answers in order, one for each connection; the last one is repeated.
+The input is the answers in order, one for each connection; the last one is repeated. An answer and the end of the
+connection lie in a pair of sockets before the request is sent, so that nothing waits for a peer.
 """
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 from fuzz.target import Target
 from likeness.errors import InternalFailure, RequestError
+from likeness.sources import bounded_http
 from likeness.sources.s3 import S3Store
 from likeness.sources.store import StoreSettings
 
 SEPARATOR = b"\n%%\n"
 SECONDS = 1.0
 MOST_BYTES = 1 << 20
+#: The answers that are left, in order.
+ANSWERS: list[bytes] = []
 
 
-class Peer:
-    """A listening socket whose answers are set before each use."""
+class _Connection(bounded_http._HTTPConnection):
+    """A connection whose whole answer has arrived."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.answers: list[bytes] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+    def _new_conn(self) -> socket.socket:
+        ours, self._peer = socket.socketpair()  # kept open: the request is written to it
+        self._peer.sendall(ANSWERS.pop(0) if len(ANSWERS) > 1 else ANSWERS[0])
+        self._peer.shutdown(socket.SHUT_WR)
+        return ours
 
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                try:
-                    connection.settimeout(SECONDS)
-                    connection.recv(1 << 16)
-                    connection.sendall(self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])
-                    connection.shutdown(socket.SHUT_WR)
-                except OSError:
-                    continue
+    def close(self) -> None:
+        super().close()
+        if hasattr(self, "_peer"):
+            self._peer.close()
 
 
-@cache
-def peer() -> Peer:
-    """The one peer."""
-    return Peer()
+class _Pool(bounded_http._HTTPPool):
+    ConnectionCls = _Connection
 
 
 @cache
 def store() -> S3Store:
-    """A store at the peer."""
-    return S3Store(
+    """A store whose connections are answered by `ANSWERS`."""
+    made = S3Store(
         StoreSettings(
-            endpoint_url=f"http://127.0.0.1:{peer().port}",
+            endpoint_url="http://127.0.0.1:1",
             region="us-east-1",
             access_key_id="a",
             secret_access_key="b",
@@ -60,6 +55,9 @@ def store() -> S3Store:
             read_timeout_seconds=SECONDS,
         )
     )
+    client: Any = made._connected("", 0.0)
+    client._endpoint.http_session._pool_classes_by_scheme["http"] = _Pool
+    return made
 
 
 def run(data: bytes) -> None:
@@ -70,7 +68,7 @@ def run(data: bytes) -> None:
         lambda: [each for each, _ in zip(store().objects("photos", ""), range(5000), strict=False)],
     )
     for call in calls:
-        peer().answers = list(answers)
+        ANSWERS[:] = answers
         try:
             call()
         except InternalFailure:

@@ -42,7 +42,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 #: The modules of the public names, imported on first use, so that `likeness --version` loads no engine.
-_HOMES = {
+_MODULES = {
     "BatchOptions": "likeness.batch.describe",
     "PairResult": "likeness.batch.many",
     "compare_many": "likeness.batch.many",
@@ -59,11 +59,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'likeness' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

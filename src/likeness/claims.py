@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: The least number of errors that measures a rate.
-LEAST_BEYOND = 30
+LEAST_ERRORS = 30
 
 #: The pairs that a rate refers to.
 DIFFERENT = "different people of the same origin and sex"
@@ -59,12 +59,12 @@ class Claim:
 def claim_of_count(errors: int, pairs: int, high: float | None = None) -> Claim:
     """What may be claimed if `errors` of `pairs` (at least 1) are errors; `high` is the end of the 95 % interval.
 
-    Fewer than LEAST_BEYOND errors show only an upper bound: the share that LEAST_BEYOND would be, or `high` if that is
+    Fewer than LEAST_ERRORS errors show only an upper bound: the share that LEAST_ERRORS would be, or `high` if that is
     higher.
     """
-    if errors >= LEAST_BEYOND:
+    if errors >= LEAST_ERRORS:
         return Claim(errors / pairs, "measured")
-    return Claim(min(max(LEAST_BEYOND / pairs, high or 0.0), 1.0), "rarer")
+    return Claim(min(max(LEAST_ERRORS / pairs, high or 0.0), 1.0), "rarer")
 
 
 def _round_figure(value: float) -> str:

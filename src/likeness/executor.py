@@ -104,10 +104,10 @@ class Executor:
 _EXECUTORS: "WeakSet[Executor]" = WeakSet()
 
 
-def _after_fork() -> None:
+def _start_again() -> None:
     for executor in list(_EXECUTORS):
         executor.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_start_again)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from likeness.aws import protocol
-from likeness.aws.errors import BodyTooLarge, WireError
+from likeness.aws.errors import REASON_HEADER, BodyTooLarge, WireError
 from likeness.aws.shapes import CompareFacesRequest, S3ObjectReference
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import RequestError
@@ -29,9 +29,6 @@ __all__ = ["Comparer", "Compares", "Observation", "Observer", "client"]
 
 #: The address of requests: a name that never resolves (RFC 6761), so nothing leaves the process.
 ENDPOINT = "https://likeness.invalid"
-
-#: The answer's header with the reason of an error, percent-encoded, if the service's text does not contain it.
-REASON_HEADER = "x-likeness-reason"
 
 #: How long an S3 object may take; the service's own clients wait 60 s for an answer.
 S3_SECONDS = 30.0

@@ -20,7 +20,6 @@ from likeness.vision.turned import find
 
 #: A face with this longer side, px, gives the mesh's crop (192 px across 1.37 boxes) and the chip all their detail.
 _DETAILED_BOX_PX = 140.0
-_CORRECTIONS: tuple[OrientationCorrection, ...] = ("ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ class AnalysedPhoto:
     @property
     def orientation_correction(self) -> OrientationCorrection | None:
         """How far the photo is turned counterclockwise (decision 3); None if EXIF says it."""
-        return None if self.image.orientation != 1 else _CORRECTIONS[self.quarter_turns]
+        turned_back = cast(OrientationCorrection, f"ROTATE_{90 * self.quarter_turns}")
+        return turned_back if self.image.orientation == 1 else None
 
 
 def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn) -> AnalysedPhoto:
@@ -104,17 +104,13 @@ def search(engine: Engine, photo: Pyramid, search_rotations: bool = True) -> tup
     mesh = engine.mesh
 
     def are_faces(found: Detections) -> NDArray[np.bool_]:
-        fits = (mesh is None or mesh.fit(photo, *each) for each in zip(found.boxes, found.points, strict=True))
-        return np.fromiter((fit is not None for fit in fits), np.bool_)
+        each = zip(found.boxes, found.points, strict=True)
+        return np.array([mesh is None or mesh.fit(photo, *one) is not None for one in each], np.bool_)
 
     return find(engine.detector, photo, are_faces if search_rotations else None)
 
 
 def decoded(image: Image) -> Pyramid:
     """The pixels of a photo, decoded when they are first needed."""
-
-    @stage("decode")
-    def decode(halvings: int) -> NDArray[np.uint8]:
-        return image.pixels(cast(Reduction, 2**halvings))
-
+    decode = stage("decode")(lambda halvings: image.pixels(cast(Reduction, 2**halvings)))
     return Pyramid((image.width, image.height), decode)

@@ -86,7 +86,7 @@ def test_temporary_credentials_show_when_they_were_made() -> None:
     assert "very-secret" not in json.dumps(event)
 
 
-def test_nobody() -> None:
+def test_an_unsigned_request_has_an_anonymous_caller() -> None:
     event = record(caller=Caller(None, None, None))
     assert event["userIdentity"] == {"type": "AWSAccount", "principalId": "", "accountId": "ANONYMOUS_PRINCIPAL"}
     assert (event["awsRegion"], event["recipientAccountId"], event["sourceIPAddress"]) == ("local", None, "local")

@@ -173,7 +173,7 @@ def test_constraints_come_before_the_rules_for_images() -> None:
     ],
 )
 @pytest.mark.parametrize("member", ["SourceImage", "TargetImage"])
-def test_4_4_images_that_are_none(member: str, image: Any, error: type[InvalidParameter], text: str) -> None:
+def test_4_4_invalid_images(member: str, image: Any, error: type[InvalidParameter], text: str) -> None:
     with pytest.raises(error) as raised:
         check(**{member: image})
     assert raised.value.service_message == text

@@ -166,9 +166,7 @@ def test_a_file_open_to_others_is_refused(path: Path, mode: int, caplog: pytest.
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 @pytest.mark.parametrize("mode", [0o440, 0o640])
-def test_a_group_may_read_a_file_of_root_and_of_nobody_else(
-    path: Path, mode: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_group_may_read_a_file_only_if_root_owns_it(path: Path, mode: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kubernetes makes a Secret's file so under an fsGroup."""
     record = create_key(path, "a")
     path.chmod(mode)

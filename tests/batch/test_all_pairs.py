@@ -42,11 +42,11 @@ def test_the_search_finds_what_comparing_each_pair_finds(
     broken = {7, 120, *range(200, 300)}
     blocks = blocks_of(tmp_path, vectors, broken)
     work = AllPairs(comparer, blocks, threshold, top)
-    assert blocks.missing("alike") == [0, 1, 2, 3]
+    assert blocks.missing("candidates") == [0, 1, 2, 3]
     assert sum(map(blocks.pairs, range(4))) == 330 * 329 // 2
-    for number in blocks.missing("alike"):
+    for number in blocks.missing("candidates"):
         blocks.write_candidates(number, work.candidates(number))
-    assert blocks.missing("alike") == []
+    assert blocks.missing("candidates") == []
 
     good = np.array([place for place in range(330) if place not in broken])
     first, second = np.triu_indices(len(good), 1)

@@ -71,7 +71,7 @@ def test_a_damaged_face_in_a_clusters_store_is_analysed_again(tmp_path: Path) ->
     assert faces.known(b"a") is None
 
 
-@pytest.mark.parametrize("folder", ["vectors", "alike"])
+@pytest.mark.parametrize("folder", ["vectors", "candidates"])
 def test_a_damaged_block_of_all_pairs_is_named(tmp_path: Path, folder: str) -> None:
     blocks = Blocks(FolderStorage(tmp_path), photos=1)
     blocks.write(0, block_of(0, [PHOTO]))

@@ -11,7 +11,7 @@ import pytest
 from likeness.batch import listing
 from likeness.batch.errors import BatchError
 from likeness.batch.listing import Listing
-from likeness.batch.rows import EveryTwo, FolderRows
+from likeness.batch.rows import AllPairsInput, FolderRows
 from likeness.sources.store import StoreSettings
 from likeness.sources.stores import Stores
 
@@ -97,11 +97,11 @@ def put(bucket: str, names: tuple[str, ...]) -> None:
 
 def test_another_photo_is_another_job(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "b.jpg")
-    before = EveryTwo(Listing(str(tmp_path), NOWHERE), 3).fingerprint
-    assert EveryTwo(Listing(str(tmp_path), NOWHERE), 4).fingerprint != before
-    assert EveryTwo(Listing(str(tmp_path), NOWHERE), 3).fingerprint == before
+    before = AllPairsInput(Listing(str(tmp_path), NOWHERE), 3).fingerprint
+    assert AllPairsInput(Listing(str(tmp_path), NOWHERE), 4).fingerprint != before
+    assert AllPairsInput(Listing(str(tmp_path), NOWHERE), 3).fingerprint == before
     make(tmp_path, "c.jpg")
-    assert EveryTwo(Listing(str(tmp_path), NOWHERE), 3).fingerprint != before
+    assert AllPairsInput(Listing(str(tmp_path), NOWHERE), 3).fingerprint != before
 
 
 def test_a_listing_holds_no_photos_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

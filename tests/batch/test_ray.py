@@ -81,7 +81,7 @@ def test_all_pairs_on_a_cluster_are_those_of_one_machine(
     run = work / "far.jsonl.run"
     assert f"{run}/kept contains face embeddings, which are biometric data" in kept
     assert {path.name for path in run.iterdir()} >= {"kept", "manifest.json"}
-    assert not {path.name for path in run.iterdir()} & {"faces", "vectors", "alike", "photos"}
+    assert not {path.name for path in run.iterdir()} & {"faces", "vectors", "candidates", "photos"}
     blobs = [path for path in run.glob("kept/*/*") if path.is_file()]
     assert len(blobs) == 6, "one a photo that can be used"
     assert {stat.S_IMODE(path.stat().st_mode) for path in blobs} == {0o600}

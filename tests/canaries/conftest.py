@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -93,13 +94,16 @@ def pictures(portraits: Mapping[str, Path]) -> Pictures:
 
 
 @pytest.fixture(scope="session")
-def measured(comparer: Comparer, pictures: Pictures) -> Callable[[Canaries, bytes, bytes], None]:
-    """Adds a pair of photos, its pixels, vectors, landmarks and similarity to what is searched for."""
+def measured(comparer: Comparer) -> Callable[..., None]:
+    """Adds a pair of photos, its pixels, vectors, landmarks and similarity to what is searched for.
 
-    def add(canaries: Canaries, source: bytes, target: bytes) -> None:
+    By the standard pack, or by another one whose comparer and name are given.
+    """
+
+    def add(canaries: Canaries, source: bytes, target: bytes, comparer: Comparer = comparer, by: str = "") -> None:
         search = canaries.search
         directions = []
-        for name, data in (("source", source), ("target", target)):
+        for name, data in ((f"source{by}", source), (f"target{by}", target)):
             search.add_bytes(f"photo of the {name}", data)
             pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
             search.add_pixels(f"pixels of the {name}", pixels)
@@ -112,8 +116,8 @@ def measured(comparer: Comparer, pictures: Pictures) -> Callable[[Canaries, byte
             search.add_sequence(f"landmarks of the {name} in pixels", landmarks * pixels.shape[1::-1])
         match = comparer.compare(source, target, similarity_threshold=0).matches[0]
         assert match.similarity < 100
-        search.add_number("similarity", match.similarity)
-        search.add_number("cosine", float(directions[0] @ directions[1]))
+        search.add_number(f"similarity{by}", match.similarity)
+        search.add_number(f"cosine{by}", float(directions[0] @ directions[1]))
 
     return add
 
@@ -143,6 +147,8 @@ class Client:
     key_id: str
     secret: str
     token: str | None
+    #: For HTTPS.
+    context: ssl.SSLContext | None = None
 
     def send(
         self, body: Any, headers: Mapping[str, str] | None = None, path: str = "/", *, signed: bool = True, **key: str
@@ -159,7 +165,10 @@ class Client:
         return self.ask("POST", path, data, sent)
 
     def ask(self, method: str, path: str, data: bytes = b"", headers: Mapping[str, str] | None = None) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        if self.context is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.context)
         try:
             connection.request(method, path, data, dict(headers or {}))
             answer = connection.getresponse()
@@ -183,7 +192,9 @@ def start_server() -> Callable[..., Any]:
     """
 
     @contextmanager
-    def start(folder: Path, settings: str, *, debug: bool) -> Iterator[tuple[Any, int]]:
+    def start(
+        folder: Path, settings: str, *, debug: bool, context: ssl.SSLContext | None = None
+    ) -> Iterator[tuple[Any, int]]:
         (folder / "likeness.toml").write_text(settings)
         environment = empty_surroundings(folder) | {"CANARIES_OPENED": str(folder / "opened")}
         program = Path(__file__).with_name("program.py")
@@ -193,7 +204,7 @@ def start_server() -> Callable[..., Any]:
             process = subprocess.Popen(command, cwd=folder / "work", env=environment, stdout=out, stderr=errors)
         try:
             port = int(address_of(process, folder / "stderr").rsplit(":", 1)[1])
-            client = Client(port, "", "", None)
+            client = Client(port, "", "", None, context)
             wait_for(lambda: client.ask("GET", "/readyz")[0] == 200)
             yield process, port
         finally:

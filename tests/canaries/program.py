@@ -11,6 +11,7 @@ from likeness.cli.serve import main
 from likeness.faces import Comparison
 from likeness.server.loader import Compares, load_comparer
 from likeness.server.settings import Settings
+from likeness.server.several_packs import SeveralPacks
 
 OPENED = os.environ["CANARIES_OPENED"]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -26,18 +27,20 @@ def note_opened(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 class Failing:
-    """A comparer with a bug."""
+    """A comparer with a bug: it fails for source photos that begin with one of the `words`."""
 
-    def __init__(self, comparer: Any) -> None:
+    def __init__(self, comparer: Any, *words: bytes) -> None:
         self._comparer = comparer
+        self._words = words
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._comparer, name)
 
     def compare(self, source: bytes, target: bytes, **options: Any) -> Comparison:
         comparison: Comparison = self._comparer.compare(source, target, **options)
-        if b"please fail" in source[:1000]:
+        if any(word in source[:1000] for word in self._words):
             vector = self._comparer.prepare(source).vector
+            comparison = self._comparer.compare(source, target, similarity_threshold=0)
             similarity = comparison.matches[0].similarity
             try:
                 raise KeyError(bytes(source))
@@ -47,7 +50,11 @@ class Failing:
 
 
 def load(settings: Settings, threads: int) -> Compares:
-    return Failing(load_comparer(settings, threads))
+    loaded: Any = load_comparer(settings, threads)
+    if not isinstance(loaded, SeveralPacks):
+        return Failing(loaded, b"please fail")
+    others = {name: Failing(each, b"please fail", b"shadow fails") for name, each in loaded._others.items()}
+    return SeveralPacks(Failing(loaded._main, b"please fail"), others, loaded._shadow_name)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,36 @@ _WINDOW, _STEP = 16, 8
 _LEAST = 8
 #: Windows with fewer different octets are padding, tables and zeros, which other files have too.
 _LEAST_DIFFERENT = 6
-_NUMBER = re.compile(rb"[-+]?\d+\.(\d+)(?:[eE]([-+]?\d+))?")
-#: Decimals from which a pair of consecutive numbers, or three of them, are no coincidence.
-_PAIR_DECIMALS, _TRIPLE_DECIMALS = 5, 3
+#: Numbers with a point wherever they are; whole ones of two digits or more where they stand alone.
+_NUMBER = re.compile(rb"[-+]?\d+\.\d*(?:[eE][-+]?\d{1,2}(?!\d))?|[-+]?(?<![\w.])\d{2,6}(?![\w.])")
+#: Decimal digits of information in numbers in a row that are no coincidence: one place in a million, of each sequence.
+_LEAST_INFORMATION = 6.0
+#: A number near one of these words is found however coarsely it is rounded.
+_NAMED = re.compile(
+    rb"(?i)(?:similar|cosine|score)[^\d\n]{0,12}?(?P<after>[-+]?\d+(?:\.\d+)?)"
+    rb"|(?P<before>[-+]?\d+(?:\.\d+)?)[^\d\n]{0,4}(?:similar|cosine|score)"
+)
+#: Numbers that are looked at together.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Decimal numbers in a row, the units of their last digits, and their significant digits."""
+
+    values: NDArray[np.float64]
+    units: NDArray[np.float64]
+    digits: NDArray[np.int64]
+
+    def __getitem__(self, part: slice) -> "Numbers":
+        return Numbers(self.values[part], self.units[part], self.digits[part])
+
+    def near(self, values: NDArray[np.float64]) -> Iterable[NDArray[np.bool_]]:
+        """Which of the `values` (rows) each number (columns) is when rounded, and then when cut off."""
+        column = values[:, None]
+        yield np.abs(column - self.values) <= 0.5001 * self.units
+        rest = np.abs(column) - np.abs(self.values)
+        yield (rest >= -1e-9) & (rest < self.units) & (column * self.values >= 0)
 
 
 def forms(data: bytes) -> Iterable[bytes]:
@@ -60,14 +88,22 @@ class Search:
         self.add_bytes(name, pixels.tobytes(), notations=lambda data: [data])
 
     def add_sequence(self, name: str, values: NDArray[np.floating] | Sequence[float]) -> None:
-        """Numbers of which any three or two in a row, rounded in any way, or their octets must not be written."""
+        """Numbers of which no run may be written, nor their octets as floats of any size and order.
+
+        They are found rounded or cut off, as far as the run tells more than `_LEAST_INFORMATION`: two numbers with five
+        decimals, two landmarks in whole pixels, five coordinates or a dozen components of a vector with two decimals.
+        Other numbers between them hide them, and so do scales: vectors as integers of eight bits are not found.
+        """
         numbers = np.asarray(values, np.float64).ravel()
         self._sequences[name] = numbers
-        for kind in ("<f8", "<f4", "<f2", ">f4"):
+        for kind in ("<f8", "<f4", "<f2", ">f8", ">f4", ">f2"):
             self.add_bytes(name, numbers.astype(kind).tobytes())
 
     def add_number(self, name: str, value: float) -> None:
-        """One number of which four digits or more must not be written (five if it is below 10)."""
+        """One number of which four digits or more must not be written (five if it is below 10).
+
+        Fewer, down to a whole number, are found near "similar", "cosine" or "score".
+        """
         self._numbers[name] = value
         self._exact |= {np.array([value], kind).tobytes(): name for kind in ("<f8", ">f8")}
 
@@ -82,30 +118,54 @@ class Search:
         return names | self._found_numbers(content)
 
     def _found_numbers(self, content: bytes) -> set[str]:
-        names: set[str] = set()
-        values, decimals, digits = _numbers_of(content)
-        precise = [name for name, value in self._numbers.items() if _holds(value, values, decimals, digits)]
-        names.update(precise)
-        half = 0.5001 * 10.0 ** -decimals.astype(float)
-        fine, fair = decimals >= _PAIR_DECIMALS, decimals >= _TRIPLE_DECIMALS
-        for name, sequence in self._sequences.items():
-            near = np.abs(sequence[:, None] - values[None, :]) <= half[None, :]
-            pairs = near[:-1, :-1] & near[1:, 1:] & fair[:-1] & fair[1:]
-            if (pairs & fine[:-1] & fine[1:]).any() or (pairs[:-1, :-1] & pairs[1:, 1:]).any():
-                names.add(name)
-        return names
+        numbers = _numbers_of(content)
+        named = _numbers([each["after"] or each["before"] for each in _NAMED.finditer(content)])
+        return {
+            *(name for name, value in self._numbers.items() if _holds(value, numbers) or _holds_coarsely(value, named)),
+            *(name for name, sequence in self._sequences.items() if _holds_run(sequence, numbers)),
+        }
 
 
-def _numbers_of(content: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """All decimal numbers, the places behind their points, and their significant digits."""
-    found = list(_NUMBER.finditer(content))
-    exponents = [int(each[2] or 0) if len(each[2] or b"") < 4 else 0 for each in found]
-    decimals = [len(each[1]) - exponent for each, exponent in zip(found, exponents, strict=True)]
-    digits = [len(re.sub(rb"^[-+0.]*|[eE].*$|\.", b"", each[0])) for each in found]
-    values = [float(each[0][:40]) for each in found]
-    return np.array(values, float), np.array(decimals, int), np.array(digits, int)
+def _numbers_of(content: bytes) -> Numbers:
+    """All decimal numbers."""
+    return _numbers([each[0] for each in _NUMBER.finditer(content)])
 
 
-def _holds(value: float, values: NDArray[np.float64], decimals: NDArray[np.int64], digits: NDArray[np.int64]) -> bool:
-    close = np.abs(values - value) <= 0.5001 * 10.0 ** -decimals.astype(float)
-    return bool((close & (digits >= (4 if value >= 10 else 5))).any())
+def _numbers(texts: Sequence[bytes]) -> Numbers:
+    parts = [text.lower().partition(b"e") for text in texts]
+    decimals = [len(each.partition(b".")[2]) - int(exponent or 0) for each, _, exponent in parts]
+    digits = [len(each.lstrip(b"-+0.").replace(b".", b"")) for each, _, _ in parts]
+    values = [float(text) for text in texts]
+    return Numbers(np.array(values, float), 10.0 ** -np.clip(np.array(decimals, float), -40, 40), np.array(digits, int))
+
+
+def _holds(value: float, numbers: Numbers) -> bool:
+    enough = numbers.digits >= (4 if abs(value) >= 10 else 5)
+    return any((near[0] & enough).any() for near in numbers.near(np.array([value])))
+
+
+def _holds_coarsely(value: float, named: Numbers) -> bool:
+    enough = named.units <= abs(value) / 5
+    return any((near[0] & enough).any() for near in named.near(np.array([value])))
+
+
+def _holds_run(sequence: NDArray[np.float64], numbers: Numbers) -> bool:
+    """Whether numbers in a row are values in a row, with more information than coincidence has."""
+    starts = range(0, max(1, len(numbers.values) - len(sequence)), _BLOCK)
+    blocks = (numbers[start : start + _BLOCK + len(sequence)] for start in starts)
+    return any(_holds_run_in_block(sequence, block) for block in blocks)
+
+
+def _holds_run_in_block(sequence: NDArray[np.float64], numbers: Numbers) -> bool:
+    least = _LEAST_INFORMATION + np.log10(len(sequence))
+    # Zeros in a row are everywhere.
+    telling = np.where(numbers.values == 0, 0, np.log10(np.maximum(1, 4 * sequence.std() / numbers.units)))
+    for near in numbers.near(sequence):
+        if not (near[:-1, :-1] & near[1:, 1:]).any():
+            continue
+        run = np.zeros(len(numbers.values) + 1)
+        for row in near:
+            run[1:] = np.where(row, run[:-1] + telling, 0)
+            if (run >= least).any():
+                return True
+    return False

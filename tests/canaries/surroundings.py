@@ -47,7 +47,7 @@ def _content(path: Path) -> bytes:
         return file.read(_MOST_OF_A_FILE).strip(b"\0")
 
 
-def files_below(folder: Path) -> dict[str, bytes]:
-    """The contents of all files, and their names, by path."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+def files_below(folder: Path, since: int = 0) -> dict[str, bytes]:
+    """The contents of all files, and their names, by path; of those changed `since` (`time.time_ns()`)."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns >= since)
     return {str(path): path.name.encode() + b"\n" + path.read_bytes() for path in paths}

@@ -1,8 +1,13 @@
 """No canary where the server writes or shows something, whatever it is asked and however it fails."""
 
+import os
 import re
+import signal
+import socket
+import ssl
 import sys
-from base64 import b64encode
+import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +15,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.server.conftest import make_certificate
 
 from likeness.aws.keys import Record, create_key, create_session
+from likeness.comparer import Comparer
 from likeness.packs import store
+from likeness.settings import ComparerSettings
 from likeness.system.processors import thread_budget
 
 from .conftest import Canaries, Client, Pictures, text_of, wait_for
@@ -22,13 +30,20 @@ from .surroundings import files_below, processes, told_by_proc
 pytestmark = pytest.mark.engine
 
 POLICY = {"Statement": [{"Effect": "Allow", "Action": ["rekognition:CompareFaces", "s3:GetObject*"], "Resource": "*"}]}
-BUCKET = "bucket"
+#: Buckets of an S3, and of a folder.
+BUCKET, FOLDER = "bucket", "folder"
 
 
 @dataclass
 class Trial:
-    """A running server with what is searched for, and its answers by the name of the request."""
+    """A running server with what is searched for, and its answers by the name of the request.
 
+    `began`: when it was started (`time.time_ns()`); `has_all`: with TLS, a folder as a bucket, another pack for another
+    key, and that pack in the shadow too.
+    """
+
+    has_all: bool
+    began: int
     canaries: Canaries
     folder: Path
     pid: int
@@ -58,6 +73,7 @@ def photos_of(canaries: Canaries, pictures: Pictures) -> dict[str, bytes]:
         "source": canaries.photo("source", pictures.person),
         "target": canaries.photo("target", pictures.again, "PNG"),
         "bug": canaries.photo("bug", pictures.person, begins="please fail"),
+        "shadow": canaries.photo("shadow", pictures.person, begins="shadow fails"),
         "nobody": canaries.photo("nobody", pictures.nobody, "PNG"),
         "small": canaries.photo("small", pictures.person.resize((40, 40))),
     }
@@ -86,6 +102,33 @@ def ask_for_objects(ask: Ask, canaries: Canaries) -> None:
     ask("object version", pair(in_s3("none", Version=version), in_s3("target")))
     address = canaries.value("object address", 400)
     ask("object address", pair(in_s3(f"https://b.s3/k?X-Amz-Signature={address}"), in_s3("target")))
+
+
+def ask_for_files(ask: Ask, canaries: Canaries) -> None:
+    """Objects of a bucket that is a folder."""
+    ask("file", pair(in_s3("source", Bucket=FOLDER), in_s3("target", Bucket=FOLDER)))
+    for name in ("text", "link", "below"):
+        ask(f"file {name}", pair(in_s3(name, Bucket=FOLDER), in_s3("target", Bucket=FOLDER)))
+    for name, path in (
+        ("none", "{}"),
+        ("outside", "../{}"),
+        ("absolute", "/{}"),
+        ("under", "source/{}"),
+        ("zero", "{}\0"),
+    ):
+        value = canaries.value(f"file {name}")
+        ask(f"file {name}", pair(in_s3(path.format(value), Bucket=FOLDER), in_s3("target", Bucket=FOLDER)))
+
+
+def ask_in_plain(port: int, canaries: Canaries) -> None:
+    """HTTP where TLS is expected."""
+    request = (
+        f"POST /{canaries.value('plain path')} HTTP/1.1\r\nAuthorization: {canaries.secret('plain header')}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(request.encode())
+        while connection.recv(1000):
+            pass
 
 
 def ask_with_members(ask: Ask, canaries: Canaries, photos: dict[str, bytes]) -> None:
@@ -137,27 +180,71 @@ def ask_as_others(ask: Ask, canaries: Canaries, photos: dict[str, bytes]) -> Non
 
 @dataclass
 class Given:
-    """What all servers of this module have: canaries, photos, a key file, a session of its key, and an S3."""
+    """What all servers of this module have: canaries, photos, a key file, a session of its key, and an S3.
+
+    And what the one with all of it has: a key of another pack, a certificate with its key, a folder with objects.
+    """
 
     canaries: Canaries
     photos: dict[str, bytes]
     keys: Path
     session: Record
     s3_settings: str
+    of_other_pack: Record
+    other_pack: Path
+    certificate: tuple[Path, Path]
+    folder: Path
+
+    @property
+    def further_settings(self) -> str:
+        return f"""
+            [[s3.buckets]]
+            pattern = "{FOLDER}"
+            directory = "{self.folder}"
+        """
+
+    @property
+    def first_settings(self) -> str:
+        return f"""
+        tls_certificate = "{self.certificate[0]}"
+        tls_key = "{self.certificate[1]}"
+        packs = ["{self.other_pack}"]
+        shadow = "{self.other_pack}"
+        uncalibrated = true
+        """
+
+
+def objects_in(folder: Path, canaries: Canaries, photos: dict[str, bytes]) -> Path:
+    """A folder with photos, a text, a link out of it, and a folder."""
+    (folder / "objects" / "below").mkdir(parents=True)
+    for name in ("source", "target"):
+        (folder / "objects" / name).write_bytes(photos[name])
+    (folder / "objects" / "text").write_text(canaries.secret("text of a file", 500))
+    (folder / "secret").write_text(canaries.secret("file outside"))
+    (folder / "objects" / "link").symlink_to(folder / "secret")
+    return folder / "objects"
 
 
 @pytest.fixture(scope="module")
 def given(
-    pictures: Pictures, measured: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+    pictures: Pictures, measured: Callable[..., None], own_pack: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Given]:
     canaries = Canaries()
     photos = photos_of(canaries, pictures)
     measured(canaries, photos["source"], photos["target"])
+    with Comparer(str(own_pack), settings=ComparerSettings(uncalibrated=True)) as comparer:
+        measured(canaries, photos["source"], photos["target"], comparer, " by the other pack")
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     record = create_key(keys, "caller", policy=POLICY)
     session = create_session(keys, record.id)
-    for name, secret in (("key", record.secret), ("session", session.secret), ("token", session.session_token)):
+    of_pack = {"Condition": {"StringEquals": {"likeness:Pack": str(own_pack)}}}
+    other = create_key(keys, "other", policy={"Statement": [POLICY["Statement"][0] | of_pack]})
+    secrets = {"key": record.secret, "session": session.secret, "token": session.session_token, "other": other.secret}
+    for name, secret in secrets.items():
         canaries.search.add_text(f"secret of the {name}", secret or "")
+    certificate = make_certificate(tmp_path_factory.mktemp("tls"))
+    canaries.search.add_bytes("TLS key", b64decode("".join(certificate[1].read_text().splitlines()[1:-1])))
+    folder = objects_in(tmp_path_factory.mktemp("objects"), canaries, photos)
     signed_address = f"/{BUCKET}/source?X-Amz-Security-Token={canaries.secret('signed address', 100)}"
     with stand_in(photos, signed_address) as address:
         settings = f"""
@@ -168,35 +255,57 @@ def given(
             session_token = "{canaries.secret("token of the store", 200)}"
             attempts = 1
         """
-        yield Given(canaries, photos, keys, session, settings)
+        yield Given(canaries, photos, keys, session, settings, other, own_pack, certificate, folder)
 
 
-@pytest.fixture(
-    scope="module", params=[(1, "false"), (1, "true"), (2, "false"), (2, "true")], ids="{0[0]} isolated: {0[1]}".format
-)
+@dataclass(frozen=True)
+class Mode:
+    """How a server runs."""
+
+    workers: int
+    isolated: bool = False
+    debug: bool = False
+    has_all: bool = False
+
+
+MODES = {
+    "1 worker": Mode(1, debug=True),
+    "1 worker isolated, with TLS, a folder and two packs": Mode(1, isolated=True, has_all=True),
+    "2 workers": Mode(2),
+    "2 workers isolated": Mode(2, isolated=True),
+}
+
+
+@pytest.fixture(scope="module", params=MODES)
 def trial(
     request: Any, given: Given, start_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Trial]:
     """The server, when all has been asked."""
-    workers, isolated = request.param
-    if workers > thread_budget():
+    mode = MODES[request.param]
+    if mode.workers > thread_budget():
         pytest.skip("two workers need two processors")
     folder = tmp_path_factory.mktemp("canaries")
     settings = f"""
         port = 0
         auth = "sigv4"
         keys = "{given.keys}"
-        workers = {workers}
-        isolate_decoding = {isolated}
+        workers = {mode.workers}
+        isolate_decoding = {str(mode.isolated).lower()}
         verbose_errors = true
         access_log = "{folder / "access.jsonl"}"
         audit_log = "{folder / "audit.jsonl"}"
+        {given.first_settings if mode.has_all else ""}
         {given.s3_settings}
+        {given.further_settings if mode.has_all else ""}
     """
-    with start_server(folder, settings, debug=request.param == (1, "false")) as (process, port):
+    context = ssl.create_default_context(cafile=str(given.certificate[0])) if mode.has_all else None
+    if context is not None:
+        context.check_hostname = False  # the certificate is localhost's
+    began = time.time_ns()
+    with start_server(folder, settings, debug=mode.debug, context=context) as (process, port):
         session = given.session
-        client = Client(port, session.id, session.secret, session.session_token)
-        made = Trial(given.canaries, folder, process.pid, client, {})
+        client = Client(port, session.id, session.secret, session.session_token, context)
+        made = Trial(mode.has_all, began, given.canaries, folder, process.pid, client, {})
 
         def ask(name: str, *what: Any, **options: Any) -> None:
             made.answers[name] = client.send(*what, **options)
@@ -206,8 +315,35 @@ def trial(
         ask_with_members(ask, given.canaries, given.photos)
         ask_with_headers(ask, given.canaries)
         ask_as_others(ask, given.canaries, given.photos)
+        if mode.has_all:
+            ask_the_other_way(ask, given, made)
         yield made
     assert process.returncode == 0
+
+
+def ask_the_other_way(ask: Ask, given: Given, trial: Trial) -> None:
+    """What only the server with all of it can be asked; at last its TLS key is damaged."""
+    ask_for_files(ask, given.canaries)
+    other = given.of_other_pack
+    for name in ("source", "bug", "nobody"):
+        sent = pair(given.photos[name], given.photos["target"], SimilarityThreshold=0)
+        ask(f"other pack {name}", sent, key_id=other.id, secret=other.secret, token=None)
+    ask_in_plain(trial.client.port, given.canaries)
+    key = given.certificate[1]
+    key.write_text(key.read_text()[:1000])
+    os.kill(trial.pid, signal.SIGHUP)
+    wait_for(lambda: b"the previous file stays in use" in (trial.folder / "stderr").read_bytes())
+
+
+def check_the_other_way(trial: Trial) -> None:
+    """Objects in a folder, another key's pack, and one that fails in the shadow were reached."""
+    answers = {name: status for name, (status, _) in trial.answers.items() if name.startswith(("file", "other"))}
+    assert {name for name, status in answers.items() if status == 200} == {"file", "other pack source"}
+    assert answers["other pack bug"] == 500
+    assert trial.answers["photo shadow"][0] == 200
+    told = (trial.folder / "stderr").read_text()
+    assert re.search(r"the shadow pack .* failed", told)
+    assert "decisions differ" in told
 
 
 def test_all_was_asked(trial: Trial) -> None:
@@ -219,13 +355,18 @@ def test_all_was_asked(trial: Trial) -> None:
     codes = {found for _, body in trial.answers.values() for found in re.findall(rb'"__type": ?"(\w+)"', body)}
     assert codes > {b"InvalidImageFormatException", b"InvalidS3ObjectException", b"InvalidParameterException"}
     assert codes > {b"SerializationException", b"ValidationException", b"InvalidSignatureException"}
+    if trial.has_all:
+        check_the_other_way(trial)
 
 
 def test_no_answer_has_anything_of_another_request(trial: Trial) -> None:
+    answered = ("similarity", "landmarks of the source", "landmarks of the target")
     for name, (status, answer) in trial.answers.items():
+        by = " by the other pack" if name.startswith("other pack") else ""
         found = {each for each in trial.search.found(answer) if not each.startswith(name)}
-        allowed = {"similarity", "landmarks of the source", "landmarks of the target"} if status == 200 else set()
-        assert found <= allowed, name
+        # Both packs have one detector.
+        allowed = {f"{each}{one}" for each in answered for one in {by, " by the other pack" if "land" in each else by}}
+        assert found <= (allowed if status == 200 else set()), name
 
 
 def test_no_log_has_any(trial: Trial) -> None:
@@ -241,7 +382,7 @@ def test_no_log_has_any(trial: Trial) -> None:
 
 
 def test_no_page_has_any(trial: Trial) -> None:
-    for page in ("/metrics", "/healthz", "/readyz", "/"):
+    for page in ("/metrics", "/healthz", "/readyz", "/", "/console/server.json"):
         assert trial.search.found(trial.client.ask("GET", page)[1]) == set(), page
 
 
@@ -253,12 +394,12 @@ def test_proc_has_none(trial: Trial) -> None:
 
 
 def test_no_file_has_any(trial: Trial) -> None:
+    """Neither in what the server's folders hold, nor in files beside the packs; Python opens no other to write."""
     ours = {str(trial.folder / name) for name in ("access.jsonl", "audit.jsonl")}
     files = files_below(trial.folder)
     del files[str(trial.folder / "likeness.toml")]
-    assert {path: found for path, content in files.items() if (found := trial.search.found(content))} == {}
-    # Networks that ONNX Runtime has optimised are kept beside the packs, when they are first used.
-    others = ("/dev/", f"{store.home()}/")
-    opened = {line for line in (trial.folder / "opened").read_text().splitlines() if not line.startswith(others)}
-    assert opened <= ours
     assert set(files) == ours | {str(trial.folder / name) for name in ("stdout", "stderr", "opened")}
+    # Networks that ONNX Runtime has optimised are kept beside the packs, when they are first used.
+    files |= files_below(store.home(), since=trial.began)
+    assert {path: found for path, content in files.items() if (found := trial.search.found(content))} == {}
+    assert set((trial.folder / "opened").read_text().splitlines()) <= ours | {os.devnull}

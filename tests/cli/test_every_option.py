@@ -137,7 +137,7 @@ def test_a_name_nearly_right(command: str, action: argparse.Action, capfd: pytes
 
 @pytest.mark.parametrize("command", [name for name, _ in _parsers()])
 @pytest.mark.parametrize("wrong", ["--nonsense", "--n", "---", "--=x", "-q", "--no-way", "--likeness", PHOTO])
-def test_a_name_that_is_none(command: str, wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_option(command: str, wrong: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, message = run(capfd, [*command.split(), *REST.get(command, []), wrong])
     check(message, code, wrong)
     assert "did you mean" not in message

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.evaluation import by_cell, stored_counts
-from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import CellEvaluation, Scoring, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.measure import AtSimilarity
 from likeness.evaluation.photo_table import PhotoTable
 from likeness.evaluation.rates import Rate
-from likeness.evaluation.report import FEW, TOO_FEW, rate_cells, told_fmr, told_over_cells
+from likeness.evaluation.report import FEW, TOO_FEW, cells_text, fmr_text, rate_cells
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.vision.calibration import Calibration
@@ -48,7 +48,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, block: int = 50) -> CellEvaluatio
     table, embeddings = faces()
     advanced: list[None] = []
     cells = cells_to_compare(table, embeddings, ["group"])
-    result = evaluate_cells((Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
+    result = evaluate_cells(Scoring(Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
     assert len(advanced) == blocks_of({name: len(inside) for name, inside in cells.items()})
     return result
 
@@ -92,7 +92,7 @@ def test_the_worst_pairs_are_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     whole = evaluated(monkeypatch)
-    monkeypatch.setattr(stored_counts, "_APART_S", 0.0)
+    monkeypatch.setattr(stored_counts, "_WRITE_INTERVAL_S", 0.0)
     table, embeddings = faces()
     cells = cells_to_compare(table, embeddings, ["group"])
     compared = 0
@@ -107,7 +107,7 @@ def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.
         advance = Mock(side_effect=[None] * (blocks - 1) + [KeyboardInterrupt] if blocks else None)
         with opened(tmp_path / "kept") as database:
             return evaluate_cells(
-                (Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
+                Scoring(Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
             )
 
     every = blocks_of({name: len(inside) for name, inside in cells.items()})
@@ -128,7 +128,7 @@ def test_few_people_are_no_cell() -> None:
     few = PhotoTable(table.photos, table.people, {"group": np.where(table.people < 10, "few", "")})
     assert cells_to_compare(few, embeddings, ["group"]) == {}
     with pytest.raises(ValueError, match="no cell has 20 people"):
-        evaluate_cells((Scorer(), CURVE), few, embeddings, {})
+        evaluate_cells(Scoring(Scorer(), CURVE), few, embeddings, {})
 
 
 def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +158,8 @@ def test_a_rate_that_few_pairs_show_is_a_bound_everywhere() -> None:
         "0.100* (0.000 to 0.200)",
     )
     assert rate_cells(AtSimilarity(90.0, enough, missed))[1] == "3.0e-03 (1.0e-03 to 5.0e-03)"
-    assert told_over_cells({"a": few, "b": Rate(0.0, 0.0, 1e-3, 3000)}) == (TOO_FEW, "rarer than 5.0e-03 (a)")
-    assert told_fmr(Rate(0.0)) == "no pairs"
+    assert cells_text({"a": few, "b": Rate(0.0, 0.0, 1e-3, 3000)}) == (TOO_FEW, "rarer than 5.0e-03 (a)")
+    assert fmr_text(Rate(0.0)) == "no pairs"
 
 
 def test_a_cell_without_a_rate_has_a_bar_and_no_dot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_parts_divide_people_not_photos() -> None:
     assert np.ptp(np.bincount(parts)) <= 2
 
 
+FACES = cross_fit.GroupedFaces(VECTORS, PEOPLE, GROUPS)
 EVERY = tuple(places.astype(np.int64) for places in np.triu_indices(len(VECTORS), k=1))
 
 
@@ -112,7 +113,7 @@ def test_every_pair_is_scored_by_a_cohort_without_its_people() -> None:
         return Naming(len(learned_from) - 1)
 
     first, second = EVERY
-    models = cross_fit.cross_fitted_scores((VECTORS, PEOPLE, GROUPS), (first, second), learn=remembering)
+    models = cross_fit.cross_fitted_scores(FACES, first, second, learn=remembering)
     assert len(learned_from) == 15
     assert set(models) == set(range(15))
     for a, b, model in zip(PEOPLE[first], PEOPLE[second], models, strict=True):
@@ -122,9 +123,7 @@ def test_every_pair_is_scored_by_a_cohort_without_its_people() -> None:
 def test_scores_of_people_not_learned_from_are_those_of_a_scorer() -> None:
     first, second = EVERY
     advanced: list[None] = []
-    scores = cross_fit.cross_fitted_scores(
-        (VECTORS, PEOPLE, GROUPS), (first, second), advance=lambda: advanced.append(None)
-    )
+    scores = cross_fit.cross_fitted_scores(FACES, first, second, advance=lambda: advanced.append(None))
     same = PEOPLE[first] == PEOPLE[second]
     assert len(advanced) == 15
     assert np.isfinite(scores).all()

@@ -22,7 +22,7 @@ def test_a_heavy_tail_is_seen_to_be_heavy() -> None:
     assert tail.score(1e-6) == pytest.approx((1e-6) ** -0.25 - 1, rel=0.25)
 
 
-def test_a_tail_that_ends_is_not_believed() -> None:
+def test_a_tail_that_ends_is_replaced_by_an_exponential_one() -> None:
     tail = fit_tail(Ranked.of(GENERATOR.uniform(0, 1, 200_000)))
     assert tail.shape == 0
     assert tail.score(1e-12) > 1

@@ -125,13 +125,13 @@ def small_world(people: int = 1000) -> LabelledFaces:
 def test_evaluated_people_are_not_learned_from(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     world = small_world()
     taught: list[set[int]] = []
-    learn = accuracy.learn_shipped
+    learn = accuracy.default_scorer
 
     def remembering(vectors: Any, people: Any, groups: Any) -> Any:
         taught.append(set(people.tolist()))
         return learn(vectors, people, groups)
 
-    monkeypatch.setattr(accuracy, "learn_shipped", remembering)
+    monkeypatch.setattr(accuracy, "default_scorer", remembering)
     halves = accuracy.apart(world)
     judged = [half["people"] for half in halves]
     assert sum(judged) == 1000
@@ -146,7 +146,7 @@ def test_evaluated_people_are_not_learned_from(accuracy: ModuleType, monkeypatch
 def test_the_cohort_makes_the_cells_even(accuracy: ModuleType) -> None:
     world = small_world()
     rows = [
-        accuracy.judged("row", 1, (world, world), learn) for learn in (accuracy.learn_nothing, accuracy.learn_shipped)
+        accuracy.judged("row", 1, (world, world), learn) for learn in (accuracy.cosine_scorer, accuracy.default_scorer)
     ]
     plain, cohort = (row["at"]["1e-03"]["max_over_geometric_mean"] for row in rows)
     assert cohort < plain

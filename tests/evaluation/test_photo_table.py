@@ -51,7 +51,7 @@ def test_pairs_and_photos_are_told_apart(tmp_path: Path) -> None:
     assert is_photo_table(table)
     assert not is_photo_table(pairs)
     assert not is_photo_table(tmp_path / "none.csv")
-    photos, of_pairs = read_either(pairs)
-    assert of_pairs is not None
-    assert photos.photos == of_pairs.photos
-    assert read_either(table)[1] is None
+    of_pairs = read_either(pairs)
+    assert of_pairs.pairs is not None
+    assert of_pairs.photos.photos == of_pairs.pairs.photos
+    assert read_either(table).pairs is None

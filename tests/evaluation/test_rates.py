@@ -64,8 +64,8 @@ def test_intervals_hold_the_rate_and_are_wider_where_one_person_makes_all_the_er
     by_one = spread.copy()
     by_one[(people[:, 0] == 3) & ~same] += 1  # person 3 looks like everyone
     thresholds = np.array([0.97])
-    (even,), _ = Trial(spread, same, people).intervals(thresholds, rounds=200)
-    (uneven,), _ = Trial(by_one, same, people).intervals(thresholds, rounds=200)
+    (even,), _ = Trial(spread, same, people).intervals(thresholds)
+    (uneven,), _ = Trial(by_one, same, people).intervals(thresholds)
     for rate in (even, uneven):
         assert rate.low is not None
         assert rate.high is not None

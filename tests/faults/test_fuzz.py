@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +119,29 @@ def test_a_crash_is_a_finding_with_its_input(tmp_path: Path) -> None:
     for report in reports:
         assert report.read_text().startswith("SIGSEGV")
         assert report.with_suffix("").read_bytes()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fuzz.run reads Linux's /proc")
+@pytest.mark.parametrize(
+    ("program", "is_waiting"),
+    [
+        ("import time; time.sleep(60)", True),
+        ("import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])", False),
+    ],
+)
+def test_a_process_that_waits_is_told_from_one_that_works_however_busy_the_machine_is(
+    program: str, is_waiting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    run = import_module("fuzz.run")
+
+    with subprocess.Popen([sys.executable, "-c", program], process_group=0) as process:
+        try:
+            time.sleep(0.5)  # Python starts
+            waiting = run.Waiting(process.pid)
+            for _ in range(15):
+                time.sleep(0.1)
+                waiting.look()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert waiting.seconds > 1 if is_waiting else waiting.seconds < 1

@@ -73,7 +73,7 @@ def test_accepted_inputs_are_opened(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(DATA)
     photo = FILES[kind](tmp_path / "a.png")
     try:
-        seen = open_image(photo).full()
+        seen = open_image(photo).pixels()
     finally:
         getattr(photo, "close", lambda: None)()
     assert np.abs(seen.astype(int) - PICTURE).mean() < (8 if "palette" in kind else 0.01)
@@ -82,7 +82,7 @@ def test_accepted_inputs_are_opened(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_pillow_image_is_rotated_upright_like_its_file(orientation: int) -> None:
     data = with_segment(saved("JPEG"), 0xE1, exif(orientation))
-    of_file, of_pillow = open_image(data).full(), open_image(Pillow.open(io.BytesIO(data))).full()
+    of_file, of_pillow = open_image(data).pixels(), open_image(Pillow.open(io.BytesIO(data))).pixels()
     assert of_pillow.shape == of_file.shape
     assert np.abs(of_pillow.astype(int) - of_file).mean() < 1
 
@@ -91,11 +91,11 @@ def test_a_pillow_image_is_rotated_upright_like_its_file(orientation: int) -> No
 def test_photographic_modes_of_pillow_are_opened(mode: str) -> None:
     image = Pillow.fromarray(PICTURE)
     converted = image.convert("L").convert("I;16") if mode == "I;16" else image.convert(mode)
-    assert open_image(converted).full().shape == PICTURE.shape
+    assert open_image(converted).pixels().shape == PICTURE.shape
 
 
 def test_a_transparent_pillow_image_is_composited_over_white() -> None:
-    assert (open_image(Pillow.new("RGBA", (100, 100), (9, 9, 9, 0))).full() == 255).all()
+    assert (open_image(Pillow.new("RGBA", (100, 100), (9, 9, 9, 0))).pixels() == 255).all()
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
@@ -124,7 +124,7 @@ def test_a_pillow_image_that_cannot_be_decoded() -> None:
 def test_broken_exif_costs_no_pillow_image(broken: Any) -> None:
     image = Pillow.fromarray(PICTURE)
     image.info["exif"] = broken
-    np.testing.assert_array_equal(open_image(image).full(), PICTURE)
+    np.testing.assert_array_equal(open_image(image).pixels(), PICTURE)
 
 
 def test_a_pillow_image_with_invalid_transparency() -> None:
@@ -266,7 +266,7 @@ def test_every_mode_of_pillow_is_opened_or_refused() -> None:
             with pytest.raises(InvalidParameter, match="mode"):
                 open_image(blank)
         else:
-            assert open_image(blank).full().shape == (100, 120, 3)
+            assert open_image(blank).pixels().shape == (100, 120, 3)
 
 
 def test_an_error_names_an_open_file(tmp_path: Path) -> None:

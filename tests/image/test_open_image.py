@@ -61,7 +61,7 @@ def test_texts_in_a_photo_are_in_no_message(kind: str, given: Callable[..., obje
         said = ""
         try:
             image = open_image(given(io.BytesIO(data)) if given is not bytes else data)  # type: ignore[arg-type]
-            image.full()
+            image.pixels()
             said = " ".join(image.notes)
         except (RequestError, UnidentifiedImageError, SyntaxError, OSError, ValueError) as error:
             said = str(error) if isinstance(error, RequestError) else ""  # else Pillow did not even open it
@@ -81,7 +81,7 @@ def difference(some: NDArray[np.uint8], others: NDArray[np.uint8]) -> float:
 def test_jpeg(options: dict[str, object]) -> None:
     image = open_image(jpeg(**options))
     assert (image.format, image.width, image.height, image.orientation) == ("JPEG", 160, 120, 1)
-    assert difference(image.full(), PICTURE) < 2
+    assert difference(image.pixels(), PICTURE) < 2
     assert not image.damaged
     assert image.notes == ()
 
@@ -91,23 +91,23 @@ def test_a_progressive_jpeg_with_more_restarts_than_a_file_may_have_segments() -
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "JPEG", quality=95, restart_marker_blocks=1, progressive=True)
     assert buffer.getvalue().count(b"\xff\xd7") * 8 > 4096
-    difference = np.abs(open_image(buffer.getvalue()).full().astype(int) - pixels)
+    difference = np.abs(open_image(buffer.getvalue()).pixels().astype(int) - pixels)
     assert difference.mean() < 2
 
 
 def test_grey_jpeg() -> None:
     grey = Pillow.fromarray(PICTURE).convert("L")
-    assert difference(open_image(saved(grey, "JPEG")).full(), np.dstack([np.asarray(grey)] * 3)) < 2
+    assert difference(open_image(saved(grey, "JPEG")).pixels(), np.dstack([np.asarray(grey)] * 3)) < 2
 
 
 def test_cmyk_jpeg() -> None:
     inks = Pillow.fromarray(PICTURE).convert("CMYK")
     data = saved(inks, "JPEG", quality=95)
-    assert difference(open_image(data).full(), PICTURE) < 3
+    assert difference(open_image(data).pixels(), PICTURE) < 3
     marker = data.index(b"\xff\xee")
     unmarked = data[:marker] + data[marker + 16 :]
     assert b"Adobe" not in unmarked
-    assert difference(open_image(unmarked).full(), PICTURE) < 3
+    assert difference(open_image(unmarked).pixels(), PICTURE) < 3
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
@@ -115,18 +115,18 @@ def test_png(mode: str) -> None:
     written = Pillow.fromarray(PICTURE).convert(mode)
     image = open_image(saved(written, "PNG"))
     assert image.format == "PNG"
-    np.testing.assert_array_equal(image.full(), np.asarray(written.convert("RGB")))
+    np.testing.assert_array_equal(image.pixels(), np.asarray(written.convert("RGB")))
 
 
 def test_png_of_16_bits() -> None:
     rows = b"".join(b"\x00" + (row.astype(">u2") * 257).tobytes() for row in PICTURE)
-    np.testing.assert_array_equal(open_image(png(160, 120, 16, 2, rows)).full(), PICTURE)
+    np.testing.assert_array_equal(open_image(png(160, 120, 16, 2, rows)).pixels(), PICTURE)
     grey = b"".join(b"\x00" + (row[:, 0].astype(">u2") * 257).tobytes() for row in PICTURE)
-    np.testing.assert_array_equal(open_image(png(160, 120, 16, 0, grey)).full(), np.dstack([PICTURE[:, :, 0]] * 3))
+    np.testing.assert_array_equal(open_image(png(160, 120, 16, 0, grey)).pixels(), np.dstack([PICTURE[:, :, 0]] * 3))
 
 
 def test_interlaced_png() -> None:
-    np.testing.assert_array_equal(open_image(interlaced_png(PICTURE)).full(), PICTURE)
+    np.testing.assert_array_equal(open_image(interlaced_png(PICTURE)).pixels(), PICTURE)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -140,18 +140,18 @@ def test_transparency_is_composited_over_white(depth: int) -> None:
     else:
         rows = b"".join(b"\x00" + row.tobytes() for row in inked)
     expected = np.rint(PICTURE * (alpha / 255) + 255 * (1 - alpha / 255)).astype(np.uint8)
-    assert np.abs(open_image(png(160, 120, depth, 6, rows)).full().astype(int) - expected).max() <= 1
+    assert np.abs(open_image(png(160, 120, depth, 6, rows)).pixels().astype(int) - expected).max() <= 1
 
 
 def test_a_transparent_palette_is_composited_over_white() -> None:
     data = saved(Pillow.fromarray(PICTURE).convert("P"), "PNG", transparency=bytes(256))
-    assert (open_image(data).full() == 255).all()
+    assert (open_image(data).pixels() == 255).all()
 
 
 def test_an_animated_png_gives_its_default_image() -> None:
     frames = [Pillow.fromarray(np.full_like(PICTURE, value)) for value in (10, 200)]
     data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100)
-    assert (open_image(data).full() == 10).all()
+    assert (open_image(data).pixels() == 10).all()
 
 
 def test_bytes_files_and_arrays_are_the_same_photo(tmp_path: Path) -> None:
@@ -159,19 +159,19 @@ def test_bytes_files_and_arrays_are_the_same_photo(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(data)
     for photo in (data, bytearray(data), memoryview(data), path, str(path), PICTURE):
-        np.testing.assert_array_equal(open_image(photo).full(), PICTURE)
+        np.testing.assert_array_equal(open_image(photo).pixels(), PICTURE)
 
 
 def test_arrays_are_neither_changed_nor_locked() -> None:
     pixels = PICTURE.copy()
-    seen = open_image(pixels).full()
+    seen = open_image(pixels).pixels()
     assert pixels.flags.writeable
     assert not seen.flags.writeable
-    np.testing.assert_array_equal(open_image(pixels[:, ::-1]).full(), PICTURE[:, ::-1])
+    np.testing.assert_array_equal(open_image(pixels[:, ::-1]).pixels(), PICTURE[:, ::-1])
 
 
 def test_data_after_the_image_is_ignored() -> None:
-    assert open_image(jpeg() + b"\x00" * 1000 + jpeg()).full().shape == (120, 160, 3)
+    assert open_image(jpeg() + b"\x00" * 1000 + jpeg()).pixels().shape == (120, 160, 3)
 
 
 # The upright frame
@@ -193,7 +193,7 @@ def test_exif_orientation_is_undone_as_by_pillow(
     plain = with_segment(written, 0xE1, exif(orientation))
     expected = np.asarray(ImageOps.exif_transpose(Pillow.open(io.BytesIO(plain))))
     assert (image.orientation, image.height, image.width) == (orientation, *expected.shape[:2])
-    assert difference(image.full(), expected) < 1
+    assert difference(image.pixels(), expected) < 1
 
 
 @given(
@@ -215,7 +215,7 @@ def test_a_reduced_photo_is_the_mean_of_the_full_one(
         image = open_image(data)
         small = image.pixels(reduction)
         assert small.shape == (-(-image.height // reduction), -(-image.width // reduction), 3)
-        whole = image.full()[: image.height // reduction * reduction, : image.width // reduction * reduction]
+        whole = image.pixels()[: image.height // reduction * reduction, : image.width // reduction * reduction]
         means = whole.reshape(len(whole) // reduction, reduction, -1, reduction, 3).mean(axis=(1, 3))
         assert difference(small[: means.shape[0], : means.shape[1]], np.rint(means).astype(np.uint8)) < 1.5
 
@@ -225,7 +225,7 @@ def test_malformed_exif_is_ignored(noise: bytes) -> None:
     for start in (b"", b"II*\x00", b"MM\x00*\x00\x00\x00\x08", b"II*\x00\x08\x00\x00\x00\xff\xff"):
         image = open_image(with_segment(jpeg(), 0xE1, b"Exif\x00\x00" + start + noise))
         assert 1 <= image.orientation <= 8
-        assert image.full().size == PICTURE.size
+        assert image.pixels().size == PICTURE.size
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
@@ -238,7 +238,7 @@ def test_orientation_in_a_png_is_ignored() -> None:
     tags[0x0112] = 6
     data = saved(Pillow.fromarray(PICTURE), "PNG", exif=tags)
     assert b"eXIf" in data
-    np.testing.assert_array_equal(open_image(data).full(), PICTURE)
+    np.testing.assert_array_equal(open_image(data).pixels(), PICTURE)
 
 
 @pytest.mark.parametrize(("side", "expected"), [(10, 8), (20, 8), (21, 4), (40, 4), (80, 2), (81, 1), (1000, 1)])
@@ -260,30 +260,30 @@ def test_threads_share_one_decoding() -> None:
 def test_a_truncated_jpeg_is_decoded_as_far_as_it_goes(options: dict[str, object]) -> None:
     whole = jpeg(picture(400, 400), **options)
     image = open_image(whole[: len(whole) * 2 // 3], name="source photo")
-    seen = image.full()
+    seen = image.pixels()
     assert image.damaged
     assert image.notes[0].startswith("source photo: the file is damaged or cut off")
-    assert difference(seen[:200], open_image(whole).full()[:200]) < 5
+    assert difference(seen[:200], open_image(whole).pixels()[:200]) < 5
 
 
 def test_a_jpeg_without_picture_data_is_refused() -> None:
     whole = jpeg(picture(2000, 2000))
     with pytest.raises(InvalidImageFormat, match="source photo: it ends"):
-        open_image(whole[: whole.index(b"\xff\xda") + 20], name="source photo").full()
+        open_image(whole[: whole.index(b"\xff\xda") + 20], name="source photo").pixels()
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_a_truncated_png_is_refused(share: float) -> None:
     data = saved(Pillow.fromarray(PICTURE), "PNG")
     with pytest.raises(InvalidImageFormat, match=r"it is cut off|it ends within its header"):
-        open_image(data[: int(len(data) * share)]).full()
+        open_image(data[: int(len(data) * share)]).pixels()
 
 
 def test_a_png_with_a_wrong_checksum_is_refused() -> None:
     data = bytearray(saved(Pillow.fromarray(PICTURE), "PNG"))
     data[len(data) // 2] ^= 1
     with pytest.raises(InvalidImageFormat, match="a checksum is wrong"):
-        open_image(bytes(data)).full()
+        open_image(bytes(data)).pixels()
 
 
 # What is refused
@@ -331,7 +331,7 @@ def test_too_small(size: tuple[int, int]) -> None:
         open_image(jpeg(picture(*size)), name="source photo")
     with pytest.raises(ImageTooSmall):
         open_image(picture(*size))
-    assert open_image(jpeg(picture(*size)), limits=ImageLimits(min_side_px=79)).full().size
+    assert open_image(jpeg(picture(*size)), limits=ImageLimits(min_side_px=79)).pixels().size
 
 
 def test_too_many_bytes(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_too_many_bytes(tmp_path: Path) -> None:
     for photo in (jpeg(), path):
         with pytest.raises(ImageTooLarge, match="more than 1,000 bytes"):
             open_image(photo, limits=limits)
-    assert open_image(jpeg(), limits=ImageLimits(max_bytes=len(jpeg()))).full().size
+    assert open_image(jpeg(), limits=ImageLimits(max_bytes=len(jpeg()))).pixels().size
 
 
 def test_too_many_pixels_are_seen_in_the_header() -> None:

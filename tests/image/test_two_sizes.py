@@ -104,7 +104,7 @@ def test_a_png_of_xcode_is_named() -> None:
 )
 def test_other_sizes_in_a_png_are_ignored(extra: bytes) -> None:
     image = open_image(PNG_SIGNATURE + IHDR + extra + FIRST + SECOND + extra + END + LARGER)
-    np.testing.assert_array_equal(image.full(), PICTURE)
+    np.testing.assert_array_equal(image.pixels(), PICTURE)
 
 
 def test_transparency_counts_once_and_before_the_picture() -> None:
@@ -112,8 +112,8 @@ def test_transparency_counts_once_and_before_the_picture() -> None:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 160, 120, 8, 3, 0, 0, 0))
     rows = chunk(b"IDAT", zlib.compress(bytes(120 * 161)))
     black = chunk(b"PLTE", bytes(48))
-    assert (open_image(PNG_SIGNATURE + header + black + first + later + rows + END).full() == 255).all()
-    assert (open_image(PNG_SIGNATURE + header + black + rows + first + END).full() == 0).all()
+    assert (open_image(PNG_SIGNATURE + header + black + first + later + rows + END).pixels() == 255).all()
+    assert (open_image(PNG_SIGNATURE + header + black + rows + first + END).pixels() == 0).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
@@ -173,7 +173,7 @@ def test_other_sizes_in_a_jpeg_are_ignored() -> None:
     ):
         image = open_image(data)
         assert (image.width, image.height, image.orientation) == (160, 120, 1)
-        assert image.full().shape == (120, 160, 3)
+        assert image.pixels().shape == (120, 160, 3)
 
 
 def test_the_size_of_the_decoder_must_be_the_one_that_was_checked() -> None:

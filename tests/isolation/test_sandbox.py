@@ -152,7 +152,7 @@ def test_signals_to_the_whole_group_do_not_end_a_decoder() -> None:
 
 def test_a_machine_without_a_list_of_calls_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert "riscv64" in sandbox._reason_against(sandbox._filter_calls)
+    assert "riscv64" in sandbox._failure_of(sandbox._filter_calls)
 
 
 ALLOWED, REFUSED, KILLED = 0x7FFF0000, 0x00050001, 0x80000000

@@ -221,13 +221,16 @@ def small_disk(tmp_path: Path):
 
 
 @pytest.mark.fault
-def test_a_disk_that_is_really_full(tiny_index, small_disk: Path, monkeypatch) -> None:
+def test_a_disk_that_is_really_full(tiny_index, tiny, handed: Path, small_disk: Path, monkeypatch) -> None:
     monkeypatch.setenv("LIKENESS_HOME", str(small_disk))
     # The check beforehand is passed by, as when another process takes the room meanwhile.
     monkeypatch.setattr("likeness.packs.download.shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 40))
     with pytest.raises(PackDownloadFailed, match=r"the disk is full: .*small/.* free some space"):
         installation.install("tiny")
     assert list((small_disk / "packs").iterdir()) == []
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    installation.install("tiny", source_dir=handed)
+    assert_whole(small_disk, tiny)
 
 
 def test_other_errors_of_the_disk_are_not_hidden() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from tests.full_disk import file_size_limit
 
 from likeness import packs
 from likeness.errors import PackDamaged, SettingsError
@@ -102,10 +103,22 @@ def test_many_who_optimise_at_once_do_not_disturb_each_other(file: Path, tmp_pat
     assert len(list(folder.iterdir())) == 1
 
 
-@pytest.mark.fault
 def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, tmp_path: Path) -> None:
     (tmp_path / "optimised").write_text("a file, not a folder")
     np.testing.assert_allclose(opened(file, optimised=tmp_path / "optimised")(X)[0], X * 2 + X.mean())
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_disk_that_fills_while_a_network_is_saved_costs_only_time(file: Path, tmp_path: Path, room: int) -> None:
+    folder = tmp_path / "optimised"
+    with file_size_limit(room):
+        for _ in range(2):
+            np.testing.assert_allclose(opened(file, optimised=folder)(X)[0], X * 2 + X.mean())
+            assert list(folder.iterdir()) == []
+    opened(file, optimised=folder)
+    (saved,) = folder.iterdir()
+    assert saved.stat().st_size > 100
 
 
 def test_another_version_or_processor_has_its_own_optimised_network(file: Path, tmp_path: Path, monkeypatch) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import RateExceeded, Throttled
-from likeness.server.admission import Admission, Unavailable
+from likeness.server.admission import Admission, Unavailable, places
 from likeness.server.fair_queue import Ticket
 from likeness.server.rates import Rates
 
@@ -124,6 +124,20 @@ def test_what_waits_in_other_workers_leaves_a_worker_its_share_of_the_queue() ->
                 while admission.running:
                     await asyncio.sleep(0.01)
             assert counts[-1] == 0  # the other workers read it
+
+    asyncio.run(scene())
+
+
+def test_requests_that_wait_for_memory_beside_free_threads_fill_the_queue() -> None:
+    async def scene() -> None:
+        with ThreadPoolExecutor(4) as pool:
+            admission = Admission(4, 1, pool, queue=places(4, 100))
+            await admission.enter(Ticket("a", 0, 60), later(60))
+            waits = asyncio.ensure_future(admission.enter(Ticket("a", 0, 60), later(60)))
+            await asyncio.sleep(0)
+            with pytest.raises(Throttled, match="the queue is full: 1 requests wait"):
+                await asyncio.wait_for(admission.enter(Ticket("a", 0, 60), later(60)), 1)
+            waits.cancel()
 
     asyncio.run(scene())
 

@@ -1,11 +1,12 @@
 """The queue: order, shares, deadlines, and no lost places under any cancellation."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from likeness.server.fair_queue import FairQueue, Ticket
@@ -75,6 +76,189 @@ def test_decoded_photos_have_their_bound_and_one_request_may_exceed_it_alone() -
         assert await queue.take(Ticket("c", 0, 5), later(0.01)), "small photos wait for no large ones"
 
     asyncio.run(scene())
+
+
+class Line:
+    """A queue whose clients send one request after the other for ever; each runs for two turns of the loop."""
+
+    def __init__(self, queue: FairQueue) -> None:
+        self.queue = queue
+        #: The callers, in the order of their grants.
+        self.grants: list[str] = []
+        self.running: list[Ticket] = []
+        self._clients: list[asyncio.Task[None]] = []
+
+    def add_client(self, caller: str, seconds: float, pixel_bytes: int) -> None:
+        self._clients.append(asyncio.ensure_future(self._send(caller, seconds, pixel_bytes)))
+
+    async def _send(self, caller: str, seconds: float, pixel_bytes: int) -> None:
+        while True:
+            ticket = Ticket(caller, seconds, pixel_bytes)
+            assert await self.queue.take(ticket, later(60))
+            self.grants.append(caller)
+            self.running.append(ticket)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            self.running.remove(ticket)
+            self.queue.give(ticket, ticket.seconds)
+
+    async def turn(self) -> None:
+        """One turn of the loop, in which at least one request is granted or runs."""
+        granted = len(self.grants)
+        await asyncio.sleep(0)
+        assert self.running or len(self.grants) > granted or self.queue.free < self.queue.places
+        assert all(not client.done() for client in self._clients)
+
+    async def close(self) -> None:
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+
+@pytest.mark.parametrize("needed", [1600, 800])
+def test_large_photos_are_not_starved_by_those_of_another_caller(needed: int) -> None:
+    """Neither a request that runs alone, nor one that fits beside none of the other's."""
+
+    async def scene() -> list[str]:
+        line = Line(FairQueue(2, pixel_bytes=1024))
+        for _ in range(4):
+            line.add_client("many", 0.1, 300)
+        await line.turn()
+        for _ in range(2):
+            line.add_client("large", 0.1, needed)
+        while len(line.grants) < 40:
+            await line.turn()
+        await line.close()
+        return line.grants
+
+    order = asyncio.run(scene())
+    assert order.index("large") <= 4
+    assert 15 <= order.count("large") <= 25
+
+
+def test_small_photos_pass_while_memory_is_kept_for_large_ones() -> None:
+    async def scene() -> None:
+        queue = FairQueue(4, pixel_bytes=100)
+        running = Ticket("a", 0, 60)
+        assert await queue.take(running, later(60))
+        large = asyncio.ensure_future(queue.take(Ticket("b", 0, 150), later(60)))
+        await asyncio.sleep(0)
+        assert await queue.take(Ticket("c", 0, 5), later(60))
+        assert await queue.take(Ticket("c", 0, 30), later(0.01)) is False, "it would take what is kept"
+        queue.give(running, 0.05)
+        assert await asyncio.wait_for(large, 60)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("leaves", ["cancelled", "late", "displaced"])
+def test_memory_is_no_longer_kept_for_a_request_that_leaves(leaves: str) -> None:
+    async def scene() -> None:
+        queue = FairQueue(4, pixel_bytes=100)
+        assert await queue.take(Ticket("a", 0, 60), later(60))
+        large = asyncio.ensure_future(queue.take(Ticket("b", 1, 150), later(0.02 if leaves == "late" else 60)))
+        await asyncio.sleep(0)
+        other = asyncio.ensure_future(queue.take(Ticket("c", 0, 30), later(60)))
+        await asyncio.sleep(0)
+        assert not other.done()
+        if leaves == "cancelled":
+            large.cancel()
+        elif leaves == "displaced":
+            assert queue.displace(Ticket("d"))
+        assert await asyncio.wait_for(other, 60)
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_waits_for_its_store_keeps_no_memory() -> None:
+    async def scene() -> None:
+        queue = FairQueue(4, pixel_bytes=100, most_of_store=1)
+        assert await queue.take(Ticket("a", 0, 60, {0}), later(60))
+        waits = asyncio.ensure_future(queue.take(Ticket("b", 0, 60, {0}), later(60)))
+        await asyncio.sleep(0)
+        assert await queue.take(Ticket("c", 0, 40, {1}), later(60))
+        waits.cancel()
+
+    asyncio.run(scene())
+
+
+def test_no_caller_takes_all_places() -> None:
+    async def scene() -> None:
+        queue = FairQueue(3, most_of_caller=2)
+        first = Ticket("a")
+        assert await queue.take(first, later(60))
+        assert await queue.take(Ticket("a"), later(60))
+        third = asyncio.ensure_future(queue.take(Ticket("a"), later(60)))
+        await asyncio.sleep(0)
+        assert await queue.take(Ticket("b"), later(60))
+        assert not third.done()
+        queue.give(first, 0.05)
+        assert await asyncio.wait_for(third, 60)
+
+    asyncio.run(scene())
+
+
+def longest_wait(order: list[str], caller: str) -> int:
+    """The most grants until a caller's next one."""
+    served = [-1, *(number for number, each in enumerate(order) if each == caller), len(order)]
+    return max(after - before for before, after in itertools.pairwise(served))
+
+
+def test_a_caller_whose_photos_wait_for_memory_gains_no_credit() -> None:
+    """Many small requests move the virtual time; the caller that waits must not be ahead of those that come later."""
+
+    async def scene() -> list[str]:
+        line = Line(FairQueue(3, pixel_bytes=160))
+        for seconds, pixel_bytes in ((0.2, 160), (0.0, 60), (0.2, 120), (0.0, 300)):
+            line.add_client("large", seconds, pixel_bytes)
+        for _ in range(2):
+            line.add_client("small", 0.2, 5)
+        line.add_client("one at a time", 0.2, 60)
+        while len(line.grants) < 300:
+            await line.turn()
+        await line.close()
+        return line.grants
+
+    order = asyncio.run(scene())
+    assert {caller: longest_wait(order, caller) <= 20 for caller in order} == dict.fromkeys(order, True)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    clients=st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 0.2]), st.sampled_from([5, 30, 60, 120, 160, 300])),
+        min_size=2,
+        max_size=10,
+    ),
+    places=st.integers(1, 4),
+    most_of_caller=st.integers(1, 4),
+)
+@example(  # those that wait for memory come in turn, also when they have used the same
+    clients=[("a", 0.2, 120), ("c", 0.2, 120), ("c", 0.0, 160), ("b", 0.2, 5), ("a", 0.2, 300)],
+    places=3,
+    most_of_caller=1,
+)
+def test_every_caller_is_served_while_others_keep_sending(
+    clients: list[tuple[str, float, int]], places: int, most_of_caller: int
+) -> None:
+    """Whatever fits beside what. And no more memory is taken than there is, unless by a request alone."""
+    limit = 160
+
+    async def scene() -> list[str]:
+        line = Line(FairQueue(places, limit, most_of_caller=most_of_caller))
+        for client in clients:
+            line.add_client(*client)
+        while len(line.grants) < 200:
+            await line.turn()
+            taken = [ticket.pixel_bytes for ticket in line.running if ticket.pixel_bytes * 16 > limit]
+            assert sum(taken) <= limit or len(taken) == 1
+            assert len(line.running) <= places
+        await line.close()
+        return line.grants
+
+    order = asyncio.run(scene())
+    for caller, _, _ in clients:
+        assert longest_wait(order, caller) <= 40
 
 
 def test_a_full_queue_drops_a_request_of_the_caller_with_most() -> None:

@@ -48,6 +48,32 @@ def test_heads_that_are_ambiguous_or_too_large_are_refused(server: Running, sent
     wait_for(lambda: server.log()[-1]["status"] == int(status) and bool(server.log()[-1]["reason"]))
 
 
+@pytest.mark.parametrize("page", [b"GET / ", b"GET /healthz ", b"HEAD /readyz ", b"GET /metrics ", b"GET /x "])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (HEAD + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEAD, b"400"),
+        (HEAD + b"Host: y\r\n\r\n", b"400"),
+        (HEAD + b"a: b\r\n" * 100 + b"\r\n", b"431"),
+        (HEAD + b"a: " + b"b" * 16_384 + b"\r\n\r\n", b"431"),
+        (HEAD.replace(b"Host: x", b"Host: a b/c") + b"\r\n", b"400"),
+        (HEAD.replace(b"HTTP/1.1", b"HTTP/2.0") + b"\r\n", b"505"),
+    ],
+)
+def test_heads_of_pages_are_refused_as_those_of_the_operation(
+    server: Running, page: bytes, sent: bytes, status: bytes
+) -> None:
+    """Otherwise what a proxy takes for a body would be a request of its own here."""
+    logged = len(server.log())
+    with connect(server) as connection:
+        connection.sendall(sent.replace(b"POST / ", page, 1))
+        with contextlib.suppress(ConnectionResetError):
+            received = read_all(connection)
+            assert received.startswith(b"HTTP/1.1 " + status)
+            assert received.count(b"HTTP/1.1 ") == 1
+    wait_for(lambda: [line["status"] for line in server.log()[logged:]] == [int(status)])
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

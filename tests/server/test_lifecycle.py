@@ -1,8 +1,10 @@
 """Start, shutdown and signals; workers, sockets, TLS, and refused settings."""
 
 import http.client
+import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from likeness.cli.serve import main
+from likeness.packs.loaded import pack_folder
 from likeness.server.listening import listen
 from likeness.server.settings import Settings
 from likeness.system.processors import thread_budget
@@ -31,6 +34,7 @@ from .conftest import (
     refuses_connections,
     wait_for,
 )
+from .traffic import Traffic
 
 needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
 
@@ -108,6 +112,22 @@ def test_a_missing_pack_ends_the_server_with_an_error(serve: Serve, workers: str
     assert "Traceback" not in server.errors
 
 
+@pytest.mark.fault
+def test_a_damaged_pack_ends_the_server_with_the_file_and_the_command_that_mends_it(
+    serve: Serve, standard_pack: None, tmp_path: Path
+) -> None:
+    installed = pack_folder("standard")
+    damaged = shutil.copytree(installed, tmp_path / "packs" / installed.name) / "yunet.onnx"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    command = (sys.executable, "-m", "likeness.cli.main")
+    env = {"LIKENESS_HOME": str(tmp_path), "LIKENESS_OFFLINE": "1"}
+    server = serve("--no-isolate-decoding", prefix=command, program=Path("serve"), env=env)
+    assert server.process.wait(60) == 78
+    assert refuses_connections(server.port)
+    assert re.search(f"{re.escape(str(damaged))} .*; run: likeness packs install standard", server.errors)
+
+
 def test_sighup_opens_the_log_again(serve: Serve) -> None:
     server = serve("--access-log", "access.jsonl")
     log = server.folder / "access.jsonl"
@@ -123,10 +143,24 @@ def test_sighup_opens_the_log_again(serve: Serve) -> None:
 
 @pytest.mark.fault
 def test_a_full_disk_costs_the_line_and_not_the_request(serve: Serve) -> None:
-    server = serve("--access-log", "/dev/full")
-    assert [server.request(body()).status for _ in range(3)] == [200, 200, 200]
-    wait_for(lambda: "No space left" in server.errors)
-    assert server.errors.count("No space left") == 1
+    """A limit of the file's size stands for a disk that fills: what fits of the last lines is written, and removed."""
+    server = serve("--access-log", "access.jsonl")
+    server.wait_ready()
+    log = server.folder / "access.jsonl"
+    dropped = 'log_records_dropped_total{log="access log"}'
+    with Traffic(server.connect) as traffic:
+        traffic.wait_answers()
+        room = log.stat().st_size + 10_000
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+        wait_for(lambda: server.gauge(dropped) > 0)
+        traffic.wait_answers()
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        traffic.wait_answers()
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
+    assert server.errors.count("the access log cannot be written: File too large") == 1
+    server.wait_written()
+    written = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(written) + server.gauge(dropped) == traffic.statuses[200]
 
 
 def test_a_unix_socket(serve: Serve) -> None:

@@ -18,7 +18,7 @@ def leave_stale_socket(path: Path) -> None:
         gone.bind(str(path))
 
 
-def test_of_two_servers_that_find_a_stale_socket_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_two_servers_takes_over_a_stale_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both come to remove it, if they can; the slower one then finds the other's socket there."""
     path = tmp_path / "socket"
     leave_stale_socket(path)

@@ -85,6 +85,22 @@ def test_a_costly_request_holds_up_no_others_even_with_one_thread(serve: Serve, 
         assert [each.result().status for each in running] == [200, 200]
 
 
+def test_a_costly_request_waits_for_no_other_callers(serve: Serve, costly: bytes) -> None:
+    """One caller's run for a minute on a loaded machine; the other's is answered meanwhile, even with one thread."""
+    server = serve("--threads", "1")
+    server.wait_ready()
+    other = HTTPConnection("127.0.0.1", server.port, timeout=60, source_address=("127.0.0.2", 0))
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(server.request, body(b"until decoded", costly)) for _ in range(3)]
+        wait_for(lambda: (server.gauge("running"), server.gauge("queue_length")) == (1, 2))
+        other.request("POST", "/", body(b"source", costly), HEADERS)
+        assert other.getresponse().status == 200
+        assert not any(each.done() for each in running)
+        server.create("decoded")
+        assert [each.result().status for each in running] == [200] * 3
+    other.close()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
 def test_ordinary_clients_keep_half_of_their_throughput_during_an_attack(
     serve: Serve, costly: bytes, address: str

@@ -6,12 +6,11 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.full_disk import file_size_limit
 
 from likeness.server import log_files
 from likeness.server.log_files import LogFile, LogWriter
@@ -21,17 +20,6 @@ from .conftest import Running, Serve, body, wait_for
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """Stands for a disk that fills."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_line_that_does_not_fit_is_not_written(tmp_path: Path) -> None:
@@ -158,15 +146,27 @@ def test_audit_when_full_decides_what_happens_on_a_full_disk(
 ) -> None:
     server = serve("--audit-log", str(tmp_path / "audit"), "--audit-when-full", what)
     server.wait_ready()
-    assert server.request(body()).status == 200
-    wait_for(lambda: len(lines(tmp_path / "audit")) == 1)
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
-    server.request(body())
-    wait_for(lambda: server.request(body()).status == status)
+    statuses = []
+
+    def ask() -> int:
+        statuses.append(server.request(body()).status)
+        return statuses[-1]
+
+    assert [ask() for _ in range(5)] == [200] * 5
+    wait_for(lambda: len(lines(tmp_path / "audit")) == 5)
+    room = (tmp_path / "audit").stat().st_size + 10  # more than the other files need
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    ask()
+    wait_for(lambda: "the audit log cannot be written: File too large" in server.errors)
+    wait_for(lambda: ask() == status)
     assert server.get("/healthz").status == 200
-    page = server.get("/metrics").body.decode()
-    assert ('likeness_log_records_dropped_total{log="audit log"} 0.0' in page) == (what == "refuse")
+    dropped = server.gauge('log_records_dropped_total{log="audit log"}')
+    assert (dropped == 0) == (what == "refuse")
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    wait_for(lambda: server.request(body()).status == 200)
+    wait_for(lambda: ask() == 200)
+    server.wait_written()
+    dropped = server.gauge('log_records_dropped_total{log="audit log"}')
     assert server.stop() == 0
-    assert all(record["eventName"] == "CompareFaces" for record in lines(tmp_path / "audit"))
+    records = lines(tmp_path / "audit")
+    assert len(records) + dropped == len(statuses)
+    assert all(record["eventName"] == "CompareFaces" for record in records)

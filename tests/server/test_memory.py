@@ -99,10 +99,10 @@ def test_freed_memory_is_returned_by_requests_and_when_none_come(monkeypatch: py
     """By time alone, what a server keeps would depend on how many requests come in that time."""
     returned_at: list[int] = []
     monkeypatch.setattr(memory, "trim", lambda: returned_at.append(requests))
-    returning, requests = memory.Returning(), 0
+    trimmer, requests = memory.MemoryTrimmer(), 0
     for tick in range(120):
         requests += 8 if tick < 12 else 1 if tick < 20 else 0
-        returning.tick(tick, requests)
+        trimmer.tick(tick, requests)
     assert returned_at == [32, 64, 96, 104]
 
 

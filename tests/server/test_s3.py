@@ -1,6 +1,7 @@
 """S3Object references through the server: from a real S3 on loopback and from a folder, with policies."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from likeness.aws.keys import Record, create_key
 
-from .conftest import HEADERS, Running, Serve, free_port, s3_body, wait_for
+from .conftest import HEADERS, Answer, Running, Serve, body, free_port, s3_body, wait_for
 
 BUCKET = "photos-test"
 MIB = 1024 * 1024
@@ -104,20 +105,50 @@ def pairs_url() -> Iterator[str]:
         server.shutdown()
 
 
+LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">'
+    + b"".join(b'<!ENTITY %c "%s">' % (98 + level, b"&%c;" % (97 + level) * 50) for level in range(6))
+    + b"]><Error><Code>&g;</Code></Error>"
+)
+#: What no S3 answers, and what the log says of it.
+INVALID_ANSWERS = (
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nLast-Modified: yesterday\r\n\r\n", "cannot be parsed (ValueError)"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nx-amz-missing-meta: many\r\n\r\n", "cannot be parsed (ValueError)"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n", "cannot be parsed (ValueError)"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "closes the connection early"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \xff\xfe\x01\r\n\r\n", "closes the connection early"),
+    (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", "not valid HTTP (HTTPException)"),
+    (b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 70_000 + b"\r\n\r\n", "not valid HTTP (LineTooLong)"),
+    (b"HTTP/1.1 abc OK\r\n\r\n", "not valid HTTP (BadStatusLine)"),
+    (b"HTTP/1.1 999 OK\r\n\r\n", "the store refuses (999 999)"),
+    (b"HTTP/1.1 304 Not Modified\r\n\r\n", "the store refuses (304 304)"),
+    (b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n", "redirects, which is not followed (301 301)"),
+    (b"HTTP/1.1 301 Moved\r\nx-amz-bucket-region: http://[\r\nContent-Length: 0\r\n\r\n", "InvalidRegionError"),
+    (
+        b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+        "redirects, which is not followed (307 307)",
+    ),
+    (b"HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\n<Error><Co", "the store refuses (400 400)"),
+    (b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\n\xff\xfe\0\0\xff\xff\xff\xff\xff", "the store refuses (400 400)"),
+    (b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(LAUGHS), LAUGHS), "the store refuses (400 400)"),
+    (b"\x16\x03\x01\x02\x00\x01\x00", "not valid HTTP (BadStatusLine)"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "not valid HTTP (BadStatusLine)"),
+    (b"", "closes the connection early (ConnectionClosedError)"),
+)
+
+
 @pytest.fixture(scope="module")
-def failing_url() -> Iterator[str]:
-    """A store that answers HTTP for no bucket: `garbage` gets something else, `redirecting` another address."""
+def invalid_url() -> Iterator[str]:
+    """A store that gives one of INVALID_ANSWERS for every request for the bucket `b-` and its number."""
 
     def answer(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            asked = connection.recv(65536)
-            if b"/garbage/" in asked:
-                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-            elif b"/redirecting/" in asked:
-                where = b"http://127.0.0.1:%d/photos-test/a.jpg" % listener.getsockname()[1]
-                connection.sendall(b"HTTP/1.1 307 Elsewhere\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")
-            else:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nphoto")
+            while asked := re.match(rb"(\w+) /b-(\d+)", connection.recv(65536)):
+                invalid = INVALID_ANSWERS[int(asked[2])][0]
+                connection.sendall(invalid)
+                is_whole = asked[1] == b"HEAD" or b"Content-Length: 0" in invalid
+                if not is_whole or b"\r\n\r\n" not in invalid:
+                    return
 
     def accept() -> None:
         with contextlib.suppress(OSError):
@@ -136,7 +167,7 @@ def configured(
     s3_url: str,
     silent_url: str,
     pairs_url: str,
-    failing_url: str,
+    invalid_url: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Running:
     """A server without authentication that knows an S3, a folder and stores that fail in several ways."""
@@ -165,12 +196,8 @@ def configured(
         endpoint_url = "http://127.0.0.1:{free_port()}"
         attempts = 1
         [[s3.buckets]]
-        pattern = "garbage"
-        endpoint_url = "{failing_url}"
-        attempts = 1
-        [[s3.buckets]]
-        pattern = "redirecting"
-        endpoint_url = "{failing_url}"
+        pattern = "b-*"
+        endpoint_url = "{invalid_url}"
         attempts = 1
         [[s3.buckets]]
         pattern = "pairs"
@@ -199,8 +226,6 @@ def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
         ("a.jpg", BUCKET, "0", "InvalidS3ObjectException", "version 0: "),
         ("a.jpg", "hanging", None, "InvalidS3ObjectException", "does not answer in time"),
         ("a.jpg", "gone", None, "InvalidS3ObjectException", "cannot be reached"),
-        ("a.jpg", "garbage", None, "InvalidS3ObjectException", "garbage"),
-        ("a.jpg", "redirecting", None, "InvalidS3ObjectException", "redirecting"),
         ("../secret", "folder-1", None, "InvalidS3ObjectException", "plain relative path"),
         ("link", "folder-1", None, "InvalidS3ObjectException", "is a link"),
         ("large.jpg", BUCKET, None, "ImageTooLargeException", "15728641 bytes"),
@@ -215,6 +240,48 @@ def test_causes_look_the_same_to_the_caller_and_are_told_apart_in_the_log(
     assert (answer.status, answer.code) == (400, code)
     if code == "InvalidS3ObjectException":
         assert answer.json["Message"] == METADATA_TEXT
+    assert reason in configured.log()[-1]["reason"]
+
+
+def from_a_page(server: Running, origin: str, data: bytes, **headers: str) -> Answer:
+    """As a browser sends it: a preflight, and then, if that is allowed, the request."""
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-amz-target"}
+    assert server.request(method="OPTIONS", headers={"Origin": origin} | asked).status == 200
+    return server.request(data, HEADERS | {"Origin": origin} | headers)
+
+
+@pytest.mark.parametrize("bucket", [BUCKET, "folder-1", "missing-bucket"])
+@pytest.mark.parametrize(
+    ("origin", "headers"),
+    [
+        ("http://page.example", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}),
+        ("null", {}),  # a sandboxed frame
+        ("*", {}),
+        ("http://rebound.example:8080", {"Host": "rebound.example:8080"}),  # DNS rebinding: the page's own name
+    ],
+)
+def test_an_unsigned_page_cannot_have_the_server_read_objects(
+    configured: Running, origin: str, headers: dict[str, str], bucket: str
+) -> None:
+    """Any website that is open in a browser on this machine may call; whether an object exists must not show."""
+    refused = from_a_page(configured, origin, s3_body("c.jpg", bucket), **headers)
+    assert (refused.code, refused.json["Message"]) == ("InvalidS3ObjectException", METADATA_TEXT)
+    assert f"a web page of {origin} refers to it without a signature" in configured.log()[-1]["reason"]
+    assert from_a_page(configured, origin, body(), **headers).status == 200
+
+
+def test_an_unsigned_page_of_an_origin_that_is_named_may_refer_to_objects(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "c.jpg").write_bytes(b"photo")
+    server = serve("--cors-origins", "http://ours.example", "--s3-directory", str(tmp_path))
+    assert from_a_page(server, "http://ours.example", s3_body("c.jpg")).status == 200
+    assert server.request(s3_body("c.jpg"), HEADERS | {"Origin": "http://page.example"}).status == 400
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("number", "reason"), [(at, reason) for at, (_, reason) in enumerate(INVALID_ANSWERS)])
+def test_any_invalid_answer_of_a_store_is_the_services_error(configured: Running, number: int, reason: str) -> None:
+    answer = configured.request(s3_body("a.jpg", f"b-{number}"))
+    assert (answer.status, answer.code, answer.json["Message"]) == (400, "InvalidS3ObjectException", METADATA_TEXT)
     assert reason in configured.log()[-1]["reason"]
 
 
@@ -254,7 +321,7 @@ def dripping_url(dripping: threading.Event) -> Iterator[str]:
 
 @pytest.mark.fault
 def test_a_slow_store_does_not_hold_a_thread_forever(
-    serve: Serve, dripping_url: str, s3_url: str, tmp_path: Path
+    serve: Serve, dripping_url: str, dripping: threading.Event, s3_url: str, tmp_path: Path
 ) -> None:
     (tmp_path / "likeness.toml").write_text(
         f"""
@@ -270,10 +337,25 @@ def test_a_slow_store_does_not_hold_a_thread_forever(
     )
     server = serve("--config", str(tmp_path / "likeness.toml"))
     server.wait_ready()
+    answered = threading.Event()
+
+    def keep_asking(_: int) -> set[str]:
+        codes = set()
+        while not answered.is_set():
+            codes.add(server.request(s3_body("a.jpg", "dripping")).code)
+        return codes
+
     with ThreadPoolExecutor(24) as pool:
-        answers = list(pool.map(lambda _: server.request(s3_body("a.jpg", "dripping")), range(24)))
-    assert {answer.code for answer in answers} <= {"InvalidS3ObjectException", "ThrottlingException"}
-    wait_for(lambda: server.request(s3_body("a.jpg")).status == 200)  # within the deadline of a second
+        asking = pool.map(keep_asking, range(24))
+        assert dripping.wait(60)
+        wait_for(lambda: server.request(s3_body("a.jpg")).status == 200)  # within the deadline of a second
+        answered.set()
+        assert set().union(*asking) <= {"InvalidS3ObjectException", "ThrottlingException"}
+    reasons = {line["reason"] for line in server.log() if line["status"] == 400}
+    assert any("dripping/a.jpg: the store" in reason for reason in reasons)
+    causes = ("before the request's deadline", "wait to load from S3", "overdue reads hold threads")
+    assert all(any(cause in reason for cause in causes) for reason in reasons), reasons
+    wait_for(lambda: server.gauge("s3_held_threads") == 0)
 
 
 def test_a_slow_store_does_not_delay_shutdown(serve: Serve, dripping_url: str, dripping: threading.Event) -> None:
@@ -336,6 +418,17 @@ def test_the_callers_policy_must_allow_the_object(signed: tuple[Running, dict[st
             compare(server, keys[key], name, asked)
         assert caught.value.response["Error"]["Message"] == METADATA_TEXT
         assert f"does not allow {action} on arn:aws:s3:::{BUCKET}/{name}" in server.log()[-1]["reason"]
+
+
+def test_a_signed_page_may_refer_to_what_its_policy_allows(signed: tuple[Running, dict[str, Record]]) -> None:
+    """Its origin is no reason to refuse it; whether it may see the answer is for the browser to decide."""
+    server, keys = signed
+    rekognition = client("rekognition", server.url, keys["public"].id, keys["public"].secret)
+    rekognition.meta.events.register(
+        "before-send", lambda request, **_: request.headers.update(Origin="http://a.example")
+    )
+    photo = {"S3Object": {"Bucket": BUCKET, "Name": "a.jpg"}}
+    assert rekognition.compare_faces(SourceImage=photo, TargetImage=photo)["FaceMatches"]
 
 
 def test_signatures_are_verified_and_keys_logged(signed: tuple[Running, dict[str, Record]]) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from botocore.credentials import Credentials
 from likeness.aws.keys import Key, create_key, revoke_key
 from likeness.system.processors import thread_budget
 
-from .conftest import HEADERS, Running, Serve, body, free_port, make_certificate, wait_for
+from .conftest import HEADERS, Answer, Running, Serve, body, free_port, make_certificate, read_answer, wait_for
 from .test_workers import children
 from .traffic import Sign, Traffic, UnixConnection
 
 pytestmark = pytest.mark.fault
 needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
 CLIENTS = 4
+TURNED_CLOCK = Path(__file__).with_name("turned_clock.py")
+SUCCESSFUL = 'cloudwatch_total{metric="SuccessfulRequestCount",operation="CompareFaces"}'
 
 
 def signer(key: Key) -> Sign:
@@ -44,14 +47,22 @@ def test_a_killed_worker_costs_the_requests_that_it_had(serve: Serve) -> None:
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
     with Traffic(server.connect, CLIENTS) as traffic:
         traffic.wait_answers()
+        counts_shared = traffic.statuses[200]
+        time.sleep(0.7)
+        log_written = traffic.statuses[200]
+        time.sleep(0.3)
         killed = children(server)[0]
         os.kill(killed, signal.SIGKILL)
+        before = traffic.statuses[200] + CLIENTS
         wait_for(lambda: len(children(server)) == 2 and killed not in children(server))
         traffic.wait_answers()
     assert (set(traffic.statuses), traffic.wrong, traffic.refused) == ({200}, [], [])
     assert len(traffic.unanswered) <= CLIENTS
     assert server.errors.count(f"worker {killed} ended with code -9") == 1
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
+    answered = traffic.statuses[200]
+    assert answered - len(server.log()) <= before - log_written
+    wait_for(lambda: answered - server.gauge(SUCCESSFUL) <= before - counts_shared)
 
 
 @needs_two_processors
@@ -72,18 +83,35 @@ def test_a_killed_supervisor_ends_its_workers_and_the_next_server_may_start(serv
     assert [line["status"] for line in server.log() + second.log()] == [200] * traffic.statuses[200]
 
 
+def last_readiness(server: Running) -> Answer:
+    """The answer of /readyz with which the server closes the connection."""
+    connection = server.connect()
+    while True:
+        connection.request("GET", "/readyz")
+        answer = read_answer(connection)
+        if answer.headers.get("connection") == "close":
+            return answer
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_sigterm_and_sigint_answer_every_request_that_was_sent(serve: Serve, number: signal.Signals) -> None:
-    server = serve()
+    server = serve("--threads", "2")
     server.wait_ready()
-    with Traffic(server.connect, CLIENTS) as traffic:
+    with ThreadPoolExecutor(2) as pool, Traffic(server.connect, CLIENTS) as traffic:
+        running = pool.submit(server.request, body(b"until ending"))
+        asking = pool.submit(last_readiness, server)
         traffic.wait_answers()
-        assert server.stop(number) == 0
+        server.process.send_signal(number)
+        readiness = asking.result()
         wait_for(lambda: len(traffic.refused) >= CLIENTS)
+        server.create("ending")
+        assert (running.result().status, running.result().headers["connection"]) == (200, "close")
+        assert server.process.wait(60) == 0
+    assert (readiness.status, readiness.json["status"]) == (503, "stopping")
     assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
     # The system may reset a connection that is made in the instant at which the socket is closed.
     assert len(traffic.unanswered) <= CLIENTS
-    assert [line["status"] for line in server.log()] == [200] * traffic.statuses[200]
+    assert [line["status"] for line in server.log()] == [200] * (traffic.statuses[200] + 1)
     assert "unfinished" not in server.errors
 
 
@@ -100,6 +128,7 @@ def test_sighup_reopens_files_between_answers(serve: Serve) -> None:
         traffic.wait_answers()
     assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
     assert server.stop() == 0
+    assert server.errors.count("opened again") == 3
     files = [*server.folder.glob("rotated-*.jsonl"), log]
     assert sum(len(each.read_text().splitlines()) for each in files) == traffic.statuses[200]
 
@@ -117,16 +146,25 @@ def test_certificates_are_renewed_without_a_failed_handshake(
     def connect() -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
 
+    def is_stale() -> bool:
+        connection = connect()
+        connection.request("GET", "/metrics")
+        page = read_answer(connection).body
+        connection.close()
+        return b'likeness_stale_files{file="tls_certificate"} 1.0' in page
+
     one_handshake_each = {**HEADERS, "Connection": "close"}
     with Traffic(connect, CLIENTS, sign=lambda _: one_handshake_each) as traffic:
         traffic.wait_answers()
         os.replace(new[0], cert)
         server.process.send_signal(signal.SIGHUP)  # too early: the key is not there yet
         wait_for(lambda: "stays in use" in server.errors)
+        assert is_stale()
         traffic.wait_answers()
         os.replace(new[1], key)
         address = ("127.0.0.1", server.port)
         wait_for(lambda: ssl.get_server_certificate(address).strip() == cert.read_text().strip())
+        assert not is_stale()
         traffic.wait_answers()
     assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])
 
@@ -134,7 +172,7 @@ def test_certificates_are_renewed_without_a_failed_handshake(
 def test_a_key_is_replaced_and_revoked_in_use_also_while_the_file_cannot_be_read(serve: Serve, tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     old, other = create_key(path, user="rotated"), create_key(path, user="other")
-    server = serve("--keys", str(path))
+    server = serve("--keys", str(path), "--reload-grace-seconds", "0.1")
     server.wait_ready()
     with Traffic(server.connect, 2, sign=signer(other)) as others, Traffic(server.connect, 2, sign=signer(old)) as olds:
         olds.wait_answers()
@@ -142,10 +180,12 @@ def test_a_key_is_replaced_and_revoked_in_use_also_while_the_file_cannot_be_read
         path.rename(tmp_path / "away")
         revoke_key(tmp_path / "away", old.id)
         wait_for(lambda: b'likeness_stale_files{file="keys"} 1.0' in server.get("/metrics").body)
+        wait_for(lambda: server.get("/readyz").status == 503)
         olds.wait_answers()  # the last good keys remain in force
         assert set(olds.statuses) == {200}
         (tmp_path / "away").rename(path)
         wait_for(lambda: b'likeness_stale_files{file="keys"} 0.0' in server.get("/metrics").body)
+        assert server.get("/readyz").status == 200
         data = body()
         assert server.request(data, signer(old)(data)).code == "UnrecognizedClientException"
         assert server.request(data, signer(new)(data)).status == 200
@@ -195,20 +235,35 @@ def test_a_server_behind_a_passed_unix_socket_is_replaced_without_a_refused_requ
 
 
 def test_a_clock_turned_by_an_hour_refuses_signatures_until_it_is_right(serve: Serve, tmp_path: Path) -> None:
-    key = create_key(tmp_path / "keys.json", user="tester")
-    server = serve("--keys", str(tmp_path / "keys.json"), program=Path(__file__).with_name("turned_clock.py"))
+    path = tmp_path / "keys.json"
+    key = create_key(path, user="tester")
+    server = serve("--keys", str(path), program=TURNED_CLOCK)
+    unsigned = serve("--rate-per-second", "0.001", "--rate-burst", "11", "--threads", "1", program=TURNED_CLOCK)
     server.wait_ready()
-    with Traffic(server.connect, 2, sign=signer(key)) as traffic:
-        traffic.wait_answers()
-        for seconds in (3600, -3600):
-            (server.folder / "ahead").write_text(str(seconds))
-            traffic.wait_answers(status=400)
-            assert server.get("/readyz").status == 200
-            (server.folder / "ahead").unlink()
+    unsigned.wait_ready()
+    with ThreadPoolExecutor(5) as pool, Traffic(server.connect, 2, sign=signer(key)) as traffic:
+        for number, seconds in enumerate((3600, -3600)):
             traffic.wait_answers()
+            asked = [pool.submit(unsigned.request, body(b"until turned-%d" % number)) for _ in range(2)]
+            wait_for(lambda: unsigned.gauge("queue_length") == 1)
+            for each in (server, unsigned):
+                (each.folder / "ahead").write_text(str(seconds))
+            traffic.wait_answers(status=400)
+            create_key(path, user=f"meanwhile-{number}")
+            wait_for(lambda keys=number + 2: f"key file reloaded: {keys} keys" in server.errors)
+            assert server.get("/readyz").status == 200
+            asked += [pool.submit(unsigned.request, body()) for _ in range(3)]
+            wait_for(lambda: unsigned.gauge("queue_length") == 4)
+            unsigned.create(f"turned-{number}")
+            assert [each.result().status for each in asked] == [200] * 5
+            for each in (server, unsigned):
+                (each.folder / "ahead").unlink()
+        traffic.wait_answers()
     assert (set(traffic.codes), traffic.wrong, traffic.unanswered) == ({"InvalidSignatureException"}, [], [])
     reasons = {line["reason"].split(":")[0] for line in server.log() if line["status"] == 400}
     assert len(reasons) == 2, reasons
+    # Ten of the eleven are taken; an hour would be worth three more.
+    assert [unsigned.request(body()).status for _ in range(2)] == [200, 400]
 
 
 def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Serve) -> None:
@@ -253,4 +308,4 @@ def test_without_memory_large_requests_are_refused_and_small_ones_served(serve: 
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)
         assert server.request(large).status == 200
     wait_for(lambda: "MemoryError" in server.errors)
-    assert (set(traffic.statuses), traffic.wrong, traffic.refused) == ({200}, [], [])
+    assert (set(traffic.statuses), traffic.wrong, traffic.refused, traffic.unanswered) == ({200}, [], [], [])

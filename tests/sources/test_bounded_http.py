@@ -97,47 +97,6 @@ def test_an_endless_error_body_is_read_up_to_a_limit(misbehaving: Misbehaving, s
     assert sent < 16 * MIB  # what the system's buffers hold
 
 
-LAUGHS = (
-    b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha">'
-    + b"".join(b'<!ENTITY %c "%s">' % (98 + level, b"&%c;" % (97 + level) * 50) for level in range(6))
-    + b"]><Error><Code>&g;</Code></Error>"
-)
-
-
-@pytest.mark.fault
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nLast-Modified: yesterday\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nx-amz-missing-meta: many\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \xff\xfe\x01\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200 + b"\r\n",
-        b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 70_000 + b"\r\n\r\n",
-        b"HTTP/1.1 abc OK\r\n\r\n",
-        b"HTTP/1.1 999 OK\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\n\r\n",
-        b"HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 301 Moved\r\nx-amz-bucket-region: http://[\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 307 Elsewhere\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 400 Bad\r\nContent-Length: 10\r\n\r\n<Error><Co",
-        b"HTTP/1.1 400 Bad\r\nContent-Length: 9\r\n\r\n\xff\xfe\0\0\xff\xff\xff\xff\xff",
-        b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%s" % (len(LAUGHS), LAUGHS),
-        b"\x16\x03\x01\x02\x00\x01\x00",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"",
-    ],
-)
-def test_any_invalid_answer_of_a_store_is_the_services_error(misbehaving: Misbehaving, answer: bytes) -> None:
-    def nonsense(connection: socket.socket, number: int) -> None:
-        read_request(connection)
-        connection.sendall(answer)
-
-    with pytest.raises(InvalidS3Object):
-        fetch(misbehaving(nonsense), attempts=1, seconds=3)
-
-
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"])
 def test_a_store_that_sends_nothing_sends_no_image(misbehaving: Misbehaving, answer: bytes) -> None:
     def nothing(connection: socket.socket, number: int) -> None:

@@ -44,7 +44,7 @@ def faces(portraits: dict[str, Path]) -> dict[str, Pixels]:
     """Portraits by name, RGB, at most 600 px."""
     pixels = {"astronaut": np.ascontiguousarray(data.astronaut())}
     for name in PORTRAITS[1:]:
-        photo = open_image(portraits[name]).full()
+        photo = open_image(portraits[name]).pixels()
         scale = 600 / max(photo.shape[:2])
         pixels[name] = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return pixels
@@ -253,7 +253,7 @@ SMALL = (250.0, 60.0, 266.0, 81.0, 0.9)
         pytest.param([], 2, id="nothing"),
     ],
 )
-def test_the_fine_look_is_for_small_faces_and_where_nothing_is_certain(
+def test_a_finer_search_follows_where_faces_are_small_or_none_is_certain(
     seen: list[tuple[float, float, float, float, float]], looks: int
 ) -> None:
     scripted = Scripted(*seen)

@@ -65,8 +65,8 @@ def test_the_box_holds_the_landmarks_and_is_not_blown_up(roll: float, yaw: float
     assert 0.3 * upright_area < (x2 - x1) * (y2 - y1) < 2.2 * upright_area
 
 
-def test_the_middle_moves_off_the_nose_as_the_page_s_sample_shows() -> None:
-    """At yaw -3.7 the page's box has its middle 0.024 of its width to the right of the middle of the eyes."""
+def test_the_box_of_a_turned_head_is_off_centre_as_in_the_service_s_sample() -> None:
+    """At yaw -3.7 the middle of the sample's box is 0.024 of its width to the right of the middle of the eyes."""
     five = turned_points(yaw_deg=-3.735, eyes_px=100)
     x1, _, x2, _ = service_box(five, Pose(roll=0, yaw=-3.735, pitch=0))
     assert ((x1 + x2) / 2 - five[:2, 0].mean()) / (x2 - x1) == pytest.approx(0.024, abs=0.003)

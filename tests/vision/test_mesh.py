@@ -119,7 +119,7 @@ def test_no_presence_no_mesh(logit: float) -> None:
     assert fit(Recorder(logit=logit)) is None
 
 
-def test_a_mesh_that_has_gone_to_another_face_is_not_believed() -> None:
+def test_a_mesh_far_from_the_detector_s_points_is_rejected() -> None:
     elsewhere = ANSWER + np.array([0.0, 30.0, 0.0])
     assert fit(Recorder(elsewhere)) is None
 

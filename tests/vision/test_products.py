@@ -35,7 +35,7 @@ def test_a_product_is_the_product(rows: int, inner: int, columns: int, seed: int
         pytest.param(100, 5000, 4, id="the votes of all candidates of a crowd"),
     ],
 )
-def test_no_product_of_a_photo_s_faces_wakes_other_threads(rows: int, inner: int, columns: int) -> None:
+def test_products_for_the_faces_of_a_photo_stay_in_one_thread(rows: int, inner: int, columns: int) -> None:
     SIZES.clear()
     product(np.ones((rows, inner)).view(Watched), np.ones((inner, columns)))
     assert sum(SIZES) == rows * inner * columns

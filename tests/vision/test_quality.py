@@ -45,7 +45,7 @@ def resized(pixels: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("name", BOXES)
-def test_a_sharp_portrait_in_daylight_is_near_the_page_s_sample(name: str) -> None:
+def test_a_sharp_portrait_in_daylight_has_a_quality_near_the_service_s_sample(name: str) -> None:
     found = quality(name)
     assert found.sharpness > 90
     assert 50 <= found.brightness <= 80
@@ -96,7 +96,7 @@ def test_a_tenth_of_the_light_is_dark() -> None:
     assert quality("astronaut", np.asarray(photo("astronaut") * 0.1, dtype=np.uint8)).brightness < 20
 
 
-def test_a_small_blurry_face_is_as_blurry_as_the_service_s_example() -> None:
+def test_a_small_blurry_face_has_a_sharpness_near_the_service_s_sample() -> None:
     """Section 5.6: a blurry face of 51 x 70 px has sharpness 3.3."""
     half = 25.5 / (BOXES["hopper"][2] - BOXES["hopper"][0])
     pixels = resized(resized(photo("hopper"), half), 2.0)

@@ -28,7 +28,7 @@ def test_bytes(key: str, boto3_client: Callable[..., Any], photos: Any) -> None:
     assert uuid.UUID(metadata["RequestId"]).version == 4
 
 
-def test_two_photos_of_a_person_and_of_strangers(boto3_client: Callable[..., Any], photos: Any) -> None:
+def test_two_photos_of_one_person_and_of_different_people(boto3_client: Callable[..., Any], photos: Any) -> None:
     client = boto3_client()
     same = client.compare_faces(SourceImage={"Bytes": photos.person}, TargetImage={"Bytes": photos.person_again})
     assert len(same["FaceMatches"]) == 1

@@ -70,8 +70,8 @@ class PackCheck:
         yield from self._vector_faults(engine, points)
 
     def _vector_faults(self, engine: Engine, points: Sequence[NDArray[np.float32] | None]) -> Iterator[str]:
-        shown = [place for place, each in enumerate(points) if each is not None]
-        chips = [engine.embedder.chips(self._portraits[place].photo, points[place], None) for place in shown]  # type: ignore[arg-type]
+        found = {place: each for place, each in enumerate(points) if each is not None}
+        chips = [engine.embedder.chips(self._portraits[place].photo, each, None) for place, each in found.items()]
         if not chips:
             return
         vectors = np.concatenate([engine.embedder.vectors([each]) for each in chips])
@@ -82,11 +82,11 @@ class PackCheck:
         if float(np.abs(vectors - vectors[0]).max()) <= _CONSTANT * max(float(lengths.max()), 1e-9):
             yield "the embedder gives the same vector for every face: check its mean, scale and the input's type"
             return
-        people = np.array([self._portraits[place].person for place in shown])
+        people = np.array([self._portraits[place].person for place in found])
         if len(set(people)) < 2 or len(set(people)) == len(people):
             yield "too few faces were found to see whether the vectors distinguish people"
             return
-        self.separation = separation(vectors, people, np.asarray(shown))
+        self.separation = separation(vectors, people, np.array(list(found)))
         if self.separation.decidability < LEAST_DECIDABILITY:
             genuine, impostor = self.separation.genuine, self.separation.impostor
             yield (

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from likeness.comparer import Comparer
 from likeness.errors import PackError
-from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation, Scoring, cells_to_compare, evaluate_cells
 from likeness.evaluation.embeddings import embed_photos
 from likeness.evaluation.measure import SIMILARITIES
 from likeness.evaluation.photo_table import PhotoTable, read_photo_table
-from likeness.evaluation.report import FEW_SAID, html_table, told_fmr, told_fnmr, told_over_cells, write_page
+from likeness.evaluation.report import FEW_NOTE, cells_text, fmr_text, fnmr_text, html_table, write_page
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
 
@@ -65,7 +65,7 @@ def measure_pack(pack: str, people: People, *, advance: Callable[[], None] = lam
         _ = comparer.calibration
         embeddings = embed_photos(comparer, people.photos, advance=advance)
         cells = cells_to_compare(people.table, embeddings, people.within)
-        rates = evaluate_cells((comparer.scorer, comparer.calibration), people.table, embeddings, cells)
+        rates = evaluate_cells(Scoring(comparer.scorer, comparer.calibration), people.table, embeddings, cells)
         described = comparer.pack_identity
     timed = [photo for photo in people.photos if str(photo) not in rates.failures][:TIMED_PHOTOS]
     seconds, memory = _in_a_process(str(folder), timed)
@@ -118,14 +118,14 @@ def rate_rows(packs: Sequence[MeasuredPack]) -> list[tuple[str, ...]]:
     for place, level in enumerate(SIMILARITIES):
         for name in common:
             counts = [each.rates.cells[name] for each in packs]
-            matched = [told_fmr(each.false_match_rates()[place]) for each in counts]
+            matched = [fmr_text(each.false_match_rates()[place]) for each in counts]
             missed = [
-                told_fnmr(each.false_non_match_rates()[place]) if each.pairs[0] >= LEAST_GENUINE else "too few pairs"
+                fnmr_text(each.false_non_match_rates()[place]) if each.pairs[0] >= LEAST_GENUINE else "too few pairs"
                 for each in counts
             ]
             rows.append((name, f"{level:g}", *matched, *missed))
         means = [
-            told_over_cells({name: each.rates.cells[name].false_match_rates()[place] for name in common})[0]
+            cells_text({name: each.rates.cells[name].false_match_rates()[place] for name in common})[0]
             for each in packs
         ]
         if len(common) > 1:
@@ -144,7 +144,7 @@ def _body(packs: Sequence[MeasuredPack]) -> Iterator[str]:
     yield "that holds, the better pack is the one that misses fewer pairs of one person (FNMR); where it does not, "
     yield "<code>likeness calibrate</code> a pack on such people first.</p>"
     yield "<h2>Error rates by cell</h2>" + html_table(rates_head(packs), rate_rows(packs))
-    yield f"<p class=note>{FEW_SAID}</p>"
+    yield f"<p class=note>{FEW_NOTE}</p>"
     yield "<h2>Cost</h2>" + html_table(("", *(each.name for each in packs)), cost_rows(packs))
 
 

@@ -2,13 +2,14 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from likeness.aws.errors import WireError
 from likeness.aws.quoting import brief
 from likeness.aws.shapes import CompareFacesRequest, ImageReference, S3ObjectReference
 from likeness.aws.signature import Identity
+from likeness.aws.timestamps import utc_text
 from likeness.errors import RequestError
 
 #: CloudTrail's value for an unsigned request.
@@ -41,7 +42,7 @@ def audit_record(
     return {
         "eventVersion": "1.08",
         "userIdentity": dict(_ANONYMOUS) if identity is None else _user_identity(identity),
-        "eventTime": _iso(time),
+        "eventTime": utc_text(time),
         "eventSource": "rekognition.amazonaws.com",
         "eventName": "CompareFaces",
         "awsRegion": region if identity is None else brief(identity.region),
@@ -72,7 +73,7 @@ def _user_identity(identity: Identity) -> dict[str, Any]:
     }
     if key.session_token is None:
         return user
-    attributes = {"mfaAuthenticated": "false"} | ({"creationDate": _iso(key.created)} if key.created else {})
+    attributes = {"mfaAuthenticated": "false"} | ({"creationDate": utc_text(key.created)} if key.created else {})
     return user | {"sessionContext": {"attributes": attributes}}
 
 
@@ -94,7 +95,3 @@ def _error(error: RequestError | WireError | None) -> dict[str, Any]:
         return {}
     text = error.service_message if isinstance(error, RequestError) else str(error)
     return {"errorCode": error.code, "errorMessage": text}
-
-
-def _iso(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

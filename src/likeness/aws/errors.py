@@ -18,6 +18,10 @@ from typing import ClassVar, Literal
 from likeness.aws.quoting import Quoting, loggable
 from likeness.errors import InvalidS3Object, LikenessError
 
+#: A header that only `likeness.client` adds: the reason of an error, percent-encoded, if the service's text does not
+#: contain it.
+REASON_HEADER = "x-likeness-reason"
+
 #: The most constraint errors in one response (specification section 4.3).
 LISTED_ERRORS = 10
 

@@ -13,7 +13,7 @@ import secrets
 import stat
 import string
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -340,7 +340,3 @@ def _write(path: Path, data: bytes) -> None:
         with suppress(OSError):
             os.unlink(name)
         raise
-
-
-#: Finds a key for `signature.verify`.
-LookupKey = Callable[[str], Key | None]

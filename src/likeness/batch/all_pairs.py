@@ -173,7 +173,7 @@ class Blocks:
         return -(-self.photos // PHOTOS_A_BLOCK)
 
     def missing(self, folder: str) -> list[int]:
-        """The numbers of the blocks that are missing in a folder: "vectors" or "alike"."""
+        """The numbers of the blocks that are missing in a folder: "vectors" or "candidates"."""
         there = self.storage.names(folder)
         return [number for number in range(len(self)) if _name(number) not in there]
 
@@ -199,7 +199,7 @@ class Blocks:
 
     def write_candidates(self, number: int, found: Iterable[SimilarPairs]) -> None:
         """Stores the candidates of a block as a stream."""
-        self.storage.write(f"alike/{_name(number)}", map(_packed, found))
+        self.storage.write(f"candidates/{_name(number)}", map(_packed, found))
 
     def most_similar(self, top: int) -> Iterator[tuple[int, int, float]]:
         """The candidates among the `top` most similar of one of their photos, as (first, second, similarity), ordered
@@ -218,7 +218,7 @@ class Blocks:
                 raise BatchError(f"pairs cannot be ranked: {error}; set TMPDIR to a folder with free space") from error
 
     def _candidates(self, number: int) -> NDArray[np.void]:
-        name = f"alike/{_name(number)}"
+        name = f"candidates/{_name(number)}"
         try:
             return np.frombuffer(self.storage.read(name), _CANDIDATE)
         except ValueError as error:

@@ -34,12 +34,11 @@ _IN_FLIGHT, _FACES_AT_ONCE = 64, 8192
 
 
 def read_and_describe(
-    comparer: Comparer, read: Reads, wanted: tuple[str, int], options: BatchOptions, known: Known
+    comparer: Comparer, read: Reads, reference: str, roles: int, options: BatchOptions, known: Known
 ) -> tuple[Content, DescribedPhoto]:
-    """The key of a photo's content, and its description, or its failure if it cannot be read; `wanted` is its reference
-    and roles. A `known` content is not analysed again.
+    """The key of a photo's content, and its description in `roles`, or its failure if it cannot be read. A `known`
+    content is not analysed again.
     """
-    reference, roles = wanted
     try:
         encoded = read(reference)
     except RequestError as error:
@@ -152,7 +151,7 @@ class LocalPhotos(AbstractContextManager["LocalPhotos"]):
                 self._start(reference)
 
     def _start(self, reference: str) -> None:
-        wanted = reference, self._plan.roles(reference)
+        roles = self._plan.roles(reference)
         self._running[reference] = self._pool.submit(
-            read_and_describe, self._comparer, self._read, wanted, self._options, self._store.known
+            read_and_describe, self._comparer, self._read, reference, roles, self._options, self._store.known
         )

@@ -37,16 +37,6 @@ class Progress(Protocol):
         ...
 
 
-class Silent:
-    """Shows nothing."""
-
-    def begin(self, photos: Count, pairs: Count) -> None: ...
-
-    def photo(self, *, failed: bool) -> None: ...
-
-    def pairs(self, count: int) -> None: ...
-
-
 class PlainLines:
     """Calls `say` with occasional lines: counts, rate, time left, errors."""
 

@@ -138,7 +138,7 @@ class FolderRows:
 
 
 @dataclass(frozen=True, slots=True)
-class EveryTwo:
+class AllPairsInput:
     """All pairs of photos of a place, of which the `top` most similar of each photo are wanted."""
 
     photos: Listing

@@ -19,7 +19,7 @@ from likeness.batch.photos import Reads
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
 from likeness.batch.records import Record, marks, records_of
-from likeness.batch.rows import EveryTwo, Row, Rows
+from likeness.batch.rows import AllPairsInput, Row, Rows
 from likeness.batch.run_all_pairs import Wanted, search
 from likeness.batch.shards import Shards
 from likeness.batch.storage import FolderStorage
@@ -43,7 +43,7 @@ class Job:
     run. `retry_errors` retries pairs that could not be compared before.
     """
 
-    pairs: Rows | EveryTwo
+    pairs: Rows | AllPairsInput
     output: Path
     options: BatchOptions = field(default_factory=BatchOptions)
     full: bool = False
@@ -75,7 +75,7 @@ FINISHED_BEFORE = Outcome(0, 0, 0, was_finished=True)
 
 def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcome:
     """Runs a job, or resumes an interrupted one. Raises BatchError."""
-    with begun(job, comparer) as here:
+    with open_run(job, comparer) as here:
         if here is None:
             return FINISHED_BEFORE
         faces = Path(job.store or here.folder) / _FACES
@@ -90,9 +90,9 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
             pairs = here.plan(plan, job.pairs)
             photos, read_before = plan.counts()
             with LocalPhotos(comparer, read, job.options, plan, store, progress) as described:
-                if isinstance(job.pairs, EveryTwo):
+                if isinstance(job.pairs, AllPairsInput):
                     blocks = Blocks(FolderStorage(here.folder), photos, marks(comparer))
-                    done = pairs - sum(map(blocks.pairs, blocks.missing("alike")))
+                    done = pairs - sum(map(blocks.pairs, blocks.missing("candidates")))
                     progress.begin(Count(photos, read_before, read_before), Count(pairs, done, done))
                     wanted = Wanted(job.options.similarity_threshold, job.pairs.top, job.fail_fast)
                     search(comparer, blocks, plan, described, wanted, progress)
@@ -104,16 +104,16 @@ def run(job: Job, comparer: Comparer, read: Reads, progress: Progress) -> Outcom
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class OpenRun:
     """A run that starts or resumes: its folder, locked for this process, its facts, and its shards."""
 
     folder: Path
     facts: dict[str, object]
     shards: Shards
 
-    def plan(self, plan: Plan, pairs: Rows | EveryTwo) -> int:
+    def plan(self, plan: Plan, pairs: Rows | AllPairsInput) -> int:
         """Plans the pairs, after which the run can be resumed; returns their number."""
-        count = plan.make_of_photos(pairs.photos) if isinstance(pairs, EveryTwo) else plan.make(pairs)
+        count = plan.make_of_photos(pairs.photos) if isinstance(pairs, AllPairsInput) else plan.make(pairs)
         manifest.write(self.folder / _MANIFEST, self.facts, finished=False)
         return count
 
@@ -142,7 +142,7 @@ class Begun:
 
 
 @contextmanager
-def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
+def open_run(job: Job, comparer: Comparer) -> Iterator[OpenRun | None]:
     """The run of a job, ready to start or resume; None if it is already finished. Raises BatchError."""
     check_format(job.output, full=job.full)
     with _folder_of(job) as folder:
@@ -157,7 +157,7 @@ def begun(job: Job, comparer: Comparer) -> Iterator[Begun | None]:
             remove_database(folder / PLAN)
         shards.folder.mkdir(mode=0o700, exist_ok=True)
         remove_parts(shards.folder)
-        yield Begun(folder, facts, shards)
+        yield OpenRun(folder, facts, shards)
 
 
 def _facts_of(job: Job, comparer: Comparer) -> dict[str, object]:
@@ -205,7 +205,7 @@ def _check_none_failed(records: Sequence[Record]) -> None:
 
 
 def _remove_blocks(folder: Path) -> None:
-    for made in ("vectors", "alike"):
+    for made in ("vectors", "candidates"):
         shutil.rmtree(folder / made, ignore_errors=True)
 
 

@@ -34,7 +34,7 @@ def search(
         described.keep()
         blocks.write(number, block)
     work = AllPairs(comparer, blocks, wanted.threshold, wanted.top)
-    for number in blocks.missing("alike"):
+    for number in blocks.missing("candidates"):
         blocks.write_candidates(number, work.candidates(number))
         progress.pairs(blocks.pairs(number))
     write_most_similar(blocks, wanted.top, lambda place: plan.reference(place + 1))

@@ -1,13 +1,12 @@
 """`likeness batch`: many pairs of photos, from a table, from folders or from buckets."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from likeness.cli.connection import chosen_pack
-from likeness.cli.main import INTERRUPTED, USAGE_ERROR
+from likeness.cli.connection import chosen_pack, server_stores
+from likeness.cli.exit_codes import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.counted import counted
@@ -17,7 +16,7 @@ from likeness.faces import QUALITY_FILTERS
 if TYPE_CHECKING:
     from likeness.batch.photos import Reads
     from likeness.batch.progress import Progress
-    from likeness.batch.rows import EveryTwo, Rows
+    from likeness.batch.rows import AllPairsInput, Rows
     from likeness.batch.run import Job, Outcome
     from likeness.comparer import Comparer
     from likeness.sources.store import StoreSettings
@@ -56,11 +55,13 @@ def _run(given: argparse.Namespace) -> int:
     from likeness.batch.progress import on_standard_error
     from likeness.batch.run import run
     from likeness.comparer import Comparer
+    from likeness.sources.store import StoreSettings
     from likeness.sources.stores import Stores
 
     _check_images(given)
     _check_review(given)
-    stores = _stores()
+    of_server = server_stores()
+    stores = (StoreSettings(),) if of_server is None else of_server  # by default S3 as this user
     objects = Stores(stores)
     job = _job(given, _pairs(given, objects))
     reader = PhotoReader(given.images or _folder_of(given), objects, job.options.settings.max_bytes)
@@ -143,7 +144,7 @@ def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: 
         say(f"{pages[0]}: {counted(len(doubtful.rows), 'pair')} on {counted(len(pages), 'page')}{contents}")
 
 
-def _job(given: argparse.Namespace, pairs: "Rows | EveryTwo") -> "Job":
+def _job(given: argparse.Namespace, pairs: "Rows | AllPairsInput") -> "Job":
     from likeness.batch.describe import BatchOptions
     from likeness.batch.run import Job
     from likeness.comparer import ComparerSettings
@@ -184,15 +185,15 @@ def _check(given: argparse.Namespace) -> None:
         _refuse("--memory is for --engine local; each actor of Ray has a fixed share, so give --actors")
 
 
-def _pairs(given: argparse.Namespace, objects: "Stores") -> "Rows | EveryTwo":
+def _pairs(given: argparse.Namespace, objects: "Stores") -> "Rows | AllPairsInput":
     """The pairs that the arguments ask for."""
     from likeness.batch.listing import Listing
-    from likeness.batch.rows import EveryTwo, FolderRows, TableRows
+    from likeness.batch.rows import AllPairsInput, FolderRows, TableRows
 
     if given.pairs is not None:
         return TableRows(given.pairs, *(given.columns or _COLUMNS))
     if given.all_pairs is not None:
-        return EveryTwo(Listing(given.all_pairs, objects), given.top or _TOP)
+        return AllPairsInput(Listing(given.all_pairs, objects), given.top or _TOP)
     sources = Listing(given.sources or given.source, objects)
     return FolderRows(sources, Listing(given.targets, objects), match_names=given.match == "name")
 
@@ -211,19 +212,6 @@ def _threads(given: argparse.Namespace) -> int:
     from likeness.batch.memory import threads_within
 
     return threads_within(given.memory)
-
-
-def _stores() -> "tuple[StoreSettings, ...]":
-    """The stores of S3Objects: those of the server's variables if any is set, otherwise S3 as this user."""
-    from likeness.cli.connection import SERVER_VARIABLES
-    from likeness.sources.store import StoreSettings
-
-    of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
-    if of_server:
-        from likeness.server.configuration import configure
-
-        return configure({}, of_server).settings.stores()
-    return (StoreSettings(),)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from likeness.cli.connection import chosen_pack
 from likeness.cli.evaluate import progress_over
-from likeness.cli.main import OTHER_ERROR
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
@@ -17,7 +17,7 @@ from likeness.evaluation.labelled import LabelledFaces, label_faces
 from likeness.evaluation.learning import LEVELS, Outcome, calibrate
 from likeness.evaluation.pack_data import Learned, description_of, write_pack_data
 from likeness.evaluation.photo_table import read_either
-from likeness.evaluation.report import FEW_SAID, told_fmr, told_over_cells
+from likeness.evaluation.report import FEW_NOTE, cells_text, fmr_text
 from likeness.system.atomic_file import check_writable
 
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _faces(comparer: Comparer, path: Path, within: Sequence[str], options: argparse.Namespace) -> LabelledFaces:
     table = read_either(path)
-    with progress_over(len(table[0].photos)) as advance:
+    with progress_over(len(table.photos.photos)) as advance:
         return label_faces(comparer, path, table, within, keep=options.embeddings, advance=advance)
 
 
@@ -120,7 +120,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
             (
                 f"{level:.0f}",
                 promise.in_figures,
-                *told_over_cells(cells),
+                *cells_text(cells),
                 *missed,
             )
         )
@@ -131,7 +131,7 @@ def _print(sets: Sequence[LabelledFaces], outcome: Outcome) -> None:
         print_title(f"False match rate at {level:.0f} by cell")
         cells_rows = []
         for cell, counts in outcome.cells.items():
-            rate = told_fmr(counts.false_match_rates()[place])
+            rate = fmr_text(counts.false_match_rates()[place])
             cells_rows.append((cell, f"{counts.pairs[1]:,}", rate))
         print_table(("Cell", "Pairs", "FMR (95 %)"), cells_rows)
-    print(FEW_SAID)
+    print(FEW_NOTE)

@@ -9,7 +9,7 @@ The scripts are generated from the table of options and contain all of it, so th
 
 from collections.abc import Sequence
 
-from likeness.cli.failures import SYNTAX_ERROR
+from likeness.cli.exit_codes import USAGE_ERROR
 from likeness.cli.options import OPTIONS, Option
 from likeness.cli.streams import say
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if len(argv) != 1 or argv[0] not in SHELLS:
         say(f"likeness completion: name one shell of {', '.join(SHELLS)}")
-        return SYNTAX_ERROR
+        return USAGE_ERROR
     print(script(argv[0]), end="")
     return 0
 

@@ -9,16 +9,19 @@ resolved as by that program.
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from likeness.cli.failures import ArgumentsError
 from likeness.cli.pager import DEFAULT_PAGER
 
+if TYPE_CHECKING:
+    from likeness.sources.store import StoreSettings
+
 DEFAULT_TIMEOUT_SECONDS = 60
 
 #: The server's variables that determine where S3 objects are.
-SERVER_VARIABLES = ("LIKENESS_S3_", "LIKENESS_CONFIG")
+_SERVER_VARIABLES = ("LIKENESS_S3_", "LIKENESS_CONFIG")
 UNLIMITED_SECONDS = 3600.0
 
 
@@ -137,18 +140,26 @@ def chosen_settings(given: argparse.Namespace) -> Any:
     return ComparerSettings(uncalibrated=bool(given.uncalibrated), device=given.device or "cpu")
 
 
+def server_stores() -> "tuple[StoreSettings, ...] | None":
+    """The server's stores if LIKENESS_S3_* or LIKENESS_CONFIG is set, otherwise None. Raises SettingsError."""
+    of_server = {name: value for name, value in os.environ.items() if name.startswith(_SERVER_VARIABLES)}
+    if not of_server:
+        return None
+    from likeness.server.configuration import configure
+
+    return configure({}, of_server).settings.stores()
+
+
 def _stores(session: Any, given: argparse.Namespace) -> Any:
-    """The stores of S3Object references: those of the server if LIKENESS_S3_* or LIKENESS_CONFIG is set, otherwise S3
-    with the user's profile, region and AWS_ENDPOINT_URL_S3. Raises SettingsError.
+    """The stores of S3Object references: the server's, otherwise S3 with the user's profile, region and
+    AWS_ENDPOINT_URL_S3. Raises SettingsError.
     """
     from likeness.sources.store import StoreSettings
     from likeness.sources.stores import Stores
 
-    of_server = {name: value for name, value in os.environ.items() if name.startswith(SERVER_VARIABLES)}
-    if of_server:
-        from likeness.server.configuration import configure
-
-        return Stores(configure({}, of_server).settings.stores())
+    of_server = server_stores()
+    if of_server is not None:
+        return Stores(of_server)
     settings = StoreSettings(
         profile=session.profile,
         region=session.get_config_variable("region"),

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from likeness.cli.connection import chosen_pack
-from likeness.cli.main import OTHER_ERROR
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
-from likeness.evaluation.by_cell import CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import CellEvaluation, Scoring, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import (
     CELL_HEAD,
     DIFFERENTIAL_HEAD,
@@ -32,7 +32,7 @@ from likeness.evaluation.measure import AtSimilarity, Evaluation, evaluate
 from likeness.evaluation.pairs import every_pair, read_pairs
 from likeness.evaluation.photo_table import is_photo_table, read_photo_table
 from likeness.evaluation.rates import Rate
-from likeness.evaluation.report import FEW_SAID, rate_cells, summary, write_report
+from likeness.evaluation.report import FEW_NOTE, rate_cells, summary, write_report
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
@@ -98,10 +98,11 @@ def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Pat
     table.cells(within)  # reports a missing column before an hour of work
     embeddings = _embedded(comparer, options, [images / name for name in table.photos])
     cells = cells_to_compare(table, embeddings, within)
-    engine, blocks = (comparer.scorer, comparer.calibration), blocks_of({name: len(at) for name, at in cells.items()})
+    scoring = Scoring(comparer.scorer, comparer.calibration)
+    blocks = blocks_of({name: len(at) for name, at in cells.items()})
     with progress_over(blocks, "blocks of pairs") as advance, opened(options.embeddings) as database:
         kept = StoredCounts(database, comparer.pack_identity)
-        result = evaluate_cells(engine, table, embeddings, cells, kept=kept, advance=advance)
+        result = evaluate_cells(scoring, table, embeddings, cells, kept=kept, advance=advance)
     _print_cells(result, described)
     page = partial(write_cell_report, result, described=described, photo_path=images.joinpath)
     return cells_as_json(result, described), page
@@ -197,7 +198,7 @@ def _print(result: Evaluation, described: str) -> None:
         ("Similarity", "False match rate (95 %)", "False non-match rate (95 %)"),
         [rate_cells(row) for row in result.at_similarity],
     )
-    print(FEW_SAID)
+    print(FEW_NOTE)
     for name, rows in result.groups.items():
         print_title(f"group {name}")
         print_table(("Similarity", "False match rate", "False non-match rate"), [rate_cells(row) for row in rows])
@@ -214,7 +215,7 @@ def _print_cells(result: CellEvaluation, described: str) -> None:
     print_facts([(f"photos {why}", f"{count:,}") for why, count in result.left_out.items()])
     print_title("Pairs of different people within each cell (95 %: people resampled)")
     print_table(CELL_HEAD, cell_rows(result))
-    print(FEW_SAID)
+    print(FEW_NOTE)
     if missed := missed_rows(result):
         print_title("Pairs of one person")
         print_table(MISSED_HEAD, missed)

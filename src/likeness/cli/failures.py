@@ -1,20 +1,15 @@
 """Errors of the command: their exit codes and messages (specification sections 6.7 and 6.8).
 
-    252  the arguments cannot be parsed or are not valid
-    253  the environment is not set up: no region, no credentials, no pager, no usable model pack
-    254  the service (or the engine in its place) answered with an error
-    255  everything else: no connection, no such profile, invalid base64
-    130  interrupted
-
 Codes and texts are those of AWS CLI version 2. An error of the engine in this process is followed by a second line with
 its reason.
 """
 
-import signal
 import sys
 from typing import Any
 from urllib.parse import unquote
 
+from likeness.aws.errors import REASON_HEADER
+from likeness.cli.exit_codes import CONFIGURATION_ERROR, INTERRUPTED, OTHER_ERROR, SERVICE_ERROR, USAGE_ERROR
 from likeness.cli.streams import say
 
 USAGE = """likeness compare-faces [options]
@@ -25,15 +20,6 @@ To see help text, you can run:
 """
 
 PHOTOS = "--source-image-bytes fileb://a.jpg --target-image-bytes fileb://b.jpg"
-
-SYNTAX_ERROR = 252
-CONFIGURATION_ERROR = 253
-SERVICE_ERROR = 254
-GENERAL_ERROR = 255
-INTERRUPTED = 128 + signal.SIGINT
-
-#: The header with the reason of an error of the engine in this process, percent-encoded (see `likeness.inprocess`).
-REASON_HEADER = "x-likeness-reason"
 
 
 class ArgumentsError(Exception):
@@ -114,7 +100,7 @@ def classify(error: BaseException) -> tuple[int, str]:
     from likeness.errors import LikenessError
 
     if isinstance(error, (ArgumentsError, botocore_errors.ParamValidationError)):
-        return SYNTAX_ERROR, str(error)
+        return USAGE_ERROR, str(error)
     if isinstance(error, botocore_errors.NoRegionError):
         return CONFIGURATION_ERROR, f'{error} You can also configure your region by running "aws configure".'
     if isinstance(error, botocore_errors.NoCredentialsError):
@@ -124,8 +110,8 @@ def classify(error: BaseException) -> tuple[int, str]:
     if isinstance(error, botocore_errors.ClientError):
         return SERVICE_ERROR, str(error)
     if isinstance(error, RecursionError):
-        return GENERAL_ERROR, f"A value is nested too deeply: {error}"
-    return GENERAL_ERROR, str(error)
+        return OTHER_ERROR, f"A value is nested too deeply: {error}"
+    return OTHER_ERROR, str(error)
 
 
 def _hint(error: BaseException) -> str | None:

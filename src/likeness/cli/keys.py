@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from likeness.aws import keys
-from likeness.cli.main import OTHER_ERROR
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import forget_output, output_was_closed, say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError

@@ -7,14 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
+from likeness.cli.exit_codes import INTERRUPTED, OTHER_ERROR, USAGE_ERROR
 from likeness.cli.streams import forget_output, open_closed_streams, say
 from likeness.errors import LikenessError
 from likeness.system.core_dumps import forbid_core_dumps
 
-#: Exit codes for usage errors and other errors, as in AWS CLI v2 (specification section 6.7).
-USAGE_ERROR = 252
-OTHER_ERROR = 255
-INTERRUPTED = 130
 _PIPE_CLOSED = 141
 
 #: How much of an unknown command's name is shown: it may be a photo.

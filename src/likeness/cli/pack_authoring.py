@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.installation import progress_for_people
-from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.packs.loaded import pack_folder
@@ -120,7 +120,7 @@ def _compare(options: argparse.Namespace) -> int:
         write_comparison,
     )
     from likeness.cli.evaluate import progress_over
-    from likeness.evaluation.report import FEW_SAID
+    from likeness.evaluation.report import FEW_NOTE
     from likeness.system.atomic_file import check_not_input, check_writable
 
     people = People.read(options.people, [name for name in options.within.split(",") if name])
@@ -137,7 +137,7 @@ def _compare(options: argparse.Namespace) -> int:
                 return OTHER_ERROR
     print_title("Error rates by cell")
     print_table(rates_head(measured), rate_rows(measured))
-    print(FEW_SAID)
+    print(FEW_NOTE)
     print_title("Cost")
     print_table(("", *(each.name for each in measured)), cost_rows(measured))
     if options.report:

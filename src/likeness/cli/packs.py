@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.cli import pack_authoring
+from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.installation import progress_for_people
-from likeness.cli.main import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
@@ -140,7 +140,7 @@ def _show_calibration(manifest: Manifest) -> None:
     measured = [(m.measure, m.data, m.value_text(), m.interval_text(), m.counted, m.command) for m in manifest.accuracy]
     print_table(("Measure", "Data", "Value", "95 % interval", "Errors", "Command"), measured)
     if not all(m.measured for m in manifest.accuracy):
-        words = f"fewer than {LEAST_BEYOND} errors show no rate: its limit is given, or a ratio that may be far off"
+        words = f"fewer than {LEAST_ERRORS} errors show no rate: its limit is given, or a ratio that may be far off"
         print_facts([("few errors", words)])
 
 

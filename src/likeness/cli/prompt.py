@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from likeness.cli.failures import SYNTAX_ERROR, ArgumentsError, classify, expected_errors
+from likeness.cli.exit_codes import USAGE_ERROR
+from likeness.cli.failures import ArgumentsError, classify, expected_errors
 from likeness.cli.options import BY_FLAG
 from likeness.cli.streams import say
 
@@ -33,7 +34,7 @@ def run(words: Sequence[str], command: Callable[[Sequence[str]], int]) -> int:
     try:
         return command(words)
     except expected_errors() as error:
-        if classify(error)[0] != SYNTAX_ERROR:
+        if classify(error)[0] != USAGE_ERROR:
             raise
         return command(ask(words))
 

@@ -7,19 +7,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from likeness.cli.exit_codes import USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import PackError, SettingsError
 from likeness.server import activation, logs
 from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
+from likeness.server.exit_codes import CANNOT_START
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
 from likeness.server.startup_checks import check_startup
-from likeness.server.workers import CANNOT_START, leave_on_signals, run
-
-#: For unknown or invalid settings; AWS CLI v2 exits with it for invalid arguments.
-USAGE_ERROR = 252
+from likeness.server.workers import leave_on_signals, run
 
 
 def main(arguments: Sequence[str], load: Load = load_comparer) -> int:

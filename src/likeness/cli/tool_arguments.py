@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from likeness.cli.main import USAGE_ERROR
+from likeness.cli.exit_codes import USAGE_ERROR
 from likeness.cli.streams import say
 
 if TYPE_CHECKING:

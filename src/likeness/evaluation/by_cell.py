@@ -28,6 +28,14 @@ LEAST_PEOPLE, LEAST_GENUINE = 20, 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Scoring:
+    """The scorer of a pack, and the curve that turns its scores into Similarities."""
+
+    scorer: Scorer
+    calibration: Calibration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CellEvaluation:
     """The errors within each cell at SIMILARITIES; `left_out` counts photos that are in no cell, by reason.
 
@@ -117,7 +125,7 @@ def cells_to_compare(table: PhotoTable, embeddings: Embeddings, within: Sequence
 
 
 def evaluate_cells(
-    engine: tuple[Scorer, Calibration],
+    scoring: Scoring,
     table: PhotoTable,
     embeddings: Embeddings,
     cells: Mapping[str, NDArray[np.intp]],
@@ -125,22 +133,21 @@ def evaluate_cells(
     kept: StoredCounts | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> CellEvaluation:
-    """The errors of a pack's scorer and curve within `cells` (see `cells_to_compare`), for all pairs of photos in a
+    """The errors of a pack's scoring within `cells` (see `cells_to_compare`), for all pairs of photos in a
     cell. `kept` stores counts between runs. ValueError if there is no cell.
     """
     if not cells:
         raise ValueError(f"no cell has {LEAST_PEOPLE} people or more with a usable photo")
-    scorer, calibration = engine
     counted, worst, missed = {}, [], []
     for name, inside in cells.items():
         vectors, people = embeddings.vectors[inside], table.people[inside]
-        tally = _counted((scorer, calibration), vectors, people, kept or StoredCounts(), advance)
+        tally = _counted(scoring, vectors, people, kept or StoredCounts(), advance)
         counted[name] = tally.counts
         worst += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.worst.kept]
         missed += [(value, int(inside[a]), int(inside[b])) for value, a, b in tally.missed.kept]
     compared = sum(len(inside) for inside in cells.values())
     return CellEvaluation(
-        calibration=calibration,
+        calibration=scoring.calibration,
         cells=counted,
         left_out={
             "without a usable face": len(embeddings.failures),
@@ -157,22 +164,21 @@ def _mistakes(pairs: Iterable[tuple[float, int, int]], photos: Sequence[str], si
 
 
 def _counted(
-    engine: tuple[Scorer, Calibration],
+    scoring: Scoring,
     vectors: NDArray[np.float32],
     persons: NDArray[np.int64],
     kept: StoredCounts,
     advance: Callable[[], None],
 ) -> _Tally:
     """Counts the pairs of a cell's faces block by block, after the blocks that an earlier run has counted."""
-    scorer, calibration = engine
     _, people = np.unique(persons, return_inverse=True)
     key = cell_key(f"{_BLOCK} {kept.of}", vectors, people)
     tally = _Tally(int(people.max()) + 1, kept.recall(key))
     for _ in range(tally.blocks):
         advance()
     blocks = blocks_of({"": len(vectors)})
-    for first, second, scores in _blocks(scorer, vectors, tally.blocks):
-        tally.add(calibration.similarity(scores), people, first, second)
+    for first, second, scores in _blocks(scoring.scorer, vectors, tally.blocks):
+        tally.add(scoring.calibration.similarity(scores), people, first, second)
         kept.remember(key, tally.arrays, finished=tally.blocks == blocks)
         advance()
     return tally

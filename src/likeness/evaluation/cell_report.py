@@ -8,21 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation
 from likeness.evaluation.charts import Dot, Series, decades, dot_chart, line_chart
 from likeness.evaluation.differential import Differential
 from likeness.evaluation.measure import SIMILARITIES
 from likeness.evaluation.report import (
     FEW,
-    FEW_SAID,
+    FEW_NOTE,
     TOO_FEW,
     cards,
+    cells_text,
     enough_seen,
+    fmr_text,
+    fnmr_text,
     html_table,
-    told_fmr,
-    told_fnmr,
-    told_over_cells,
     write_page,
 )
 
@@ -53,7 +53,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     rows = []
     for name, counts in e.cells.items():
         genuine, impostor = counts.pairs
-        rates = [told_fmr(rate) for rate in counts.false_match_rates()]
+        rates = [fmr_text(rate) for rate in counts.false_match_rates()]
         rows.append((name, f"{counts.people:,}", f"{genuine:,}, {impostor:,}", *rates))
     return rows
 
@@ -61,7 +61,7 @@ def cell_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
 def missed_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     """FNMR of each cell with enough genuine pairs, with intervals over people."""
     return [
-        (name, *(told_fnmr(rate) for rate in counts.false_non_match_rates()))
+        (name, *(fnmr_text(rate) for rate in counts.false_non_match_rates()))
         for name, counts in e.cells.items()
         if counts.pairs[0] >= LEAST_GENUINE
     ]
@@ -73,7 +73,7 @@ def differential_rows(e: CellEvaluation) -> list[tuple[str, ...]]:
     spreads = e.differentials()
     for place, level in enumerate(SIMILARITIES):
         by_cell = {name: counts.false_match_rates()[place] for name, counts in e.cells.items()}
-        row = [f"{level:g}", e.calibration.claim(level).in_figures, *told_over_cells(by_cell)]
+        row = [f"{level:g}", e.calibration.claim(level).in_figures, *cells_text(by_cell)]
         if not enough_seen(by_cell):
             row += [TOO_FEW] * 4
         elif spread := spreads.get(level):
@@ -111,14 +111,14 @@ def _body(e: CellEvaluation, photo_path: Callable[[str], Path]) -> Iterator[str]
     for level in _DRAWN:
         yield f"<figure>{_by_cell(e, level)}<figcaption>At a Similarity of {level:g}. Dashed: the promise. "
         yield "Bars: 95 %, people resampled. No dot: fewer than "
-        yield f"{LEAST_BEYOND} false matches, rarer than the bar's end.</figcaption></figure>"
+        yield f"{LEAST_ERRORS} false matches, rarer than the bar's end.</figcaption></figure>"
     yield "</div>" + html_table(CELL_HEAD, _in_two_lines(cell_rows(e)))
-    yield f"<p class=note>{FEW_SAID}</p>"
+    yield f"<p class=note>{FEW_NOTE}</p>"
     if missed := missed_rows(e):
         yield "<h2>Missed: false non-match rate by cell</h2>" + html_table(MISSED_HEAD, _in_two_lines(missed))
         yield f'<div class="charts"><figure>{_det(e)}<figcaption>Detection error trade-off: the share of '
         yield "missed pairs of one person against the share of accepted pairs of different people, down to "
-        yield f"{LEAST_BEYOND} of these.</figcaption></figure></div>"
+        yield f"{LEAST_ERRORS} of these.</figcaption></figure></div>"
     yield f"<p class=note>{_left_out(e)}</p>"
     yield "<h2>Most similar pairs of different people</h2><p class=note>One person under two names is a wrong label, "
     yield "not a false match: check the labels.</p>" + cards(e.worst, photo_path)
@@ -161,7 +161,7 @@ def _det(e: CellEvaluation) -> str:
     series = []
     for place, (name, counts) in enumerate(chosen):
         _, fmr, fnmr = counts.curve()
-        seen = fmr * counts.pairs[1] > LEAST_BEYOND - 0.5
+        seen = fmr * counts.pairs[1] > LEAST_ERRORS - 0.5
         series.append(Series(name, f"d{place}", fmr[seen], np.maximum(fnmr[seen], 1e-3)))
     lowest = min(float(each.x.min()) for each in series)  # type: ignore[union-attr]
     return line_chart(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.vision.scoring import unit
+
 #: Chosen by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
 COUNT = 2000
 NEAREST = 160
@@ -60,7 +62,7 @@ def draw_cohort(
     drawn, limits = [], []
     for name, share in zip(named, shares, strict=True):
         inside = groups == name
-        faces = _unit(vectors[inside].astype(np.float64))
+        faces = unit(vectors[inside].astype(np.float64))
         limits.append(near_cosine(faces, people[inside]))
         drawn.append(_drawn(faces, int(share), limits[-1], spread, generator))
     return Cohort(np.concatenate(drawn), max(limits))
@@ -86,7 +88,7 @@ def _drawn(
         for component, root in enumerate(roots):
             noise[components == component] = noise[components == component] @ root.T
         drawn = _quantised(means[components] + noise)
-        kept.append(drawn[(_unit(drawn.astype(np.float64)) @ faces.T).max(axis=1) < limit])
+        kept.append(drawn[(unit(drawn.astype(np.float64)) @ faces.T).max(axis=1) < limit])
     return np.concatenate(kept)[:count]
 
 
@@ -122,7 +124,3 @@ def _kmeans(faces: NDArray[np.float64], components: int, generator: np.random.Ge
 def _quantised(vectors: NDArray[np.float64]) -> NDArray[np.int8]:
     """Each vector scaled to a maximum magnitude of 127 and rounded, which keeps its direction within half a degree."""
     return np.asarray(np.round(vectors * (127.0 / np.abs(vectors).max(axis=1, keepdims=True))), dtype=np.int8)
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -1,6 +1,7 @@
 """Cross-fitted scores: each pair of faces is scored with a cohort drawn without its two people."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +10,6 @@ from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.rates import Scores
 from likeness.vision.scoring import Scorer
 
-#: Faces (N, D) with their persons (N,) and groups (N,).
-Faces = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]]
-
 #: Creates a scorer from faces (N, D), their persons (N,) and groups (N,).
 Learn = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]], Scorer]
 
@@ -19,37 +17,45 @@ Learn = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_]], Sco
 PARTS = 6
 
 
-def learn_shipped(vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedFaces:
+    """The `vectors` (N, D) of faces, and the person (N,) and the group (N,) of each."""
+
+    vectors: NDArray[np.float32]
+    people: NDArray[np.int64]
+    groups: NDArray[np.str_]
+
+
+def default_scorer(vectors: NDArray[np.float32], people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
     """The scorer of a pack calibrated with these faces. ValueError for fewer than 500."""
     return Scorer(draw_cohort(vectors, people, groups).vectors.astype(np.float32), nearest=NEAREST)
 
 
 def cross_fitted_scores(
-    faces: Faces,
-    pairs: tuple[NDArray[np.int64], NDArray[np.int64]],
+    faces: GroupedFaces,
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
     *,
-    learn: Learn = learn_shipped,
+    learn: Learn = default_scorer,
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Scores (P,) of `pairs`, two arrays (P,) that index the `faces`.
+    """Scores (P,) of the pairs `first`, `second` (P,), which index the `faces`.
 
     People are divided into parts by `seed`. A pair of faces from two parts is scored by a model of the other parts; for
     a pair within a part, one more part is left out. The scores are therefore those of held-out people. `advance` is
     called after each of the `PARTS * (PARTS - 1) / 2` models.
     """
-    vectors, people, groups = faces
-    first, second = pairs
-    parts = parts_of(people, seed)
+    parts = parts_of(faces.people, seed)
     models = model_of(parts[first], parts[second])
     scores = np.empty(len(first))
     for one in range(PARTS):
         for other in range(one + 1, PARTS):
             chosen = np.flatnonzero(models == one * PARTS + other)
-            teaching = (parts != one) & (parts != other)
-            scorer = learn(vectors[teaching], people[teaching], groups[teaching])
+            training = (parts != one) & (parts != other)
+            scorer = learn(faces.vectors[training], faces.people[training], faces.groups[training])
             places, rows = np.unique(np.concatenate([first[chosen], second[chosen]]), return_inverse=True)
-            scores[chosen] = scorer.score_pairs(vectors[places], rows[: len(chosen)], rows[len(chosen) :])
+            scores[chosen] = scorer.score_pairs(faces.vectors[places], rows[: len(chosen)], rows[len(chosen) :])
             advance()
     return scores
 

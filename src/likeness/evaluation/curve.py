@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.evaluation.rates import Scores
 from likeness.vision.calibration import Calibration
 
@@ -72,17 +72,17 @@ def cell_weights(cells: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / counts[places])
 
 
-def fit_tail(ranked: Ranked, share: float = _TAIL_SHARE) -> Tail:
-    """The tail beyond the score that `share` of the impostor pairs reach.
+def fit_tail(ranked: Ranked) -> Tail:
+    """The tail beyond the score that one impostor pair in 1,000 reaches.
 
     A shape below zero would mean an upper limit of impostor scores, which data cannot show: zero, an exponential tail,
     is used instead. ValueError for fewer than 100 scores beyond.
     """
-    beyond = int(np.searchsorted(ranked.rates, share, side="right"))
+    beyond = int(np.searchsorted(ranked.rates, _TAIL_SHARE, side="right"))
     if beyond < _LEAST_IN_TAIL:
         raise ValueError(
             f"{len(ranked.scores)} impostor pairs are too few for a tail: "
-            f"{_LEAST_IN_TAIL} of them must lie beyond a rate of {share:g}"
+            f"{_LEAST_IN_TAIL} of them must lie beyond a rate of {_TAIL_SHARE:g}"
         )
     start = float(ranked.scores[beyond])
     excess = ranked.scores[:beyond] - start
@@ -105,7 +105,7 @@ def fit_calibration(genuine: Scores, impostor: Scores, weights: NDArray[np.float
         raise ValueError(f"{len(genuine)} genuine pairs are too few to calibrate with; at least 100 are needed")
     ranked = Ranked.of(impostor[finite], None if weights is None else weights[finite])
     tail = fit_tail(ranked)
-    measured = float(np.log10(ranked.rates[LEAST_BEYOND - 1]))
+    measured = float(np.log10(ranked.rates[LEAST_ERRORS - 1]))
     rising: list[tuple[float, float]] = []
     for rate in _KNOTS:
         score = tail.score(10.0**rate) if rate < measured else ranked.score(10.0**rate)

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.evaluation.rates import Rate, Scores, interval
+from likeness.evaluation.rates import ROUNDS, Rate, Scores, interval
 
-#: The most blocks of people, and the number of bootstrap rounds.
+#: The most blocks of people.
 _MOST_BLOCKS = 200
-_ROUNDS = 500
 #: The edges of the histograms of Similarity, finer where rates fall quickly, up to the highest below 100.
 EDGES = np.concatenate(
     [np.arange(0.0, 50.0, 0.25), np.arange(50.0, 99.0, 0.05), 100.0 - 0.5 ** (np.arange(0, 14, 0.05))]
@@ -27,11 +26,11 @@ class ErrorCounts:
     Similarities. `people` is the number of persons, who are numbered from 0.
     """
 
-    def __init__(self, people: int, levels: Sequence[float], seed: int = 0) -> None:
+    def __init__(self, people: int, levels: Sequence[float]) -> None:
         self.levels = tuple(levels)
         self.people = people
         self._blocks = min(people, _MOST_BLOCKS)
-        self._block_of = np.random.default_rng(seed).permutation(people) % self._blocks
+        self._block_of = np.random.default_rng(0).permutation(people) % self._blocks
         self._impostor = np.zeros(self._blocks**2)
         self._false = np.zeros((len(self.levels), self._blocks**2))
         self._genuine = np.zeros(self._blocks)
@@ -107,4 +106,4 @@ class ErrorCounts:
     def _weights(self, seed: int = 0) -> NDArray[np.float64]:
         """How often each block is drawn in each round, (rounds, blocks)."""
         even = np.full(self._blocks, 1 / self._blocks)
-        return np.random.default_rng(seed).multinomial(self._blocks, even, size=_ROUNDS).astype(np.float64)
+        return np.random.default_rng(seed).multinomial(self._blocks, even, size=ROUNDS).astype(np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from likeness.comparer import Comparer
 from likeness.evaluation.embeddings import embed_photos
 from likeness.evaluation.pairs import PairSet, without
-from likeness.evaluation.photo_table import PhotoTable
+from likeness.evaluation.photo_table import LabelledTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class LabelledFaces:
 def label_faces(
     comparer: Comparer,
     path: Path,
-    table: tuple[PhotoTable, PairSet | None],
+    table: LabelledTable,
     within: Sequence[str],
     *,
     keep: Path | None = None,
@@ -43,7 +43,7 @@ def label_faces(
     Cells are given by the columns `within`, groups by the first of these; photos of a table of pairs are in no cell,
     unless `within` is empty. `keep` is a file that stores vectors. Raises PhotoTableError.
     """
-    photos, pairs = table
+    photos, pairs = table.photos, table.pairs
     known = not within or pairs is None
     nowhere = np.full(len(photos.photos), "")
     cells, groups = (photos.cells(within), photos.cells(within[:1])) if known else (nowhere, nowhere)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.evaluation.cohort import Cohort, draw_cohort
-from likeness.evaluation.cross_fit import cross_fitted_scores
+from likeness.evaluation.cross_fit import GroupedFaces, cross_fitted_scores
 from likeness.evaluation.curve import cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.error_counts import ErrorCounts
@@ -84,11 +84,11 @@ def calibrate(
     people = _numbered(sets)
     groups = np.concatenate([each.groups for each in sets])
     pairs = _all_pairs(sets)
-    chosen = (pairs.first, pairs.second)
     if keep is not None:
-        scores = keep.score_pairs(vectors, *chosen)
+        scores = keep.score_pairs(vectors, pairs.first, pairs.second)
     else:
-        scores = cross_fitted_scores((vectors, people, groups), chosen, advance=advance)
+        faces = GroupedFaces(vectors, people, groups)
+        scores = cross_fitted_scores(faces, pairs.first, pairs.second, advance=advance)
     impostor = ~pairs.same & (pairs.cells >= 0)
     if not np.any(impostor):
         raise ValueError("too few photos: no pair of different people is within a cell")

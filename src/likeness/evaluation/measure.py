@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.comparer import Comparer
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.pairs import PairSet
@@ -88,7 +88,7 @@ def evaluate(comparer: Comparer, pairs: PairSet, embeddings: Embeddings) -> Eval
 
 def _accepted(trial: Trial, rate: float) -> float | None:
     """The share of genuine pairs accepted at a false match rate; None with too few impostor pairs for that rate."""
-    return trial.true_accept_rate(rate) if rate * len(trial.impostor) >= LEAST_BEYOND - 0.5 else None
+    return trial.true_accept_rate(rate) if rate * len(trial.impostor) >= LEAST_ERRORS - 0.5 else None
 
 
 def _only(pairs: PairSet, chosen: NDArray[np.bool_]) -> PairSet:

@@ -44,6 +44,14 @@ class PhotoTable:
         return np.array([", ".join(row) if all(row) else "" for row in rows])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledTable:
+    """The photos of a CSV file, and its pairs if it lists pairs."""
+
+    photos: PhotoTable
+    pairs: PairSet | None = None
+
+
 def is_photo_table(path: Path) -> bool:
     """Whether the CSV file at `path` lists photos, not pairs, judged by its first line."""
     try:
@@ -84,9 +92,9 @@ def read_photo_table(path: Path) -> PhotoTable:
     return PhotoTable(tuple(seen), np.asarray(people, dtype=np.int64), columns)
 
 
-def read_either(path: Path) -> tuple[PhotoTable, PairSet | None]:
-    """The photos of a CSV file, and its pairs if it lists pairs. Raises PhotoTableError, PairsError."""
+def read_either(path: Path) -> LabelledTable:
+    """The table of photos or of pairs in a CSV file. Raises PhotoTableError, PairsError."""
     if is_photo_table(path):
-        return read_photo_table(path), None
+        return LabelledTable(read_photo_table(path))
     pairs = read_pairs(path)
-    return PhotoTable(pairs.photos, pairs.people, {}), pairs
+    return LabelledTable(PhotoTable(pairs.photos, pairs.people, {}), pairs)

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.claims import LEAST_BEYOND, Claim, claim_of_count
+from likeness.claims import LEAST_ERRORS, Claim, claim_of_count
 
 Scores = NDArray[np.float64]
+
+#: The rounds of a bootstrap, and the points of an ROC curve.
+ROUNDS, _CURVE_POINTS = 500, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,8 @@ class Rate:
 
     @property
     def measured(self) -> bool:
-        """Whether it is based on LEAST_BEYOND errors or more."""
-        return self.errors >= LEAST_BEYOND
+        """Whether it is based on LEAST_ERRORS errors or more."""
+        return self.errors >= LEAST_ERRORS
 
     @property
     def claim(self) -> Claim:
@@ -90,23 +93,23 @@ class Trial:
         up_to = np.searchsorted(self.impostor, self.genuine, side="right")
         return float((below + up_to).mean() / (2 * len(self.impostor)))
 
-    def curve(self, points: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """FMR, at equal logarithmic steps, and TAR: the ROC curve for the report."""
         lowest = 1.0 / len(self.impostor)
-        rates = np.logspace(np.log10(lowest), 0, points)
+        rates = np.logspace(np.log10(lowest), 0, _CURVE_POINTS)
         taken = np.clip((rates * len(self.impostor)).astype(int), 1, len(self.impostor))
         thresholds = self.impostor[-taken]
         tar = 1.0 - np.searchsorted(self.genuine, thresholds, side="left") / len(self.genuine)
         return rates, np.asarray(tar, dtype=np.float64)
 
-    def intervals(self, thresholds: Scores, rounds: int = 500, seed: int = 0) -> tuple[list[Rate], list[Rate]]:
+    def intervals(self, thresholds: Scores) -> tuple[list[Rate], list[Rate]]:
         """FMR and FNMR at each threshold with 95 % intervals by bootstrap over people, not pairs.
 
         Errors of pairs that share a person are correlated, so persons are drawn with replacement, and the weight of a
         pair is the product of the counts of its two persons (for a genuine pair, the count of its one).
         """
-        generator = np.random.default_rng(seed)
-        weights = generator.multinomial(self._count, np.full(self._count, 1 / self._count), size=rounds).astype(float)
+        generator = np.random.default_rng(0)
+        weights = generator.multinomial(self._count, np.full(self._count, 1 / self._count), size=ROUNDS).astype(float)
         fmr = self._resampled_fmr(thresholds, weights)
         fnmr = self._resampled_fnmr(thresholds, weights)
         return (

@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from likeness.claims import LEAST_BEYOND
+from likeness.claims import LEAST_ERRORS
 from likeness.evaluation.charts import Series, decades, evenly, histogram, line_chart
 from likeness.evaluation.measure import AtSimilarity, Evaluation, Mistake
 from likeness.evaluation.rates import Rate
 from likeness.system.atomic_file import write_atomically
 
-#: Marks shares of missed pairs with fewer than LEAST_BEYOND misses, and ratios with a cell that has no rate.
+#: Marks shares of missed pairs with fewer than LEAST_ERRORS misses, and ratios with a cell that has no rate.
 FEW = "*"
-FEW_SAID = (
-    f"rarer than: fewer than {LEAST_BEYOND} false matches show no rate; in brackets their number and that of the "
-    f"pairs. The limit is the rate of {LEAST_BEYOND}, or the end of the 95 % interval if that is higher. "
-    f"{FEW} fewer than {LEAST_BEYOND} misses, or a ratio with such a cell: believe the interval, not the figure."
+FEW_NOTE = (
+    f"rarer than: fewer than {LEAST_ERRORS} false matches show no rate; in brackets their number and that of the "
+    f"pairs. The limit is the rate of {LEAST_ERRORS}, or the end of the 95 % interval if that is higher. "
+    f"{FEW} fewer than {LEAST_ERRORS} misses, or a ratio with such a cell: believe the interval, not the figure."
 )
-TOO_FEW = f"fewer than {LEAST_BEYOND} pairs"
+TOO_FEW = f"fewer than {LEAST_ERRORS} pairs"
 
 _THUMBNAIL_PX = 160
 _BINS = 50
@@ -88,7 +88,7 @@ def write_page(to: Path, title: str, described: str, body: Iterable[str]) -> Non
 def _body(e: Evaluation, photo_path: Callable[[str], Path]) -> Iterator[str]:
     yield html_table(("Measure", "Value"), summary(e))
     yield "<h2>Error rates by threshold</h2>" + _rates(e.at_similarity)
-    yield f"<p class=note>Intervals: 95 %, bootstrap over people. {FEW_SAID}</p>"
+    yield f"<p class=note>Intervals: 95 %, bootstrap over people. {FEW_NOTE}</p>"
     yield '<h2>Charts</h2><div class="charts">'
     yield from (f"<figure>{svg}<figcaption>{html.escape(words)}</figcaption></figure>" for svg, words in _charts(e))
     yield "</div>"
@@ -120,15 +120,15 @@ def summary(e: Evaluation) -> list[tuple[str, str]]:
 
 def rate_cells(row: AtSimilarity) -> tuple[str, str, str]:
     """One row of the rates table: similarity, FMR, FNMR, each rate with its interval."""
-    return f"{row.similarity:g}", told_fmr(row.fmr), told_fnmr(row.fnmr)
+    return f"{row.similarity:g}", fmr_text(row.fmr), fnmr_text(row.fnmr)
 
 
-def told_fnmr(rate: Rate) -> str:
+def fnmr_text(rate: Rate) -> str:
     """A false non-match rate with its interval, marked with FEW if there are too few misses."""
     return f"{rate.value:.3f}{'' if rate.measured else FEW}{_interval(rate, '{:.3f}')}"
 
 
-def told_fmr(rate: Rate) -> str:
+def fmr_text(rate: Rate) -> str:
     """A false match rate with its interval: 1.0e-03 (7.0e-04 to 1.4e-03). With too few false matches an upper bound:
     rarer than 3.0e-04 (4 of 100,000).
     """
@@ -143,17 +143,17 @@ def _interval(rate: Rate, form: str) -> str:
     return "" if rate.low is None or rate.high is None else f" ({form.format(rate.low)} to {form.format(rate.high)})"
 
 
-def told_over_cells(cells: Mapping[str, Rate]) -> tuple[str, str]:
+def cells_text(cells: Mapping[str, Rate]) -> tuple[str, str]:
     """The mean of the cells' false match rates, TOO_FEW if it cannot be given, and the highest with its cell."""
     worst = max(cells, key=lambda name: cells[name].value)
     mean = f"{np.mean([rate.value for rate in cells.values()]):.1e}"
-    told_worst = f"{cells[worst].claim.in_figures} ({worst})" if cells[worst].errors else ""
-    return mean if enough_seen(cells) else TOO_FEW, told_worst
+    worst_text = f"{cells[worst].claim.in_figures} ({worst})" if cells[worst].errors else ""
+    return mean if enough_seen(cells) else TOO_FEW, worst_text
 
 
 def enough_seen(cells: Mapping[str, Rate]) -> bool:
     """Whether all cells together have enough false matches for a rate."""
-    return sum(rate.errors for rate in cells.values()) >= LEAST_BEYOND
+    return sum(rate.errors for rate in cells.values()) >= LEAST_ERRORS
 
 
 def _rates(rows: Sequence[AtSimilarity]) -> str:
@@ -168,7 +168,7 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
     fmr, tar = e.trial.curve()
-    least = min(LEAST_BEYOND / len(e.trial.impostor), 0.1)
+    least = min(LEAST_ERRORS / len(e.trial.impostor), 0.1)
     seen = fmr >= least
     roc = line_chart(
         decades("false match rate", least),
@@ -201,7 +201,7 @@ def _charts(e: Evaluation) -> Iterator[tuple[str, str]]:
         ],
         "Measured and promised false match rate at each similarity",
     )
-    yield reliability, f"The promised rate, and the measured one as far as it is based on {LEAST_BEYOND} pairs or more."
+    yield reliability, f"The promised rate, and the measured one as far as it is based on {LEAST_ERRORS} pairs or more."
 
 
 def cards(mistakes: Sequence[Mistake], photo_path: Callable[[str], Path]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from likeness.batch.described import CHECKSUM_BYTES, checksum
 
 #: Seconds between writes of a cell's counts, which take some milliseconds.
-_APART_S = 2.0
+_WRITE_INTERVAL_S = 2.0
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -43,9 +43,9 @@ class StoredCounts:
             return dict(arrays)
 
     def remember(self, cell: bytes, arrays: Callable[[], Arrays], *, finished: bool) -> None:
-        """Stores the `arrays` of `cell`; for an unfinished one at most every `_APART_S` seconds."""
+        """Stores the `arrays` of `cell`; for an unfinished one at most every `_WRITE_INTERVAL_S` seconds."""
         now = time.monotonic()
-        if self._database is None or (now - self._written < _APART_S and not finished):
+        if self._database is None or (now - self._written < _WRITE_INTERVAL_S and not finished):
             return
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **arrays())

@@ -143,10 +143,6 @@ class Image:
         with self._lock:
             self._decoded.clear()
 
-    def full(self) -> NDArray[np.uint8]:
-        """The upright picture at full size, RGB uint8 (height, width, 3), read-only."""
-        return self.pixels(1)
-
     def _decode(self, reduction: Reduction) -> NDArray[np.uint8]:
         if not isinstance(self._source, tuple):
             return shrink(self._source, reduction)

@@ -53,10 +53,10 @@ def enter(memory_bytes: int, descriptors: int) -> dict[str, str]:
         ("limits", lambda: _limit(in_use + memory_bytes, descriptors)),
         ("seccomp", _filter_calls),
     ]
-    return {name: _reason_against(layer) for name, layer in layers}
+    return {name: _failure_of(layer) for name, layer in layers}
 
 
-def _reason_against(layer: Callable[[], None]) -> str:
+def _failure_of(layer: Callable[[], None]) -> str:
     try:
         layer()
     except (OSError, ValueError) as error:

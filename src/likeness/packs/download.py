@@ -93,7 +93,7 @@ class _Download:
                 # Only new bytes count: a server with a truncated file would be retried forever.
                 failures = 1 if self._size() > furthest else failures + 1
                 furthest = max(furthest, self._size())
-                if failures >= _TRIES or not _may_pass(error):
+                if failures >= _TRIES or not _is_transient(error):
                     have, total = self._size() / 1e6, self.distribution.size / 1e6
                     raise PackDownloadFailed(
                         f"{redacted(self.url)}: {_reason(error)}, after {have:.1f} of {total:.1f} MB; run the same "
@@ -146,7 +146,7 @@ def _opened(url: str, access: Access, *, start: int = 0) -> AbstractContextManag
     return cast(HTTPResponse, opener.open(request, timeout=_SILENCE_S))
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether a retry may succeed: not if the server is silent or refuses."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code >= 500 or error.code in (416, 429)

@@ -24,16 +24,15 @@ if TYPE_CHECKING:
     from likeness.packs.originals import Originals
 
 
-def ensure(name: str, *, progress: Progress | None = None, may_fetch: bool | None = None) -> Path:
+def ensure(name: str, *, progress: Progress | None = None) -> Path:
     """The folder of the pack `name`, which is installed if it is missing.
 
-    `may_fetch` False forbids the network, None means that LIKENESS_OFFLINE decides. Raises PackInvalid,
-    PackNotInstalled, PackDownloadFailed, PackDamaged.
+    LIKENESS_OFFLINE forbids the network. Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
     entry = store.known(name)
     if not store.is_installed(entry):
         check_asked_for(name, {distribution.index for distribution in entry.distributions.values()})
-        return install(name, progress=progress, may_fetch=may_fetch)
+        return install(name, progress=progress)
     return folder_of(entry)
 
 
@@ -42,7 +41,6 @@ def install(
     *,
     source_dir: Path | None = None,
     progress: Progress | None = None,
-    may_fetch: bool | None = None,
     accept_license: bool = False,
 ) -> Path:
     """Installs the pack `name` of the catalogue, unless it is installed and undamaged; returns its folder.
@@ -54,17 +52,14 @@ def install(
     """
     if progress is None:
         with automatic_installation() as listening:
-            return install(
-                name, source_dir=source_dir, progress=listening, may_fetch=may_fetch, accept_license=accept_license
-            )
+            return install(name, source_dir=source_dir, progress=listening, accept_license=accept_license)
     entry = store.known(name)
     check_accepted(name, entry.restriction, accept_license or store.is_installed(entry))
     downloads = store.downloads(name)
     if not _is_intact(entry) or downloads.exists():
         with _locked(name, progress):
             if not _is_intact(entry):
-                fetching = not store.offline() if may_fetch is None else may_fetch
-                return Installation(entry, source_dir, progress, may_fetch=fetching).run()
+                return Installation(entry, source_dir, progress).run()
             # Left by another process that installed the pack, or that was killed before its clean-up.
             shutil.rmtree(downloads, ignore_errors=True)
     progress.say(f"{name} is installed and undamaged in {folder_of(entry)}")
@@ -125,7 +120,6 @@ class Installation:
     entry: Manifest
     source_dir: Path | None
     progress: Progress
-    may_fetch: bool
 
     def run(self) -> Path:
         """Installs the pack and returns its folder; PackNotInstalled, PackDownloadFailed, PackDamaged."""
@@ -133,7 +127,7 @@ class Installation:
         # Imported here: installed packs need no HTTP client, archives or converters.
         from likeness.packs.originals import Originals
 
-        originals = Originals(self.entry, self.source_dir, self.progress, self.may_fetch)
+        originals = Originals(self.entry, self.source_dir, self.progress, may_fetch=not store.offline())
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(target.parent)

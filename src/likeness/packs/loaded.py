@@ -13,7 +13,6 @@ from likeness.errors import PackDamaged, PackInvalid
 from likeness.packs.arrays import read_array
 from likeness.packs.installation import ensure
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
-from likeness.packs.progress import Progress
 from likeness.packs.store import check_file, is_installed, known, optimised_folder, remedy
 from likeness.system.processors import thread_budget
 
@@ -69,15 +68,13 @@ def load(
     *,
     threads: int | None = None,
     device: "Device" = "cpu",
-    offline: bool | None = None,
-    progress: Progress | None = None,
 ) -> LoadedPack:
     """The pack `pack`: a name of the catalogue (installed if it is missing) or the path of a folder with a manifest.
 
-    `threads` are those of one call of a network, by default all that the process may use. `offline` forbids downloads
-    (None: LIKENESS_OFFLINE decides). Raises PackInvalid, PackNotInstalled, PackDownloadFailed, PackDamaged.
+    `threads` are those of one call of a network, by default all that the process may use. Raises PackInvalid,
+    PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
-    folder = pack_folder(pack, offline=offline, progress=progress)
+    folder = pack_folder(pack)
     try:
         manifest = read_manifest(folder)
     except PackInvalid as error:
@@ -85,11 +82,9 @@ def load(
     return LoadedPack(manifest, threads=threads or thread_budget(), device=device)
 
 
-def pack_folder(pack: str | PathLike[str], *, offline: bool | None = None, progress: Progress | None = None) -> Path:
+def pack_folder(pack: str | PathLike[str]) -> Path:
     """The folder of a pack given by name or path; one given by name is installed if it is missing."""
-    return _given_by_path(pack) or ensure(
-        os.fspath(pack), progress=progress, may_fetch=None if offline is None else not offline
-    )
+    return _given_by_path(pack) or ensure(os.fspath(pack))
 
 
 def is_available(pack: str | PathLike[str]) -> bool:

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
-from likeness.claims import LEAST_BEYOND, claim_of_count
+from likeness.claims import LEAST_ERRORS, claim_of_count
 from likeness.errors import PackInvalid
 from likeness.packs.embedder_input import EmbedderInput
 from likeness.packs.tables import read_table
@@ -157,7 +157,7 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def measured(self) -> bool:
         """Whether it is based on enough errors, as far as their number is known."""
-        return self.errors is None or self.errors >= LEAST_BEYOND
+        return self.errors is None or self.errors >= LEAST_ERRORS
 
     @property
     def counted(self) -> str:

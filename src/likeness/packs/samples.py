@@ -9,10 +9,10 @@ from likeness.packs.store import known
 NAME = "samples"
 
 
-def samples(*, progress: Progress | None = None, offline: bool | None = None) -> dict[str, Path]:
+def samples(*, progress: Progress | None = None) -> dict[str, Path]:
     """The sample portraits by file name ("obama.jpg", "biden.jpg" and so on), downloaded on first use.
 
     Raises PackNotInstalled, PackDownloadFailed, PackDamaged.
     """
-    folder = ensure(NAME, progress=progress, may_fetch=None if offline is None else not offline)
+    folder = ensure(NAME, progress=progress)
     return {name: folder / name for name in known(NAME).files}

@@ -4,10 +4,10 @@ A record never holds a photo, an embedding, a landmark or a similarity (tests ch
 consecutive characters of a value that a caller chooses.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from likeness.aws.quoting import brief
+from likeness.aws.timestamps import utc_text
 from likeness.server.redaction import redact
 from likeness.server.request_context import RequestContext
 
@@ -18,7 +18,7 @@ _MOST_WORDS = 16
 def access_record(context: RequestContext) -> dict[str, Any]:
     """The access log's line for a request."""
     record: dict[str, Any] = {
-        "time": _iso(context.time),
+        "time": utc_text(context.time, "milliseconds"),
         "kind": "access",
         "request_id": context.request_id,
         "client": None if context.client is None else redact(brief(context.client)),
@@ -55,7 +55,3 @@ def user_agent(context: RequestContext) -> str | None:
     """The User-Agent header with each word shortened by `quoting.brief`; None without one."""
     value = context.header("user-agent")
     return value and " ".join(map(brief, value.split()[:_MOST_WORDS]))
-
-
-def _iso(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

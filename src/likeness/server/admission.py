@@ -4,7 +4,8 @@ Every waiting request is counted and has a deadline, and a client that disconnec
 waits in the pool itself, where the thread that ends a comparison takes it without waiting for the event loop.
 
 A worker has two: requests whose photos take long to decode have a queue and threads of their own, which get a processor
-after all others. One of them runs for seconds, and would hold up whatever waits behind it.
+after all others. One of them runs for seconds, and would hold up whatever waits behind it. For the same reason no
+caller takes all of these threads, and none of these requests is chosen ahead.
 """
 
 import asyncio
@@ -25,8 +26,18 @@ COSTLY_SECONDS = 0.5
 
 
 def costly_threads(threads: int) -> int:
-    """How many threads for costly requests a worker has besides `threads` others."""
-    return max(1, threads - 1)
+    """How many threads for costly requests a worker has besides `threads` others: at most all but one for a caller."""
+    return max(2, threads)
+
+
+def places(threads: int, pixel_bytes: int | None = None) -> FairQueue:
+    """The places of `threads` threads; `pixel_bytes` as for FairQueue."""
+    return FairQueue(threads + _AHEAD, pixel_bytes)
+
+
+def costly_places(threads: int, pixel_bytes: int) -> FairQueue:
+    """The places of `threads` threads for costly requests."""
+    return FairQueue(threads, pixel_bytes, most_of_caller=threads - 1)
 
 
 class Unavailable(Throttled):
@@ -39,8 +50,9 @@ class Unavailable(Throttled):
 class Admission:
     """A queue of at most `max_queue` requests over all workers, in front of `threads` threads.
 
-    Up to `own_queue` of them wait here whatever waits in other workers; None: `max_queue`. `count_waiting` takes the
-    number of requests that wait here and returns that of all workers.
+    `queue` has the places; None: without a limit of memory. Up to `own_queue` of the requests wait here whatever waits
+    in other workers; None: `max_queue`. `count_waiting` takes the number of requests that wait here and returns that of
+    all workers.
     """
 
     def __init__(
@@ -49,13 +61,13 @@ class Admission:
         max_queue: int,
         pool: Executor,
         *,
+        queue: FairQueue | None = None,
         own_queue: int | None = None,
-        pixel_bytes: int | None = None,
         count_waiting: Callable[[int], int] = lambda here: here,
     ) -> None:
         self._count_waiting = count_waiting
         self._threads = threads
-        self._places = FairQueue(threads + _AHEAD, pixel_bytes)
+        self._places = queue or places(threads)
         self._max_queue = max_queue
         self._own_queue = max_queue if own_queue is None else own_queue
         self._pool = pool
@@ -85,7 +97,7 @@ class Admission:
         Raises Throttled when the queue is full and no other caller has more of it, or when no place is free by
         `deadline` (`loop.time()`). Cancelling it leaves the queue.
         """
-        if self._taken >= self._threads:
+        if self._taken >= self._threads or self._places.waiting:
             everywhere = self.waiting_everywhere
             is_full = everywhere >= self._max_queue and self.waiting >= self._own_queue
             if is_full and not self._places.displace(ticket):

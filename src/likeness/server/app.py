@@ -16,7 +16,7 @@ from likeness.aws.quoting import brief
 from likeness.server import logs
 from likeness.server.accepting import Connections
 from likeness.server.access_log import access_record, user_agent
-from likeness.server.admission import Admission, Unavailable, costly_threads
+from likeness.server.admission import Admission, Unavailable, costly_places, costly_threads, places
 from likeness.server.bodies import BodyMemory, ClientLeft, Receive
 from likeness.server.connections import MALFORMED
 from likeness.server.console_pages import console_pages
@@ -79,8 +79,8 @@ class Application:
             threads,
             settings.max_queue,
             self._pool,
+            queue=places(threads, settings.pixel_memory_bytes),
             own_queue=settings.max_queue // settings.workers,
-            pixel_bytes=settings.pixel_memory_bytes,
             count_waiting=slot.count_waiting,
         )
         costly = costly_threads(threads)
@@ -89,7 +89,7 @@ class Application:
             costly,
             settings.max_queue // settings.workers,
             self._costly_pool,
-            pixel_bytes=settings.pixel_memory_bytes,
+            queue=costly_places(costly, settings.pixel_memory_bytes),
         )
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
         self._images = ImageReader(
@@ -97,6 +97,7 @@ class Application:
             max_bytes=settings.max_s3_bytes,
             threads=threads,
             max_queue=settings.max_queue,
+            origins=settings.cors_origins or (),
         )
         self.operation = Operation(
             settings=settings,
@@ -137,7 +138,8 @@ class Application:
         to_origin_form(scope)
         send = self._closing(send)
         page = self._pages.find(scope["method"], scope["path"])
-        if page is not None and (scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full):
+        may_answer = scope["path"].endswith(_NEVER_REFUSED) or not self.connections.is_full
+        if page is not None and may_answer and check_head(scope) is None:
             self.tick()
             self._set_gauges()
             await page(scope, receive, send)

@@ -3,6 +3,9 @@
 Start-time fair queuing (Goyal, Vin, Cheng 1996). A caller is charged the expected time when a request starts and
 corrected to the actual time when it ends; the caller that has used least comes next. A returning caller starts at the
 current virtual time.
+
+Memory for decoded photos is shared in the same order: while the next request waits for memory, no later one takes any,
+so no caller starves another by requests that fit beside each other. Small requests, which take none, pass.
 """
 
 import asyncio
@@ -56,16 +59,25 @@ class _Caller:
 class FairQueue:
     """Grants up to `places` places, within `pixel_bytes` for all of them unless one large request alone needs more.
 
-    At most `most_of_store` of the running requests read from one store. Not thread-safe: for one event loop.
+    At most `most_of_store` of the running requests read from one store, and at most `most_of_caller` are one caller's.
+    Not thread-safe: for one event loop.
     """
 
-    def __init__(self, places: int, pixel_bytes: int | None = None, *, most_of_store: int | None = None) -> None:
+    def __init__(
+        self,
+        places: int,
+        pixel_bytes: int | None = None,
+        *,
+        most_of_store: int | None = None,
+        most_of_caller: int | None = None,
+    ) -> None:
         self.places = places
         self.free = places
         self.waiting = 0
         self.pixel_bytes_used = 0
         self._pixel_bytes = pixel_bytes
         self._most_of_store = most_of_store or places
+        self._most_of_caller = most_of_caller or places
         self._reading: Counter[int] = Counter()
         self._callers: dict[str, _Caller] = {}
         self._start = 0.0
@@ -141,20 +153,38 @@ class FairQueue:
             self.pixel_bytes_used += self._counted(ticket)
             self._start = max(self._start, first.used)
             first.used += ticket.seconds
+            self._callers[ticket.caller] = self._callers.pop(ticket.caller)  # behind those that have used the same
             first.running += 1
             ticket.turn.set_result(True)
 
     def _next(self) -> _Caller | None:
-        startable = (each for each in self._callers.values() if each.waiting and self._fits(each.waiting[0]))
-        return min(startable, key=lambda each: each.used, default=None)
+        """The caller that has used least and may start a request; memory is kept free for the first that needs it.
 
-    def _fits(self, ticket: Ticket) -> bool:
-        if any(self._reading[store] >= self._most_of_store for store in ticket.stores):
-            return False
+        Callers that are passed over gain no credit. Otherwise one whose requests wait for memory would fall behind
+        without end, and once memory is free would hold up all others for as long.
+        """
+        passed: list[_Caller] = []
+        is_kept = False
+        for caller in sorted((each for each in self._callers.values() if each.waiting), key=lambda each: each.used):
+            ticket = caller.waiting[0]
+            if caller.running < self._most_of_caller and self._stores_allow(ticket):
+                if self._memory_allows(ticket, is_kept=is_kept):
+                    for each in passed:
+                        each.used = caller.used
+                    return caller
+                is_kept = True
+            passed.append(caller)
+        return None
+
+    def _stores_allow(self, ticket: Ticket) -> bool:
+        return all(self._reading[store] < self._most_of_store for store in ticket.stores)
+
+    def _memory_allows(self, ticket: Ticket, *, is_kept: bool) -> bool:
+        """`is_kept`: a request that comes before this one waits for the memory that is free."""
         counted = self._counted(ticket)
-        if self._pixel_bytes is None or not counted or not self.pixel_bytes_used:
+        if self._pixel_bytes is None or not counted:
             return True
-        return self.pixel_bytes_used + counted <= self._pixel_bytes
+        return not is_kept and (not self.pixel_bytes_used or self.pixel_bytes_used + counted <= self._pixel_bytes)
 
     def _counted(self, ticket: Ticket) -> int:
         """The pixel bytes that count for a request: 0 for a small one, which does not wait for large ones."""

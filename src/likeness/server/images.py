@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
 from likeness.aws.policy import decide
+from likeness.aws.quoting import brief
 from likeness.aws.shapes import ImageReference, S3ObjectReference
 from likeness.errors import InvalidS3Object, Throttled
 from likeness.server.fair_queue import FairQueue, Ticket
@@ -34,8 +35,11 @@ class ImageReader:
     of these requests and of the reading threads, so that one that hangs does not delay the others.
     """
 
-    def __init__(self, stores: Places, *, max_bytes: int, threads: int, max_queue: int) -> None:
-        """At most `max_queue` requests wait for a place."""
+    def __init__(
+        self, stores: Places, *, max_bytes: int, threads: int, max_queue: int, origins: Collection[str] = ()
+    ) -> None:
+        """At most `max_queue` requests wait for a place; pages of `origins` need no signature to refer to objects."""
+        self._origins = origins
         self._stores = stores
         self._max_queue = max_queue
         self._max_bytes = max_bytes
@@ -81,7 +85,11 @@ class ImageReader:
     async def read(
         self, references: Sequence[ImageReference], context: RequestContext, ticket: Ticket, deadline: float
     ) -> list[bytes]:
-        """The bytes of each reference. Raises what `Store.fetch` does; if both fail, the error of the source."""
+        """The bytes of each reference. Raises what `Store.fetch` does; if both fail, the error of the source.
+
+        InvalidS3Object as well if the caller may not read an object.
+        """
+        _check_origin(context, self._origins)
         for reference in references:
             if isinstance(reference, S3ObjectReference):
                 _check_allowed(reference, context)
@@ -139,6 +147,18 @@ class ImageReader:
 def _in_loop(loop: asyncio.AbstractEventLoop, forget: Callable[[Any, Any], object], reading: Future[bytes]) -> None:
     with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(forget, reading, None)
+
+
+def _check_origin(context: RequestContext, origins: Collection[str]) -> None:
+    """Refuses pages that would have the server read objects for them with its own credentials.
+
+    Browsers add the Origin to every POST, also where a name of the page's own leads to this machine (DNS rebinding).
+    """
+    origin = context.header("origin")
+    if context.identity is None and origin is not None and origin not in origins:
+        raise InvalidS3Object(
+            f"a web page of {brief(origin)} refers to it without a signature, and its origin is not in cors_origins"
+        )
 
 
 def _check_allowed(reference: S3ObjectReference, context: RequestContext) -> None:

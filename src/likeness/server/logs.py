@@ -13,6 +13,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
 
+from likeness.aws.timestamps import utc_text
 from likeness.server.redaction import redact
 
 _MAX_FRAMES = 30
@@ -64,7 +65,7 @@ class JsonHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a line, or drops it."""
         line: dict[str, Any] = {
-            "time": _iso(datetime.fromtimestamp(record.created, UTC)),
+            "time": utc_text(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
             "kind": "event",
             "level": record.levelname.lower(),
             "process": record.process,
@@ -114,7 +115,3 @@ def describe_exception(error: BaseException) -> dict[str, Any]:
     if error.__cause__ is not None:
         described["cause"] = describe_exception(error.__cause__)
     return described
-
-
-def _iso(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

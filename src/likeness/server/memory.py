@@ -48,7 +48,7 @@ def trim() -> None:
         library.malloc_trim(0)
 
 
-class Returning:
+class MemoryTrimmer:
     """Returns freed memory to the system from time to time."""
 
     def __init__(self) -> None:

@@ -25,6 +25,7 @@ from likeness.server.accepting import (
 )
 from likeness.server.app import Application
 from likeness.server.connections import MAX_HEAD_BYTES, HttpConnection
+from likeness.server.exit_codes import CANNOT_START, DONE
 from likeness.server.loader import Load
 from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
@@ -32,9 +33,6 @@ from likeness.server.validation import check_certificate
 
 _log = logging.getLogger(__name__)
 
-#: Exit codes of a worker: success; the engine cannot be loaded, so that a restart would not help.
-DONE = 0
-CANNOT_START = 78
 #: What shutdown may take beyond the grace period, and how long idle threads may take to end.
 _SPARE_SECONDS = 2.0
 _THREAD_END_SECONDS = 0.5
@@ -49,7 +47,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._slot = slot
-        self._returning = memory.Returning()
+        self._trimmer = memory.MemoryTrimmer()
         self._cutoff = _Cutoff(app.settings.grace_seconds + _SPARE_SECONDS)
         if config.ssl_certfile is not None:
             app.reloading.add("tls_certificate", self._load_certificate)
@@ -124,7 +122,7 @@ class Server(uvicorn.Server):
         if self._slot.supervisor is not None and os.getppid() != self._slot.supervisor:
             self._cutoff.begin()
             self.should_exit = True  # without a supervisor, nothing restarts or stops this worker
-        self._returning.tick(counter, self.server_state.total_requests)
+        self._trimmer.tick(counter, self.server_state.total_requests)
         return await super().on_tick(counter)
 
 

@@ -108,7 +108,9 @@ class Settings:
     clock_skew_seconds: Seconds = _setting(300.0, "the largest deviation of a signature's time")
     regions: tuple[str, ...] = _setting((), "regions accepted in the credential scope; empty: any")
     cors_origins: tuple[str, ...] | None = _setting(
-        None, "browser origins that may call; unset: * without authentication on loopback, else none"
+        None,
+        "browser origins that may call; unset: * without authentication on loopback, else none; "
+        "unsigned S3Object only from origins named here",
     )
     rate_per_second: Rate = _setting(0.0, "requests a second of each key (without authentication: of all); 0: no limit")
     rate_burst: Count = _setting(0, "requests a key may send at once; 0: two seconds' worth")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from likeness.errors import SettingsError
 from likeness.server import metrics
+from likeness.server.exit_codes import CANNOT_START, CRASHED, DONE
 from likeness.server.loader import Load, load_comparer
 from likeness.server.rates import Rates
 from likeness.server.settings import Settings
@@ -24,10 +25,7 @@ from likeness.system.processors import thread_budget
 
 _log = logging.getLogger(__name__)
 
-DONE = 0
-CANNOT_START = 78
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_CRASHED = 70
 #: A worker that ran this long is restarted immediately; otherwise the delay doubles each time.
 _HEALTHY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.25
@@ -130,7 +128,7 @@ class Supervisor:
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
             return pid
-        code = _CRASHED
+        code = CRASHED
         try:
             signal.set_wakeup_fd(-1)
             leave_on_signals()
@@ -194,7 +192,7 @@ class Supervisor:
 
     def _note_end(self, worker: _Worker, pid: int, code: int) -> None:
         if self._asked is not None:
-            self._codes.append(_CRASHED if code < 0 else code)
+            self._codes.append(CRASHED if code < 0 else code)
             return
         worker.cannot_start = code == CANNOT_START
         if not self._has_been_ready and all(each.pid is None and each.cannot_start for each in self._workers):

@@ -4,6 +4,7 @@ The service has one text for all failures (specification section 4.4); the excep
 cause. One deadline covers credentials, connections, headers and bodies.
 """
 
+import http.client
 import os
 import random
 import threading
@@ -40,14 +41,14 @@ _FIRST_PAUSE_SECONDS = 0.05
 _DEFAULT_REGION = "us-east-1"
 
 #: Transient failures: connections, and responses that ask for a retry. 412: changed between HEAD and GET.
-_PASSING_ERRORS = (
+_TRANSIENT_ERRORS = (
     ConnectTimeoutError,
     EndpointConnectionError,
     FlexibleChecksumError,
     HTTPClientError,
     IncompleteReadError,
 )
-_PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+_TRANSIENT_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 _THROTTLING = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429"}
 )
@@ -68,7 +69,12 @@ _CAUSES = {
     "PermanentRedirect": "the bucket is in another region",
     "AuthorizationHeaderMalformed": "the bucket is in another region",
     "MethodNotAllowed": "that version is a delete marker",
+    "TemporaryRedirect": "the store redirects, which is not followed",
     # For stores that send no code, botocore uses the status.
+    "301": "the store redirects, which is not followed",
+    "302": "the store redirects, which is not followed",
+    "307": "the store redirects, which is not followed",
+    "308": "the store redirects, which is not followed",
     "403": "the server's credentials may not read it",
     "404": "there is no such object, version or bucket",
 }
@@ -90,7 +96,7 @@ class S3Store:
         place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
         _check_name(name, place)
         target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
-        return self._persistently(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
+        return self._with_retries(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """See `sources.store.Store.objects`."""
@@ -111,9 +117,9 @@ class S3Store:
     def _page(self, asked: Mapping[str, str], place: str) -> Any:
         # Not botocore's paginator, which ends at an error: here a page that failed is requested again.
         deadline = time.monotonic() + _SECONDS_A_PAGE
-        return self._persistently(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
+        return self._with_retries(lambda: self._connected(place, deadline).list_objects_v2(**asked), place, deadline)
 
-    def _persistently(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
+    def _with_retries(self, ask: Callable[[], Answer], place: str, deadline: float) -> Answer:
         """The store's answer; transient failures are retried until the deadline. Raises RequestError."""
         pause = _FIRST_PAUSE_SECONDS
         for attempt in range(1, self._settings.attempts + 1):
@@ -127,7 +133,7 @@ class S3Store:
                     _check_time(deadline, place)
                 wait = pause * random.uniform(0.5, 1.5)
                 last = attempt == self._settings.attempts or time.monotonic() + wait >= deadline
-                if last or not _may_pass(error):
+                if last or not _is_transient(error):
                     raise self._explained(error, place) from error
                 time.sleep(wait)
                 pause *= 2
@@ -190,7 +196,10 @@ class S3Store:
             return InvalidS3Object(
                 f"{place}: its bytes do not match the checksum that the store sends; upload it again"
             )
-        if isinstance(error, _PASSING_ERRORS):
+        broken = _broken_http(error)
+        if broken is not None:
+            return InvalidS3Object(f"{place}: the store's response is not valid HTTP ({type(broken).__name__})")
+        if isinstance(error, _TRANSIENT_ERRORS):
             return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
         return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
 
@@ -236,7 +245,7 @@ class S3Store:
             "user_agent_appid": "likeness",
         }
         try:
-            return session.create_client(
+            client = session.create_client(
                 "s3",
                 region_name=settings.region or session.get_config_variable("region") or _DEFAULT_REGION,
                 endpoint_url=endpoint,
@@ -248,6 +257,13 @@ class S3Store:
             )
         except ValueError as error:  # botocore's for an invalid address or region
             raise InvalidS3Object(f"the settings of the store cannot be used: {error}") from error
+        client.meta.events.register("before-call.s3.HeadBucket", _ask_once_for_region)
+        return client
+
+
+def _ask_once_for_region(context: dict[str, Any], **_: Any) -> None:
+    """Ends a recursion: botocore asks for a bucket's region when it is redirected, also when that request is."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _check_name(name: str, place: str) -> None:
@@ -277,10 +293,18 @@ def _check_time(deadline: float, place: str) -> None:
         raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
 
 
-def _may_pass(error: BotoCoreError | ClientError) -> bool:
+def _broken_http(error: BaseException) -> http.client.HTTPException | None:
+    """The error of the HTTP parser behind botocore's, whose class is the same where a store closes the connection."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, http.client.HTTPException):
+        return None if isinstance(cause, (http.client.RemoteDisconnected, http.client.IncompleteRead)) else cause
+    return None if cause is None else _broken_http(cause)
+
+
+def _is_transient(error: BotoCoreError | ClientError) -> bool:
     if isinstance(error, ClientError):
-        return _status(error) in _PASSING_STATUS or _code(error) in _THROTTLING
-    return isinstance(error, _PASSING_ERRORS)
+        return _status(error) in _TRANSIENT_STATUS or _code(error) in _THROTTLING
+    return isinstance(error, _TRANSIENT_ERRORS)
 
 
 def _code(error: ClientError) -> str:

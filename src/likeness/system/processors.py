@@ -10,7 +10,7 @@ from pathlib import Path
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_OF_PROCESS = Path("/proc/self/cgroup")
 #: How much nicer a yielding thread is: it gets a tenth of the time of an ordinary one that wants the same processor.
-_NICER = 10
+_NICENESS = 10
 _of_thread = threading.local()
 
 
@@ -20,7 +20,7 @@ def yield_processors() -> None:
     if sys.platform == "linux":  # elsewhere priorities are those of processes
         with suppress(OSError):  # a sandbox may forbid it
             thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS)
 
 
 def yields_processors() -> bool:

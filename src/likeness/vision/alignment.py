@@ -16,12 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.vision.mesh_model import MEAN_FIVE, MEAN_RIGID, RIGID
 from likeness.vision.pyramid import Pyramid
 
-#: The least standard deviation of points, px, so that no scale is infinite.
-_SMALLEST_SPREAD_PX = 0.5
+_SMALLEST_SPREAD_PX = 0.5  # the least standard deviation of points, so that no scale is infinite
 _AS_COMPLEX = np.array([1, 1j])
 
-#: OpenCV warps no picture with a longer side.
-_LONGEST_WARPED_PX = 32_000
+_LONGEST_WARPED_PX = 32_000  # OpenCV warps no picture with a longer side
 
 PointSource = Literal["detector", "mesh"]
 

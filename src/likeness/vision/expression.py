@@ -26,8 +26,7 @@ CROP_SIZE_PX = 64
 #: The crop's side, and how far under the eyes' line its middle lies, in eye distances: the best of 28 by macro recall
 #: over expressions-dev (`python benchmarks/attributes.py emotions` prints what this one reaches).
 _CROP_PER_EYES, _MIDDLE_UNDER_EYES = 2.6, 0.45
-#: Added to probabilities before the logarithm.
-_DOUBT = 1e-3
+_EPSILON = 1e-3  # added to probabilities before the logarithm
 
 #: The network confuses some emotions (surprise with fear or anger). Multinomial logistic regression from its log
 #: probabilities to the labels of expressions-dev, classes weighted alike, ridge 20 towards a multiple of the unit
@@ -54,8 +53,7 @@ _MOUTH = (61, 291, 13, 14)
 #: the ROC curve of happiness against neutral is 0.97 with all three, 0.96 with happiness, 0.91 with the mouth alone.
 _SMILE_WEIGHTS: NDArray[np.float64] = np.array([0.466, 11.358, 0.976])
 _SMILE_BIAS = -0.389
-#: The average mouth, for faces without a mesh: then happiness decides alone.
-_USUAL_MOUTH = (0.011, 0.823)
+_USUAL_MOUTH = (0.011, 0.823)  # the average mouth, for faces without a mesh: then happiness decides alone
 
 
 def read_expression(network: Network, photo: Pyramid, points: ArrayLike) -> NDArray[np.float64]:
@@ -67,7 +65,7 @@ def read_expression(network: Network, photo: Pyramid, points: ArrayLike) -> NDAr
     face = warp_chip(photo, _crop(points), CROP_SIZE_PX).astype(np.float32)
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) * np.float32(2 / 255) - np.float32(1)
     views = np.stack([grey, grey[:, ::-1]])[:, np.newaxis].astype(np.float32, copy=False)
-    return np.asarray(np.log(network(views)[0].astype(np.float64) + _DOUBT).mean(axis=0))
+    return np.asarray(np.log(network(views)[0].astype(np.float64) + _EPSILON).mean(axis=0))
 
 
 def emotions(log_probabilities: NDArray[np.float64]) -> tuple[Emotion, ...]:

@@ -53,8 +53,8 @@ def measure_face(photo: Pyramid, detection: Detections, mesh: FaceMesh | None) -
 
 def describe_face(size: Size, face: MeasuredFace, log_probabilities: NDArray[np.float64] | None) -> Face:
     """The answer's description of a face in a photo of `size`, with emotions and smile if its expression was read."""
-    felt = smile = None
+    ranked_emotions = smile = None
     if log_probabilities is not None:
-        felt, smile = emotions(log_probabilities), read_smile(face.mesh, happiness(log_probabilities))
+        ranked_emotions, smile = emotions(log_probabilities), read_smile(face.mesh, happiness(log_probabilities))
     box, landmarks = geometry.bounding_box(face.box, *size), geometry.landmarks(face.landmarks, *size)
-    return Face(box, face.confidence, landmarks, face.pose, face.quality, felt, smile)
+    return Face(box, face.confidence, landmarks, face.pose, face.quality, ranked_emotions, smile)

@@ -28,7 +28,7 @@ _CROP_PER_DETECTED_SIDE, _CROP_PER_MESH_SIDE = 1.371, 1.5
 
 #: The mesh is fitted again if the corners of the crop that it implies are farther from its own than this (root mean
 #: square over the side), at most so often: for 1 in 30 upright faces, and nearly all that lean by 45 degrees.
-_SETTLED, _MOST_RUNS = 0.12, 3
+_CONVERGED, _MOST_RUNS = 0.12, 3
 #: A mesh fits with this presence (MediaPipe's own bar), and if its landmarks lie no farther from the detector's than
 #: this, mean distance over the crop's side; of upright faces of lfw-dev none is farther than 0.09.
 LEAST_PRESENCE, MOST_DISAGREEMENT = 0.5, 0.15
@@ -66,7 +66,7 @@ class Mesh:
         for _ in range(_MOST_RUNS):
             mesh, presence = self._run(photo, crop)
             shown, crop = crop, mesh_crop(mesh)
-            if _apart(shown, crop) < _SETTLED:
+            if _apart(shown, crop) < _CONVERGED:
                 break
         landmarks = five_landmarks(mesh)
         apart_px = float(np.abs((landmarks - np.asarray(points)) @ (1, 1j)).mean())

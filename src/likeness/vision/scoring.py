@@ -68,12 +68,12 @@ class Scorer:
     def __init__(self, cohort: NDArray[np.float32] | None = None, *, nearest: int = 0) -> None:
         if cohort is not None and not 2 <= nearest <= len(cohort):
             raise ValueError(f"{nearest} nearest of a cohort of {len(cohort)}: it must be from 2 to all of it")
-        self._cohort = None if cohort is None else _multiples(_unit(cohort.astype(np.float64)), _DIRECTION_STEP)
+        self._cohort = None if cohort is None else _multiples(unit(cohort.astype(np.float64)), _DIRECTION_STEP)
         self._nearest = nearest
 
     def profile(self, vectors: NDArray[np.float32]) -> Profile:
         """`vectors` (N, D), as the embedder makes them, with their cosines to the cohort."""
-        directions = _multiples(_unit(vectors.astype(np.float64)), _DIRECTION_STEP)
+        directions = _multiples(unit(vectors.astype(np.float64)), _DIRECTION_STEP)
         if self._cohort is None:
             none = np.zeros((len(directions), 0))
             return Profile(directions, none, none.astype(np.intp))
@@ -136,5 +136,6 @@ def _multiples(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     return np.asarray(np.rint(values / step) * step)
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`vectors` (N, D) scaled to length one, in double precision; a vector of length zero stays zero."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -6,12 +6,9 @@ from numpy.typing import NDArray
 
 from likeness.vision.products import product
 
-#: More candidates than this are ignored; a hundred faces have some two thousand.
-MAX_CANDIDATES = 5000
-#: Above this overlap (intersection over union) two boxes are the same face.
-SAME_FACE_OVERLAP = 0.4
-#: Candidates that overlap a survivor by this much vote for its box by the square of their score.
-VOTING_OVERLAP = 0.5
+MAX_CANDIDATES = 5000  # more are ignored; a hundred faces have some two thousand
+SAME_FACE_OVERLAP = 0.4  # above this overlap (intersection over union) two boxes are the same face
+VOTING_OVERLAP = 0.5  # candidates that overlap a survivor by this much vote for its box by the square of their score
 
 
 def overlaps(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:

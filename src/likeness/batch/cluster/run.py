@@ -14,7 +14,7 @@ from likeness.batch.cluster.work import (
     MakeBlocks,
     SearchBlocks,
     Work,
-    WriteMostAlike,
+    WriteMostSimilar,
     parts_of_block,
     write_parts,
     write_plan,
@@ -24,8 +24,8 @@ from likeness.batch.errors import BatchError
 from likeness.batch.plan import Plan
 from likeness.batch.progress import Count, Progress
 from likeness.batch.records import marks
-from likeness.batch.rows import EveryTwo
-from likeness.batch.run import FINISHED_BEFORE, PLAN, Job, Outcome, begun
+from likeness.batch.rows import AllPairsInput
+from likeness.batch.run import FINISHED_BEFORE, PLAN, Job, Outcome, open_run
 from likeness.batch.shards import Shards
 from likeness.batch.storage import Storage, open_storage
 from likeness.comparer import Comparer
@@ -33,7 +33,7 @@ from likeness.sources.store import StoreSettings
 from likeness.system.atomic_file import write_atomically
 
 #: What a run creates in the shared storage and removes at its end.
-_MADE = ("faces", "photos", "pairs", "vectors", "alike")
+_MADE = ("faces", "photos", "pairs", "vectors", "candidates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster,
     """Runs a job on a cluster, or resumes it. Raises BatchError."""
     if job.store_bytes is not None:
         raise BatchError("--store-size is for one machine: the nodes of a cluster need all faces in the shared storage")
-    with begun(job, comparer) as here:
+    with open_run(job, comparer) as here:
         if here is None:
             return FINISHED_BEFORE
         ray = connected(cluster)
@@ -66,7 +66,7 @@ def run_on_cluster(job: Job, comparer: Comparer, place: Place, cluster: Cluster,
             photos, _ = plan.counts()
             progress.begin(Count(photos), Count(pairs))
             stages = _Stages(ray, actors_of(ray, cluster), job.fail_fast, progress)
-            if isinstance(job.pairs, EveryTwo):
+            if isinstance(job.pairs, AllPairsInput):
                 _search(stages, replace(work, photos=photos, top=job.pairs.top, marks=marks(comparer)), storage, plan)
             else:
                 written = storage.names("shards") | {path.name for path in here.shards.all()}
@@ -97,8 +97,8 @@ def _search(stages: "_Stages", work: Work, storage: Storage, plan: Plan) -> None
     parts = write_parts(storage, plan, range(-(-work.photos // PHOTOS_A_PART)))
     stages.run(DescribeParts, work, [part for part in parts if part in needed])
     stages.run(MakeBlocks, work, unmade)
-    stages.run(SearchBlocks, work, blocks.missing("alike"))
-    stages.run(WriteMostAlike, work, [0])
+    stages.run(SearchBlocks, work, blocks.missing("candidates"))
+    stages.run(WriteMostSimilar, work, [0])
 
 
 def _remove(storage: Storage, made: Sequence[str]) -> None:

@@ -125,14 +125,14 @@ class DescribeParts:
 
     def _part(self, number: int) -> dict[str, Any]:
         listed = photos_of_part(self._storage, number)
-        described = [self._described(photo) for photo in listed]
+        described = [self._described(reference, roles) for reference, roles in listed]
         self._storage.write(f"faces/{part_name(number)}", [part_of(described)])
         reasons = [photo.reason_for(name) for photo, (name, _) in zip(described, listed, strict=True) if photo.failed]
         return {"photos": len(described), "failed": len(reasons), "reason": reasons[0] if reasons else ""}
 
-    def _described(self, photo: tuple[str, int]) -> DescribedPhoto:
+    def _described(self, reference: str, roles: int) -> DescribedPhoto:
         known: Known = self._kept.known if self._kept else lambda _: None
-        content, described = read_and_describe(self._comparer, self._read, photo, self._work.options, known)
+        content, described = read_and_describe(self._comparer, self._read, reference, roles, self._work.options, known)
         if self._kept and not described.failed:  # another run tries unusable photos again
             self._kept.put(content, described)
         return described
@@ -197,7 +197,7 @@ class SearchBlocks:
         return {"pairs": [self._blocks.pairs(number) for number in numbers]}
 
 
-class WriteMostAlike:
+class WriteMostSimilar:
     """The one actor that ranks the candidates and writes the records."""
 
     def __init__(self, work: Work) -> None:

@@ -25,14 +25,14 @@ _HELD = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Doubted:
+class UncertainPairs:
     """The pairs of an output that are closest to the threshold, `rows`, out of `pairs` that could be compared."""
 
     rows: list[tuple[str, str, float]]
     pairs: int
 
 
-def closest(output: Path, columns: tuple[str, str], threshold: float, most: int) -> Doubted:
+def closest(output: Path, columns: tuple[str, str], threshold: float, most: int) -> UncertainPairs:
     """The `most` pairs of an output that are closest to the threshold, the closest first."""
     values = np.fromiter((value for _, value in _compared(output, columns)), np.float64)
     order = np.argsort(np.abs(values - threshold), kind="stable")[:most]
@@ -42,7 +42,7 @@ def closest(output: Path, columns: tuple[str, str], threshold: float, most: int)
         if place in ranks:
             source, target = (reference_of(record[name]) for name in columns)
             chosen[ranks[place]] = source, target, value
-    return Doubted(chosen, len(values))
+    return UncertainPairs(chosen, len(values))
 
 
 def reviewed(

@@ -198,8 +198,8 @@ class _Converter:
             raise self._model.damaged("padding that doubles the channels, at their end")
         # The channels times zero: for a Pad, ONNX Runtime leaves the blocked layout of its convolutions.
         source = self._value(operator.inputs[0])
-        nought = self._graph.constant(f"{source}_nought", np.zeros((channels, 1, 1), np.float32))
-        zeros = self._graph.node("Mul", [source, nought], f"{source}_zeros")
+        zero = self._graph.constant(f"{source}_nought", np.zeros((channels, 1, 1), np.float32))
+        zeros = self._graph.node("Mul", [source, zero], f"{source}_zeros")
         self._values[operator.outputs[0]] = self._graph.node("Concat", [source, zeros], f"{source}_padded", axis=1)
 
     def _prelu(self, operator: Operator) -> None:

@@ -27,7 +27,7 @@ _STRIDES = (8, 16, 32)
 _WIDTH = 64
 #: Values per cell, in the order in which `likeness.vision.yunet` reads them.
 _HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
-_CERTAINTIES = ("cls", "obj")
+_CONFIDENCES = ("cls", "obj")
 _FIRST = (16, 32)
 """Outputs of the first convolution, and how many values each has in memory."""
 
@@ -151,7 +151,7 @@ class _YuNetWriter:
         last = self._graph.node("Transpose", [seen], f"head_{stride}_last", perm=[0, 2, 3, 1])
         shape = self._graph.constant("cells_shape", np.array([1, -1, sum(_HEADS.values())]))
         cells = self._graph.node("Reshape", [last, shape], f"head_{stride}_cells")
-        parts = [f"{kind}_{stride}_logits" if kind in _CERTAINTIES else f"{kind}_{stride}" for kind in _HEADS]
+        parts = [f"{kind}_{stride}_logits" if kind in _CONFIDENCES else f"{kind}_{stride}" for kind in _HEADS]
         self._graph.split(cells, list(_HEADS.values()), parts, axis=2)
-        for kind in _CERTAINTIES:
+        for kind in _CONFIDENCES:
             self._graph.node("Sigmoid", [f"{kind}_{stride}_logits"], f"{kind}_{stride}")
