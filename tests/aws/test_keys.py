@@ -223,6 +223,8 @@ GOOD: dict[str, Any] = {
         ([GOOD | {"policy": {"Statement": []}}], "AKIAAAAAAAAAAAAAAAAA: policy: it has no Statement"),
         ([GOOD | {"session_token": "x"}], "belong together"),
         ([GOOD | {"expires": "2026-01-01T00:00:00"}], "times need a zone"),
+        ([GOOD | {"expires": "9999-12-31T23:59:59-14:00"}], "after 9999 in UTC"),
+        ([GOOD | {"created": "0001-01-01T00:00:00+14:00"}], "before year 1"),
         ([GOOD | {"expires": "soon"}], "expires"),
     ],
 )

@@ -220,6 +220,12 @@ def test_dates_at_the_limits_of_datetime_raise_a_signature_error(date: str, expi
         check(changed("X-Amz-Date", lambda _: date))
 
 
+def test_a_year_has_four_digits() -> None:
+    code, message = refused(changed("X-Amz-Date", lambda _: "00010101T000000Z"))
+    assert code == "InvalidSignatureException"
+    assert message.startswith("Signature expired: 00010101T000000Z is now earlier than ")
+
+
 def test_the_work_grows_with_the_head_and_not_with_its_square() -> None:
     """A header named again and again would be hashed each time."""
     text = "x" * 10_000

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from tests.batch.conftest import likeness
 
+from likeness.batch.errors import BatchError
 from likeness.batch.review import report
 from likeness.batch.review.report import About, ReviewedPair, Side, write_report
+from likeness.cli.main import main
 from likeness.faces import BoundingBox, Face, Pose, Quality
 from likeness.vision.calibration import Calibration
 
@@ -50,6 +52,24 @@ def test_no_rate_is_reported_beyond_the_data(tmp_path: Path) -> None:
     text = page.read_text("utf-8")
     assert "Threshold 80: reached by 1 in 1,000 pairs of different people of the same origin and sex." in text
     assert CALIBRATION.claim(100.0).of_pairs.startswith("rarer than 1 in ")
+
+
+def test_a_place_for_pages_is_checked_before_the_work(tmp_path: Path) -> None:
+    folder, loop = tmp_path / "folder.html", tmp_path / "loop.html"
+    folder.mkdir()
+    loop.symlink_to(loop)
+    for path, said in ((folder, "it is a folder"), (loop, "symbolic links"), (tmp_path / "x" / "a.html", "no folder")):
+        with pytest.raises(BatchError, match=said):
+            report.check_report(path)
+
+
+def test_a_page_replaces_no_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    decisions, output = tmp_path / "decisions.html", tmp_path / "out.jsonl"
+    decisions.write_text("source,target,decision,note\n", "utf-8")
+    words = ["batch", str(tmp_path / "pairs.csv"), "--output", str(output), "--decisions", str(decisions)]
+    assert main([*words, "--report", str(decisions)]) == 255
+    assert capsys.readouterr().err == f"likeness: {decisions}: the command already uses this file; choose another\n"
+    assert not output.with_name("out.jsonl.run").exists()
 
 
 @pytest.mark.engine

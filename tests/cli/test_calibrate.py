@@ -121,6 +121,15 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.Cap
     assert "none.csv" in error
 
 
+def test_a_pack_that_is_not_there_is_told_before_the_work(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(labelled, "embed_photos", None)
+    for into, missing in ((tmp_path / "none", "none/manifest.toml"), (pairs, "pairs.csv/manifest.toml")):
+        assert main(["calibrate", str(pairs), "--into", str(into)]) == 255
+        assert capsys.readouterr().err == f"likeness: {into} is no pack: there is no file {tmp_path}/{missing}\n"
+
+
 def test_cells_share_the_promise(
     tmp_path: Path, pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

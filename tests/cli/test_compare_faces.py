@@ -35,6 +35,9 @@ COMMAND = "from likeness.cli.main import main; code = main(sys.argv[1:]); "
         (["--source-image", "Bytes=" + "*" * 5000 + "abcde", *TARGET], 255, 'Invalid base64: "***'),
         ([*PHOTOS, "--overlay", "none/x.png"], 252, "there is no folder"),
         ([*PHOTOS, "--overlay", "."], 252, "it is a folder"),
+        (["--source-image-bytes", "fileb://one.jpg", *TARGET, "--overlay", "./one.jpg"], 252, "already uses this file"),
+        (["--source-image", "Bytes@=fileb://one.jpg", *TARGET, "--overlay", "one.jpg"], 252, "already uses this file"),
+        ([*PHOTOS, "--cli-input-json", "file://empty.json", "--overlay", "empty.json"], 252, "already uses this file"),
         (
             ["--cli-input-json", "one.jpg"],
             252,
@@ -58,6 +61,7 @@ def test_mistakes_get_a_clear_line(
 ) -> None:
     (tmp_path / "photo.bin").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "empty").touch()
+    (tmp_path / "empty.json").write_text("{}")
     for name in ("gif", "faceless", "one.jpg"):
         (tmp_path / name).write_bytes(name.encode())
     ran = likeness(arguments)

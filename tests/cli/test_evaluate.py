@@ -91,6 +91,69 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
     assert capsys.readouterr().err == f"likeness: {tmp_path}/none/file: there is no folder {tmp_path}/none\n"
 
 
+@pytest.mark.parametrize("option", ["--json", "--report"])
+@pytest.mark.parametrize("name", ["people.csv", "000-1.jpg", "kept"])
+def test_no_output_replaces_an_input(
+    option: str, name: str, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "embed_photos", None)
+    monkeypatch.chdir(table.parent)
+    assert main(["evaluate", str(table), "--embeddings", "kept", option, f"./{name}"]) == 255
+    assert capsys.readouterr().err == f"likeness: {name}: the command already uses this file; choose another\n"
+
+
+def test_two_outputs_are_two_files(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "embed_photos", None)
+    both = str(tmp_path / "both")
+    assert main(["evaluate", str(table), "--json", both, "--report", both]) == 255
+    assert "the command already uses this file" in capsys.readouterr().err
+
+
+@pytest.fixture
+def two_pairs(table: Path) -> Path:
+    path = table.with_name("pairs.csv")
+    path.write_text("image_a,image_b,same\n000-1.jpg,001-1.jpg,0\n000-1.jpg,000-1.jpg,1\n", "utf-8")
+    return path
+
+
+def test_one_pair_of_each_kind_has_a_page(two_pairs: Path, drawn_vectors: None, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["evaluate", str(two_pairs), "--report", str(page)]) == 0
+    assert page.read_text("utf-8").count("<svg") == 3
+
+
+def test_a_page_that_fails_costs_no_figures(
+    two_pairs: Path, drawn_vectors: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluate, "write_report", fails)
+    figures, page = tmp_path / "figures.json", tmp_path / "page.html"
+    assert main(["evaluate", str(two_pairs), "--json", str(figures), "--report", str(page)]) == 255
+    assert json.loads(figures.read_text("utf-8"))["genuine_pairs"] == 1
+
+
+def test_a_folder_of_photos_that_is_not_there_is_told_before_the_work(
+    table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "embed_photos", None)
+    assert main(["evaluate", str(table), "--images", "/nowhere"]) == 255
+    assert capsys.readouterr().err == "likeness: --images /nowhere: no such folder\n"
+
+
+def test_photos_of_which_none_can_be_used_are_one_line(
+    two_pairs: Path, tmp_path: Path, standard_pack: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none").mkdir()
+    assert main(["evaluate", str(two_pairs), "--images", str(tmp_path / "none")]) == 255
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("likeness: no photo could be used; the reason for the first: source photo (")
+    assert "000-1.jpg): the file cannot be read" in said
+
+
 def test_cells_need_a_table_of_photos(tmp_path: Path, standard_pack: None, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = tmp_path / "pairs.csv"
     pairs.write_text("image_a,image_b,same\na.jpg,b.jpg,1\n", "utf-8")

@@ -110,6 +110,9 @@ def test_a_terminal_is_told_what_is_waited_for(
         (["create"], 252, "--name"),
         (["create", "--name", "x", "--expires", "soon"], 252, "soon"),
         (["create", "--name", "x", "--expires", "2001-01-01"], 252, "is in the past"),
+        (["create", "--name", "x", "--expires", "9999-12-31T23:59:59-14:00"], 252, "after 9999 in UTC"),
+        (["create", "--name", "x", "--expires", "0001-01-01T00:00:00+14:00"], 252, "before year 1"),
+        (["create", "--name", "x", "--expires", "99999999d"], 252, "after 9999 in UTC"),
         (["create", "--name", "x y"], 255, "not a user name"),
         (["create", "--name", "x", "--policy", "missing.json"], 255, "missing.json"),
         (["create", "--name", "x", "--policy", "/dev/zero"], 255, "more than 1,048,576 characters"),
@@ -130,7 +133,14 @@ def test_mistakes(path: Path, arguments: list[str], code: int, names: str, capsy
 
 def test_a_policy_that_is_wrong(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "policy.json"
-    for text, names in (("{", "not JSON"), ("[]", "JSON object"), ('{"Statement":{"Effect":"No"}}', "Effect")):
+    for text, names in (
+        ("{", "not JSON"),
+        ("[]", "JSON object"),
+        ('{"Statement":{"Effect":"No"}}', "Effect"),
+        ('{"Statement":{"Effect":"Allow","Action":"\\ud800","Resource":"*"}}', "surrogate"),
+        ('{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Sid":NaN}}', "not JSON"),
+        ('{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Sid":1e999}}', "out of range"),
+    ):
         file.write_text(text)
         assert main(["create", "--name", "x", "--policy", str(file)]) == 255
         assert names in capsys.readouterr().err
@@ -140,3 +150,11 @@ def test_a_policy_that_is_wrong(path: Path, tmp_path: Path, capsys: pytest.Captu
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "session" in capsys.readouterr().out
+
+
+def test_years_have_four_digits(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["create", "--name", "kiosk"]) == 0
+    path.write_text(re.sub(r'"created": "[^"]*"', '"created": "0099-01-01T00:30:00+01:00"', path.read_text()))
+    capsys.readouterr()
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["created"] == "0098-12-31T23:30Z"

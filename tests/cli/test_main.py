@@ -93,6 +93,19 @@ def test_interruptions_and_our_own_errors_are_no_tracebacks(capsys, monkeypatch,
     assert run(capsys, "packs") == (code, "", err)
 
 
+@pytest.mark.parametrize("name", ["open_closed_streams", "forbid_core_dumps", "main"])
+def test_an_interruption_while_starting_is_no_traceback(name: str, monkeypatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    for each in ("open_closed_streams", "forbid_core_dumps"):
+        monkeypatch.setattr(front, each, lambda: None)
+    monkeypatch.setattr(front, name, interrupted)
+    with pytest.raises(SystemExit) as ended:
+        front.run()
+    assert ended.value.code == 130
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m likeness.cli.main packs list | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

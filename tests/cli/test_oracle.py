@@ -186,6 +186,8 @@ REFUSED = [
     case("yaml list", "--cli-input-yaml", "file://list.yaml"),
     case("empty yaml", "--cli-input-yaml", "file://empty.yaml"),
     case("duplicate key", "--cli-input-yaml", "file://duplicate.yaml"),
+    case("yaml key that is no text", "--cli-input-yaml", "null: 2"),
+    case("yaml key of a photo that is no text", "--cli-input-yaml", "SourceImage: {null: 2}"),
     case("both documents", "--cli-input-json", "{}", "--cli-input-yaml", "{}"),
     case("skeleton of output without photos", "--generate-cli-skeleton", "output"),
     case("both prompts", "--cli-auto-prompt", "--no-cli-auto-prompt"),

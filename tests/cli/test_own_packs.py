@@ -8,6 +8,7 @@ import pytest
 
 from likeness.calibrated import UNCALIBRATED
 from likeness.cli import compare_faces
+from likeness.cli.main import main
 
 BUILT = set(onnxruntime.get_available_providers())
 
@@ -39,3 +40,13 @@ def test_the_command_refuses_a_missing_device(portraits: dict[str, Path], capsys
     assert printed.out == ""
     assert "the device is cuda, but this ONNX Runtime" in printed.err
     assert "likeness[cuda]" in printed.err
+
+
+def test_the_page_of_a_comparison_replaces_no_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, photo = tmp_path / "people.csv", tmp_path / "a.jpg"
+    table.write_text("image,person\na.jpg,1\n", "utf-8")
+    photo.touch()
+    for page in (table, photo):
+        words = ["packs", "compare", "standard", "standard", "--people", str(table), "--report", str(page)]
+        assert main(words) == 255
+        assert capsys.readouterr().err == f"likeness: {page}: the command already uses this file; choose another\n"

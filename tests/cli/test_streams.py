@@ -92,6 +92,18 @@ def test_a_key_whose_secret_cannot_be_shown_is_not_made(tmp_path: Path) -> None:
     assert not keys.exists() or not read_records(keys)
 
 
+@pytest.mark.parametrize("words", ["create --name someone", "session AKIAX"])
+def test_no_key_is_made_for_a_closed_output(words: str, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    command = f'"$0" -m likeness.cli.main keys {words} --keys {keys} >&-'
+    ran = subprocess.run(["bash", "-c", command, sys.executable], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (255, "")
+    assert ran.stderr == (
+        "likeness keys: standard output is closed: the secret could not be shown, and no key is created\n"
+    )
+    assert not keys.exists()
+
+
 def test_keys_that_cannot_be_shown_are_no_fault_of_their_file(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     create = [sys.executable, "-m", "likeness.cli.main", "keys", "create", "--name", "a", "--keys", str(keys)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.evaluation.rates import Trial, accuracy_by_fold
+from likeness.evaluation.rates import Trial, accuracy_by_fold, interval
 
 
 def trial(genuine: list[float], impostor: list[float]) -> Trial:
@@ -97,3 +97,8 @@ def test_accuracy_is_judged_on_a_fold_with_the_threshold_of_the_others() -> None
     assert error == pytest.approx(0.0)
     together, _ = accuracy_by_fold(scores, same, np.array(["a", "b"] * 4))
     assert together > accuracy
+
+
+@pytest.mark.parametrize(("pairs", "high"), [(1, 1.0), (2, 1.0), (3, 1.0), (300, 0.01)])
+def test_the_rule_of_three_ends_at_all_pairs(pairs: int, high: float) -> None:
+    assert interval(0.0, np.zeros(9), pairs).high == high

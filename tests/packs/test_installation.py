@@ -190,6 +190,14 @@ def test_a_cache_folder_that_cannot_be_made_is_named(tiny_index, tmp_path: Path,
         installation.install("tiny")
 
 
+@pytest.mark.parametrize("folder", ["/proc/none", "loop/none", "x" * 300])
+def test_a_cache_folder_in_an_impossible_place_is_named(folder: str, tiny_index, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / folder))
+    with pytest.raises(PackDownloadFailed, match=r"cannot be written .*; set LIKENESS_HOME to a writable folder"):
+        installation.install("tiny")
+
+
 def test_a_disk_that_fills_up_while_converting(tiny_index, handed: Path, home: Path, monkeypatch) -> None:
     def full(path: Path, data: bytes, mode: int) -> None:
         raise OSError(28, "No space left on device", str(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.system.atomic_file import atomic_file, check_writable, remove_parts, write_atomically
+from likeness.system.atomic_file import atomic_file, check_not_input, check_writable, remove_parts, write_atomically
 
 
 def test_a_file_is_replaced_when_it_is_complete(tmp_path: Path) -> None:
@@ -71,6 +71,35 @@ def test_an_unwritable_path_is_reported_before_the_work(tmp_path: Path) -> None:
         check_writable(tmp_path / "none" / "results")
     with pytest.raises(NotADirectoryError):
         write_atomically(tmp_path / "pipe" / "results", b"")
+
+
+def test_a_link_is_as_writable_as_the_place_that_it_leads_to(tmp_path: Path) -> None:
+    links = {name: tmp_path / name for name in ("loop", "astray", "new")}
+    links["loop"].symlink_to(links["loop"])
+    links["astray"].symlink_to(tmp_path / "none" / "results")
+    links["new"].symlink_to(tmp_path / "results")
+    check_writable(links["new"])
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        check_writable(links["loop"])
+    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/none"):
+        check_writable(links["astray"])
+
+
+def test_an_output_is_no_input_by_any_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, other, link, second = (tmp_path / name for name in ("table", "other", "link", "second"))
+    for path in (table, other):
+        path.touch()
+    link.symlink_to(table)
+    second.hardlink_to(table)
+    monkeypatch.chdir(tmp_path)
+    for output in (table, Path("table"), Path("./table"), link, second):
+        with pytest.raises(FileExistsError, match="the command already uses this file"):
+            check_not_input(output, [other, table])
+    check_not_input(tmp_path / "new", [table, other])
+    with pytest.raises(FileExistsError, match="already uses"):
+        check_not_input(tmp_path / "new", [Path("new")])
+    for device in (Path(os.devnull), pipe(tmp_path)):
+        check_not_input(device, [device])
 
 
 def test_unfinished_files_of_killed_runs_are_removed(tmp_path: Path) -> None:

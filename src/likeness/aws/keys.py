@@ -196,8 +196,19 @@ def _check_record(record: Record, path: Path) -> None:
         raise SettingsError(f"{path}: key {record.id}: parent and session_token belong together")
     if record.parent is None and record.policy is None:
         raise SettingsError(f"{path}: key {record.id} has no policy")
-    if any(time is not None and time.tzinfo is None for time in (record.created, record.expires)):
-        raise SettingsError(f"{path}: key {record.id}: times need a zone, as in 2030-01-31T12:00:00Z")
+    for time in (record.created, record.expires):
+        if time is not None and time.tzinfo is None:
+            raise SettingsError(f"{path}: key {record.id}: times need a zone, as in 2030-01-31T12:00:00Z")
+        if time is not None and not _has_utc(time):
+            raise SettingsError(f"{path}: key {record.id}: {time.isoformat()} is before year 1 or after 9999 in UTC")
+
+
+def _has_utc(time: datetime) -> bool:
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _check_names(user: str, account: str, where: str = "") -> None:

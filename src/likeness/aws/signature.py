@@ -119,7 +119,7 @@ def verify(
     if "host" not in claim.signed_headers and ":authority" not in claim.signed_headers:
         raise SignatureError(_INVALID, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     time = _read_time(claim.date)
-    stamp = time.strftime(_TIME_FORMAT)
+    stamp = _basic(time)
     _check_time(time, claim, now, rules.skew)
     key_id, region = _check_scope(claim.credential, stamp, claim.date, rules.regions, rules.service)
     key = lookup_key(key_id)
@@ -207,22 +207,28 @@ def _read_time(text: str) -> datetime:
         raise SignatureError(_INCOMPLETE, quoting(wanted, text)) from error
 
 
+def _basic(time: datetime) -> str:
+    """A time of whole seconds in basic ISO 8601."""
+    # Some C libraries do not fill the %Y of strftime up to four digits.
+    return f"{time:%Y%m%dT%H%M%SZ}".zfill(len("YYYYMMDDTHHMMSSZ"))
+
+
 def _check_time(time: datetime, claim: _Claim, now: datetime, skew: timedelta) -> None:
     """Rows 8 and 9. A presigned request is valid for X-Amz-Expires; the skew applies only to its start."""
     now = now.astimezone(UTC).replace(microsecond=0)
-    stamp, now_stamp = time.strftime(_TIME_FORMAT), now.strftime(_TIME_FORMAT)
+    stamp, now_stamp = _basic(time), _basic(now)
     window = _window(skew)
     if claim.expires_seconds is not None:
         # Differences, not sums, which overflow near the year 9999.
         if now - time > timedelta(seconds=claim.expires_seconds):
-            end = (time + timedelta(seconds=claim.expires_seconds)).strftime(_TIME_FORMAT)
+            end = _basic(time + timedelta(seconds=claim.expires_seconds))
             raise SignatureError(_INVALID, f"Signature expired: {end} is now earlier than {now_stamp}")
     elif now - time > skew:
-        earliest = (now - skew).strftime(_TIME_FORMAT)
+        earliest = _basic(now - skew)
         text = f"Signature expired: {stamp} is now earlier than {earliest} ({now_stamp} - {window})"
         raise SignatureError(_INVALID, text)
     if time - now > skew:
-        latest = (now + skew).strftime(_TIME_FORMAT)
+        latest = _basic(now + skew)
         text = f"Signature not yet current: {stamp} is still later than {latest} ({now_stamp} + {window})"
         raise SignatureError(_INVALID, text)
 

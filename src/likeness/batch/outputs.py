@@ -10,7 +10,7 @@ import msgspec
 
 from likeness.batch.errors import BatchError
 from likeness.batch.records import Record
-from likeness.system.atomic_file import atomic_file
+from likeness.system.atomic_file import atomic_file, check_writable
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 
@@ -21,8 +21,10 @@ def check_format(output: Path, *, full: bool) -> None:
         raise BatchError(f"{output}: the output must be one of *{', *'.join(FORMATS)}")
     if full and output.suffix.lower() == ".csv":
         raise BatchError(f"{output}: --full needs *.jsonl or *.parquet; a CSV file is flat")
-    if not output.absolute().parent.is_dir():
-        raise BatchError(f"{output}: there is no folder {output.parent}")
+    try:
+        check_writable(output)
+    except OSError as error:
+        raise BatchError(f"{output}: {error.strerror}") from error
 
 
 def encode_lines(records: Iterable[Record]) -> bytes:

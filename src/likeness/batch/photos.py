@@ -1,12 +1,13 @@
 """References of photos (a path, an `s3://` URL, or an S3Object) → their bytes."""
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote
+
+import msgspec
 
 from likeness.batch.described import PHOTO
 from likeness.errors import InvalidParameter
@@ -34,16 +35,19 @@ def reference_of(value: object) -> str:
     """
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
-            value = json.loads(value)
+            value = msgspec.json.decode(value)
         except RecursionError as error:
             raise ValueError("the photo is nested too deeply") from error
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise ValueError(f"{value!r} is not a photo: {error}") from error
     if isinstance(value, str) and value:
         return value
     if isinstance(value, Mapping):
-        inner: Mapping[str, Any] = value.get("S3Object", value)
-        bucket, name, version = (inner.get(key) for key in ("Bucket", "Name", "Version"))
-        if isinstance(bucket, str) and isinstance(name, str) and bucket and name:
-            return f"{S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
+        place = value.get("S3Object", value)
+        if isinstance(place, Mapping):
+            bucket, name, version = (place.get(key) for key in ("Bucket", "Name", "Version"))
+            if all(isinstance(part, str) and part for part in (bucket, name)) and isinstance(version, str | None):
+                return f"{S3}{bucket}/{name}" + (f"{_VERSION}{version}" if version else "")
     raise ValueError(f"{value!r} is not a photo: give a path, an s3:// URL or an S3Object with Bucket and Name")
 
 

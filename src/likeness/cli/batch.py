@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from likeness.sources.stores import Stores
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+#: The largest number that SQLite can count up to.
+_MOST = 2**63 - 1
 _COLUMNS, _TOP = ("source", "target"), 10
 #: Options that mean something with another one alone: its attribute, and how it is called.
 _ONLY_WITH = {
@@ -115,8 +117,10 @@ def _check_review(given: argparse.Namespace) -> None:
         read_decisions(given.decisions)
     if given.report:
         from likeness.batch.review.report import check_report
+        from likeness.system.atomic_file import check_not_input
 
         check_report(given.report)
+        check_not_input(given.report, map(Path, filter(None, (given.pairs, given.source, given.decisions))))
 
 
 def _after(given: argparse.Namespace, job: "Job", comparer: "Comparer", reader: "Reads") -> None:
@@ -259,8 +263,8 @@ def _two(text: str) -> tuple[str, str]:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MOST:,}")
     return int(text)
 
 
@@ -278,6 +282,9 @@ def _size(text: str) -> int:
     """The bytes of a size such as 500M, 2G or 1.5G."""
     number, unit = text.rstrip("KMGTkmgt"), text[len(text.rstrip("KMGTkmgt")) :].upper()
     try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 500M or 2G") from error
+        size = int(float(number) * _UNITS[unit])
+    except (ValueError, KeyError, OverflowError):
+        size = -1
+    if size < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write 500M or 2G")
+    return size

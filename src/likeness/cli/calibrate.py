@@ -15,9 +15,10 @@ from likeness.counted import counted
 from likeness.evaluation.cross_fit import PARTS
 from likeness.evaluation.labelled import LabelledFaces, label_faces
 from likeness.evaluation.learning import LEVELS, Outcome, calibrate
-from likeness.evaluation.pack_data import Learned, write_pack_data
+from likeness.evaluation.pack_data import Learned, description_of, write_pack_data
 from likeness.evaluation.photo_table import read_either
 from likeness.evaluation.report import FEW_NOTE, cells_text, fmr_text
+from likeness.system.atomic_file import check_writable
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         return int(ended.code or 0)
     within = [name for name in options.within.split(",") if name]
+    if options.into:
+        check_writable(description_of(options.into))
     with Comparer(options.pack) as comparer:
         sets = [_faces(comparer, path, within, options) for path in options.tables]
         try:

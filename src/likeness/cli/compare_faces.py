@@ -110,7 +110,8 @@ def _ask_engine(
 ) -> tuple[dict[str, Any], "Review"]:
     from likeness.cli.review import Review
 
-    review = Review(overlay=given.overlay, explain=given.explain, threshold=request.get("SimilarityThreshold"))
+    threshold = request.get("SimilarityThreshold")
+    review = Review(overlay=given.overlay, explain=given.explain, threshold=threshold, files=given.files)
     client = connection.engine_client(session, given, review, engine)
     return _call(client, request, _decode(session, given, request)), review
 

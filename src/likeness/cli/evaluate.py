@@ -1,11 +1,13 @@
 """`likeness evaluate TABLE.csv`: error rates of a pack on labelled pairs of photos, or within cells of people."""
 
 import argparse
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,10 @@ from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
-from likeness.system.atomic_file import check_writable, write_atomically
+from likeness.system.atomic_file import check_not_input, check_writable, write_atomically
+
+#: The figures of an evaluation, and what writes its page to a path.
+_Measured = tuple[dict[str, Any], Callable[[Path], None]]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,8 +53,12 @@ def main(arguments: Sequence[str]) -> int:
         return int(ended.code or 0)
     measure = _evaluate_cells if is_photo_table(options.table) else _evaluate_pairs
     images = options.images or options.table.parent
-    for output in filter(None, (options.json, options.report)):
+    if not images.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "no such folder", f"--images {images}")
+    for output in _outputs(options):
         check_writable(output)
+        others = (options.table, options.embeddings, options.json, options.report)
+        check_not_input(output, [each for each in others if each and each is not output])
     check_calibrated(read_manifest(pack_folder(options.pack)))
     with Comparer(options.pack) as comparer:
         described = (
@@ -57,18 +66,23 @@ def main(arguments: Sequence[str]) -> int:
             f"{options.face} face"
         )
         try:
-            figures = measure(comparer, options, images, described)
+            figures, write_page = measure(comparer, options, images, described)
         except ValueError as error:
             say(f"likeness: {options.table}: {error}")
             return OTHER_ERROR
     if options.json:
         write_atomically(options.json, f"{json.dumps(figures, indent=2)}\n".encode(), mode=0o666)
     if options.report:
+        write_page(options.report)
         print(f"\nreport: {options.report}")
     return 0
 
 
-def _evaluate_pairs(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> dict[str, Any]:
+def _outputs(options: argparse.Namespace) -> list[Path]:
+    return [each for each in (options.json, options.report) if each]
+
+
+def _evaluate_pairs(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> _Measured:
     if options.within:
         raise ValueError("--within needs a table of photos: a line for each, with the columns image and person")
     pairs = read_pairs(options.table)
@@ -77,13 +91,12 @@ def _evaluate_pairs(comparer: Comparer, options: argparse.Namespace, images: Pat
     embeddings = _embedded(comparer, options, [images / name for name in pairs.photos])
     result = evaluate(comparer, pairs, embeddings)
     _print(result, described)
-    if options.report:
-        title = "Likeness: measured error rates"
-        write_report(result, options.report, title=title, described=described, photo_path=images.joinpath)
-    return as_json(result, described)
+    title = "Likeness: measured error rates"
+    page = partial(write_report, result, title=title, described=described, photo_path=images.joinpath)
+    return as_json(result, described), page
 
 
-def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> dict[str, Any]:
+def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Path, described: str) -> _Measured:
     table = read_photo_table(options.table)
     within = [name for name in options.within.split(",") if name]
     table.cells(within)  # reports a missing column before an hour of work
@@ -95,12 +108,13 @@ def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Pat
         kept = StoredCounts(database, comparer.pack_identity)
         result = evaluate_cells(scoring, table, embeddings, cells, kept=kept, advance=advance)
     _print_cells(result, described)
-    if options.report:
-        write_cell_report(result, options.report, described=described, photo_path=images.joinpath)
-    return cells_as_json(result, described)
+    page = partial(write_cell_report, result, described=described, photo_path=images.joinpath)
+    return cells_as_json(result, described), page
 
 
 def _embedded(comparer: Comparer, options: argparse.Namespace, photos: Sequence[Path]) -> Embeddings:
+    for output in _outputs(options):
+        check_not_input(output, photos)
     with progress_over(len(photos)) as advance:
         return embed_photos(
             comparer,

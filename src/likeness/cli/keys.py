@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from likeness.aws import keys
 from likeness.cli.exit_codes import OTHER_ERROR
-from likeness.cli.streams import forget_output, say
+from likeness.cli.streams import forget_output, output_was_closed, say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import SettingsError
 from likeness.system.bounded_file import read_at_most
@@ -84,6 +86,7 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 
 def _create(arguments: argparse.Namespace) -> None:
+    _check_output()
     policy = _read_policy(arguments.policy)
     record = keys.create_key(
         arguments.keys, arguments.name, account=arguments.account, policy=policy, expires=arguments.expires
@@ -95,9 +98,15 @@ def _create(arguments: argparse.Namespace) -> None:
 
 
 def _session(arguments: argparse.Namespace) -> None:
+    _check_output()
     policy = _read_policy(arguments.policy)
     record = keys.create_session(arguments.keys, arguments.id, duration=arguments.duration, policy=policy)
     _print_credentials(arguments.keys, record)
+
+
+def _check_output() -> None:
+    if output_was_closed():
+        raise SettingsError("standard output is closed: the secret could not be shown, and no key is created")
 
 
 def _print_credentials(path: Path, record: keys.Record) -> None:
@@ -149,7 +158,7 @@ def _state(key: keys.Key) -> str:
 
 
 def _stamp(time: datetime | None) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ") if time else ""
+    return time.astimezone(UTC).isoformat(timespec="minutes").replace("+00:00", "Z") if time else ""
 
 
 def _read_policy(path: str | None) -> dict[str, Any] | None:
@@ -167,8 +176,8 @@ def _read_policy(path: str | None) -> dict[str, Any] | None:
             raise SettingsError(
                 f"{path}: this has more than {_MAX_POLICY_CHARACTERS:,} characters, too many for a policy"
             )
-        policy = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        policy = msgspec.json.decode(text)
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: this is not JSON: {error}") from error
     except OSError as error:
         raise SettingsError(f"{path}: the policy cannot be read: {error.strerror}") from error
@@ -185,13 +194,21 @@ def _duration(text: str) -> timedelta:
 
 
 def _time(text: str) -> datetime:
-    """A time in ISO 8601 (UTC without a zone), or a duration from now."""
+    """A time in ISO 8601 (UTC without a zone), or a duration from now, in UTC."""
     now = datetime.now(UTC).replace(microsecond=0)
     try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return now + _duration(text)
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        time = _instant(text) or now + _duration(text)
+    except OverflowError as error:
+        raise argparse.ArgumentTypeError(f"{text} is before year 1 or after 9999 in UTC") from error
     if time <= now:
         raise argparse.ArgumentTypeError(f"{text} is in the past")
     return time
+
+
+def _instant(text: str) -> datetime | None:
+    """A time in ISO 8601 (UTC without a zone), in UTC; None for any other text. Raises OverflowError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

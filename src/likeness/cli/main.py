@@ -40,9 +40,12 @@ def run() -> None:
     networks takes a quarter of a second, a fifth of the command. After an error, the engine may still be loading
     (`likeness.cli.preload`), and must not be interrupted while it saves a network.
     """
-    open_closed_streams()
-    forbid_core_dumps()
-    code = main()
+    try:
+        open_closed_streams()
+        forbid_core_dumps()
+        code = main()
+    except KeyboardInterrupt:  # before `main`, or while it reports an error
+        code = INTERRUPTED
     if code == 0 and sys.argv[1:2] == ["compare-faces"]:
         os._exit(code)  # both streams are flushed by now
     sys.exit(code)

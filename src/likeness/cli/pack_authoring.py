@@ -131,12 +131,13 @@ def _compare(options: argparse.Namespace) -> int:
     )
     from likeness.cli.evaluate import progress_over
     from likeness.evaluation.report import FEW_NOTE
-    from likeness.system.atomic_file import check_writable
+    from likeness.system.atomic_file import check_not_input, check_writable
 
-    if options.report:
-        check_writable(options.report)
     check_comparable(options.packs)
     people = People.read(options.people, [name for name in options.within.split(",") if name])
+    if options.report:
+        check_writable(options.report)
+        check_not_input(options.report, [options.people, *people.photos])
     measured = []
     with progress_over(2 * len(people.photos)) as advance:
         for pack in options.packs:

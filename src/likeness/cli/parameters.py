@@ -14,6 +14,7 @@ import json
 import locale
 import os
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 from likeness.cli.failures import ArgumentsError, Base64Error, OptionError
@@ -27,12 +28,16 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 
 
 def call_parameters(given: argparse.Namespace) -> dict[str, Any]:
-    """The parameters for botocore; Bytes may still be base64 text (see `decode_base64`). Raises ArgumentsError."""
+    """The parameters for botocore; Bytes may still be base64 text (see `decode_base64`). Raises ArgumentsError.
+
+    The files that are read for them are listed in `given.files`.
+    """
+    given.files = []
     values = _loaded(given)
     parameters: dict[str, Any] = {}
     for name, member in IMAGES.items():
         if values[name] is not None:
-            parameters[member] = _structure(f"--{name.replace('_', '-')}", values[name])
+            parameters[member] = _structure(f"--{name.replace('_', '-')}", values[name], given.files)
     for name, member in (("similarity_threshold", "SimilarityThreshold"), ("quality_filter", "QualityFilter")):
         if values[name] is not None:
             parameters[member] = values[name]
@@ -65,15 +70,16 @@ def _loaded(given: argparse.Namespace) -> dict[str, Any]:
     """The values of the operation's options, with files read."""
     names = [*IMAGES, "similarity_threshold", "quality_filter", *(f"{name}_bytes" for name in IMAGES)]
     names += ["cli_input_json", "cli_input_yaml"]
-    return {name: _content(f"--{name.replace('_', '-')}", getattr(given, name)) for name in names}
+    return {name: _content(f"--{name.replace('_', '-')}", getattr(given, name), given.files) for name in names}
 
 
-def _content(option: str, value: Any) -> Any:
-    """`value`, or the content of the file that it names."""
+def _content(option: str, value: Any, files: list[Path]) -> Any:
+    """`value`, or the content of the file that it names, whose path is appended to `files`."""
     if not isinstance(value, str) or not value.startswith(("file://", "fileb://")):
         return value
     prefix, _, name = value.partition("://")
     path = os.path.expandvars(os.path.expanduser(name))
+    files.append(Path(path))
     try:
         content = read_at_most(path, MAX_FILE_BYTES)
     except OSError as error:
@@ -105,8 +111,8 @@ def _file_encoding() -> str:
     return "UTF-8" if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX") else locale.getpreferredencoding()
 
 
-def _structure(option: str, value: Any) -> Any:
-    """The value of --source-image or --target-image."""
+def _structure(option: str, value: Any, files: list[Path]) -> Any:
+    """The value of --source-image or --target-image; `files` as for `_content`."""
     if isinstance(value, bytes):
         raise TypeError(f"{option} takes shorthand or JSON, not the bytes of a file; use {option}-bytes for a photo")
     if not value.strip().startswith(("{", "[")):
@@ -114,7 +120,7 @@ def _structure(option: str, value: Any) -> Any:
         from likeness.cli.shorthand import ShorthandError, parse_shorthand
 
         try:
-            return parse_shorthand(value, lambda text: _content(option, text))
+            return parse_shorthand(value, lambda text: _content(option, text, files))
         except ShorthandError as error:
             raise OptionError(option, str(error), hint=photo_hint(value)) from error
     if value.lstrip()[0] != "{":

@@ -3,12 +3,13 @@
 It goes to standard error or to the given file, so that standard output holds only the answer.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from likeness.cli.failures import OptionError
 from likeness.cli.streams import say
-from likeness.system.atomic_file import check_writable
+from likeness.system.atomic_file import check_not_input, check_writable
 
 if TYPE_CHECKING:
     from likeness.inprocess import Observation
@@ -19,8 +20,10 @@ DEFAULT_THRESHOLD = 80.0
 class Review:
     """Keeps the comparison with its photos (an observer of `inprocess.client`) until the answer has been printed."""
 
-    def __init__(self, *, overlay: str | None, explain: bool, threshold: Any) -> None:
-        """Raises OptionError if the overlay cannot be written."""
+    def __init__(self, *, overlay: str | None, explain: bool, threshold: Any, files: Iterable[Path] = ()) -> None:
+        """`files` are those that the command has read. Raises OptionError if the overlay cannot be written, or would
+        replace one of them.
+        """
         self._overlay = overlay
         self._explain = explain
         self._threshold = DEFAULT_THRESHOLD if threshold is None else threshold
@@ -28,6 +31,7 @@ class Review:
         if overlay is not None:
             try:
                 check_writable(Path(overlay))
+                check_not_input(Path(overlay), files)
             except OSError as error:
                 raise OptionError("--overlay", f"{overlay}: {error.strerror}") from error
 

@@ -12,6 +12,9 @@ _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONG_BYTES = re.compile(r"""b'(?:[^'\\]|\\.){40,}'|b"(?:[^"\\]|\\.){40,}\"""")
 
+#: The descriptors that `open_closed_streams` has opened.
+_closed: set[int] = set()
+
 
 def open_closed_streams() -> None:
     """Opens closed standard streams to the null device, so that no file or socket gets their descriptors.
@@ -22,11 +25,16 @@ def open_closed_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            _closed.add(os.open(os.devnull, os.O_RDWR))
     # Python sets closed streams to None at start; these stay open as long as the process.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def output_was_closed() -> bool:
+    """Whether standard output was closed when the process started, so that nobody sees what is printed."""
+    return 1 in _closed
 
 
 def say(text: str) -> None:

@@ -42,8 +42,9 @@ class Series:
 
 
 def decades(title: str, low: float, high: float = 1.0) -> Axis:
-    """A logarithmic axis from `low` to `high` with a mark at every power of ten."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    """A logarithmic axis of at least one decade that contains `low` and `high`, with a mark at every power of ten."""
+    last = math.ceil(math.log10(high))
+    first = min(math.floor(math.log10(low)), last - 1)
     marks = tuple((10.0**power, "1" if power == 0 else f"1e{power}") for power in range(first, last + 1))
     return Axis(title, 10.0**first, 10.0**last, marks, log=True)
 

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 
 from likeness.batch.in_order import map_in_order
 from likeness.comparer import Comparer
-from likeness.errors import RequestError
+from likeness.errors import LikenessError, RequestError
 from likeness.evaluation.results_file import opened
 from likeness.faces import QualityFilter
 from likeness.vision.detection import Preference
 
 #: Of a number of a vector.
 _NUMBER_BYTES = 4
+
+
+class NoPhotoUsable(LikenessError):
+    """None of the photos of an evaluation has a usable face; the message has the reason for the first one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +53,7 @@ def embed_photos(
 
     `keep` is a file that stores vectors between runs, by the content of the photo and the pack; without it nothing is
     written. `advance` is called after each photo. A photo without a usable face is in `failures` and does not end the
-    run. Raises ResultsFileError and PackError.
+    run. Raises NoPhotoUsable if all are like that, ResultsFileError and PackError.
     """
     vectors: dict[int, NDArray[np.float32]] = {}
     failures: dict[int, str] = {}
@@ -72,6 +76,8 @@ def embed_photos(
             else:
                 vectors[place] = outcome
             advance()
+    if photos and not vectors:
+        raise NoPhotoUsable(f"no photo could be used; the reason for the first: {failures[0]}")
     width = len(next(iter(vectors.values()), ()))
     rows = [vectors.get(place, np.zeros(width, dtype=np.float32)) for place in range(len(photos))]
     return Embeddings(np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32), failures)

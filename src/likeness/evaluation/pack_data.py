@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from likeness.errors import PackInvalid
 from likeness.evaluation.cohort import NEAREST, Cohort
 from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
 from likeness.packs.tables import to_toml
@@ -41,7 +42,7 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     OSError if it cannot be written.
     """
     in_catalogue = target.suffix == ".toml"
-    description = target if in_catalogue else target / MANIFEST_NAME
+    description = description_of(target)
     folder = target.with_suffix("") if in_catalogue else target
     tables: dict[str, Any] = {}
     data: dict[str, bytes] = {}
@@ -66,6 +67,17 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
         (folder / name).write_bytes(content)
     description.write_text(text, "utf-8")
     return [description, *(folder / name for name in data)]
+
+
+def description_of(target: Path) -> Path:
+    """The file that describes a pack, which is given as its folder or as a description of the catalogue (.toml).
+
+    Raises PackInvalid if there is no such file.
+    """
+    description = target if target.suffix == ".toml" else target / MANIFEST_NAME
+    if not description.is_file():
+        raise PackInvalid(f"{target} is no pack: there is no file {description}")
+    return description
 
 
 def cohort_file(cohort: Cohort) -> bytes:

@@ -183,4 +183,4 @@ def interval(value: float, resampled: NDArray[np.float64], pairs: int) -> Rate:
     if not pairs:
         return Rate(0.0)
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Rate(float(value), float(low), 3.0 / pairs if value == 0 else float(high), pairs)
+    return Rate(float(value), float(low), min(3.0 / pairs, 1.0) if value == 0 else float(high), pairs)

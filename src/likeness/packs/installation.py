@@ -56,7 +56,7 @@ def install(
     entry = store.known(name)
     check_accepted(name, entry.restriction, accept_license or store.is_installed(entry))
     downloads = store.downloads(name)
-    if downloads.exists() or not _is_intact(entry):
+    if not _is_intact(entry) or downloads.exists():
         with _locked(name, progress):
             if not _is_intact(entry):
                 return Installation(entry, source_dir, progress).run()

@@ -9,7 +9,11 @@ from pathlib import Path
 from likeness.errors import PackDamaged, PackDownloadFailed
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_NOT_WRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    # No folder can be made there: below a file, in /proc, below a link to itself, with such a name.
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG),
+)
 
 
 def sha256_of(path: Path) -> str:

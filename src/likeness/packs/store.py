@@ -74,7 +74,8 @@ def folder_of(entry: Manifest) -> Path:
 
 def is_installed(entry: Manifest) -> bool:
     """Whether exactly this version of the pack is in the cache folder."""
-    return (folder_of(entry) / MANIFEST_NAME).is_file()
+    # Unlike Path.is_file, False also for a cache folder that cannot be entered: its installation says what to do.
+    return os.path.isfile(folder_of(entry) / MANIFEST_NAME)
 
 
 def installed_versions(name: str = "[a-z0-9]*") -> list[Path]:

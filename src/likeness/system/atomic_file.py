@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -42,14 +42,36 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raises OSError if `path` cannot be written; called before long work whose results go there."""
+    """Raises OSError if `atomic_file` cannot write to `path`; called before long work whose results go there."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}", str(path))
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    places = [path]
+    if not _is_special(path):
+        # A link that leads to itself is an OSError of `_is_special`.
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}", str(path))
+        places = [target, target.parent] if target.exists() else [target.parent]
+    if not all(os.access(place, os.W_OK) for place in places):
         raise PermissionError(errno.EACCES, "it cannot be written", str(path))
+
+
+def check_not_input(output: Path, inputs: Iterable[Path]) -> None:
+    """Raises OSError if writing `output` would replace one of `inputs`, which the same command reads or writes.
+
+    Names are compared as the files that they lead to. Devices and pipes may be named twice, as nothing is replaced.
+    """
+    if _is_special(output):
+        return
+    if any(_is_same(output, each) for each in inputs):
+        raise FileExistsError(errno.EEXIST, "the command already uses this file; choose another", str(output))
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # one of them does not exist, or cannot be reached
+        return os.path.realpath(first) == os.path.realpath(second)
 
 
 def remove_parts(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from likeness.batch.errors import BatchError
 from likeness.counted import counted
 from likeness.faces import Face
-from likeness.system.atomic_file import write_atomically
+from likeness.system.atomic_file import check_writable, write_atomically
 from likeness.vision.calibration import Calibration
 
 PAIRS_A_PAGE = 500
@@ -57,8 +57,10 @@ def check_report(path: Path) -> None:
     """Raises BatchError unless a report can be written there."""
     if path.suffix.lower() != ".html":
         raise BatchError(f"{path}: a report must be a .html file")
-    if not path.parent.is_dir():
-        raise BatchError(f"{path}: there is no folder {path.parent}")
+    try:
+        check_writable(path)
+    except OSError as error:
+        raise BatchError(f"{path}: {error.strerror}") from error
 
 
 def write_report(path: Path, pairs: Iterable[ReviewedPair], count: int, about: About) -> list[Path]:
