@@ -8,8 +8,10 @@ import logging
 import os
 import select
 import sys
+import time
 import traceback
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +28,9 @@ _REMEMBERED = 256
 class OncePerMinute(logging.Filter):
     """Passes each warning or error once a minute, with the number of repetitions since."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock  # not the record's time: a clock turned back by an hour would silence repetitions as long
         #: By identity of the message: when it last passed, and how often it was repeated since.
         self._seen: OrderedDict[object, list[float]] = OrderedDict()
 
@@ -37,9 +40,10 @@ class OncePerMinute(logging.Filter):
             return True
         key = (record.name, _place(record) or record.getMessage())
         passed, repeated = self._seen.pop(key, [float("-inf"), 0.0])
-        passes = record.created - passed >= _REPEAT_SECONDS
+        now = self._clock()
+        passes = now - passed >= _REPEAT_SECONDS
         record.repeated = int(repeated)
-        self._seen[key] = [record.created, 0.0] if passes else [passed, repeated + 1]
+        self._seen[key] = [now, 0.0] if passes else [passed, repeated + 1]
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         return passes
