@@ -72,3 +72,21 @@ def test_answers_that_several_requests_have_are_not_distinguishable(clients: Any
     made = [requests.Photos(b"1", 200, b"a"), requests.Photos(b"2", 200, b"b"), requests.Photos(b"3", 200, b"a")]
     assert [each.is_distinct for each in requests._distinct(made)] == [False, True, False]
     assert all(each.is_distinct for each in requests._distinct([requests._quoted(number) for number in range(9)]))
+
+
+@pytest.mark.parametrize(("again", "expected"), [(False, 7), (True, 4)])
+def test_counts_of_a_mix_add_up_unless_it_is_measured_again(
+    again: bool, expected: int, clients: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load = import_module("benchmarks.load.__main__")
+    monkeypatch.setattr(load, "RESULTS", tmp_path / "load.json")
+    case = next(case for case in load.cases() if case.is_mix)
+    numbers: dict[str, Any] = dict.fromkeys(("requests", "refused", "all_refused", "seconds"), 0)
+    for number in (3, 4):
+        row = (
+            numbers
+            | {"wrong": [], "unanswered": {}}
+            | {"answered": {"small": number}, "distinguishable": {"small": number}}
+        )
+        rows = load.keep(case, row, again=again)
+    assert load.distinguishable(rows) == {"small": expected}

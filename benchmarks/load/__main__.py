@@ -7,8 +7,8 @@ service's. An answer is distinguishable if it is that of one pair of photos and 
 one request only has: if it were given to another request, it would be wrong. In cases with hostile clients, turns
 without and with them alternate; the share is the median of the turns' ratios. Results are kept in
 benchmarks/results/load.json: a case that is there is not measured again without `--again`, so the whole may run in
-pieces. Cases called `mix` only count and check answers, so they may run beside other work: no times are taken, and the
-counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a limit below is missed.
+pieces. Cases called `mix` only count and check answers, so they may run beside other work: no times are taken, and
+without `--again` the counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a limit is missed.
 """
 
 import argparse
@@ -304,10 +304,13 @@ def kept() -> dict[str, dict[str, Any]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
 
 
-def keep(case: Case, row: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Puts a row into the record, which a mix may have changed meanwhile; returns all rows."""
+def keep(case: Case, row: dict[str, Any], *, again: bool) -> dict[str, dict[str, Any]]:
+    """Puts a row into the record, which another run may have changed meanwhile; returns all rows.
+
+    What a mix counts is added to its row, unless it is measured `again`.
+    """
     rows = kept()
-    rows[case.name] = added(rows[case.name], row) if case.is_mix and case.name in rows else row
+    rows[case.name] = added(rows[case.name], row) if case.is_mix and case.name in rows and not again else row
     rows = {each.name: rows[each.name] for each in cases() if each.name in rows}
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     return rows
@@ -334,7 +337,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="PATTERN", help="cases in whose names one of these is found")
     parser.add_argument("--seconds", type=float, help="of each case, or turn with and without attackers")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--again", action="store_true", help="measure cases again that have results")
+    parser.add_argument("--again", action="store_true", help="replace the results of cases that have some")
     parser.add_argument("--table", action="store_true", help="print the kept results, measure nothing")
     parser.add_argument("--starts", type=int, help="only print how long so many starts take until ready")
     options = parser.parse_args()
@@ -353,7 +356,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder, Server(case.workers, Path(folder)) as server:
             row = asyncio.run(measure(case, server, photos, options.seconds or case.seconds, options.turns))
         missed += [f"{case.name}: {each}" for each in misses(row)]
-        rows = keep(case, row)
+        rows = keep(case, row, again=options.again)
         print(f"{case.name}: {row.get('compared_per_second')}/s, p99 {row.get('p99_seconds')} s", flush=True)
     print("\n" + table(rows), *missed, sep="\n")
     return 1 if missed else 0
