@@ -2,7 +2,7 @@
 
 Embeds the faces of the sample portraits in batches of 1 to 256 pairs on the device and prints pairs a second, memory,
 and how far the vectors agree with the processor's. Then as many threads as requests at once embed a pair at a time,
-with their runs joined (`likeness.batching`) and not joined. On cpu the processor stands in for a GPU.
+with their runs joined (`likeness.runtime.batching`) and not joined. On cpu the processor stands in for a GPU.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from likeness import devices
 from likeness.authoring.portraits import main_face, sample_portraits
-from likeness.devices import PROVIDERS, Device, Provider
 from likeness.engine import Engine
 from likeness.pipeline import search
+from likeness.runtime import devices
+from likeness.runtime.devices import PROVIDERS, Device, Provider
 from likeness.settings import ComparerSettings
 from likeness.vision.face import measure_face
 

@@ -1,4 +1,4 @@
-"""Measures the settings of ONNX Runtime's sessions in `likeness.packs.runtime`: `python benchmarks/runtime.py`.
+"""Measures the settings of ONNX Runtime's sessions in `likeness.runtime.sessions`: `python benchmarks/runtime.py`.
 
 Each case runs in a separate process: the time to open a network, optimised anew or as saved; processor time and memory
 of a detection with threads that spin or sleep and with memory patterns on or off; the gain of memory patterns for
@@ -26,8 +26,7 @@ from rich.table import Table
 
 from likeness import Comparer, packs
 from likeness.errors import RequestError
-from likeness.packs import runtime
-from likeness.packs.runtime import Runtime
+from likeness.runtime.sessions import Runtime
 from likeness.server import memory
 
 #: Heights and widths at which photos of different shapes are searched.
@@ -121,7 +120,7 @@ def comparing(shared: bool) -> dict[str, float]:
         with suppress(RequestError):
             comparer.compare(photo, photo)
 
-    with nullcontext() if shared else mock.patch.object(runtime, "_share_arena"), Comparer() as comparer:
+    with nullcontext() if shared else mock.patch.object(sessions, "_share_arena"), Comparer() as comparer:
         comparer.warm_up()
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(compare, sizes_px))

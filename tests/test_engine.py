@@ -10,7 +10,7 @@ from likeness.engine import Engine
 from likeness.errors import PackInvalid
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import Manifest, Role
-from likeness.packs.runtime import OnnxNetwork
+from likeness.runtime.sessions import OnnxNetwork
 
 pytestmark = pytest.mark.engine
 

@@ -20,7 +20,7 @@ import pytest
 import simplejpeg
 
 from likeness import Comparer, ComparerSettings
-from likeness.packs.runtime import OnnxNetwork
+from likeness.runtime.sessions import OnnxNetwork
 
 pytestmark = pytest.mark.engine
 

@@ -1,10 +1,10 @@
 """Networks as OpenVINO IR: a graph in XML, a zero byte, and the weights."""
 
-from tests.families.ir_writer import Writer, small
+from tests.packs.convert.ir_writer import Writer, small
 
 from fuzz.target import Target
 from likeness.errors import PackDamaged
-from likeness.families.openvino_ir import convert_openvino_ir
+from likeness.packs.convert.openvino_ir import convert_openvino_ir
 
 
 def run(data: bytes) -> None:

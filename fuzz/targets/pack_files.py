@@ -14,7 +14,7 @@ from likeness.errors import PackDamaged
 from likeness.packs.archives import read_member
 from likeness.packs.loaded import LoadedPack
 from likeness.packs.manifest import Manifest, PackFile, Scoring
-from likeness.packs.runtime import Runtime
+from likeness.runtime.sessions import Runtime
 
 MEMBER = "net/a.onnx"
 

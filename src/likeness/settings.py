@@ -5,10 +5,10 @@ from numbers import Real
 from os import PathLike
 from typing import Any, Literal
 
-from likeness.devices import DEVICES, Device
 from likeness.errors import InvalidParameter, SettingsError
 from likeness.faces import QUALITY_FILTERS
 from likeness.image import ImageLimits
+from likeness.runtime.devices import DEVICES, Device
 
 _CHOICES = {
     "target_without_faces": ("error", "empty"),
@@ -26,7 +26,7 @@ class ComparerSettings:
     or the "default" that the service sends. `orientation_correction`: "estimate" reports the rotation of photos without
     EXIF orientation. `search_rotations`: photos are also searched for faces that are not upright. `uncalibrated`: a
     pack without a calibration answers, with cosines in percent and no false match rate. `device`: what networks run on
-    (`likeness.devices`); one that is not available is an error when the pack is loaded.
+    (`likeness.runtime.devices`); one that is not available is an error when the pack is loaded.
     """
 
     target_without_faces: Literal["error", "empty"] = "error"

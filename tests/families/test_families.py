@@ -175,5 +175,5 @@ def test_packs_beyond_the_standard_one_cost_it_no_module_and_no_dependency(portr
     assert {name for name in loaded if name.startswith("likeness.families.")} == {
         f"likeness.families.{n}" for n in ours
     }
-    assert not {"likeness.authoring", "likeness.batching", "likeness.evaluation", "likeness.server"} & loaded
+    assert not {"likeness.authoring", "likeness.runtime.batching", "likeness.evaluation", "likeness.server"} & loaded
     assert not {"onnx", "xml", "urllib.request", "http.client", "ssl"} & loaded

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.families.ir_writer import small
+from tests.packs.convert.ir_writer import small
 
 from likeness import packs
 from likeness.cli.main import main

@@ -21,7 +21,7 @@ import simplejpeg
 import turn
 
 from likeness import Comparer, packs
-from likeness.packs.runtime import OnnxNetwork
+from likeness.runtime.sessions import OnnxNetwork
 from likeness.system.processors import thread_budget
 
 _BATCHES = (1, 2, 4, 8, 16, 32)

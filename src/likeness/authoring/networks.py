@@ -10,7 +10,7 @@ import numpy as np
 from likeness.errors import PackDamaged, PackInvalid
 from likeness.families.detectors import family_of
 from likeness.families.preprocessed import for_any_number
-from likeness.packs.runtime import OnnxNetwork, Runtime
+from likeness.runtime.sessions import OnnxNetwork, Runtime
 from likeness.system.processors import thread_budget
 from likeness.vision.network import Network, Pictures
 

@@ -10,8 +10,8 @@ from likeness.cli.exit_codes import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.counted import counted
-from likeness.devices import DEVICES
 from likeness.faces import QUALITY_FILTERS
+from likeness.runtime.devices import DEVICES
 
 if TYPE_CHECKING:
     from likeness.batch.photos import Reads

@@ -6,8 +6,8 @@ Names, order and meaning are those of `aws rekognition compare-faces`; the texts
 from dataclasses import dataclass
 from typing import Literal
 
-from likeness.devices import DEVICES
 from likeness.faces import QUALITY_FILTERS
+from likeness.runtime.devices import DEVICES
 
 #: How a value is read and completed: `flag` takes none, `file` and `image` are completed with file names.
 Kind = Literal["flag", "text", "number", "choice", "image", "bytes", "document", "file", "format"]

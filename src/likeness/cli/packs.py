@@ -17,7 +17,7 @@ from likeness.errors import PackNotInstalled
 from likeness.packs import installation, store
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, read_manifest
-from likeness.published import check_accepted
+from likeness.packs.published import check_accepted
 
 #: The pack if none is named.
 DEFAULT = "standard"

@@ -12,7 +12,7 @@ from likeness.vision.embedding import Embedder
 from likeness.vision.network import Pictures
 
 if TYPE_CHECKING:
-    from likeness.packs.runtime import OnnxNetwork
+    from likeness.runtime.sessions import OnnxNetwork
 
 
 def make_embedder(given: EmbedderInput, network: "OnnxNetwork") -> Embedder:

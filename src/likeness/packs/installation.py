@@ -14,9 +14,9 @@ from likeness.packs import store
 from likeness.packs.integrity import disk_errors, sha256_of
 from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
 from likeness.packs.progress import LoggedProgress, Progress, automatic_installation
+from likeness.packs.published import check_accepted, check_asked_for
 from likeness.packs.store import damage, folder_of, home, installed_versions
 from likeness.packs.tables import to_toml
-from likeness.published import check_accepted, check_asked_for
 from likeness.system.atomic_file import sync_folder, write_atomically
 from likeness.system.locking import one_at_a_time
 

@@ -17,8 +17,8 @@ from likeness.packs.store import check_file, is_installed, known, optimised_fold
 from likeness.system.processors import thread_budget
 
 if TYPE_CHECKING:
-    from likeness.devices import Device
-    from likeness.packs.runtime import OnnxNetwork
+    from likeness.runtime.devices import Device
+    from likeness.runtime.sessions import OnnxNetwork
 
 
 class LoadedPack:
@@ -40,7 +40,7 @@ class LoadedPack:
         file = self.manifest.files[self.manifest.role(role).file]
         with self._locks[role]:
             if role not in self._networks:
-                from likeness.packs.runtime import Runtime
+                from likeness.runtime.sessions import Runtime
 
                 path = self.manifest.path(file.name)
                 check_file(path.parent, file)

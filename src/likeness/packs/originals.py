@@ -17,15 +17,15 @@ from likeness.packs.integrity import check_sha256, sha256_of
 from likeness.packs.manifest import Distribution, Manifest, PackFile, Source
 from likeness.packs.npm_registry import npm_address
 from likeness.packs.progress import Progress
+from likeness.packs.published import MIRRORS, published_size
 from likeness.packs.python_index import fetching_wheels, sdist_address
-from likeness.published import MIRRORS, published_size
 
 _CONVERTERS = {
-    "yunet": "packs.convert.yunet:convert_yunet",
-    "mobilefacenet": "packs.convert.mobilefacenet:convert_mobilefacenet",
-    "face-mesh": "packs.convert.tflite:convert_packed_face_mesh",
-    "expression": "packs.convert.tflite:convert_expression",
-    "openvino-ir": "families.openvino_ir:convert_openvino_ir",
+    "yunet": "yunet:convert_yunet",
+    "mobilefacenet": "mobilefacenet:convert_mobilefacenet",
+    "face-mesh": "tflite:convert_packed_face_mesh",
+    "expression": "tflite:convert_expression",
+    "openvino-ir": "openvino_ir:convert_openvino_ir",
 }
 
 
@@ -157,5 +157,5 @@ def converter(name: str) -> Callable[..., bytes]:
         raise PackInvalid(f"there is no converter {name!r}")
     # Imported here: converters import the `onnx` package, which only an installation needs.
     module, _, function = _CONVERTERS[name].partition(":")
-    convert: Callable[..., bytes] = getattr(import_module(f"likeness.{module}"), function)
+    convert: Callable[..., bytes] = getattr(import_module(f"likeness.packs.convert.{module}"), function)
     return convert

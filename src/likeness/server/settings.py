@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from likeness.aws.keys import default_path
-from likeness.devices import Device
+from likeness.runtime.devices import Device
 from likeness.sources.store import StoreSettings
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def _check_installable(name: str, settings: Settings) -> None:
     from likeness.packs import store
     from likeness.packs.originals import Originals
     from likeness.packs.progress import LoggedProgress
-    from likeness.published import check_asked_for
+    from likeness.packs.published import check_asked_for
 
     entry = store.known(name)
     calibration_of(entry, allow_none=settings.uncalibrated)

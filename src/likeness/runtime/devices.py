@@ -21,7 +21,7 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 class Provider:
     """ONNX Runtime's execution provider for a device, how to install it, and its options.
 
-    `joins`: runs from several threads are joined to larger ones (`likeness.batching`), as GPUs need many pictures.
+    `joins`: runs from several threads are joined to larger ones (`runtime.batching`), as GPUs need many pictures.
     """
 
     name: str
@@ -61,7 +61,7 @@ def device_session(device: Device, file: Path, options: Any) -> Any:
     _log.info("%s runs on %s", file.name, "the processor" if session is None else wanted.name)
     if session is None or not wanted.joins:
         return session
-    from likeness.batching import joined  # imports numpy, which a server must not before it forks
+    from likeness.runtime.batching import joined  # imports numpy, which a server must not before it forks
 
     return joined(session)
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from tests.families.ir_writer import Writer, small
+from tests.packs.convert.ir_writer import Writer, small
 
 from likeness.errors import PackDamaged
-from likeness.families.openvino_ir import convert_openvino_ir
+from likeness.packs.convert.openvino_ir import convert_openvino_ir
 
 SHARED = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")).parent
 RETAIL = SHARED / "models" / "face-reidentification-retail-0095.onnx"

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from tests.server.conftest import wait_for
 
-from likeness import devices
 from likeness.batch.describe import BatchOptions
 from likeness.batch.many import compare_many
-from likeness.batching import JoinedSession, joined
 from likeness.comparer import Comparer, ComparerSettings
-from likeness.devices import Provider
+from likeness.runtime import devices
+from likeness.runtime.batching import JoinedSession, joined
+from likeness.runtime.devices import Provider
 
 
 def network() -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.families.openvino_ir import convert_openvino_ir
+from likeness.packs.convert.openvino_ir import convert_openvino_ir
 
 
 class Writer:

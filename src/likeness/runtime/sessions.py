@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.counted import counted
-from likeness.devices import Device, device_session
 from likeness.errors import PackDamaged, PackInvalid
+from likeness.runtime.devices import Device, device_session
 
 # From its import on, ONNX Runtime 1.29 and newer writes a device id and an event database into the user's cache folder
 # and uploads events; only this variable, set before the import, prevents both.
@@ -65,11 +65,6 @@ class OnnxNetwork:
         """Height and width of the pictures of the first input; a name or None stands for any size."""
         shape = self.input_shapes[0]
         return tuple(shape[1:3] if self._takes_bytes else shape[2:4])
-
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the outputs, in order."""
-        return list(self._outputs)
 
     @property
     def output_shapes(self) -> list[list[int | str | None]]:

@@ -6,10 +6,10 @@ import onnxruntime
 import pytest
 from tests.packs.conftest import tiny_network
 
-from likeness import devices
 from likeness.comparer import Comparer, ComparerSettings
-from likeness.devices import DEVICES, Device, Provider, device_session
 from likeness.errors import SettingsError
+from likeness.runtime import devices
+from likeness.runtime.devices import DEVICES, Device, Provider, device_session
 
 OPTIONS = onnxruntime.SessionOptions()
 BUILT = set(onnxruntime.get_available_providers())
@@ -33,7 +33,7 @@ def test_cpu_needs_no_session_of_its_own_and_auto_says_what_it_took(
     network: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    caplog.set_level("INFO", "likeness.devices")
+    caplog.set_level("INFO", "likeness.runtime.devices")
     assert device_session("cpu", network, OPTIONS) is None
     assert device_session("auto", network, OPTIONS) is None
     assert [record.message for record in caplog.records] == ["tiny.onnx runs on the processor"]

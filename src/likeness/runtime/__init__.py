@@ -1,0 +1,1 @@
+"""Networks on ONNX Runtime: sessions, devices, batches."""
