@@ -60,7 +60,7 @@ def test_a_killed_worker_costs_the_requests_that_it_had(serve: Serve) -> None:
     assert server.errors.count(f"worker {killed} ended with code -9") == 1
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
     answered = earlier.statuses[200] + traffic.statuses[200]
-    assert answered - len(server.log()) <= at_risk
+    wait_for(lambda: answered - len(server.log()) <= at_risk)
     wait_for(lambda: answered - server.gauge(SUCCESSFUL) <= at_risk)
 
 
