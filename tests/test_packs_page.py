@@ -114,6 +114,7 @@ def test_the_commands_of_the_page_run_in_its_order(
 
 @pytest.mark.data
 @pytest.mark.engine
+@pytest.mark.timeout(900)
 def test_published_networks_become_a_calibrated_pack_by_the_same_commands(
     folder: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +137,7 @@ def test_published_networks_become_a_calibrated_pack_by_the_same_commands(
 
 
 def few_people(data: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Just enough of people-dev for `calibrate`: 350 people in each of two cells, and some with several photos in no
+    """Just enough of people-dev for `calibrate`: 370 people in each of two cells, and some with several photos in no
     cell; and 30 other people of each cell.
     """
     with (data / "people.csv").open(newline="", encoding="utf-8") as file:
@@ -144,8 +145,8 @@ def few_people(data: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
     people, others = [row for row in rows if "/images/a/" in row["image"]][:70], []
     for sex in "fm":
         cell = [row for row in rows if (row["group"], row["sex"]) == ("white", sex)]
-        people += cell[:350]
-        others += cell[350:380]
+        people += cell[:370]
+        others += cell[370:400]
     return people, others
 
 

@@ -110,8 +110,8 @@ def test_too_few_photos_are_one_line(
     assert main(["calibrate", str(few), "--pack", str(pack), "--into", str(pack)]) == 255
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "2 faces in groups are too few to draw cohorts from: at least 750 are needed" in error
-    assert "--keep-scoring" in error
+    assert "2 faces in groups are too few to draw cohorts from: " in error
+    assert "0 are left, and 500 are needed; --keep-scoring draws none" in error
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ def test_the_curve_is_of_pairs_of_one_origin_and_sex(
 
 @pytest.mark.data
 @pytest.mark.engine
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_rates_within_cells_are_those_promised(
     name: str, standard_pack: None, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

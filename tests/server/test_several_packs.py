@@ -90,8 +90,8 @@ def test_a_bug_of_the_shadow_is_logged_once_per_many_with_its_count(caplog: pyte
         packs.compare(b"", b"", **CHOSEN)
     bugs = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.message for record in bugs] == [
-        "the shadow pack new cannot compare: request 1 that it fails",
-        f"the shadow pack new cannot compare: request {several_packs.LOGGED_EVERY + 1} that it fails",
+        "the shadow pack new failed (1 so far)",
+        f"the shadow pack new failed ({several_packs.LOGGED_EVERY + 1} so far)",
     ]
     assert all(record.exc_info for record in bugs)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.evaluation.cohort import FEWEST, Cohort, draw_cohort
-from likeness.evaluation.cross_fit import PARTS, GroupedFaces, cross_fitted_scores
+from likeness.evaluation.cross_fit import PARTS, GroupedFaces, cross_fitted_scores, parts_of
 from likeness.evaluation.curve import cell_weights, fit_calibration
 from likeness.evaluation.differential import differential
 from likeness.evaluation.error_counts import ErrorCounts
@@ -19,8 +19,6 @@ from likeness.vision.scoring import Scorer
 
 #: All pairs in a cell are held in memory; more photos would not fit into that of a small machine.
 MOST_PHOTOS = 12_000
-#: Each cohort of cross-fitting is drawn without two of the parts.
-FEWEST_FACES = FEWEST * PARTS // (PARTS - 2)
 LEVELS = (80.0, 90.0, 95.0, 99.0)
 #: The levels at which the cells' rates are written into a pack; few cells have enough false matches at higher ones.
 CELL_LEVELS = (80.0, 90.0)
@@ -89,7 +87,7 @@ def calibrate(
     if keep is not None:
         scores = keep.score_pairs(vectors, pairs.first, pairs.second)
     else:
-        _check_enough(int(np.sum(groups != "")))
+        _check_enough(parts_of(people)[groups != ""])
         faces = GroupedFaces(vectors, people, groups)
         scores = cross_fitted_scores(faces, pairs.first, pairs.second, advance=advance)
     impostor = ~pairs.same & (pairs.cells >= 0)
@@ -108,12 +106,14 @@ def calibrate(
     )
 
 
-def _check_enough(faces: int) -> None:
-    """Raises ValueError for fewer `faces` in groups than the cohorts of cross-fitting need."""
-    if faces < FEWEST_FACES:
+def _check_enough(parts: NDArray[np.int64]) -> None:
+    """Raises ValueError where the faces in groups, of these `parts` (N,), are too few for a cohort of cross-fitting."""
+    by_part = np.sort(np.bincount(parts, minlength=PARTS))
+    left = int(by_part[:-2].sum())  # without the two largest parts
+    if left < FEWEST:
         raise ValueError(
-            f"{faces} faces in groups are too few to draw cohorts from: at least {FEWEST_FACES} are needed, as each is "
-            "drawn without a third of the people; --keep-scoring draws none, and fits the curve to the pack's scores"
+            f"{len(parts)} faces in groups are too few to draw cohorts from: without a third of the people {left} "
+            f"are left, and {FEWEST} are needed; --keep-scoring draws none, and fits the curve to the pack's scores"
         )
 
 

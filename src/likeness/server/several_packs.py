@@ -80,9 +80,7 @@ class SeveralPacks:
             self._bugs += 1
             bugs = self._bugs
         if bugs % LOGGED_EVERY == 1:
-            _log.error(
-                "the shadow pack %s cannot compare: request %d that it fails", self._shadow_name, bugs, exc_info=error
-            )
+            _log.error("the shadow pack %s failed (%d so far)", self._shadow_name, bugs, exc_info=error)
 
     def _count(self, *, differs: bool = False, failed: bool = False) -> None:
         with self._lock:
