@@ -26,6 +26,7 @@ from rich.table import Table
 
 from likeness import Comparer, packs
 from likeness.errors import RequestError
+from likeness.runtime import sessions
 from likeness.runtime.sessions import Runtime
 from likeness.server import memory
 

@@ -40,6 +40,7 @@ def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None
     np.testing.assert_allclose(y, X * 2 + X.mean())
     assert network(np.ones((2, 3, 5, 7), np.float32))[0].shape == (2, 3, 5, 7)
     assert network.input_shapes == [["N", 3, "H", "W"]]
+    assert network.output_names == ["y"]
     with pytest.raises(PackInvalid, match=r"a.onnx takes 1 input, not 2"):
         network(X, X)
     with pytest.raises(PackInvalid, match=r"a.onnx does not run on 1×3×2: .* Got: 3 Expected: 4"):

@@ -67,6 +67,11 @@ class OnnxNetwork:
         return tuple(shape[1:3] if self._takes_bytes else shape[2:4])
 
     @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, in order."""
+        return list(self._outputs)
+
+    @property
     def output_shapes(self) -> list[list[int | str | None]]:
         """The shape of each output; a name or None stands for any size."""
         return [list(value.shape) for value in self._session.get_outputs()]
