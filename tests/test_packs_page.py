@@ -137,16 +137,16 @@ def test_published_networks_become_a_calibrated_pack_by_the_same_commands(
 
 
 def few_people(data: Path) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Just enough of people-dev for `calibrate`: 370 people in each of two cells, and some with several photos in no
-    cell; and 30 other people of each cell.
+    """Just enough of people-dev for `calibrate`: 390 people in each of two cells, and some with several photos in no
+    group; and 30 other people of each cell.
     """
     with (data / "people.csv").open(newline="", encoding="utf-8") as file:
         rows = [{**row, "image": str(data / row["image"])} for row in csv.DictReader(file)]
-    people, others = [row for row in rows if "/images/a/" in row["image"]][:70], []
+    people, others = [row | {"group": ""} for row in rows if "/images/a/" in row["image"]][:40], []
     for sex in "fm":
         cell = [row for row in rows if (row["group"], row["sex"]) == ("white", sex)]
-        people += cell[:370]
-        others += cell[370:400]
+        people += cell[:390]
+        others += cell[390:420]
     return people, others
 
 

@@ -76,6 +76,16 @@ def test_too_few_faces_are_refused() -> None:
         draw_cohort(VECTORS[:499], PEOPLE[:499], GROUPS[:499])
 
 
+def test_a_group_of_too_few_people_is_refused_and_not_drawn_from_for_ever() -> None:
+    generator = np.random.default_rng(1)
+    many = generator.standard_normal((600, 16))
+    two = np.eye(16)[np.arange(40) % 2] + 0.05 * generator.standard_normal((40, 16))
+    people = np.concatenate([np.arange(600), 600 + np.arange(40) % 2])
+    groups = np.array(["a"] * 600 + ["b"] * 40)
+    with pytest.raises(ValueError, match="a group of 40 faces shows too few people"):
+        draw_cohort(np.concatenate([many, two]).astype(np.float32), people, groups, count=40)
+
+
 def test_the_limit_is_between_different_people() -> None:
     generator = np.random.default_rng(0)
     faces = unit(generator.standard_normal((300, 16))).astype(np.float64)

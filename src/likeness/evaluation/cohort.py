@@ -28,6 +28,9 @@ SPREAD = 0.7
 #: No drawn vector is nearer to a real face than this share of the group's pairs of different people are to each other.
 _NEAR_SHARE = 1e-4
 _KMEANS_ROUNDS = 25
+#: How often as many vectors as are wanted are drawn from a group's mixture, of which those near to a face are dropped:
+#: once or twice for hundreds of people, more often for few, and without end for one or two.
+_MOST_DRAWS = 300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +55,8 @@ def draw_cohort(
     """A cohort of `count`, equal shares for each of `groups` (N,), for the faces `vectors` (N, D) of `people` (N,).
 
     `spread` is the variance of the drawn vectors as a share of the faces'. Faces of the group "" are ignored.
-    Deterministic for a seed. ValueError for fewer than 500 faces, too few to fit a mixture.
+    Deterministic for a seed. ValueError for fewer than 500 faces, too few to fit a mixture, and for a group of too few
+    people.
     """
     named = [str(name) for name in np.unique(groups) if name]
     faces_in_all = int(np.sum(groups != ""))
@@ -83,14 +87,19 @@ def _drawn(
     """`count` vectors from the mixture fitted to `faces`, all with cosines below `limit` to all of them."""
     weights, means, roots = _mixture(faces, spread, generator)
     kept: list[NDArray[np.int8]] = []
-    while sum(map(len, kept)) < count:
+    for _ in range(_MOST_DRAWS):
         components = generator.choice(len(weights), size=count, p=weights)
         noise = generator.standard_normal((count, faces.shape[1]))
         for component, root in enumerate(roots):
             noise[components == component] = noise[components == component] @ root.T
         drawn = _quantised(means[components] + noise)
         kept.append(drawn[(unit(drawn.astype(np.float64)) @ faces.T).max(axis=1) < limit])
-    return np.concatenate(kept)[:count]
+        if sum(map(len, kept)) >= count:
+            return np.concatenate(kept)[:count]
+    raise ValueError(
+        f"a group of {len(faces)} faces shows too few people to draw a cohort from: nearly all vectors that are drawn "
+        "are too near to one of its faces. Add people, or leave the group's label empty"
+    )
 
 
 def _mixture(
