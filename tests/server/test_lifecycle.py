@@ -280,7 +280,7 @@ def test_refusals_at_the_start_name_the_setting(
     garbage.write_text("no certificate")
     for flags, expected in {
         ("--port", str(server.port)): f"port {server.port}: Address already in use",
-        ("--host", "no.such.host.invalid", "--auth", "none"): "no.such.host.invalid is no address",
+        ("--host", "no.such.host.invalid", "--auth", "none"): "no.such.host.invalid is not an address",
         ("--prot", "1"): "did you mean --port?",
         ("--workers", "999"): "workers = 999",
         ("--tls-key", "k"): "tls_certificate is missing",
