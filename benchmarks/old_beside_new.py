@@ -1,7 +1,7 @@
 """Another checkout of Likeness against this one: processor time, time and memory of the same comparisons, interleaved.
 
     git worktree add ../old 355f669 && make -C ../old .venv/.installed
-    python benchmarks/old_beside_new.py ../old [--rounds 9]
+    python -m benchmarks.old_beside_new ../old [--rounds 9]
 
 Each checkout runs in its own process with its own interpreter (.venv), its own packs (LIKENESS_HOME, `--old-home` for
 the other) and the same photos. Ratios are medians over rounds of new over old. `cold start` is a whole process that

@@ -111,7 +111,7 @@ def comparing(shared: bool) -> dict[str, float]:
     """Resident megabytes after two threads have compared photos of many shapes, with one arena for all networks or one
     each.
     """
-    memory.limit_arenas()  # as in the server
+    memory.configure()  # as in the server
     portrait = cv2.imread(str(packs.samples()["obama.jpg"]))
     random = np.random.default_rng(0)
     sizes_px = random.integers(200, 2400, (MIXED_PHOTOS, 2)).tolist()

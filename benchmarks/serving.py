@@ -1,7 +1,7 @@
 """Another checkout's server against this one's: processor time of the server for one ordinary request, interleaved.
 
     git worktree add ../old 355f669 && make -C ../old .venv/.installed
-    python benchmarks/serving.py ../old [--rounds 9] [--engine]
+    python -m benchmarks.serving ../old [--rounds 9] [--engine]
 
 One client sends the same pair of 640x480 portraits over a persistent connection. Without `--engine`, the servers answer
 without analysing the photos (`tests/server/stub_server.py`), so that only HTTP, JSON and admission are measured; with
