@@ -15,6 +15,7 @@ import yaml
 from tests.deploy.conftest import DEPLOY, REPOSITORY, containerfile, image_environment, wait_until_it_listens
 
 from likeness.aws.keys import Record
+from likeness.packs import store
 from likeness.server.configuration import OTHER_VARIABLES, SETTINGS
 
 BIN = Path(sys.executable).parent
@@ -56,14 +57,13 @@ def likeness_of_compose() -> dict[str, str]:
 
 def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-    if "LIKENESS_HOME" in os.environ:
-        environment = {**environment, "LIKENESS_HOME": os.environ["LIKENESS_HOME"]}
+    environment = {**environment, "LIKENESS_HOME": str(store.home())}  # theirs is the image's folder, not ours
     command = [str(BIN / "likeness"), "serve", "--check", *arguments]
     return subprocess.run(command, env=kept | environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("place", ["image", "compose", "kubernetes"])
-def test_the_server_accepts_the_environment(place: str, key: Key) -> None:
+def test_the_server_accepts_the_environment(standard_pack: None, place: str, key: Key) -> None:
     environment = environments()[place]
     ours = {name for name in environment if name.startswith("LIKENESS_")}
     assert ours <= {each.variable for each in SETTINGS.values()} | OTHER_VARIABLES
