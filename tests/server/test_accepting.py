@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import resource
+import select
 import socket
+import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from likeness.server.accepting import Acceptor, Connections, _Client, fitting_connections
+from likeness.server.accepting import Acceptor, Connections, _Client, fitting_connections, has_unread
 from likeness.server.rates import Rates
 from likeness.server.sharing import SharedState, WorkerSlot
 
@@ -24,10 +29,10 @@ def test_the_longest_silent_connection_of_the_address_with_most_yields() -> None
         add(connections, closed, name)
     add(connections, closed, "b1", "b")
     connections.note("a1", silent=False)
-    assert connections.evict()
+    assert connections.evict(0)
     assert closed == ["a2"]
     connections.note("a1", silent=True)  # silent again: now the last
-    assert connections.evict()
+    assert connections.evict(0)
     assert closed == ["a2", "a3"]
     assert len(connections) == 2
 
@@ -38,8 +43,7 @@ def test_a_connection_with_a_running_request_does_not_yield() -> None:
         add(connections, closed, name)
         connections.note(name, silent=False)
     assert connections.is_full
-    assert not connections.evict()
-    assert connections.silent_seconds() is None
+    assert not connections.evict(0)
     connections.remove("a1")
     connections.remove("a1")
     assert not connections.is_full
@@ -50,14 +54,15 @@ def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connect
     for name in ("a1", "a2", "a3", "b1"):
         add(connections, closed, name, name[0])
         connections.note(name, silent=False, receiving=name != "a1")
-    assert not connections.evict("a")
-    assert not connections.evict()
-    assert connections.evict("b")
+        assert connections.admit(name, name[0])
+    assert not connections.evict(0, "a")
+    assert not connections.evict(0)
+    assert connections.evict(0, "b")
     assert closed == ["a2"]
     connections.note("a3", silent=False)  # its body is complete
-    assert not connections.evict("c")
+    assert not connections.evict(0, "c")
     connections.note("a3", silent=False, receiving=True)
-    assert connections.evict("c")
+    assert connections.evict(0, "c")
     assert closed == ["a2", "a3"]
 
 
@@ -83,7 +88,73 @@ def test_connections_of_one_proxy_yield_by_the_callers_of_their_requests() -> No
     assert closed == ["a1", "b1"]
     for name in ("a2", "a3", "c1"):
         connections.remove(name)
-    assert (len(connections), connections.receiving, connections.silent_seconds()) == (0, 0, None)
+    assert (len(connections), connections.receiving) == (0, 0)
+    assert not connections.evict(0)
+
+
+def test_of_the_connections_of_a_proxy_only_those_yield_whose_callers_are_known() -> None:
+    connections, closed = Connections(2), list[str]()
+    for name in ("a1", "a2", "b1", "b2", "b3"):
+        add(connections, closed, name, "proxy")
+        connections.note(name, silent=False, receiving=True)
+        if name[0] == "a":
+            assert connections.admit(name, "a")
+    assert connections.receiving == 5
+    assert [connections.admit(name, "b") for name in ("b1", "b2", "b3")] == [True, False, False]
+    assert closed == ["a1"]
+
+
+def test_new_connections_take_no_room_from_requests_before_theirs_come() -> None:
+    connections, closed = Connections(1, spare=2), list[str]()
+    add(connections, closed, "a1")
+    connections.note("a1", silent=False)
+    for name in ("b1", "b2"):
+        assert connections.delay(60) == 0
+        add(connections, closed, name, "b")
+    assert 59 < connections.delay(60) <= 60  # beyond the spare ones, the next waits
+    assert connections.admit("a1", "a")
+    connections.note("b1", silent=False)
+    assert not connections.admit("b1", "b")
+    assert closed == []
+
+
+def test_a_connection_is_silent_only_if_nothing_of_it_waits_to_be_read() -> None:
+    connections, closed, unread = Connections(4), list[str](), {"a1", "a2"}
+    for name in ("a1", "a2", "a3"):
+        connections.add(_Client(name, "a", partial(closed.append, name), partial(unread.__contains__, name)))
+    assert connections.evict(0)
+    assert closed == ["a3"]
+    assert not connections.evict(0)
+    unread.clear()  # it was read, and was not a request
+    assert not connections.evict(60)
+    assert connections.evict(0)
+    assert closed == ["a3", "a1"]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_unread_octets_are_seen_and_stay(family: socket.AddressFamily) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, contextlib.ExitStack() as stack:
+        if family == socket.AF_UNIX:
+            client, server = socket.socketpair(family)
+        else:
+            client = socket.create_connection(listener.getsockname())
+            server = listener.accept()[0]
+        stack.enter_context(closing(server))
+        server.setblocking(False)
+        with client:
+            assert not has_unread(server)
+            client.sendall(b"POST")
+            wait_readable(server)
+            assert has_unread(server)
+            assert server.recv(10) == b"POST"
+            assert not has_unread(server)
+        wait_readable(server)
+        assert not has_unread(server)  # the end of the stream is nothing to wait for
+    assert not has_unread(server)  # closed
+
+
+def wait_readable(connection: socket.socket) -> None:
+    assert select.select([connection], [], [], 60)[0]
 
 
 @pytest.mark.parametrize(
@@ -194,3 +265,99 @@ def test_a_worker_with_more_connections_leaves_the_next_ones_to_the_other_unless
             assert await connect(workers, clients, 4, at_once=False) == [14, 8]
 
     asyncio.run(scene())
+
+
+class Answering(asyncio.Protocol):
+    """Answers the first octets of a connection and closes it."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._connections.note(self, silent=False)
+        self._transport.write(data)
+        self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.remove(self)
+
+
+@contextlib.asynccontextmanager
+async def one_connection_at_a_time(context: ssl.SSLContext | None = None) -> AsyncIterator[socket.socket]:
+    """The listening socket of a worker that has room for one connection."""
+    connections = Connections(1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = Acceptor(
+            listener, lambda: Answering(connections), connections, context=context, handshake_seconds=60.0
+        )
+        try:
+            yield listener
+        finally:
+            acceptor.close()
+
+
+class Clock:
+    """The time of this process, event loops included, passes a thousand times as slowly, and as the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now, self.seconds = time.monotonic, 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: now() / 1000 + self.seconds)
+
+
+def test_a_late_event_loop_closes_no_connection_whose_request_it_has_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn of it takes longer than a connection may be silent while others wait."""
+    clock = Clock(monkeypatch)
+
+    async def scene() -> None:
+        def take_time() -> None:
+            clock.seconds += 0.06
+            loop.call_soon(take_time)
+
+        loop = asyncio.get_running_loop()
+        async with one_connection_at_a_time() as listener:
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(3)]
+                for client in clients:
+                    client.sendall(b"POST")
+                    client.setblocking(False)
+                loop.call_soon(take_time)
+                assert [await loop.sock_recv(client, 10) for client in clients] == 3 * [b"POST"]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_handshake_is_allowed_more_time_than_a_request(
+    tls: bool, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two connections say nothing, and there is room for one."""
+    clock = Clock(monkeypatch)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
+    if context is not None:
+        context.load_cert_chain(*certificate)
+
+    async def scene() -> None:
+        async with one_connection_at_a_time(context) as listener:
+            with (
+                socket.create_connection(listener.getsockname()) as first,
+                socket.create_connection(listener.getsockname()),
+            ):
+                await turns()
+                clock.seconds += 0.2
+                await turns()
+                assert bool(select.select([first], [], [], 0)[0]) == (not tls)
+                clock.seconds += 0.4
+                await turns()
+                assert first.recv(1) == b""
+
+    asyncio.run(scene())
+
+
+async def turns() -> None:
+    """Lets the event loop do what is to be done now."""
+    for _ in range(20):
+        await asyncio.sleep(0)

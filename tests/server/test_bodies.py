@@ -122,3 +122,16 @@ def test_a_fast_start_does_not_excuse_a_stalled_body() -> None:
     for _ in range(10):
         lag.note(0.4, 1)
     assert 3.9 < lag.seconds < 4
+
+
+def test_a_body_whose_time_runs_out_when_another_makes_it_yield_is_refused() -> None:
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        with memory.share("a") as share:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0) as share.timeout:
+                    await asyncio.sleep(60)
+            share.yield_now(later(0))
+            assert share.must_yield
+
+    run(scene())

@@ -1,6 +1,7 @@
 """How much one connection takes in before its body is counted."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from likeness.server.accepting import Connections, _Client
+from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, read_body
 from likeness.server.connections import HttpConnection
+from likeness.server.request_context import RequestContext
 
 READ, LARGE = 64 * 1024, 256 * 1024
 BODY_BYTES = 1_000_000
@@ -56,7 +59,13 @@ class Client(asyncio.Transport):
 
 
 def connect(client: Client, application: Callable[..., Any], receiving: int = 0) -> HttpConnection:
-    """A connection beside so many others whose bodies are arriving."""
+    """The client's connection beside so many others whose bodies are arriving."""
+    connection = make_connection(application, receiving)
+    connection.connection_made(client)
+    return connection
+
+
+def make_connection(application: Callable[..., Any], receiving: int = 0) -> HttpConnection:
     others = Connections(1000)
     for number in range(receiving):
         others.add(_Client(number, "192.0.2.1"))
@@ -66,9 +75,7 @@ def connect(client: Client, application: Callable[..., Any], receiving: int = 0)
         open_connections = others
 
     config = uvicorn.Config(application, lifespan="off", log_config=None)
-    connection = Connection(config=config, server_state=ServerState(), app_state={})
-    connection.connection_made(client)
-    return connection
+    return Connection(config=config, server_state=ServerState(), app_state={})
 
 
 def pieces(sent: bytes, receiving: int = 0) -> Client:
@@ -145,3 +152,38 @@ def test_an_answer_is_one_write_and_a_go_ahead_is_sent_at_once() -> None:
     go_ahead, answer = asyncio.run(asyncio.wait_for(scenario(), 60)).received
     assert go_ahead.startswith(b"HTTP/1.1 100 ")
     assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone"
+
+
+def test_a_body_that_arrived_in_time_is_read_however_late_the_event_loop_is() -> None:
+    """It is stopped after the head was read, and goes on when all time limits are over."""
+
+    async def scene() -> bytes:
+        loop = asyncio.get_running_loop()
+        now, late, body = loop.time, 0.0, loop.create_future()
+        loop.time = lambda: now() + late  # type: ignore[method-assign]
+
+        async def reading(scope: Any, receive: Any, send: Any) -> None:
+            limits, memory = BodyLimits(BODY_BYTES, 60.0, 1.0), BodyMemory(BODY_BYTES)
+            loop.call_soon(stop)
+            with memory.share("a") as share:
+                try:
+                    whole = await read_body(
+                        RequestContext.of(scope), receive, limits=limits, memory=memory, share=share
+                    )
+                    body.set_result(whole)
+                except BodyTooSlow as error:
+                    body.set_exception(error)
+            await asyncio.Event().wait()
+
+        def stop() -> None:
+            nonlocal late
+            client.sendall(b"body")
+            late = 3600.0
+
+        client, server = socket.socketpair()
+        with client:
+            await loop.connect_accepted_socket(lambda: make_connection(reading), server)
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+            return bytes(await body)
+
+    assert asyncio.run(scene()) == b"body"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.server.accepting import MAX_HANDSHAKES
+from likeness.server.accepting import MAX_HANDSHAKES, SPARE_CONNECTIONS
 
 from .conftest import HEADERS, Running, Serve, body, read_answer, wait_for
 from .raw_http import HEAD, connect, dripping, read_all, readable
@@ -84,7 +84,7 @@ def test_silent_connections_yield_to_new_ones(serve: Serve) -> None:
     """The one that has been silent longest goes first."""
     server = serve("--header-timeout-seconds", "120", "--max-connections", "8")
     server.wait_ready()
-    silent = [connect(server) for _ in range(8)]
+    silent = [connect(server) for _ in range(8 + SPARE_CONNECTIONS)]
     assert server.request(body()).status == 200
     assert silent[0].recv(1) == b""
     assert not readable(silent[-1])

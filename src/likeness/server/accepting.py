@@ -18,26 +18,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from likeness.server.tls import TlsConnection
 
 _log = logging.getLogger(__name__)
 
-#: Connections beyond `limit`, for health probes and 503 responses.
+#: Connections beyond `limit`: for health probes and 503 responses, and for new ones whose requests are still to come.
 SPARE_CONNECTIONS = 32
 #: Descriptors kept for the engine, logs, keys and S3.
 RESERVED_DESCRIPTORS = 128
 #: Connections accepted in one iteration of the event loop, so that a flood does not starve responses.
 _AT_ONCE = 32
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.05
 #: How long a connection is left to another worker; if that one is too busy to accept it, this one does.
 _OFFER_SECONDS = 0.005
 #: Concurrent TLS handshakes: each takes buffers and key material, and a peer needs only a socket to begin one.
 MAX_HANDSHAKES = 256
-#: The time that each handshake is allowed before it may be ended for a new one; new connections wait for it.
-_LEAST_HANDSHAKE_SECONDS = 0.5
-#: The time that each connection is allowed to send something before it may be closed for a new one, which waits.
-_LEAST_SILENCE_SECONDS = 0.05
+#: The time that each connection is allowed to send its request before it may be closed for a new one. Over TLS it is
+#: longer: handshakes take round trips and processing time.
+_LEAST_SILENCE_SECONDS, _LEAST_TLS_SILENCE_SECONDS = 0.05, 0.5
 
 
 def raise_descriptor_limit() -> int:
@@ -58,13 +58,24 @@ def fitting_connections(wanted: int, descriptors: int) -> int:
     return max(1, min(wanted, descriptors - RESERVED_DESCRIPTORS - SPARE_CONNECTIONS))
 
 
+def has_unread(connection: socket.socket) -> bool:
+    """Whether the peer has sent something that is not read yet; False for its end of the stream."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except OSError:  # BlockingIOError: nothing has arrived
+        return False
+
+
 @dataclass(eq=False, slots=True)
 class _Client:
-    """A connection from the moment it is accepted. `address` is the peer's until a request names its caller's."""
+    """A connection from the moment it is accepted. `address` is the peer's until a request's `caller` is known."""
 
     key: object
     address: str
     close: Callable[[], object] = lambda: None
+    #: Whether the server has still to read what it has sent: the event loop may be late.
+    has_unread: Callable[[], bool] = lambda: False
+    caller: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,18 +83,20 @@ class Connections:
     """The open connections, and those among them that wait for their client. Not thread-safe: for one event loop.
 
     When there are too many, a connection without a complete request is closed for a new one: the one that has been
-    silent longest, of the address that has the most silent ones. If there is no silent one, it is the first of those
-    whose bodies are arriving, of the address that has most connections, provided that the new one's address has fewer:
-    decided when its request is known, as every connection through a proxy has the proxy's address before that.
+    silent longest, of the address that has the most silent ones. If there is none, the new one is accepted all the
+    same, up to `spare` beyond `limit`, and its request makes the first of those connections yield whose bodies are
+    arriving, of the caller that has most connections, provided that its own caller has fewer. Before its request is
+    known, every connection through a proxy has the proxy's address.
     """
 
     limit: int
     #: Called with the number of open connections when it changes.
     on_change: Callable[[int], object] = lambda _: None
+    spare: int = 0
     _open: dict[object, _Client] = field(default_factory=dict)
-    _by_address: Counter[str] = field(default_factory=Counter)
-    #: The connections whose bodies are incomplete, of each address.
-    _receiving: dict[str, dict[_Client, None]] = field(default_factory=dict)
+    _by_address: Counter[str | None] = field(default_factory=Counter)
+    #: The connections whose bodies are incomplete, of each caller. None: not known yet; these do not yield.
+    _receiving: dict[str | None, dict[_Client, None]] = field(default_factory=dict)
     #: The silent connections of each address, the longest silent first, with the time at which each became silent.
     _silent: dict[str, dict[_Client, float]] = field(default_factory=dict)
 
@@ -97,8 +110,18 @@ class Connections:
 
     @property
     def is_full(self) -> bool:
-        """Whether requests other than health probes are refused: no silent connection is left to close."""
-        return len(self._open) > self.limit
+        """Whether requests other than health probes are refused: too many connections have one."""
+        return len(self._open) - sum(map(len, self._silent.values())) > self.limit
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether no connection can be accepted unless another is closed."""
+        return len(self._open) >= self.limit + self.spare
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is crowded, and every connection has a request."""
+        return self.is_crowded and not self._silent
 
     def add(self, client: _Client) -> None:
         """Adds an accepted connection, which is silent so far."""
@@ -122,10 +145,10 @@ class Connections:
         client = self._open.get(key)
         if client is None:  # closed for another
             return not self.is_full
-        receiving = client in self._receiving.get(client.address, {})
+        receiving = client in self._receiving.get(client.caller, {})
         self._discount(client)
         has_room = not self.is_full or self._close(self._beyond_its_share(address))
-        client.address = address
+        client.address = client.caller = address
         self._by_address[address] += 1
         self._note_receiving(client, receiving)
         return has_room
@@ -155,26 +178,26 @@ class Connections:
 
     def _note_receiving(self, client: _Client, receiving: bool) -> None:
         if receiving:
-            self._receiving.setdefault(client.address, {})[client] = None
+            self._receiving.setdefault(client.caller, {})[client] = None
             return
-        clients = self._receiving.get(client.address, {})
+        clients = self._receiving.get(client.caller, {})
         clients.pop(client, None)
         if not clients:
-            self._receiving.pop(client.address, None)
-
-    def silent_seconds(self) -> float | None:
-        """How long the connection that `evict` would close has been silent; None if there is none."""
-        client = self._longest_silent()
-        return None if client is None else time.monotonic() - self._silent[client.address][client]
+            self._receiving.pop(client.caller, None)
 
     def delay(self, least_seconds: float) -> float:
-        """Seconds until a silent connection has been allowed `least_seconds`; 0 while there is room for a new one."""
-        silent = self.silent_seconds() if len(self._open) >= self.limit else None
-        return 0.0 if silent is None else max(0.0, least_seconds - silent)
+        """Seconds until a silent connection may be closed for a new one; 0 if none need be."""
+        if not self.is_crowded or not self._silent or self._longest_silent(least_seconds) is not None:
+            return 0.0
+        since = next(iter(self._most_silent().values()))
+        return max(0.0, since + least_seconds - time.monotonic())
 
-    def evict(self, address: str | None = None) -> bool:
-        """Closes a connection for a new one of `address` (None: only a silent one); False if there is none to close."""
-        return self._close(self._longest_silent() or self._beyond_its_share(address))
+    def evict(self, least_seconds: float, address: str | None = None) -> bool:
+        """Closes a connection for a new one of `address`; False if there is none to close.
+
+        It is one that has been silent for `least_seconds`, or, unless `address` is None, one beyond its caller's share.
+        """
+        return self._close(self._longest_silent(least_seconds) or self._beyond_its_share(address))
 
     def _close(self, client: _Client | None) -> bool:
         if client is None:
@@ -183,10 +206,21 @@ class Connections:
         client.close()
         return True
 
-    def _longest_silent(self) -> _Client | None:
-        if not self._silent:
-            return None
-        return next(iter(max(self._silent.values(), key=len)))  # type: ignore[arg-type]
+    def _most_silent(self) -> dict[_Client, float]:
+        """The silent connections of the address that has most."""
+        return max(self._silent.values(), key=len, default={})
+
+    def _longest_silent(self, least_seconds: float) -> _Client | None:
+        """The silent connection that may be closed. One whose request waits to be read counts as silent from now on."""
+        clients, now = self._most_silent(), time.monotonic()
+        for client, since in tuple(clients.items()):
+            if now - since < least_seconds:
+                return None
+            if not client.has_unread():
+                return client
+            del clients[client]
+            clients[client] = now
+        return None
 
     def _beyond_its_share(self, address: str | None) -> _Client | None:
         """The connection that yields to one more of `address`, which is not counted yet."""
@@ -217,9 +251,12 @@ class Acceptor:
         self._handshake_seconds = handshake_seconds
         self._is_ahead = is_ahead
         self._handshakes = Connections(MAX_HANDSHAKES)
+        self._least_silence = _LEAST_SILENCE_SECONDS if context is None else _LEAST_TLS_SILENCE_SECONDS
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        #: Whether accepting pauses once until those beyond the limit are refused, before one more is closed unread.
+        self._waits_for_refusals = False
         listener.setblocking(False)
         self._loop.add_reader(listener, self._accept)
 
@@ -248,9 +285,12 @@ class Acceptor:
 
     def _accept_one(self) -> bool:
         """Whether a connection is accepted; otherwise none waits, or accepting pauses."""
-        delay = max(self._connections.delay(_LEAST_SILENCE_SECONDS), self._handshakes.delay(_LEAST_HANDSHAKE_SECONDS))
+        delay = max(each.delay(self._least_silence) for each in (self._connections, self._handshakes))
+        self._waits_for_refusals = self._connections.is_busy and not self._waits_for_refusals
+        if self._waits_for_refusals:
+            delay = _PAUSE_SECONDS
         if delay > 0:
-            self._pause(delay)
+            self._pause(min(delay, _PAUSE_SECONDS))  # others may be closed sooner
             return False
         try:
             accepted, address = self._listener.accept()
@@ -260,8 +300,7 @@ class Acceptor:
             if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 raise
             _log.error("a connection cannot be accepted: %s", error.strerror)
-            silent = self._connections.silent_seconds() or 0.0
-            if silent < _LEAST_SILENCE_SECONDS or not self._connections.evict():
+            if not self._connections.evict(self._least_silence):
                 self._pause(_PAUSE_SECONDS)
             return False
         self._admit(accepted, address)
@@ -280,23 +319,23 @@ class Acceptor:
         address = str(peer[0]) if peer else ""
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
-            is_crowded = len(self._connections) >= self._connections.limit + SPARE_CONNECTIONS
-            if not self._connections.evict(address if is_crowded else None) and is_crowded:
+            is_crowded = self._connections.is_crowded
+            if not self._connections.evict(self._least_silence, address if is_crowded else None) and is_crowded:
                 accepted.close()
                 return
         accepted.setblocking(False)
         protocol = self._make_protocol()
-        client = _Client(protocol, address)
+        client = _Client(protocol, address, has_unread=partial(has_unread, accepted))
         task = self._loop.create_task(self._connect(accepted, protocol, client))
         client.close = task.cancel
         self._connections.add(client)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         if self._ssl is not None:
-            if len(self._handshakes) >= self._handshakes.limit:
+            if self._handshakes.is_crowded:
                 _log.warning("the limit of %d TLS handshakes is reached; slow ones are ended", MAX_HANDSHAKES)
-                self._handshakes.evict()
-            self._handshakes.add(_Client(protocol, address, task.cancel))
+                self._handshakes.evict(self._least_silence)
+            self._handshakes.add(_Client(protocol, address, task.cancel, client.has_unread))
 
     async def _connect(self, accepted: socket.socket, protocol: asyncio.Protocol, client: _Client) -> None:
         """Hands the socket to asyncio; with TLS, returns after the handshake."""

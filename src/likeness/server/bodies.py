@@ -71,7 +71,7 @@ class BodyShare:
     def yield_now(self, now: float) -> None:
         """Ends the wait for its sender, so that the body is refused."""
         self.must_yield = True
-        if self.timeout is not None:
+        if self.timeout is not None and not self.timeout.expired():
             self.timeout.reschedule(now)
 
 
@@ -244,13 +244,10 @@ async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: floa
     share.asked_at = asked_at = loop.time()
     octets = 0
     try:
-        async with asyncio.timeout_at(min(deadline, asked_at + _GRACE_SECONDS - lag.seconds)) as share.timeout:
-            message = await receive()
-            octets = len(message.get("body", b""))
-            return message
+        message = await _arriving(receive, share, min(deadline, asked_at + _GRACE_SECONDS - lag.seconds))
+        octets = len(message.get("body", b""))
+        return message
     except TimeoutError as error:
-        if share.must_yield:
-            raise Throttled("the body came slowly while others waited for memory; see body_memory_bytes") from error
         raise BodyTooSlow(
             f"the body did not arrive in time, or was slower than {lag.bytes_per_second:g} bytes a second: "
             "see body_timeout_seconds and least_body_bytes_per_second"
@@ -259,6 +256,18 @@ async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: floa
         share.timeout = share.asked_at = None
         for each in (lag, share.lag):
             each.note(loop.time() - asked_at, octets)
+
+
+async def _arriving(receive: Receive, share: BodyShare, until: float) -> MutableMapping[str, Any]:
+    """The next piece that has arrived by `until` (`loop.time()`). Raises TimeoutError, Throttled."""
+    try:
+        async with asyncio.timeout_at(until) as share.timeout:
+            return await receive()
+    except TimeoutError as error:
+        if share.must_yield:
+            raise Throttled("the body came slowly while others waited for memory; see body_memory_bytes") from error
+    async with asyncio.timeout(0):  # it may have arrived although the event loop was late
+        return await receive()
 
 
 def declared_bytes(context: RequestContext) -> int | None:

@@ -18,6 +18,7 @@ import uvicorn
 from likeness.errors import LikenessError
 from likeness.server import memory
 from likeness.server.accepting import (
+    SPARE_CONNECTIONS,
     Acceptor,
     Connections,
     fitting_connections,
@@ -137,7 +138,7 @@ def run_worker(settings: Settings, listener: socket.socket, load: Load, slot: Wo
 
 async def _serve(settings: Settings, listener: socket.socket, load: Load, slot: WorkerSlot) -> int:
     limit = fitting_connections(settings.max_connections, raise_descriptor_limit())
-    connections = Connections(limit, slot.count_connections)
+    connections = Connections(limit, slot.count_connections, SPARE_CONNECTIONS)
     if connections.limit < settings.max_connections:
         _log.warning(
             "max_connections = %d needs more open files than this process may have: %d connections are served at once",
