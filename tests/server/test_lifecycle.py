@@ -248,6 +248,13 @@ def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
     connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
     connection.request("POST", "/", body(b"x" * 1_000_000), HEADERS)
     assert read_answer(connection).status == 200
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as late:
+        server.process.terminate()
+        # Neither an idle client, which sends no close_notify, nor one that has still to begin delays the end.
+        assert connection.sock.recv(1) == b""
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(late, server_hostname="localhost")
+        assert server.exit_code() == 0
     connection.close()
 
 

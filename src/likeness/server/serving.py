@@ -115,6 +115,8 @@ class Server(uvicorn.Server):
             listener.close()
         if not self.force_exit:
             await asyncio.sleep(_LINGER_SECONDS)
+        for acceptor in self.servers:
+            acceptor.end_handshakes()  # type: ignore[attr-defined]
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
