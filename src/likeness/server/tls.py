@@ -51,7 +51,7 @@ class TlsConnection(SSLProtocol):
     def _do_shutdown(self) -> None:
         """Called when there is nothing left to receive; sends close_notify."""
         super()._do_shutdown()  # type: ignore[misc]
-        if self._transport is not None and not self._outgoing.pending:
+        if self._transport is not None and not self._outgoing.pending:  # type: ignore[attr-defined]
             self._transport.close()  # after what it has still to write
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
