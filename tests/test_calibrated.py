@@ -13,7 +13,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from numpy.typing import NDArray
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 import likeness
 from likeness.batch.many import compare_many
@@ -154,5 +154,5 @@ def test_the_client_and_the_server_mark_the_answer(own_pack: Path, portraits: di
         answer = client.compare_faces(**images)
     finally:
         server.terminate()
-        assert server.wait(timeout=60) == 0
+        assert exit_code(server, log) == 0
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-likeness-uncalibrated"] == "true"

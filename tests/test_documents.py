@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grimp
 import pytest
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -51,7 +51,7 @@ def server(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield address_of(process, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert exit_code(process, log) == 0
 
 
 def run(command: list[str], folder: Path) -> str:

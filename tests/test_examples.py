@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 from likeness import Comparer
 
@@ -109,7 +109,7 @@ def server(bucket: str, tmp_path: Path) -> Iterator[str]:
         yield address_of(process, log)
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        assert exit_code(process, log) == 0
 
 
 def test_boto3_with_photos_in_s3(server: str) -> None:

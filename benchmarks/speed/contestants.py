@@ -182,10 +182,11 @@ def _running(command: list[Any], environment: dict[str, str]) -> Iterator[subpro
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            raise
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -23,7 +23,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 from likeness.comparer import Comparer
 
@@ -209,6 +209,6 @@ def start_server() -> Callable[..., Any]:
             yield process, port
         finally:
             process.terminate()
-            process.wait(60)
+            assert exit_code(process, folder / "stderr") == 0
 
     return start

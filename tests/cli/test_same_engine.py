@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 pytestmark = pytest.mark.engine
 
@@ -39,7 +39,7 @@ def running(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> It
             yield url
         finally:
             process.terminate()
-            process.wait(60)
+            assert exit_code(process, log) == 0
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

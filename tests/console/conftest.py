@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.listening import exit_code
 
 CONSOLE = Path(__file__).resolve().parents[2] / "src" / "likeness" / "server" / "console"
 LIKENESS = Path(sys.executable).with_name("likeness")
@@ -102,17 +103,18 @@ def start_server(folder: Path, *flags: str) -> "tuple[subprocess.Popen[bytes], S
 @pytest.fixture(scope="session")
 def serve(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Starts servers with the flags given; ends them after the last test."""
-    processes = []
+    started = []
 
     def start(*flags: str) -> Served:
         process, served = start_server(tmp_path_factory.mktemp("console"), *flags)
-        processes.append(process)
+        started.append((process, served))
         return served
 
     yield start
-    for process in processes:
+    for process, _ in started:
         process.terminate()
-    assert [process.wait(60) for process in processes] == [0] * len(processes)
+    codes = [exit_code(process, served.folder / "stderr") for process, served in started]
+    assert codes == [0] * len(codes)
 
 
 @pytest.fixture(scope="session")

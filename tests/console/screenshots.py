@@ -19,6 +19,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from tests.conftest import CHROMIUM
 from tests.console.conftest import WATCH_DRAWING, Served, crowd, start_server, until
+from tests.listening import exit_code
 
 from likeness import packs
 from likeness.aws.keys import create_key
@@ -95,7 +96,7 @@ def running(folder: Path, *flags: str) -> Iterator[Served]:
         yield server
     finally:
         process.terminate()
-        process.wait(30)
+        assert exit_code(process, server.folder / "stderr") == 0
 
 
 def put(page: Any, side: str, *paths: Path) -> None:

@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from tests.deploy.conftest import DEPLOY, REPOSITORY, containerfile, image_environment, wait_until_it_listens
+from tests.listening import exit_code
 
 from likeness.aws.keys import Record
 from likeness.packs import store
@@ -165,7 +166,7 @@ def test_the_unit_starts_the_server_with_the_shipped_settings(standard_pack: Non
         wait_until_it_listens(process, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert exit_code(process, log) == 0
     assert "signatures checked" in log.read_text()
 
 

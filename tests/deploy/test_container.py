@@ -19,7 +19,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.deploy.conftest import REPOSITORY, containerfile, image_environment
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 from likeness.aws.keys import create_key
 from likeness.packs import store
@@ -157,7 +157,7 @@ def test_the_image_serves_signed_requests_on_a_read_only_root(
         assert health(image, port) == 0
     finally:
         process.terminate()
-        code = process.wait(timeout=60)
+        code = exit_code(process, log)
     assert code == 0, log.read_text()
     assert health(image, port) != 0
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.deploy.conftest import DEPLOY, REPOSITORY
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 #: What Prometheus itself adds to each series, and the variable of the dashboard.
 ADDED_LABELS = {"job", "instance"}
@@ -52,7 +52,7 @@ def exported(standard_pack: None, portraits: dict[str, Path], tmp_path_factory: 
             return str(answer.read().decode())
     finally:
         process.terminate()
-        assert process.wait(timeout=60) == 0
+        assert exit_code(process, log) == 0
 
 
 @pytest.mark.engine

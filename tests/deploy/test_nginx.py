@@ -20,7 +20,7 @@ from pathlib import Path
 import boto3
 import pytest
 from tests.deploy.conftest import DEPLOY, wait_until_it_listens
-from tests.listening import START_SECONDS
+from tests.listening import START_SECONDS, exit_code
 from tests.server.conftest import free_port, make_certificate
 
 from likeness.aws.keys import Record, create_key
@@ -82,7 +82,7 @@ def front(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     finally:
         proxy.terminate()
         server.terminate()
-        assert server.wait(timeout=60) == 0
+        assert exit_code(server, log) == 0
         proxy.wait(timeout=60)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.listening import exit_code
 
 from likeness.aws.keys import create_key
 
@@ -119,7 +120,15 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """See `tests.listening.exit_code`."""
+        return exit_code(self.process, self.folder / "stderr")
+
+    def end(self) -> None:
+        """Waits until it has ended, as it was asked to."""
+        assert self.exit_code() == 0, self.errors
 
 
 def read_answer(connection: http.client.HTTPConnection) -> Answer:
@@ -140,7 +149,7 @@ Serve = Callable[..., Running]
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Starts servers with the flags given, and ends them all after the module's last test."""
-    processes: list[subprocess.Popen[bytes]] = []
+    started: list[Running] = []
     with contextlib.ExitStack() as stack:
 
         def start(
@@ -168,17 +177,20 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
             out = stack.enter_context((folder / "stdout").open("wb"))
             err = stack.enter_context((folder / "stderr").open("wb"))
             process = subprocess.Popen(command, stdout=out, stderr=err, env=environment, cwd=folder, pass_fds=pass_fds)
-            processes.append(process)
-            stack.callback(_end, process)
             running = Running(process, folder)
-            stack.callback(lambda: [each.close() for each in running.connections])
+            started.append(running)
             if wait:
                 _await_address(running)
             return running
 
         yield start
-        for process in processes:  # they end side by side
-            process.terminate()
+        alive = [each for each in started if each.process.poll() is None]
+        for each in alive:  # they end side by side
+            each.process.terminate()
+        for connection in (connection for each in started for connection in each.connections):
+            connection.close()
+        for each in alive:
+            stack.callback(each.end)
 
 
 def _await_address(running: Running) -> None:
@@ -193,16 +205,6 @@ def _await_address(running: Running) -> None:
         return True
 
     wait_for(found)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(scope="module")

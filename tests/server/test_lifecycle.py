@@ -36,6 +36,7 @@ from .conftest import (
 )
 from .traffic import Traffic
 
+SIGNALLED_AGAIN = Path(__file__).with_name("signalled_again.py")
 needs_two_processors = pytest.mark.skipif(thread_budget() < 2, reason="two workers need two processors")
 
 
@@ -48,9 +49,12 @@ def refused(*flags: str, env: dict[str, str] | None = None) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_sigterm_finishes_running_requests_refuses_new_ones_and_exits_0(serve: Serve, number: signal.Signals) -> None:
-    server = serve()
+@pytest.mark.parametrize(("number", "program"), [(signal.SIGTERM, SIGNALLED_AGAIN), (signal.SIGINT, STUB)])
+def test_signals_finish_running_requests_refuse_new_ones_and_exit_with_0(
+    serve: Serve, number: signal.Signals, program: Path
+) -> None:
+    """Also where SIGTERM comes again in the middle, as from a supervisor and to its group."""
+    server = serve(program=program)
     server.wait_ready()
     idle = server.connect()
     idle.request("GET", "/healthz")
@@ -63,7 +67,8 @@ def test_sigterm_finishes_running_requests_refuses_new_ones_and_exits_0(serve: S
         assert not running.done()
         server.create("ending")
         assert running.result().status == 200
-    assert server.process.wait(60) == 0
+    assert server.exit_code() == 0
+    assert (server.folder / "closed").exists() or program == STUB
 
 
 def test_the_grace_period_ends(serve: Serve) -> None:
@@ -72,7 +77,8 @@ def test_the_grace_period_ends(serve: Serve) -> None:
     connection = server.connect()
     connection.request("POST", "/", body(b"until never"), HEADERS)
     server.wait_running()
-    assert server.stop() == 0
+    server.process.terminate()
+    assert server.process.wait(60) == 0
     # On a machine that is busy for two seconds, the second line of defence comes first.
     assert re.search("1 comparisons unfinished|within its grace period and is terminated", server.errors)
 
@@ -90,7 +96,8 @@ def test_a_stalled_log_does_not_delay_shutdown(serve: Serve) -> None:
             connection.request("POST", "/", body(), HEADERS | {"User-Agent": "x" * 400})
             read_answer(connection)
         assert server.gauge('log_queue_length{log="access log"}') > 0
-        assert server.stop() == 0
+        server.process.terminate()
+        assert server.process.wait(60) == 0
     finally:
         os.close(reader)
         shutil.rmtree(folder)
@@ -208,7 +215,7 @@ def test_a_server_that_still_finishes_leaves_its_successors_unix_socket(serve: S
         assert first.process.poll() is None
         first.create("succeeded")
         assert running.result() == 200
-    assert first.process.wait(60) == 0
+    assert first.exit_code() == 0
     assert request(body()) == 200
     assert second.stop() == 0
     assert not path.exists()
@@ -241,6 +248,13 @@ def test_tls(serve: Serve, certificate: tuple[Path, Path]) -> None:
     connection = http.client.HTTPSConnection("localhost", server.port, context=context, timeout=60)
     connection.request("POST", "/", body(b"x" * 1_000_000), HEADERS)
     assert read_answer(connection).status == 200
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as late:
+        server.process.terminate()
+        # Neither an idle client, which sends no close_notify, nor one that has still to begin delays the end.
+        assert connection.sock.recv(1) == b""
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            context.wrap_socket(late, server_hostname="localhost")
+        assert server.exit_code() == 0
     connection.close()
 
 

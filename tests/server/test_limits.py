@@ -197,7 +197,7 @@ def test_answers_during_shutdown_close_the_connection(serve: Serve) -> None:
     server.create("ending")
     answers = [read_answer(connection) for connection in connections]
     assert [(answer.status, answer.headers["connection"]) for answer in answers] == [(200, "close")] * 3
-    assert server.process.wait(60) == 0
+    assert server.exit_code() == 0
 
 
 def test_a_key_with_few_requests_overtakes_one_with_many(serve: Serve, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_sigterm_and_sigint_answer_every_request_that_was_sent(serve: Serve, num
         wait_for(lambda: len(traffic.refused) >= CLIENTS)
         server.create("ending")
         assert (running.result().status, running.result().headers["connection"]) == (200, "close")
-        assert server.process.wait(60) == 0
+        assert server.exit_code() == 0
     assert (readiness.status, readiness.json["status"]) == (503, "stopping")
     assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
     # The system may reset a connection that is made in the instant at which the socket is closed.

@@ -23,7 +23,7 @@ import botocore.session
 import numpy as np
 import pytest
 from PIL import Image
-from tests.listening import address_of
+from tests.listening import address_of, exit_code
 
 from likeness.aws.keys import Record, create_key, create_session, revoke_key
 
@@ -323,7 +323,7 @@ secret_access_key = "test"
             yield found
         finally:
             process.terminate()
-            code = process.wait(60)
+            code = exit_code(process, errors)
     assert code == 0, errors.read_text()
     assert "Traceback" not in errors.read_text()
 

@@ -272,6 +272,11 @@ class Acceptor:
                 while len(self._connections) < self._connections.limit:
                     self._admit(*self._listener.accept())
 
+    def end_handshakes(self) -> None:
+        """Aborts the TLS handshakes that are not done."""
+        for task in self._tasks:
+            task.cancel()
+
     async def wait_closed(self) -> None:
         """For uvicorn; there is nothing to wait for."""
 

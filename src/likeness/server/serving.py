@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
@@ -55,14 +55,14 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        handlers: dict[signal.Signals, Any] = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
-        handlers[signal.SIGHUP] = self._handle_hangup
-        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        signal.signal(signal.SIGINT, self.handle_exit)
+        signal.signal(signal.SIGHUP, self._handle_hangup)
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            # SIGTERM and SIGINT stay handled: another one must not interrupt the writing of the last log records.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self._cutoff.begin()
@@ -116,6 +116,8 @@ class Server(uvicorn.Server):
             listener.close()
         if not self.force_exit:
             await asyncio.sleep(_LINGER_SECONDS)
+        for acceptor in self.servers:
+            acceptor.end_handshakes()  # type: ignore[attr-defined]
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -177,16 +179,17 @@ class _Cutoff:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._begun = threading.Event()
+        # Not an Event: its `set`, interrupted by a handler that calls it again, waits for its own lock forever.
+        self._begun: SimpleQueue[None] = SimpleQueue()
         # Started here: a signal handler must not start a thread, as it may have interrupted the start of another.
         threading.Thread(target=self._run, name="cutoff", daemon=True).start()
 
     def begin(self) -> None:
-        """Starts the countdown; may be called by a signal handler."""
-        self._begun.set()
+        """Starts the countdown; may be called by a signal handler, which may interrupt another call."""
+        self._begun.put(None)
 
     def _run(self) -> None:
-        self._begun.wait()
+        self._begun.get()
         time.sleep(self._seconds)
         message = "the server did not end within its grace period and is terminated"
         # In a separate thread, as logging may block.

@@ -12,7 +12,8 @@ class TlsConnection(SSLProtocol):
     """TLS between a transport and an application's protocol.
 
     asyncio closes the connection upon a client's close_notify. Here, as with TCP, it stays open if the application's
-    `eof_received` returns True.
+    `eof_received` returns True. Nor does closing it wait for the client's close_notify: idle clients do not read, and
+    asyncio would wait 30 seconds.
     """
 
     max_size = _READ_BYTES
@@ -46,6 +47,12 @@ class TlsConnection(SSLProtocol):
         """Called upon the client's close_notify and when the application closes its transport."""
         if not self._awaits_answer:
             super()._start_shutdown()
+
+    def _do_shutdown(self) -> None:
+        """Called when there is nothing left to receive; sends close_notify."""
+        super()._do_shutdown()  # type: ignore[misc]
+        if self._transport is not None and not self._outgoing.pending:  # type: ignore[attr-defined]
+            self._transport.close()  # after what it has still to write
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Called at the end of the TCP stream; without a preceding close_notify, that ends the connection."""
