@@ -51,7 +51,7 @@ class ComparerSettings:
             if not _is_count(getattr(self, name), 1):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be a whole number above 0")
         seconds: Any = self.max_decoding_seconds
-        if not isinstance(seconds, Real) or isinstance(seconds, bool) or not float(seconds) > 0:
+        if isinstance(seconds, bool) or not (isinstance(seconds, Real) and float(seconds) > 0):
             raise SettingsError(f"max_decoding_seconds is {seconds!r}; it must be a number above 0")
 
     @property
@@ -60,18 +60,15 @@ class ComparerSettings:
         return ImageLimits(self.min_side_px, self.max_pixels, self.max_bytes, self.max_decoding_seconds)
 
 
-def check_choices(
-    similarity_threshold: float, quality_filter: str, prefer: str = "largest", most: int | None = None
-) -> None:
+def check_choices(threshold: float, quality_filter: str, prefer: str = "largest", most: int | None = None) -> None:
     """Raises InvalidParameter for arguments that a comparison cannot have."""
-    if not isinstance(similarity_threshold, Real) or isinstance(similarity_threshold, bool):
-        raise InvalidParameter(f"similarity_threshold is {similarity_threshold!r}; it must be a number from 0 to 100.")
-    if not 0.0 <= similarity_threshold <= 100.0:
-        raise InvalidParameter(f"similarity_threshold is {similarity_threshold}; it must lie between 0 and 100.")
-    if quality_filter not in QUALITY_FILTERS:
-        raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
-    if prefer not in PREFERENCES:
-        raise InvalidParameter(f"prefer is {prefer!r}; it must be one of {', '.join(PREFERENCES)}.")
+    if not isinstance(threshold, Real) or isinstance(threshold, bool):
+        raise InvalidParameter(f"similarity_threshold is {threshold!r}; it must be a number from 0 to 100.")
+    if not 0.0 <= threshold <= 100.0:
+        raise InvalidParameter(f"similarity_threshold is {threshold}; it must lie between 0 and 100.")
+    for name, given, known in (("quality_filter", quality_filter, QUALITY_FILTERS), ("prefer", prefer, PREFERENCES)):
+        if given not in known:
+            raise InvalidParameter(f"{name} is {given!r}; it must be one of {', '.join(known)}.")
     if most is not None and not _is_count(most, 1):
         raise InvalidParameter(f"most is {most!r}; it must be a whole number above 0, or None for max_faces.")
 
@@ -89,4 +86,4 @@ def check_arguments(pack: object, settings: object, threads: object) -> None:
 
 
 def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least

@@ -111,7 +111,7 @@ def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]
 
 
 def in_order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp]:
-    """The indices of the faces by rank: the largest first, or the central one and then the largest."""
+    """The indices (N,) of the faces by rank: the largest first, or the central one and then the largest."""
     sizes = areas(faces.boxes)
     order = np.argsort(-sizes, kind="stable")
     if prefer == "central" and len(order) > 1:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.errors import PackInvalid
 from likeness.vision.alignment import Aligner
 from likeness.vision.network import Network, fed
+from likeness.vision.products import unit
 from likeness.vision.pyramid import Pyramid
 
 #: The meaning of the length of a face's vector. "agreement": how far its views agree, as each is normalised to length
@@ -61,12 +62,5 @@ class Embedder:
         if not np.isfinite(views).all():
             raise PackInvalid("the embedder gives NaN or infinity for a face: its weights or their input are wrong")
         if self._lengths == "agreement":
-            views = unit(views)
+            views = unit(views.astype(np.float32, copy=False))
         return np.asarray(views.reshape(len(chips), -1, views.shape[1]).mean(axis=1), np.float32)
-
-
-def unit(vectors: ArrayLike) -> NDArray[np.float32]:
-    """`vectors` (..., D) scaled to length one; a vector of length zero stays zero."""
-    values = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.asarray(values / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)

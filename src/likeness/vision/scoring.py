@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.products import product
+from likeness.vision.products import product, unit
 
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
@@ -134,8 +134,3 @@ def _relative(cosine: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np
 def _multiples(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """`values` rounded to multiples of `step`."""
     return np.asarray(np.rint(values / step) * step)
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`vectors` (N, D) scaled to length one, in double precision; a vector of length zero stays zero."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
