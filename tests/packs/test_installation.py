@@ -127,7 +127,7 @@ def test_a_member_with_the_wrong_hash_is_refused(tiny_index, tiny_catalogue: Pat
     entry = tiny_catalogue / "tiny.toml"
     member_hash = store.known("tiny").files["b.onnx"].source.sha256
     entry.write_text(entry.read_text().replace(member_hash, "0" * 64))
-    with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256"):
+    with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256 .*; correct the manifest"):
         installation.install("tiny", source_dir=handed)
     assert list((home / "packs").iterdir()) == []
 
@@ -384,7 +384,7 @@ def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(nam
 
 
 def test_a_converter_that_is_not_there_is_named() -> None:
-    with pytest.raises(PackInvalid, match="there is no converter 'none'"):
+    with pytest.raises(PackInvalid, match="there is no converter 'none'; known are yunet, "):
         originals.converter("none")
 
 
