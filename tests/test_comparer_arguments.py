@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
     [
         ({"pack": 5}, "pack is 5; it must be"),
         ({"settings": {"max_faces": 3}}, "settings is an object of type dict; pass a ComparerSettings"),
-        ({"threads": -1}, "threads is -1; it must be a whole number above 0, or 0 or None for all processors"),
+        ({"threads": -1}, "threads is -1; it must be a whole number above 0, or 0 or None: all processors"),
         ({"threads": True}, "threads is True"),
         ({"threads": "2"}, "threads is '2'"),
     ],

@@ -213,8 +213,7 @@ class Comparer:
         )
 
     def _wanted_of_target(self, quality_filter: QualityFilter, prefer: Preference, most: int | None) -> Wanted:
-        most = self.settings.max_faces if most is None else most
-        attributes = self.settings.face_attributes == "all"
+        most, attributes = most or self.settings.max_faces, self.settings.face_attributes == "all"
         return Wanted(most, quality_filter, self.settings.search_rotations, attributes, prefer)
 
     def _analysed(self, photo: Photo, name: str, wanted: Wanted, spread: Map) -> tuple[AnalysedPhoto, dict[str, float]]:

@@ -80,9 +80,7 @@ def check_arguments(pack: object, settings: object, threads: object) -> None:
     if not isinstance(settings, ComparerSettings | None):
         raise SettingsError(f"settings is an object of type {type(settings).__name__}; pass a ComparerSettings")
     if threads is not None and not _is_count(threads, 0):
-        raise SettingsError(
-            f"threads is {threads!r}; it must be a whole number above 0, or 0 or None for all processors"
-        )
+        raise SettingsError(f"threads is {threads!r}; it must be a whole number above 0, or 0 or None: all processors")
 
 
 def _is_count(value: object, least: int) -> bool:
