@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from accuracy_tables import tables, with_tables
 from likeness.comparer import Comparer
 from likeness.engine import Engine
-from likeness.evaluation.by_cell import Scoring, evaluate_cells
+from likeness.evaluation.by_cell import CalibratedScorer, evaluate_cells
 from likeness.evaluation.cohort import NEAREST, draw_cohort
 from likeness.evaluation.cross_fit import GroupedFaces, Learn, cross_fitted_scores, default_scorer, parts_of
 from likeness.evaluation.curve import Ranked, cell_weights, fit_calibration
@@ -284,7 +284,7 @@ def judged_as_it_ships(comparer: Comparer, faces: LabelledFaces) -> dict[str, An
     """Both error rates of the pack on all pairs of a set without a cohort of its own, of any origin and sex."""
     table = PhotoTable(tuple(map(str, range(len(faces.people)))), faces.people, {})
     every = {"all": np.arange(len(faces.people))}
-    scoring = Scoring(comparer.scorer, comparer.calibration)
+    scoring = CalibratedScorer(comparer.scorer, comparer.calibration)
     (counts,) = evaluate_cells(scoring, table, Embeddings(faces.vectors, {}), every).cells.values()
     genuine, impostor = counts.pairs
     rows = zip(SIMILARITIES, counts.false_match_rates(), counts.false_non_match_rates(), strict=True)

@@ -36,7 +36,7 @@ from likeness.image import ImageLimits, open_image
 from likeness.pipeline import decoded
 from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, happiness, read_expression, smile_features
-from likeness.vision.geometry import service_box
+from likeness.vision.geometry import HEIGHT_PER_WIDTH, service_box
 from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid
@@ -76,7 +76,7 @@ def largest_face(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     points = detected if mesh is None else mesh.landmarks
     pose = pose_of_points(detected) if mesh is None else pose_of_mesh(mesh.points)
     box = service_box(points, pose)
-    width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / 1.385))
+    width_px = float(np.sqrt(np.prod(box[2:] - box[:2]) / HEIGHT_PER_WIDTH))
     quality = measure_quality(Pyramid.of(pixels), box)
     confidence = float(confidences(found.scores)[largest])
     return Seen(

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from likeness.evaluation.by_cell import Scoring, blocks_of, evaluate_cells
+from likeness.evaluation.by_cell import CalibratedScorer, blocks_of, evaluate_cells
 from likeness.evaluation.cohort import COUNT, NEAREST
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.photo_table import PhotoTable
@@ -51,7 +51,7 @@ def main() -> None:
     started, processor = time.perf_counter(), time.process_time()
     with contextlib.suppress(Enough):
         evaluate_cells(
-            Scoring(scorer, CURVE),
+            CalibratedScorer(scorer, CURVE),
             table,
             Embeddings(vectors, {}),
             {"all": np.arange(options.photos)},

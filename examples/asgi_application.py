@@ -46,10 +46,10 @@ class Application:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Loads the networks before the first request and closes the engine after the last."""
-        assert (await receive())["type"] == "lifespan.startup"
+        await receive()  # lifespan.startup
         self._comparer = await asyncio.get_running_loop().run_in_executor(self._pool, _warm_comparer)
         await send({"type": "lifespan.startup.complete"})
-        assert (await receive())["type"] == "lifespan.shutdown"
+        await receive()  # lifespan.shutdown
         self._pool.shutdown()
         self._comparer.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import boto3
@@ -160,6 +160,27 @@ class Client:
 
         await self._application({"type": "http", "method": "POST", "headers": headers}, receive, send)
         return answered[0]["status"], answered[1]["body"]
+
+
+def test_an_asgi_application_follows_its_lifespan_under_optimisation() -> None:
+    """`python -O` leaves assertions out, and what they call."""
+    file = EXAMPLES / "asgi_application.py"
+    received: list[int] = []
+    sent: list[str] = []
+    example: dict[str, Any] = {"__name__": "optimised"}
+    exec(compile(file.read_text("utf-8"), str(file), "exec", optimize=1), example)
+    example["_warm_comparer"] = lambda: SimpleNamespace(close=lambda: None)
+
+    async def receive() -> dict[str, str]:
+        received.append(len(sent))
+        return {}
+
+    async def send(message: dict[str, str]) -> None:
+        sent.append(message["type"])
+
+    asyncio.run(example["Application"]()({"type": "lifespan"}, receive, send))
+    assert received == [0, 1]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_an_asgi_application_compares_without_blocking_its_loop(

@@ -129,22 +129,29 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
         seconds = time.perf_counter() - began
         time.sleep(2)
         end_mb = server_memory_mb(server.pid)
-    half = [memory for number, memory in observed if number > count / 2] or [end_mb]
-    some = max(1, len(half) // 5)
-    middle, late = sum(half[:some]) / some, sum(half[-some:]) / some
     return {
         "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "requests": count,
         "seconds": seconds,
         "before_mb": before_mb,
-        "half_mb": middle,
-        "last_mb": late,
-        "growth_percent": 100 * (late - middle) / middle,
-        "end_mb": max(end_mb, observed[-1][1] if observed else 0.0),
+        **_growth(observed, count, end_mb),
         "wrong": len(answers.wrong),
         "first_wrong": answers.wrong[:3],
         "statuses": dict(sorted(answers.statuses.items())),
         "observed_mb": [memory for _, memory in observed],
+    }
+
+
+def _growth(observed: list[tuple[int, float]], count: int, end_mb: float) -> dict[str, float]:
+    """The mean memory of the tenth of `count` requests that begins at the half, and of the last; and the growth."""
+    half = [memory for number, memory in observed if number > count / 2] or [end_mb]
+    some = max(1, len(half) // 5)
+    middle, late = sum(half[:some]) / some, sum(half[-some:]) / some
+    return {
+        "half_mb": middle,
+        "last_mb": late,
+        "growth_percent": 100 * (late - middle) / middle,
+        "end_mb": max(end_mb, observed[-1][1] if observed else 0.0),
     }
 
 

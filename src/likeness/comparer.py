@@ -54,8 +54,8 @@ class Comparer:
             comparison = comparer.compare("source.jpg", "target.jpg", similarity_threshold=90)
 
     `pack` is a pack's name (installed first if it is missing) or the path of a pack's folder. `threads` is how many
-    processors one comparison may use, by default all that the process may. `decode` turns encoded photos into
-    pixels; a server passes one that does so in another process. OpenCV is set to one thread, in the whole process. The
+    processors one comparison may use; 0 or None: all that the process may. `decode` turns encoded photos into pixels;
+    a server passes one that does so in another process. OpenCV is set to one thread, in the whole process. The
     same photos always give the same answer. Raises PackError if the pack cannot be used, ComparerUnusable after `close`
     and in a child that was forked during a comparison.
     """
@@ -160,7 +160,7 @@ class Comparer:
 
         With `prefer` "central" it is the face nearest to the middle, of those at least a quarter as large.
         """
-        check_choices(80.0, quality_filter)
+        check_choices(80.0, quality_filter, prefer)
         with self._executor.running():
             return self._source(source, quality_filter, prefer)
 
@@ -178,7 +178,7 @@ class Comparer:
         They are those of a target of `compare`, and the one that `prepare` takes with the same `prefer`. Raises what
         `compare` raises but NoFaceFound.
         """
-        check_choices(80.0, quality_filter)
+        check_choices(80.0, quality_filter, prefer, most)
         wanted = self._wanted_of_target(quality_filter, prefer, most)
         with self._executor.running() as spread:
             return self._analysed(photo, name, wanted, spread)[0]

@@ -71,7 +71,7 @@ class Engine:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """Turns two vectors into a score."""
+        """Turns two vectors into a score; PackInvalid if [scoring] of the manifest does not fit the pack."""
         scoring = self.manifest.scoring
         if scoring.method == "cosine":
             return Scorer()

@@ -45,7 +45,7 @@ class Executor:
 
     @contextmanager
     def running(self) -> Iterator[Map]:
-        """The `Map` of a comparison, for as long as it runs."""
+        """The `Map` of a comparison, for as long as it runs. Raises ComparerUnusable."""
         with self._counting:
             if self._refused:
                 raise ComparerUnusable(self._refused)

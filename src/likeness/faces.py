@@ -7,7 +7,7 @@ rounded once, when the value is made, so that the number compared with a thresho
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 QualityFilter = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
 QUALITY_FILTERS: tuple[QualityFilter, ...] = ("NONE", "AUTO", "LOW", "MEDIUM", "HIGH")
@@ -207,3 +207,13 @@ class Comparison:
         if self.target_orientation_correction is not None:
             answer["TargetImageOrientationCorrection"] = self.target_orientation_correction
         return answer
+
+
+class Compares(Protocol):
+    """A `Comparer`, or any object with its `compare`."""
+
+    def compare(
+        self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
+    ) -> Comparison:
+        """See `likeness.comparer.Comparer.compare`."""
+        ...

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from likeness.aws import protocol
@@ -21,7 +21,7 @@ from likeness.aws.errors import REASON_HEADER, BodyTooLarge, WireError
 from likeness.aws.shapes import CompareFacesRequest, S3ObjectReference
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import RequestError
-from likeness.faces import Comparison
+from likeness.faces import Compares, Comparison
 from likeness.sources.store import Store, StoreSettings
 from likeness.sources.stores import Stores
 
@@ -34,14 +34,6 @@ ENDPOINT = "https://likeness.invalid"
 S3_SECONDS = 30.0
 
 _DEFAULT_REGION = "us-east-1"
-
-
-class Compares(Protocol):
-    """A `Comparer`, or any object with its `compare`."""
-
-    def compare(
-        self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: Any
-    ) -> Comparison: ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -1,7 +1,7 @@
 """The settings of a comparison, and the validation of its arguments."""
 
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from likeness.errors import InvalidParameter, SettingsError
 from likeness.faces import QUALITY_FILTERS
 from likeness.image import ImageLimits
 from likeness.runtime.devices import DEVICES, Device
+from likeness.vision.detection import PREFERENCES
 
 _CHOICES = {
     "target_without_faces": ("error", "empty"),
@@ -46,10 +47,12 @@ class ComparerSettings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
-        for name in ("max_faces", "min_side_px", "max_pixels", "max_bytes", "max_decoding_seconds"):
-            value: Any = getattr(self, name)
-            if not (isinstance(value, Real) and float(value) > 0):
-                raise SettingsError(f"{name} is {value!r}; it must be a number above 0")
+        for name in ("max_faces", "min_side_px", "max_pixels", "max_bytes"):
+            if not _is_count(getattr(self, name), 1):
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be a whole number above 0")
+        seconds: Any = self.max_decoding_seconds
+        if isinstance(seconds, bool) or not (isinstance(seconds, Real) and float(seconds) > 0):
+            raise SettingsError(f"max_decoding_seconds is {seconds!r}; it must be a number above 0")
 
     @property
     def limits(self) -> ImageLimits:
@@ -57,14 +60,17 @@ class ComparerSettings:
         return ImageLimits(self.min_side_px, self.max_pixels, self.max_bytes, self.max_decoding_seconds)
 
 
-def check_choices(similarity_threshold: float, quality_filter: str) -> None:
-    """Raises InvalidParameter for a threshold or a filter that a comparison cannot have."""
-    if not isinstance(similarity_threshold, Real) or isinstance(similarity_threshold, bool):
-        raise InvalidParameter(f"similarity_threshold is {similarity_threshold!r}; it must be a number from 0 to 100.")
-    if not 0.0 <= similarity_threshold <= 100.0:
-        raise InvalidParameter(f"similarity_threshold is {similarity_threshold}; it must lie between 0 and 100.")
-    if quality_filter not in QUALITY_FILTERS:
-        raise InvalidParameter(f"quality_filter is {quality_filter!r}; it must be one of {', '.join(QUALITY_FILTERS)}.")
+def check_choices(threshold: float, quality_filter: str, prefer: str = "largest", most: int | None = None) -> None:
+    """Raises InvalidParameter for arguments that a comparison cannot have."""
+    if not isinstance(threshold, Real) or isinstance(threshold, bool):
+        raise InvalidParameter(f"similarity_threshold is {threshold!r}; it must be a number from 0 to 100.")
+    if not 0.0 <= threshold <= 100.0:
+        raise InvalidParameter(f"similarity_threshold is {threshold}; it must lie between 0 and 100.")
+    for name, given, known in (("quality_filter", quality_filter, QUALITY_FILTERS), ("prefer", prefer, PREFERENCES)):
+        if given not in known:
+            raise InvalidParameter(f"{name} is {given!r}; it must be one of {', '.join(known)}.")
+    if most is not None and not _is_count(most, 1):
+        raise InvalidParameter(f"most is {most!r}; it must be a whole number above 0, or None for max_faces.")
 
 
 def check_arguments(pack: object, settings: object, threads: object) -> None:
@@ -73,5 +79,9 @@ def check_arguments(pack: object, settings: object, threads: object) -> None:
         raise SettingsError(f"pack is {pack!r}; it must be the name of a pack or the path of its folder")
     if not isinstance(settings, ComparerSettings | None):
         raise SettingsError(f"settings is an object of type {type(settings).__name__}; pass a ComparerSettings")
-    if threads is not None and not (isinstance(threads, int) and threads >= 0):
-        raise SettingsError(f"threads is {threads!r}; it must be a whole number, or None for all processors")
+    if threads is not None and not _is_count(threads, 0):
+        raise SettingsError(f"threads is {threads!r}; it must be a whole number above 0, or 0 or None: all processors")
+
+
+def _is_count(value: object, least: int) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least

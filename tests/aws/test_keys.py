@@ -219,7 +219,7 @@ GOOD: dict[str, Any] = {
         ([GOOD | {"secret": None}], "secret"),
         ([GOOD | {"user": "a/b"}], "not a user name"),
         ([GOOD | {"account": "x"}], "not an account id"),
-        ([GOOD | {"policy": None}], "has no policy"),
+        ([GOOD | {"policy": None}], "has no policy; add one"),
         ([GOOD | {"policy": {"Statement": []}}], "AKIAAAAAAAAAAAAAAAAA: policy: it has no Statement"),
         ([GOOD | {"session_token": "x"}], "belong together"),
         ([GOOD | {"expires": "2026-01-01T00:00:00"}], "times need a zone"),

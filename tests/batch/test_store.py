@@ -63,7 +63,7 @@ def test_failures_are_forgotten_when_asked(tmp_path: Path) -> None:
         assert store.get(key(2)) == photo(2)
 
 
-def test_a_file_that_is_no_store_is_told_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_reported(tmp_path: Path) -> None:
     (tmp_path / "faces.sqlite").write_text(
         "something else, and long enough to be no header of a database" * 20, "utf-8"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from likeness.evaluation import by_cell, stored_counts
-from likeness.evaluation.by_cell import CellEvaluation, Scoring, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import CalibratedScorer, CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import cell_rows, differential_rows, missed_rows, write_cell_report
 from likeness.evaluation.embeddings import Embeddings
 from likeness.evaluation.measure import AtSimilarity
@@ -21,7 +21,7 @@ from likeness.evaluation.report import FEW, TOO_FEW, cells_text, fmr_text, rate_
 from likeness.evaluation.results_file import opened
 from likeness.evaluation.stored_counts import StoredCounts
 from likeness.vision.calibration import Calibration
-from likeness.vision.embedding import unit
+from likeness.vision.products import unit
 from likeness.vision.scoring import Profile, Scorer
 
 CURVE = Calibration((0.0, 0.2, 0.4, 0.6, 0.8), (-0.3, -1.5, -3.0, -4.0, -6.0), 0.01, -4.5)
@@ -34,7 +34,7 @@ def faces() -> tuple[PhotoTable, Embeddings]:
     numbers = np.repeat(np.arange(PEOPLE), 2)
     crowded = numbers % 2
     persons = generator.standard_normal((PEOPLE, 24)) + 1.0 * (np.arange(PEOPLE) % 2)[:, None]
-    vectors = unit(persons[numbers] + 0.3 * generator.standard_normal((len(numbers), 24)))
+    vectors = unit((persons[numbers] + 0.3 * generator.standard_normal((len(numbers), 24))).astype(np.float32))
     cells = np.where(crowded == 1, "crowded", "wide")
     cells[-6:] = ""
     table = PhotoTable(
@@ -48,7 +48,9 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, block: int = 50) -> CellEvaluatio
     table, embeddings = faces()
     advanced: list[None] = []
     cells = cells_to_compare(table, embeddings, ["group"])
-    result = evaluate_cells(Scoring(Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None))
+    result = evaluate_cells(
+        CalibratedScorer(Scorer(), CURVE), table, embeddings, cells, advance=lambda: advanced.append(None)
+    )
     assert len(advanced) == blocks_of({name: len(inside) for name, inside in cells.items()})
     return result
 
@@ -107,7 +109,12 @@ def test_an_interrupted_evaluation_resumes_where_it_stopped(monkeypatch: pytest.
         advance = Mock(side_effect=[None] * (blocks - 1) + [KeyboardInterrupt] if blocks else None)
         with opened(tmp_path / "kept") as database:
             return evaluate_cells(
-                Scoring(Counting(), CURVE), table, embeddings, cells, kept=StoredCounts(database, of), advance=advance
+                CalibratedScorer(Counting(), CURVE),
+                table,
+                embeddings,
+                cells,
+                kept=StoredCounts(database, of),
+                advance=advance,
             )
 
     every = blocks_of({name: len(inside) for name, inside in cells.items()})
@@ -128,7 +135,7 @@ def test_few_people_are_no_cell() -> None:
     few = PhotoTable(table.photos, table.people, {"group": np.where(table.people < 10, "few", "")})
     assert cells_to_compare(few, embeddings, ["group"]) == {}
     with pytest.raises(ValueError, match="no cell has 20 people"):
-        evaluate_cells(Scoring(Scorer(), CURVE), few, embeddings, {})
+        evaluate_cells(CalibratedScorer(Scorer(), CURVE), few, embeddings, {})
 
 
 def test_rows_say_promise_worst_and_inequality(monkeypatch: pytest.MonkeyPatch) -> None:

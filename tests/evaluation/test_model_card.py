@@ -12,7 +12,7 @@ import pytest
 
 from likeness.evaluation.labelled import LabelledFaces
 from likeness.packs import store
-from likeness.vision.embedding import unit
+from likeness.vision.products import unit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CARD = (REPOSITORY / "docs" / "accuracy.md").read_text("utf-8")
@@ -117,7 +117,7 @@ def small_world(people: int = 1000) -> LabelledFaces:
     generator = np.random.default_rng(3)
     numbers = np.repeat(np.arange(people), 2)
     persons = generator.standard_normal((people, 48)) + (np.arange(people) % 2)[:, None] * 0.5
-    vectors = unit(persons[numbers] + 0.3 * generator.standard_normal((len(numbers), 48)))
+    vectors = unit((persons[numbers] + 0.3 * generator.standard_normal((len(numbers), 48))).astype(np.float32))
     cells = np.where(numbers % 2 == 1, "crowded", "wide")
     return LabelledFaces("world", vectors, numbers.astype(np.int64), cells, cells)
 

@@ -13,7 +13,7 @@ from likeness.comparer import Comparer
 from likeness.evaluation.cohort import COUNT
 from likeness.evaluation.embeddings import embed_photos
 from likeness.packs import store
-from likeness.vision.embedding import unit
+from likeness.vision.products import unit
 
 
 def shipped(array: str) -> NDArray[Any]:
@@ -103,7 +103,7 @@ def test_every_cell_keeps_near_the_promise(
 @pytest.mark.data
 @pytest.mark.engine
 def test_none_of_the_cohort_is_near_a_real_face(some_faces: NDArray[np.float32]) -> None:
-    nearest = (unit(shipped("cohort")) @ unit(some_faces).T).max()
+    nearest = (unit(shipped("cohort").astype(np.float32)) @ unit(some_faces).T).max()
     assert nearest < store.known("standard").scoring.parameters["cosine_limit"] + 1e-4
 
 

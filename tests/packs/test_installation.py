@@ -123,11 +123,31 @@ def test_offline_never_touches_the_network_and_says_what_to_do(tiny_index, monke
     assert tiny_index.requests == []
 
 
+@pytest.mark.parametrize(
+    ("pack", "kind", "remedy"),
+    [
+        ("yunet-retail", "file", "provide the published file with --from DIR"),
+        ("standard", "bundled", "install Likeness"),
+    ],
+)
+def test_a_file_that_is_not_the_published_one_is_named_with_a_remedy(
+    tmp_path: Path, monkeypatch, pack: str, kind: str, remedy: str
+) -> None:
+    entry = store.known(pack)
+    file = next(each for each in entry.files.values() if each.source and getattr(each.source, kind))
+    wrong = tmp_path / getattr(file.source, kind)
+    wrong.parent.mkdir(exist_ok=True)
+    wrong.write_bytes(b"?")
+    monkeypatch.setattr(store, "CATALOGUE", tmp_path)
+    with pytest.raises(PackDamaged, match=f"is not the file that the pack {pack} needs: .*; {remedy}"):
+        originals.Originals(entry, tmp_path, progress.LoggedProgress(), may_fetch=False).converted(file)
+
+
 def test_a_member_with_the_wrong_hash_is_refused(tiny_index, tiny_catalogue: Path, handed: Path, home: Path) -> None:
     entry = tiny_catalogue / "tiny.toml"
     member_hash = store.known("tiny").files["b.onnx"].source.sha256
     entry.write_text(entry.read_text().replace(member_hash, "0" * 64))
-    with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256"):
+    with pytest.raises(PackDamaged, match=r"big-2.0/b.onnx has the SHA-256 .*; correct the manifest"):
         installation.install("tiny", source_dir=handed)
     assert list((home / "packs").iterdir()) == []
 
@@ -384,7 +404,7 @@ def test_every_converter_that_a_manifest_may_name_refuses_what_it_is_not_for(nam
 
 
 def test_a_converter_that_is_not_there_is_named() -> None:
-    with pytest.raises(PackInvalid, match="there is no converter 'none'"):
+    with pytest.raises(PackInvalid, match="there is no converter 'none'; known are yunet, "):
         originals.converter("none")
 
 

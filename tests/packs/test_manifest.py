@@ -152,7 +152,7 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
         store.known(name)
 
 
-def test_a_pack_table_that_is_none_is_named() -> None:
+def test_a_pack_table_of_another_type_is_named() -> None:
     for text in ("pack = 5", 'pack = "standard"'):
         with pytest.raises(PackInvalid, match="pack"):
             parsed(text)

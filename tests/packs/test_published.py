@@ -1,5 +1,6 @@
 """Packs from their publishers: fetched only when asked for, with their licences shown and restrictions accepted."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from likeness import packs
 from likeness.cli.main import main
 from likeness.errors import LicenceNotAccepted, PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import installation, store
+from likeness.packs.download import Access, size_of
 from likeness.packs.manifest import parse_manifest
 
 from .conftest import FakeIndex, sha256, tiny_network, wheel
@@ -142,11 +144,19 @@ def test_another_file_at_the_address_is_refused(publisher: FakeIndex) -> None:
 
 def test_a_publisher_without_the_file_is_an_error_without_a_mirror(publisher: FakeIndex) -> None:
     plain = publisher.files.pop("plain-1.onnx")
-    with pytest.raises(PackDownloadFailed, match="does not say how large"):
+    with pytest.raises(PackDownloadFailed, match=r"plain-1.onnx cannot be fetched: .*404"):
         installation.install("known", accept_license=True)
     publisher.files = {"plain-1.onnx": plain}
     with pytest.raises(PackDownloadFailed, match=r"packed-2.zip cannot be fetched: .*404.*Check the network, put the"):
         installation.install("known", accept_license=True)
+
+
+def test_the_size_of_a_file_is_asked_for_without_showing_a_password(publisher: FakeIndex) -> None:
+    address = publisher.url.replace("http://", "http://me:secret@")
+    assert size_of(f"{address}/files/plain-1.onnx", Access()) == len(publisher.files["plain-1.onnx"])
+    with pytest.raises(PackDownloadFailed, match="the server answers 404") as refused:
+        size_of(f"{address}/missing?key=hidden", Access())
+    assert not {"secret", "hidden"} & set(re.split(r"\W", str(refused.value)))
 
 
 def test_files_in_a_folder_need_no_network(publisher: FakeIndex, tmp_path: Path) -> None:

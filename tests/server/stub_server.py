@@ -33,6 +33,8 @@ class StubComparer:
     distinguishes an answer from those to other requests.
     """
 
+    pack_identity = "stub"
+
     def compare(
         self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
     ) -> Comparison:

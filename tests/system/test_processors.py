@@ -80,7 +80,7 @@ def test_without_cgroups_it_is_the_affinity(tmp_path: Path, monkeypatch: pytest.
     assert thread_budget(cgroup_root=tmp_path / "none", cgroup_of_process=tmp_path / "none") == 1
 
 
-def test_here_it_is_at_least_one_and_no_more_than_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_thread_budget_is_between_one_and_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert 1 <= thread_budget() <= (os.cpu_count() or 1)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.vision.products import product
+from likeness.vision.products import product, unit
 
 SIZES: list[int] = []
 
@@ -46,3 +46,11 @@ def test_many_rows_are_left_to_all_processors() -> None:
     SIZES.clear()
     product(np.ones((3000, 128)).view(Watched), np.ones((128, 160)))
     assert len(SIZES) == 1
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_vectors_of_length_one_keep_their_precision(precision: Any) -> None:
+    vectors = np.array([[3, 4], [0, 0]], precision)
+    assert unit(vectors).dtype == precision
+    assert np.array_equal(unit(vectors), np.array([[0.6, 0.8], [0, 0]], precision))
+    assert np.array_equal(unit(vectors[0]), unit(vectors)[0])

@@ -12,7 +12,13 @@ from pathlib import Path
 from likeness.calibrated import check_calibrated
 from likeness.comparer import Comparer
 from likeness.errors import PackError
-from likeness.evaluation.by_cell import LEAST_GENUINE, CellEvaluation, Scoring, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import (
+    LEAST_GENUINE,
+    CalibratedScorer,
+    CellEvaluation,
+    cells_to_compare,
+    evaluate_cells,
+)
 from likeness.evaluation.embeddings import embed_photos
 from likeness.evaluation.measure import SIMILARITIES
 from likeness.evaluation.photo_table import PhotoTable, read_photo_table
@@ -71,7 +77,7 @@ def measure_pack(pack: str, people: People, *, advance: Callable[[], None] = lam
     with Comparer(pack) as comparer:
         embeddings = embed_photos(comparer, people.photos, advance=advance)
         cells = cells_to_compare(people.table, embeddings, people.within)
-        rates = evaluate_cells(Scoring(comparer.scorer, comparer.calibration), people.table, embeddings, cells)
+        rates = evaluate_cells(CalibratedScorer(comparer.scorer, comparer.calibration), people.table, embeddings, cells)
         described = comparer.pack_identity
     timed = [photo for photo in people.photos if str(photo) not in rates.failures][:TIMED_PHOTOS]
     seconds, memory = _in_a_process(str(folder), timed)

@@ -195,7 +195,7 @@ def _check_record(record: Record, path: Path) -> None:
     if (record.parent is None) != (record.session_token is None):
         raise SettingsError(f"{path}: key {record.id}: parent and session_token belong together")
     if record.parent is None and record.policy is None:
-        raise SettingsError(f"{path}: key {record.id} has no policy")
+        raise SettingsError(f"{path}: key {record.id} has no policy; add one to its entry, or delete the entry")
     for time in (record.created, record.expires):
         if time is not None and time.tzinfo is None:
             raise SettingsError(f"{path}: key {record.id}: times need a zone, as in 2030-01-31T12:00:00Z")
@@ -252,7 +252,10 @@ def create_session(
     duration: timedelta = SESSION_DURATION,
     policy: dict[str, Any] | None = None,
 ) -> Record:
-    """Creates temporary credentials of a key in the file; `policy` can only restrict that of the key."""
+    """Creates temporary credentials of a key in the file; `policy` can only restrict that of the key.
+
+    Raises SettingsError for an invalid duration or policy, and for a key that is unknown or not in force.
+    """
     if not timedelta(0) < duration <= MAX_SESSION_DURATION:
         raise SettingsError(f"a session lasts from 1 second to {MAX_SESSION_DURATION.total_seconds():.0f}")
     if policy is not None:

@@ -6,10 +6,9 @@ from typing import Any
 from likeness.aws.quoting import brief
 from likeness.faces import QualityFilter
 
-#: The operation's name in `X-Amz-Target`, its action in a policy, and the service's name in a credential scope.
+#: The operation's name in `X-Amz-Target`, and its action in a policy.
 TARGET = "RekognitionService.CompareFaces"
 ACTION = "rekognition:CompareFaces"
-SERVICE = "rekognition"
 
 #: Default of `SimilarityThreshold`, 0 to 100 (specification section 5.1).
 DEFAULT_THRESHOLD = 80.0

@@ -51,8 +51,8 @@ def compare_many(
     `pairs` may be a list, a generator, or a DataFrame with the columns source and target; photos are as for
     `likeness.compare_faces`. `options` has the threshold, quality filter and so on, see `BatchOptions`; `comparer` is
     an engine that is already loaded. At most 256 pairs are read ahead. A photo that cannot be used is an `error` of its
-    pairs and never ends the iteration. Raises InvalidParameter for an invalid pair, PackError, and ComparerUnusable if
-    `comparer` is closed.
+    pairs and never ends the iteration. Raises InvalidParameter for an invalid pair or option, PackError, and
+    ComparerUnusable if `comparer` is closed.
 
     >>> import likeness
     >>> from likeness import packs
@@ -62,7 +62,7 @@ def compare_many(
     [True, False]
     """
     options = options or BatchOptions()
-    check_choices(options.similarity_threshold, options.quality_filter)
+    check_choices(options.similarity_threshold, options.quality_filter, options.prefer)
     rest = _pairs(pairs)
     with ExitStack() as stack:
         engine = comparer or stack.enter_context(Comparer(options.pack, settings=options.settings))

@@ -69,7 +69,7 @@ class TableRows:
         return [self.source_column, self.target_column] if first is None else list(first)
 
     def records(self, *, check: bool = False) -> Iterator[dict[str, Any]]:
-        """All rows; with `check`, as input, which must not have columns that the batch writes."""
+        """All rows; with `check`, as input, which must not have columns that the batch writes. Raises BatchError."""
         try:
             check_regular(self.path)
             match self.path.suffix.lower():

@@ -18,7 +18,7 @@ from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
 from likeness.cli.tool_arguments import ToolParser
 from likeness.comparer import Comparer
-from likeness.evaluation.by_cell import CellEvaluation, Scoring, blocks_of, cells_to_compare, evaluate_cells
+from likeness.evaluation.by_cell import CalibratedScorer, CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import (
     CELL_HEAD,
     DIFFERENTIAL_HEAD,
@@ -102,7 +102,7 @@ def _evaluate_cells(comparer: Comparer, options: argparse.Namespace, images: Pat
     table.cells(within)  # reports a missing column before an hour of work
     embeddings = _embedded(comparer, options, [images / name for name in table.photos])
     cells = cells_to_compare(table, embeddings, within)
-    scoring = Scoring(comparer.scorer, comparer.calibration)
+    scoring = CalibratedScorer(comparer.scorer, comparer.calibration)
     blocks = blocks_of({name: len(at) for name, at in cells.items()})
     with progress_over(blocks, "blocks of pairs") as advance, opened(options.embeddings) as database:
         kept = StoredCounts(database, comparer.pack_identity)

@@ -28,7 +28,7 @@ LEAST_PEOPLE, LEAST_GENUINE = 20, 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scoring:
+class CalibratedScorer:
     """The scorer of a pack, and the curve that turns its scores into Similarities."""
 
     scorer: Scorer
@@ -125,7 +125,7 @@ def cells_to_compare(table: PhotoTable, embeddings: Embeddings, within: Sequence
 
 
 def evaluate_cells(
-    scoring: Scoring,
+    scoring: CalibratedScorer,
     table: PhotoTable,
     embeddings: Embeddings,
     cells: Mapping[str, NDArray[np.intp]],
@@ -164,7 +164,7 @@ def _mistakes(pairs: Iterable[tuple[float, int, int]], photos: Sequence[str], si
 
 
 def _counted(
-    scoring: Scoring,
+    scoring: CalibratedScorer,
     vectors: NDArray[np.float32],
     persons: NDArray[np.int64],
     kept: StoredCounts,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.scoring import unit
+from likeness.vision.products import unit
 
 #: Chosen by cross-fitting over people and cells of people-dev and lfw-dev, see docs/accuracy.md.
 COUNT = 2000

@@ -18,19 +18,18 @@ from likeness.packs.manifest import Role
 from likeness.packs.tables import read_table
 from likeness.vision.detection import CERTAIN_SCORE, Detections, Detector
 from likeness.vision.network import Network, Pictures
+from likeness.vision.yunet import STRIDES
 
 Shape = tuple[int, ...]
 #: The shapes of a family's outputs for a picture of this height and width, without leading dimensions of 1.
 Outputs = Callable[[int, int], list[Shape]]
-
-_STRIDES = (8, 16, 32)
 
 
 def _by_stride(anchors: int, *numbers: int) -> Outputs:
     """For each of the `numbers` of a cell an output for each stride, with so many anchors a cell."""
 
     def outputs(height: int, width: int) -> list[Shape]:
-        cells = [anchors * (height // stride) * (width // stride) for stride in _STRIDES]
+        cells = [anchors * (height // stride) * (width // stride) for stride in STRIDES]
         return [(count, number) for number in numbers for count in cells]
 
     return outputs

@@ -182,7 +182,10 @@ def is_pillow(photo: object) -> bool:
 
 
 def pillow_pixels(picture: "Pillow.Image", name: str) -> NDArray[np.uint8]:
-    """The picture as stored, RGB (height, width, 3); transparent parts are composited over white."""
+    """The picture as stored, RGB (height, width, 3); transparent parts are composited over white.
+
+    Raises InvalidParameter for a mode that is not supported, InvalidImageFormat if it cannot be decoded.
+    """
     from likeness.image.pillow_pixels import rgb
 
     if picture.mode not in _MODES_OF_COLOUR + _MODES_OF_16_BITS:

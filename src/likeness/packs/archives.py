@@ -30,7 +30,10 @@ def read_member(archive: Path, member: str, expected_sha256: str) -> bytes:
         ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != expected_sha256:
-        raise PackDamaged(f"{archive.name}: {member} has the SHA-256 {found}, expected {expected_sha256}")
+        raise PackDamaged(
+            f"{archive.name}: {member} has the SHA-256 {found}, expected {expected_sha256}; correct the "
+            "manifest of the pack, or install another version of Likeness"
+        )
     return data
 
 

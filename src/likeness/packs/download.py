@@ -52,6 +52,18 @@ def read_page(url: str, access: Access) -> str:
         raise PackDownloadFailed(f"{redacted(url)}: {_reason(error)}") from error
 
 
+def size_of(url: str, access: Access) -> int:
+    """The bytes of the file at `url`, as the server says; PackDownloadFailed if it does not."""
+    try:
+        with _opened(url, access, method="HEAD") as response:
+            size = response.headers.get("Content-Length", "")
+    except (OSError, HTTPException, ValueError) as error:
+        raise PackDownloadFailed(f"{redacted(url)}: {_reason(error)}") from error
+    if not size.isdecimal():
+        raise PackDownloadFailed(f"{redacted(url)}: the server does not say how large the file is")
+    return int(size)
+
+
 def fetch(url: str, distribution: Distribution, folder: Path, access: Access, progress: Progress) -> Path:
     """Downloads the file of `distribution` from `url` into `folder`; resumes an earlier run, returns the verified file.
 
@@ -128,10 +140,10 @@ class _Download:
         return self.part.stat().st_size if self.part.exists() else 0
 
 
-def _opened(url: str, access: Access, *, start: int = 0) -> AbstractContextManager[HTTPResponse]:
+def _opened(url: str, access: Access, *, start: int = 0, method: str = "GET") -> AbstractContextManager[HTTPResponse]:
     """The response to a request for `url`, 200 or 206; OSError or HTTPException otherwise."""
     plain, credentials = _split_credentials(url)
-    request = urllib.request.Request(plain, headers={"User-Agent": "likeness", "Accept": "*/*"})
+    request = urllib.request.Request(plain, headers={"User-Agent": "likeness", "Accept": "*/*"}, method=method)
     if start:
         request.add_header("Range", f"bytes={start}-")
     if authorization := access.authorization or credentials:

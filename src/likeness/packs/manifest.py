@@ -258,7 +258,7 @@ class Manifest:
         return read_table(EmbedderInput, self.role("embedder").parameters, f"{self.described_as}: [roles.embedder]")
 
     def path(self, file: str) -> Path:
-        """The path of a file of an installed pack."""
+        """The path of a file of an installed pack; PackInvalid if the pack has no such file or is not installed."""
         if self.folder is None or file not in self.files:
             raise PackInvalid(f"{self.described_as} has no file {file!r}")
         return self.folder / file

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from likeness.errors import PackDamaged, PackDownloadFailed, PackInvalid, PackNotInstalled
 from likeness.packs import store
 from likeness.packs.archives import read_member
-from likeness.packs.download import Access, fetch
+from likeness.packs.download import Access, fetch, size_of
 from likeness.packs.integrity import check_sha256, sha256_of
 from likeness.packs.manifest import Distribution, Manifest, PackFile, Source
 from likeness.packs.npm_registry import npm_address
 from likeness.packs.progress import Progress
-from likeness.packs.published import MIRRORS, published_size
+from likeness.packs.published import MIRRORS
 from likeness.packs.python_index import fetching_wheels, sdist_address
 
 _CONVERTERS = {
@@ -83,7 +83,7 @@ class Originals:
                         failing = [distribution]
                         url, access = _address(distribution)
                         if not distribution.size:
-                            distribution = replace(distribution, size=published_size(url))
+                            distribution = replace(distribution, size=size_of(url, access))
                         fetch(url, distribution, folder, access, self.progress)
                 failing = wheels
         except (PackDownloadFailed, PackDamaged) as error:
@@ -124,7 +124,10 @@ class Originals:
         path = folder / (source.bundled or source.file)
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != source.sha256:
-            raise PackDamaged(f"{path} is not the file that the pack {self.entry.name} needs: expected {source.sha256}")
+            remedy = "install Likeness again" if source.bundled else "provide the published file with --from DIR"
+            raise PackDamaged(
+                f"{path} is not the file that the pack {self.entry.name} needs: expected {source.sha256}; {remedy}"
+            )
         return data
 
 
@@ -154,7 +157,7 @@ def _forbidden(entry: Manifest) -> str:
 def converter(name: str) -> Callable[..., bytes]:
     """The function that converts an original, in one part or two, to ONNX; PackInvalid for an unknown name."""
     if name not in _CONVERTERS:
-        raise PackInvalid(f"there is no converter {name!r}")
+        raise PackInvalid(f"there is no converter {name!r}; known are {', '.join(_CONVERTERS)}")
     # Imported here: converters import the `onnx` package, which only an installation needs.
     module, _, function = _CONVERTERS[name].partition(":")
     convert: Callable[..., bytes] = getattr(import_module(f"likeness.packs.convert.{module}"), function)

@@ -2,27 +2,14 @@
 
 from collections.abc import Mapping
 
-from likeness.errors import LicenceNotAccepted, PackDownloadFailed, PackNotInstalled
+from likeness.errors import LicenceNotAccepted, PackNotInstalled
 
-_SILENCE_S = 15.0
 #: What helps where files of an index, or of a publisher ("web"), cannot be fetched.
 MIRRORS: Mapping[str, str] = {
     "npm": "name a mirror (`npm config set registry URL`), ",
     "python": "name a mirror (`pip config set global.index-url URL`), ",
     "web": "",
 }
-
-
-def published_size(url: str) -> int:
-    """The bytes of the file at `url`, as the server says; PackDownloadFailed if it does not."""
-    import urllib.request  # takes 14 ms, which packs that are installed do not need
-
-    request = urllib.request.Request(url, headers={"User-Agent": "likeness"}, method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=_SILENCE_S) as response:
-            return int(response.headers["Content-Length"])
-    except (OSError, TypeError, ValueError) as error:
-        raise PackDownloadFailed(f"{url}: the server does not say how large the file is ({error})") from error
 
 
 def check_asked_for(name: str, indexes: set[str]) -> None:

@@ -57,12 +57,7 @@ class Application:
         self.settings = settings
         self.connections = connections
         self.is_stopping = False
-        access_file = LogFile(settings.access_log)
-        self._access = LogWriter("access log", access_file, gather_seconds=GATHER_SECONDS)
-        self._audit = None
-        if settings.audit_log is not None:
-            audit_file = access_file if settings.audit_log == settings.access_log else LogFile(settings.audit_log)
-            self._audit = LogWriter("audit log", audit_file, keep=settings.audit_when_full == "refuse")
+        self._access, self._audit = _logs(settings)
         self._in_progress = 0
         self.metrics = Metrics(slot.shared if settings.workers > 1 else None, slot.number)
         self._shared: tuple[object, ...] = ()
@@ -75,22 +70,10 @@ class Application:
         self._keys = KeyFile(settings.keys) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compare")
-        self.admission = Admission(
-            threads,
-            settings.max_queue,
-            self._pool,
-            queue=places(threads, settings.pixel_memory_bytes),
-            own_queue=settings.max_queue // settings.workers,
-            count_waiting=slot.count_waiting,
+        self._costly_pool = ThreadPoolExecutor(
+            costly_threads(threads), thread_name_prefix="costly", initializer=yield_processors
         )
-        costly = costly_threads(threads)
-        self._costly_pool = ThreadPoolExecutor(costly, thread_name_prefix="costly", initializer=yield_processors)
-        self.costly_admission = Admission(
-            costly,
-            settings.max_queue // settings.workers,
-            self._costly_pool,
-            queue=costly_places(costly, settings.pixel_memory_bytes),
-        )
+        self.admission, self.costly_admission = _admissions(settings, slot, self._pool, self._costly_pool)
         self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
         self._images = ImageReader(
             Stores(settings.stores()),
@@ -288,6 +271,32 @@ class Application:
             pool.shutdown(wait=False, cancel_futures=True)
         if not busy:
             self.loader.close()
+
+
+def _logs(settings: Settings) -> tuple[LogWriter, LogWriter | None]:
+    """The access log, and the audit log if there is one; both may be one file."""
+    file = LogFile(settings.access_log)
+    access = LogWriter("access log", file, gather_seconds=GATHER_SECONDS)
+    if settings.audit_log is None:
+        return access, None
+    audit_file = file if settings.audit_log == settings.access_log else LogFile(settings.audit_log)
+    return access, LogWriter("audit log", audit_file, keep=settings.audit_when_full == "refuse")
+
+
+def _admissions(
+    settings: Settings, slot: WorkerSlot, pool: ThreadPoolExecutor, costly_pool: ThreadPoolExecutor
+) -> tuple[Admission, Admission]:
+    """The queues of ordinary and of costly requests."""
+    own_queue, costly = settings.max_queue // settings.workers, costly_threads(slot.threads)
+    ordinary = Admission(
+        slot.threads,
+        settings.max_queue,
+        pool,
+        queue=places(slot.threads, settings.pixel_memory_bytes),
+        own_queue=own_queue,
+        count_waiting=slot.count_waiting,
+    )
+    return ordinary, Admission(costly, own_queue, costly_pool, queue=costly_places(costly, settings.pixel_memory_bytes))
 
 
 async def _send(send: Send, response: WireResponse) -> None:

@@ -2,16 +2,15 @@
 
 from typing import Protocol
 
-from likeness.faces import Comparison, QualityFilter
+from likeness import faces
 
 
-class Compares(Protocol):
-    """The methods of a Comparer that the server needs; several threads call them at once."""
+class Compares(faces.Compares, Protocol):
+    """What the server needs of a Comparer, besides its `compare`; several threads use it at once."""
 
-    def compare(
-        self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
-    ) -> Comparison:
-        """See `likeness.comparer.Comparer.compare`."""
+    @property
+    def pack_identity(self) -> str:
+        """See `likeness.comparer.Comparer.pack_identity`."""
         ...
 
     def warm_up(self) -> None:

@@ -41,7 +41,8 @@ def check_address(settings: Settings) -> None:
     with suppress(_AddressInUse), _settings_errors(path):
         _is_stale(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise SettingsError(f"cannot listen on unix_socket {path}: {os.strerror(errno.EACCES)}")
+        reason = os.strerror(errno.EACCES)
+        raise SettingsError(f"cannot listen on unix_socket {path}: {reason}; choose a folder that this user may write")
 
 
 class _AddressInUse(SettingsError):

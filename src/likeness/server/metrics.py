@@ -70,6 +70,21 @@ class Metrics:
         self.stages = self._histogram("likeness_stage_seconds", "Time per stage.", ("stage",), _STAGE_SECONDS)
         self.faces = self._counter("likeness_faces_found", "Faces found before any filter.", ("photo",))
         self.body_bytes = self._counter("likeness_body_bytes", "Bytes of request bodies.")
+        self._define_gauges()
+        self.log_dropped = self._counter(
+            "likeness_log_records_dropped", "Records of a log that could not be written in time.", ("log",)
+        )
+        self.lost_decoders = self._counter(
+            "likeness_decoders_lost", "Decoder processes that a photo ended, by cause; each was replaced.", ("cause",)
+        )
+        self._dropped: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
+        for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
+            self._of(self.cloudwatch, name, _OPERATION)
+        # increase() sees nothing where a series begins at 1, so the first bug needs a 0 before it.
+        self._of(self.requests, "500", "InternalServerError")
+
+    def _define_gauges(self) -> None:
         self.queue = self._gauge("likeness_queue_length", "Requests that wait.")
         self.running = self._gauge("likeness_running", "Requests being compared.")
         self.held_threads = self._gauge(
@@ -81,24 +96,12 @@ class Metrics:
         self.log_queue = self._gauge(
             "likeness_log_queue_length", "Records of a log that are not written yet.", ("log",)
         )
-        self.log_dropped = self._counter(
-            "likeness_log_records_dropped", "Records of a log that could not be written in time.", ("log",)
-        )
         self.decoding_layers = self._gauge(
             "likeness_decoding_layers",
             "Workers whose decoders have this layer of protection; process: a process of their own.",
             ("layer",),
         )
-        self.lost_decoders = self._counter(
-            "likeness_decoders_lost", "Decoder processes that a photo ended, by cause; each was replaced.", ("cause",)
-        )
-        self._dropped: dict[str, int] = {}
-        self._lost: dict[str, int] = {}
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
-        for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
-            self._of(self.cloudwatch, name, _OPERATION)
-        # increase() sees nothing where a series begins at 1, so the first bug needs a 0 before it.
-        self._of(self.requests, "500", "InternalServerError")
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> "Counter":
         from prometheus_client import Counter

@@ -86,7 +86,9 @@ class Settings:
         "off", "estimate: emit Source- and TargetImageOrientationCorrection"
     )
     face_attributes: Literal["all", "default"] = _setting("all", "default: neither Emotions nor Smile, as on AWS today")
-    search_rotations: bool = _setting(True, "search for sideways and upside-down faces if no upright one is found")
+    search_rotations: bool = _setting(
+        True, "also search for faces that are not upright: if none is found, or the main one is uncertain"
+    )
     verbose_errors: bool = _setting(False, "append the reason to the texts of errors")
     max_inline_bytes: Positive = _setting(5_242_880, "bytes of an image in the request, after base64")
     max_s3_bytes: Positive = _setting(15 * MIB, "bytes of an image from S3")

@@ -38,6 +38,11 @@ class SeveralPacks:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._main, name)
 
+    @property
+    def pack_identity(self) -> str:
+        """That of the main pack."""
+        return self._main.pack_identity
+
     def of(self, pack: str) -> Compares:
         """The comparer of a pack; this one for the main pack."""
         return self._others.get(pack, self)
@@ -62,7 +67,7 @@ class SeveralPacks:
     @property
     def comparers(self) -> Mapping[str, Compares]:
         """The comparers of all packs: the main one by its pack's identity, the others by the names in the settings."""
-        return {identity(self._main): self._main, **self._others}
+        return {self.pack_identity: self._main, **self._others}
 
     def warm_up(self) -> None:
         """Warms up all packs."""
@@ -93,14 +98,9 @@ class SeveralPacks:
             _log.info("shadow %s: %d of %d decisions differ, %d failed", self._shadow_name, *counts)
 
 
-def identity(comparer: Compares) -> str:
-    """The identity of a comparer's pack; the stubs of tests have none."""
-    return str(getattr(comparer, "pack_identity", "unknown"))
-
-
 def comparers_of(engine: Compares) -> Mapping[str, Compares]:
     """The comparers of all packs that the engine holds, by what names them."""
-    return engine.comparers if isinstance(engine, SeveralPacks) else {identity(engine): engine}
+    return engine.comparers if isinstance(engine, SeveralPacks) else {engine.pack_identity: engine}
 
 
 def comparer_of(engine: Compares, pack: str) -> Compares:

@@ -62,7 +62,7 @@ def check_packs(settings: Settings, load: Load) -> None:
     try:
         ready_engine(lambda: load(loaded, threads)).close()
     except MemoryError as error:
-        raise PackError("there is too little memory for the engine") from error
+        raise PackError("there is too little memory for the engine; free some, or serve fewer packs") from error
 
 
 def _check_installable(name: str, settings: Settings) -> None:

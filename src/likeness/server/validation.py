@@ -40,7 +40,9 @@ def _check_access(settings: Settings) -> None:
     if settings.rates and not settings.signed:
         raise SettingsError("[rates] names keys, but authentication is off; use rate_per_second, or set auth = sigv4")
     if settings.clock_skew_seconds > 86_400 / 2:
-        raise SettingsError(f"clock_skew_seconds = {settings.clock_skew_seconds:g} is more than half a day")
+        raise SettingsError(
+            f"clock_skew_seconds = {settings.clock_skew_seconds:g} is more than half a day; use at most 43200"
+        )
 
 
 def _check_listening(settings: Settings) -> None:
@@ -73,7 +75,10 @@ def check_certificate(certificate: Path, key: Path) -> None:
 def _check_capacity(settings: Settings) -> None:
     budget = thread_budget()
     if settings.threads is not None and settings.threads > budget:
-        raise SettingsError(f"threads = {settings.threads}, but this process may use {budget} processors")
+        raise SettingsError(
+            f"threads = {settings.threads}, but this process may use {budget} processors; use at most {budget}, or "
+            "leave it unset"
+        )
     threads = settings.threads or budget
     if settings.workers > threads:
         raise SettingsError(
@@ -87,11 +92,13 @@ def _check_capacity(settings: Settings) -> None:
         )
     if settings.body_memory < settings.body_limit_bytes:
         raise SettingsError(
-            f"body_memory_bytes = {settings.body_memory} is less than one body of {settings.body_limit_bytes} bytes"
+            f"body_memory_bytes = {settings.body_memory} is less than one body of {settings.body_limit_bytes} bytes; "
+            "raise it, or lower max_body_bytes"
         )
     if settings.min_side_px**2 > settings.max_pixels:
         raise SettingsError(
-            f"min_side_px = {settings.min_side_px} leaves no image within max_pixels = {settings.max_pixels}"
+            f"min_side_px = {settings.min_side_px} leaves no image within max_pixels = {settings.max_pixels}; "
+            "lower it, or raise max_pixels"
         )
 
 

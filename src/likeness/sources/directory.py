@@ -45,7 +45,10 @@ class DirectoryStore:
             raise SettingsError(f"s3 directory {str(directory)!r} is not a folder; create it or name another")
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
-        """The bytes of the file `name`; see `sources.stores.Store.fetch`. A folder has no versions."""
+        """The bytes of the file `name`; see `sources.store.Store.fetch`, also for what it raises.
+
+        A folder has no versions: InvalidS3Object for one.
+        """
         if version is not None:
             raise InvalidS3Object(
                 f"bucket {bucket!r} is a folder, which has no versions, but version {version!r} was asked for"
@@ -62,7 +65,10 @@ class DirectoryStore:
         return data
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
-        """The regular files whose paths below the folder begin with `prefix`, no links; see `Store.objects`."""
+        """The regular files whose paths below the folder begin with `prefix`, no links.
+
+        See `sources.store.Store.objects`, also for what it raises.
+        """
         try:
             for place, folders, names, handle in os.fwalk(self._root, onerror=_refuse):
                 below = Path(place).relative_to(self._root)

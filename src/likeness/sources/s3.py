@@ -92,14 +92,14 @@ class S3Store:
         self._finder = CredentialsFinder(settings.profile)
 
     def fetch(self, bucket: str, name: str, version: str | None, *, max_bytes: int, deadline: float) -> bytes:
-        """See `sources.stores.Store.fetch`."""
+        """See `sources.store.Store.fetch`, also for what it raises."""
         place = f"s3://{bucket}/{name}" + (f" version {version}" if version else "")
         _check_name(name, place)
         target = {"Bucket": bucket, "Key": name} | ({"VersionId": version} if version else {})
         return self._with_retries(lambda: self._fetch_once(target, place, max_bytes, deadline), place, deadline)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
-        """See `sources.store.Store.objects`."""
+        """See `sources.store.Store.objects`, also for what it raises."""
         place = f"listing s3://{bucket}/{prefix}"
         asked = {"Bucket": bucket, "Prefix": prefix}
         token: str | None = None

@@ -18,7 +18,6 @@ from likeness.vision.pyramid import Pyramid
 
 _SMALLEST_SPREAD_PX = 0.5  # the least standard deviation of points, so that no scale is infinite
 _AS_COMPLEX = np.array([1, 1j])
-
 _LONGEST_WARPED_PX = 32_000  # OpenCV warps no picture with a longer side
 
 PointSource = Literal["detector", "mesh"]

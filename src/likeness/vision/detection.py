@@ -29,6 +29,7 @@ _LARGE_SCORE, _LARGE_PX, _APART_OVERLAP = 0.5, 48.0, 0.1
 #: The main face of a photo: the largest, as in the operation, or, for photos cropped around a labelled person, the one
 #: nearest to the centre that is not much smaller.
 Preference = Literal["largest", "central"]
+PREFERENCES: tuple[Preference, ...] = ("largest", "central")
 _CENTRAL_AREA = 0.25  # how much smaller the central face may be than the largest, in area
 #: The share of detections at a score that are faces, as log odds: on wider-natural 22 % at 0.35, 31 % at 0.45, 54 % at
 #: 0.55, 68 % at 0.65, 97 % at 0.78, 99 % at 0.83, all 417 from 0.85 on (`python benchmarks/detection.py`). From
@@ -110,7 +111,7 @@ def merged(searches: Sequence[Detections]) -> tuple[Detections, NDArray[np.intp]
 
 
 def in_order(faces: Detections, prefer: Preference, size: Size) -> NDArray[np.intp]:
-    """The indices of the faces by rank: the largest first, or the central one and then the largest."""
+    """The indices (N,) of the faces by rank: the largest first, or the central one and then the largest."""
     sizes = areas(faces.boxes)
     order = np.argsort(-sizes, kind="stable")
     if prefer == "central" and len(order) > 1:

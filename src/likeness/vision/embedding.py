@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.errors import PackInvalid
 from likeness.vision.alignment import Aligner
 from likeness.vision.network import Network, fed
+from likeness.vision.products import unit
 from likeness.vision.pyramid import Pyramid
 
 #: The meaning of the length of a face's vector. "agreement": how far its views agree, as each is normalised to length
@@ -50,23 +51,13 @@ class Embedder:
         return chips[..., ::-1] if self._reversed else chips
 
     def vectors(self, chips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views'.
-
-        PackInvalid if one is not finite: without it, the answer would be of a photo without that face.
-        """
+        """N faces' vectors (N, D) float32, each the mean of its chips' (V, S, S, 3); PackInvalid if not finite."""
         pictures = fed(self._network, np.concatenate(chips))
         if not self._network.takes_bytes:
             pictures = (pictures - self._mean[:, np.newaxis, np.newaxis]) * self._factor
         views = self._network(pictures)[0].reshape(len(pictures), -1)  # some give (B, D, 1, 1)
-        if not np.isfinite(views).all():
+        if not np.isfinite(views).all():  # else the answer would be of a photo without the face
             raise PackInvalid("the embedder gives NaN or infinity for a face: its weights or their input are wrong")
         if self._lengths == "agreement":
-            views = unit(views)
+            views = unit(views.astype(np.float32, copy=False))
         return np.asarray(views.reshape(len(chips), -1, views.shape[1]).mean(axis=1), np.float32)
-
-
-def unit(vectors: ArrayLike) -> NDArray[np.float32]:
-    """`vectors` (..., D) scaled to length one; a vector of length zero stays zero."""
-    values = np.asarray(vectors, dtype=np.float32)
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.asarray(values / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)

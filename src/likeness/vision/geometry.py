@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from likeness.faces import LANDMARK_TYPES, BoundingBox, Landmark, Pose
 
 #: Height over width, upright. The middle of 1.35 to 1.40, and a little more, as a slight roll widens the box.
-_HEIGHT_PER_WIDTH = 1.385
+HEIGHT_PER_WIDTH = 1.385
 #: The distance between the eyes' centres over the box's width: typical, least and most.
 _EYES_PER_WIDTH, _LEAST_EYES_PER_WIDTH, _MOST_EYES_PER_WIDTH = 0.447, 0.432, 0.463
 #: The height from eyes to mouth over the box's width: 1.065 times the above, as on the mean face.
@@ -54,7 +54,7 @@ def service_box(points: ArrayLike, pose: Pose) -> NDArray[np.float64]:
         eyes_px = max((right_eye - left_eye).real, least_px) / yaw_seen
         both_px = math.sqrt(eyes_px / _EYES_PER_WIDTH * width_px)
         width_px = min(max(both_px, eyes_px / _MOST_EYES_PER_WIDTH), eyes_px / _LEAST_EYES_PER_WIDTH)
-    height_px = width_px * _HEIGHT_PER_WIDTH
+    height_px = width_px * HEIGHT_PER_WIDTH
     eye_line = _EYE_LINE + 0.5 * (_MOUTH_LINE - _EYE_LINE - drop_px / height_px)
     lower_px = (0.5 - min(max(eye_line, _HIGHEST_EYE_LINE), _LOWEST_EYE_LINE)) * height_px
     shift_px = -_SHIFT_PER_EYES * math.sin(2 * yaw_rad) * width_px * _EYES_PER_WIDTH

@@ -17,7 +17,6 @@ from likeness.vision.network import Network
 from likeness.vision.pyramid import Pyramid
 
 CROP_SIZE_PX = 192
-
 #: Where YuNet's five points lie on the crops that the mesh itself implies: the median over lfw-dev, made symmetric.
 CROP_TEMPLATE: NDArray[np.float64] = np.array(
     [[71.3, 71.7], [120.7, 71.7], [96.0, 100.6], [74.2, 122.3], [117.8, 122.3]], dtype=np.float64

@@ -1,4 +1,4 @@
-"""Products of small matrices, calculated in the calling thread."""
+"""Products of small matrices, calculated in the calling thread; vectors of length one."""
 
 from typing import TypeVar
 
@@ -24,3 +24,8 @@ def product(a: NDArray[Float], b: NDArray[Float]) -> NDArray[Float]:
         return np.concatenate([a @ b[:, start : start + some] for start in range(0, columns, some)], axis=1)
     some = max(1, _MOST_MULTIPLICATIONS // (inner * columns))
     return np.concatenate([a[start : start + some] @ b for start in range(0, rows, some)])
+
+
+def unit(vectors: NDArray[Float]) -> NDArray[Float]:
+    """`vectors` (..., D) scaled to length one, in their precision; a vector of length zero stays zero."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12))

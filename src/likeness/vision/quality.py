@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.faces import Pose, Quality, QualityFilter
+from likeness.vision.geometry import HEIGHT_PER_WIDTH
 from likeness.vision.pyramid import Pyramid
 
 #: The width of the service's box at which sharpness is measured: about the detail that embedders see.
 _FACE_WIDTH_PX = 112.0
-_FACE_HEIGHT_PER_WIDTH = 1.385
 #: Brightness is 100 (luma / 255)^0.66: so the median face of lfw-dev has 67, near the 65.3 of AWS's sample.
 _BRIGHTNESS_EXPONENT = 0.66
 #: Sharpness is 100 f^4 / (f^4 + 0.28^4) of the mean squared frequency f: crisp portraits have f of 0.54 to 0.76, a 51
@@ -77,7 +77,7 @@ def measure_quality(photo: Pyramid, box: NDArray[np.float64]) -> Quality:
     Only what lies within the photo and within the ellipse that the box holds counts. A face wholly outside has 0 and 0.
     """
     # A rolled face's box is wider for its height; its area still gives the face's size.
-    scale = _FACE_WIDTH_PX / math.sqrt(float(np.prod(box[2:] - box[:2])) / _FACE_HEIGHT_PER_WIDTH)
+    scale = _FACE_WIDTH_PX / math.sqrt(float(np.prod(box[2:] - box[:2])) / HEIGHT_PER_WIDTH)
     pixels, divisor = photo.at_scale(scale)
     (x1, y1, x2, y2), scale = (box / divisor).tolist(), scale * divisor
     left, top = max(math.floor(x1), 0), max(math.floor(y1), 0)

@@ -14,19 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.vision.products import product
+from likeness.vision.products import product, unit
 
 #: Cosine from which two vectors are the same up to the rounding of single precision: their score is infinite.
 IDENTICAL_COSINE = 1.0 - 1e-6
-
 #: Directions and affinities are multiples of these, finer than the embedder's rounding, so that sums of their products
 #: are exact in double precision (49 bits for a cosine, 53 for squares over 2,048 vectors of the cohort): scores do not
 #: depend on what else is compared, nor on the order of additions.
 _DIRECTION_STEP, _AFFINITY_STEP = 2.0**-24, 2.0**-21
-
 #: How far a score of profiles in single precision may be from the exact one; measured, it is less than a tenth of this.
 SINGLE_PRECISION_ERROR = 0.05
-
 #: Faces compared at once, which bounds memory; more rows than 256, so that products use all processors.
 _ROWS_AT_ONCE, _COLUMNS_AT_ONCE = 512, 2048
 
@@ -134,8 +131,3 @@ def _relative(cosine: NDArray[np.float64], a: Profile, b: Profile) -> NDArray[np
 def _multiples(values: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     """`values` rounded to multiples of `step`."""
     return np.asarray(np.rint(values / step) * step)
-
-
-def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`vectors` (N, D) scaled to length one, in double precision; a vector of length zero stays zero."""
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

@@ -16,7 +16,7 @@ _UPRIGHT_SCORE, _UPRIGHT_DEG = 0.905, 12.0
 _LEANING_DEG = 20.0  # the points of a face that leans further in an upright photo are inexact
 #: The side of the square in which a face is searched, in px of the crop and in longer sides of its box; a rotation must
 #: score higher than the photo as it is by the last.
-_SHOWN_PX, _SIDES_SHOWN, _PREFERENCE = 160, 2.5, 0.03
+_SHOWN_PX, _SIDES_SHOWN, _ROTATED_MARGIN = 160, 2.5, 0.03
 
 #: Which of N detections are faces, (N,).
 AreFaces = Callable[[Detections], NDArray[np.bool_]]
@@ -95,7 +95,7 @@ def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detect
         found = detector.detect(warp_chip(photo, np.column_stack([turn, shift]), _SHOWN_PX))
         low, high = found.boxes[:, :2].max(axis=1), found.boxes[:, 2:].min(axis=1)
         found = found[(low < _SHOWN_PX / 2) & (high > _SHOWN_PX / 2)][:1]
-        score = float(found.scores.max(initial=0)) + (0 if degrees else _PREFERENCE)
+        score = float(found.scores.max(initial=0)) + (0 if degrees else _ROTATED_MARGIN)
         if len(found) and score > best_score:
             points = ((found.points - shift) @ np.linalg.inv(turn).T).astype(np.float32)
             best_score = score

@@ -10,7 +10,7 @@ from likeness.vision.detection import Detections
 from likeness.vision.network import Network, fed
 from likeness.vision.suppression import suppress
 
-_STRIDES = (8, 16, 32)
+STRIDES = (8, 16, 32)
 
 
 class YuNet:
@@ -32,7 +32,7 @@ class YuNet:
         in_order = shown if self._network.takes_bytes else shown[..., ::-1]  # published files take BGR
         outputs = self._network(fed(self._network, in_order[np.newaxis]))
         faces, objects, boxes, points = (
-            np.concatenate(outputs[start : start + len(_STRIDES)], axis=1)[0] for start in range(0, 12, len(_STRIDES))
+            np.concatenate(outputs[start : start + len(STRIDES)], axis=1)[0] for start in range(0, 12, len(STRIDES))
         )
         certain = faces[:, 0] * objects[:, 0]
         likely = np.flatnonzero(certain > self._score_threshold**2)
@@ -46,19 +46,19 @@ class YuNet:
 
 
 def fitted(pixels: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], float]:
-    """The picture padded with black to multiples of 32, or shrunk and padded to `side` if not 0; and its scale."""
+    """The picture (height, width, 3) padded to multiples of 32, or shrunk and padded to `side` if not 0; its scale."""
     height, width = pixels.shape[:2]
     scale = min(side / max(height, width), 1.0) if side else 1.0
     if scale < 1:
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
         pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    below, right = (side - height, side - width) if side else (-height % _STRIDES[-1], -width % _STRIDES[-1])
+    below, right = (side - height, side - width) if side else (-height % STRIDES[-1], -width % STRIDES[-1])
     return np.pad(pixels, ((0, below), (0, right), (0, 0))) if below or right else pixels, scale
 
 
 @lru_cache(maxsize=4)
 def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The strides (C, 1) of all cells of a picture, and their columns and rows (C, 2): 50 kB for 544x384."""
-    across = [np.mgrid[: height // stride, : width // stride][::-1].reshape(2, -1).T for stride in _STRIDES]
-    strides = np.repeat(np.array(_STRIDES, np.float32), [len(each) for each in across])
+    across = [np.mgrid[: height // stride, : width // stride][::-1].reshape(2, -1).T for stride in STRIDES]
+    strides = np.repeat(np.array(STRIDES, np.float32), [len(each) for each in across])
     return strides[:, np.newaxis], np.concatenate(across).astype(np.float32)

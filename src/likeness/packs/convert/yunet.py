@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from likeness.errors import PackDamaged
 from likeness.packs.convert.elf import exported_numbers
 from likeness.packs.convert.graph import GraphWriter, Shape
+from likeness.vision.yunet import STRIDES
 
 _FILE = "YuNet's weights (libfacedetection.so)"
-_STRIDES = (8, 16, 32)
 _WIDTH = 64
 #: Values per cell, in the order in which `likeness.vision.yunet` reads them.
 _HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
@@ -58,10 +58,10 @@ class _YuNetWriter:
             value = self._stage(self._pooled(value), stage, (_WIDTH,) * 3)
             sizes.append(value)
         self._join(sizes)
-        for at, stride in enumerate(_STRIDES):
+        for at, stride in enumerate(STRIDES):
             self._head(sizes[at], at, stride)
         outputs: dict[str, Shape] = {
-            f"{kind}_{stride}": [1, f"cells_{stride}", values] for kind, values in _HEADS.items() for stride in _STRIDES
+            f"{kind}_{stride}": [1, f"cells_{stride}", values] for kind, values in _HEADS.items() for stride in STRIDES
         }
         return self._graph.serialise({"picture": [1, "height", "width", 3]}, outputs)
 
