@@ -44,7 +44,7 @@ lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
 	$(BIN)/lint-imports
 
 test: lint ## run all checks, as in CI
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 pythons: ## the tests under each Python 3.11 to 3.14 that is present (15 minutes each); ARGS="tests/aws" for some of them
 	$(PYTHON) tests/environments.py pythons $(ARGS)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from likeness import packs
 from likeness.comparer import Comparer
@@ -22,6 +23,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
 )
+
+
+class ByFolder(LoadScopeScheduling):
+    """Processes of `pytest -n` share the tests by folder, so that no two set up the same servers and clusters."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("/")[1].split("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -274,7 +274,7 @@ def _embedder(kind: str) -> Breaking:
         ),
         (_roles_exchanged, r"exchange the files of \[roles.detector\] and \[roles.embedder\]"),
         (_edited('colour = "rgb"', 'colour = "bgr"'), r'decidability is 8\.\d+, not 6\.\d+, with colour = "rgb"'),
-        (_embedder("nan"), "vectors that are NaN"),
+        (_embedder("nan"), "the embedder gives NaN or infinity"),
         (_embedder("constant"), "the same vector for every face"),
         (_embedder("noise"), "the vectors do not distinguish people"),
         (

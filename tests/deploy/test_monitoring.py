@@ -79,6 +79,15 @@ def test_every_series_that_the_server_exports_is_in_a_query(exported: str) -> No
     assert {name for name in families if not re.search(rf"\b{name}(_total|_bucket|_sum)?\b", together)} == set()
 
 
+@pytest.mark.engine
+def test_what_an_alert_counts_is_exported_before_it_happens(exported: str) -> None:
+    """`increase` sees nothing in a series that begins at 1."""
+    counted = {each for query in queries() for each in re.findall(r"increase\((\w+)(?:\{(\w+=\"\w+\")\})?", query)}
+    assert ("likeness_requests_total", 'code="InternalServerError"') in counted
+    for name, label in counted:
+        assert re.search(rf"^{name}(\{{.*{label}.*\}})? 0\.0$", exported, flags=re.MULTILINE), (name, label)
+
+
 def test_the_alerts_fire_in_trouble_and_only_then() -> None:
     program = shutil.which("promtool")
     if program is None:

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, load_model_from_string, save
 from tests.full_disk import file_size_limit
 from tests.packs.conftest import tiny_network
 
@@ -45,6 +45,15 @@ def test_a_network_takes_arrays_and_gives_arrays_of_any_size(file: Path) -> None
         network(X, X)
     with pytest.raises(PackInvalid, match=r"a.onnx does not run on 1×3×2: .* Got: 3 Expected: 4"):
         network(X[0][np.newaxis, :, :, 0])
+
+
+def test_a_pack_has_no_weights_beyond_the_file_that_its_hash_covers(file: Path, tmp_path: Path) -> None:
+    model = load_model_from_string(tiny_network())
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [300], np.ones(300, np.float32).tobytes(), raw=True)
+    model.graph.initializer.append(weights)
+    save(model, str(file), save_as_external_data=True, location="w.bin", size_threshold=0)
+    with pytest.raises(PackInvalid, match=r"a\.onnx has weights in other files, .*: `likeness packs new` writes them"):
+        opened(file, optimised=tmp_path / "optimised")
 
 
 def test_all_sessions_of_a_process_share_one_arena(file: Path, monkeypatch) -> None:

@@ -179,7 +179,11 @@ def test_workers_have_as_many_connections_each(family: socket.AddressFamily, at_
     asyncio.run(scene())
 
 
-def test_a_worker_with_more_connections_leaves_the_next_ones_to_the_other_unless_that_one_is_busy() -> None:
+def test_a_worker_with_more_connections_leaves_the_next_ones_to_the_other_unless_that_one_is_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("likeness.server.accepting._OFFER_SECONDS", 0.1)  # on a slow machine, too
+
     async def scene() -> None:
         async with two_workers(socket.AF_INET) as (workers, clients):
             workers[0].accept()

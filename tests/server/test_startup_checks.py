@@ -64,6 +64,29 @@ def test_check_refuses_what_serve_refuses(
     assert list(tmp_path.iterdir()) == []
 
 
+SECRETS = (
+    '[s3]\naccess_key_id = "a"\nsecret_access_key = "s"',
+    '[[s3.buckets]]\npattern = "x"\naccess_key_id = "a"\nsecret_access_key = "s"',
+)
+
+
+@pytest.mark.parametrize(("text", "mode"), [(SECRETS[0], 0o644), (SECRETS[1], 0o604), (SECRETS[0], 0o640), ("", 0o644)])
+def test_secrets_that_every_user_may_read_are_warned_of(
+    text: str, mode: int, certificate: tuple[Path, Path], capsys, tmp_path: Path
+) -> None:
+    config, key = tmp_path / "likeness.toml", tmp_path / "key.pem"
+    config.write_text(text)
+    shutil.copy(certificate[1], key)
+    for path in (config, key):
+        path.chmod(mode)
+    given = ["--config", str(config), "--tls-certificate", str(certificate[0]), "--tls-key", str(key), "--auth", "none"]
+    # An engine that cannot be loaded: the warnings come before it.
+    serve.main([*given, "--check", "--pack", str(tmp_path / "none")])
+    said = capsys.readouterr().err
+    warned = [path for path in (config, key) if f"may read the secret in {path} (mode {mode:o}); chmod o= " in said]
+    assert warned == [path for path in (config, key) if mode & 0o004 and (path == key or text)]
+
+
 def test_check_leaves_nothing_behind_and_nothing_changed(capsys, tmp_path: Path) -> None:
     (tmp_path / "access.log").write_text("torn")
     arguments = ["--access-log", str(tmp_path / "access.log"), "--audit-log", str(tmp_path / "audit.log")]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from likeness.engine import Engine
+from likeness.errors import PackInvalid
 from likeness.image import open_image
 from likeness.pipeline import Wanted, analyse, decoded, search
 from likeness.vision.detection import (
@@ -236,6 +237,11 @@ class Scripted:
 
 def searched(scripted: Scripted, size: Size) -> Detections:
     return find_faces(scripted, size, lambda look: np.zeros((look[1], look[0], 3), np.uint8))
+
+
+def test_a_box_that_is_not_finite_is_an_error_of_the_pack() -> None:
+    with pytest.raises(PackInvalid, match="the detector gives NaN or infinity for a face: its weights"):
+        searched(Scripted((100.0, np.nan, 180.0, 164.0, 0.9)), (640, 480))
 
 
 LARGE = (100.0, 60.0, 180.0, 164.0, 0.9)

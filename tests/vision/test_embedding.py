@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from likeness.errors import PackInvalid
 from likeness.vision.alignment import Aligner, View
 from likeness.vision.embedding import Embedder, unit
 from likeness.vision.network import Pictures
@@ -121,3 +122,15 @@ def test_vectors_with_trailing_sides_are_vectors() -> None:
     aligner = Aligner(8, np.array([[2, 2], [6, 2], [4, 4], [2, 6], [6, 6]], float), (View(),))
     chips = np.full((1, 8, 8, 3), (3, 4, 0), np.uint8)
     np.testing.assert_allclose(Embedder(Deep(), aligner).vectors([chips]), [[0.6, 0.8, 0.0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_is_an_error_and_not_a_photo_without_the_face(value: float) -> None:
+    class Spoilt(LinearNetwork):
+        def __call__(self, *inputs: Pictures) -> list[NDArray[np.float32]]:
+            (vectors,) = super().__call__(*inputs)
+            vectors[-1, 3] = value
+            return [vectors]
+
+    with pytest.raises(PackInvalid, match="gives NaN or infinity for a face: its weights"):
+        embed(Embedder(Spoilt(), ALIGNER), FACES)

@@ -17,7 +17,7 @@ from likeness.server.exit_codes import CANNOT_START
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
-from likeness.server.startup_checks import check_packs, check_startup
+from likeness.server.startup_checks import check_packs, check_startup, exposed_secrets
 from likeness.server.workers import leave_on_signals, run
 
 
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         refuse_unknown_flags(unknown, parser)
         configuration = configure(vars(flags), os.environ)
         check_startup(configuration.settings)
+        for warning in exposed_secrets(configuration):
+            say(f"likeness serve: warning: {warning}")
         if flags.check:
             return _check(configuration, load)
         return _serve(configuration.settings.with_access_decided, load)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.image.scaling import STRIP_ROWS, shrink
+from likeness.image.scaling import shrink, strip_rows
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,12 +19,13 @@ def rgb(picture: "Image.Image", transparent: bool, reduction: int) -> NDArray[np
     """
     width, height = picture.size
     pixels = np.empty((-(-height // reduction), -(-width // reduction), 3), np.uint8)
-    for start in range(0, len(pixels), STRIP_ROWS):
-        bottom = min((start + STRIP_ROWS) * reduction, height)
+    rows = strip_rows(width, reduction)
+    for start in range(0, len(pixels), rows):
+        bottom = min((start + rows) * reduction, height)
         strip = picture.crop((0, start * reduction, width, bottom))
         strip.info = picture.info
         opaque = _strip_over_white(strip) if transparent else _opaque_strip(strip)
-        pixels[start : start + STRIP_ROWS] = shrink(opaque, reduction)
+        pixels[start : start + rows] = shrink(opaque, reduction)
     return pixels
 
 

@@ -28,6 +28,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 #: Address space of the arena, of which only used pages take memory; ONNX Runtime extends it if it does not suffice.
 #: `Comparer.reserve_memory` takes 75 MB (`python benchmarks/runtime.py`); then a server does not grow (`make soak`).
 _ARENA_BYTES = 128 * 1024 * 1024
+#: What a tensor with its weights in another file has in the ONNX file: the first key of TensorProto.external_data.
+_EXTERNAL_DATA = b"\n\x08location\x12"
 #: What ONNX Runtime raises for a file that it cannot run; these classes have no common base but Exception.
 _ONNX_ERRORS = (
     ort_errors.EPFail,
@@ -123,7 +125,8 @@ class Runtime:
 
     def open(self, file: Path, sha256: str, role: str = "") -> OnnxNetwork:
         """The network in `file`, whose SHA-256 is checked already; errors name its `role`. PackDamaged if ONNX Runtime
-        cannot read it, SettingsError if the device is not available.
+        cannot read it, PackInvalid if a pack's network has weights in other files, SettingsError if the device is not
+        available.
         """
         try:
             session = device_session(self.device, file, self._options()) or self._cpu_session(file, sha256)
@@ -150,6 +153,11 @@ class Runtime:
 
     def _optimise(self, file: Path, folder: Path, name: str) -> Any:
         """Optimises the network and saves the result; several processes may do this at once."""
+        if _EXTERNAL_DATA in file.read_bytes():
+            raise PackInvalid(
+                f"{file} has weights in other files, which its SHA-256 does not cover: "
+                "`likeness packs new` writes them into the network's own file"
+            )
         temporary = folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
         options = self._cpu_options()
         options.optimized_model_filepath = str(temporary)

@@ -97,6 +97,8 @@ class Metrics:
         self.ready = self._gauge("likeness_ready_workers", "Workers whose engine has answered once.")
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self._of(self.cloudwatch, name, _OPERATION)
+        # increase() sees nothing where a series begins at 1, so the first bug needs a 0 before it.
+        self._of(self.requests, "500", "InternalServerError")
 
     def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> "Counter":
         from prometheus_client import Counter

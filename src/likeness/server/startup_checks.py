@@ -1,9 +1,14 @@
 """Checks of logs, addresses and packs before the server starts, for `serve` and `serve --check`."""
 
+import os
+import stat
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from likeness.errors import PackError
 from likeness.server import activation
+from likeness.server.configuration import SETTINGS, Configuration
 from likeness.server.listening import check_address
 from likeness.server.loader import Load, ready_engine
 from likeness.server.log_files import check_log_file
@@ -22,6 +27,19 @@ def check_startup(settings: Settings) -> None:
             check_log_file(path)
     if not activation.has_socket():
         check_address(settings)
+
+
+def exposed_secrets(configuration: Configuration) -> Iterator[str]:
+    """A warning for the TLS key and for a settings file with a secret, if every user of the machine may read it."""
+    settings, origins = configuration.settings, configuration.origins
+    names = [name for name, setting in SETTINGS.items() if setting.secret]
+    if any(SETTINGS[f"s3.{member}"].secret for entry in settings.s3.buckets for member in entry if member != "pattern"):
+        names.append("s3.buckets")
+    sources = [origins[name].removeprefix("file ") for name in names if origins.get(name, "").startswith("file ")]
+    for path in dict.fromkeys([*filter(None, [settings.tls_key]), *map(Path, sources)]):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if os.name == "posix" and mode & stat.S_IROTH:
+            yield f"every user of the machine may read the secret in {path} (mode {mode:o}); chmod o= {path} closes it"
 
 
 def check_packs(settings: Settings, load: Load) -> None:

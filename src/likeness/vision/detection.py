@@ -8,6 +8,7 @@ from typing import Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.errors import PackInvalid
 from likeness.vision.pyramid import Size
 from likeness.vision.suppression import areas, overlaps, suppress
 
@@ -127,9 +128,12 @@ def confidences(scores: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _searched(detector: Detector, size: Size, pixels: NDArray[np.uint8]) -> Detections:
-    """What a detector finds in a picture of the photo, in px of the photo."""
+    """What a detector finds in a picture of the photo, in px of the photo; PackInvalid if that is not finite."""
     height, width = pixels.shape[:2]
-    return detector.detect(pixels).scaled(size[0] / width, size[1] / height)
+    faces = detector.detect(pixels)
+    if not (np.isfinite(faces.boxes).all() and np.isfinite(faces.points).all()):
+        raise PackInvalid("the detector gives NaN or infinity for a face: its weights or their input are wrong")
+    return faces.scaled(size[0] / width, size[1] / height)
 
 
 def _size(width: int, height: int, pixels: float) -> Size:

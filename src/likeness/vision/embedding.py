@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from likeness.errors import PackInvalid
 from likeness.vision.alignment import Aligner
 from likeness.vision.network import Network, fed
 from likeness.vision.pyramid import Pyramid
@@ -49,11 +50,16 @@ class Embedder:
         return chips[..., ::-1] if self._reversed else chips
 
     def vectors(self, chips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views'."""
+        """The vectors (N, D) float32 of N faces from the chips (V, S, S, 3) of each: the mean of its views'.
+
+        PackInvalid if one is not finite: without it, the answer would be of a photo without that face.
+        """
         pictures = fed(self._network, np.concatenate(chips))
         if not self._network.takes_bytes:
             pictures = (pictures - self._mean[:, np.newaxis, np.newaxis]) * self._factor
         views = self._network(pictures)[0].reshape(len(pictures), -1)  # some give (B, D, 1, 1)
+        if not np.isfinite(views).all():
+            raise PackInvalid("the embedder gives NaN or infinity for a face: its weights or their input are wrong")
         if self._lengths == "agreement":
             views = unit(views)
         return np.asarray(views.reshape(len(chips), -1, views.shape[1]).mean(axis=1), np.float32)
