@@ -51,7 +51,7 @@ CARD = ROOT / "docs" / "accuracy.md"
 WITHIN = ("group", "sex")
 RATES = (1e-3, 1e-4)
 #: Variances of the cohort as shares of the faces' variance, and the number of random partitions of the people for each.
-SPREADS, DEALS = (0.4, 0.6, 0.7, 0.8), 4
+SPREADS, PARTITIONS = (0.4, 0.6, 0.7, 0.8), 4
 #: Another cohort for the table of thresholds: 500 vectors for each of five groups, not narrowed.
 OTHER_COHORT = {"count": 2500, "spread": 1.0}
 OTHER_NEAREST = 90
@@ -120,9 +120,9 @@ def frontier(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]]:
     """Rows of `judged` for cohorts of several spreads, each with several random partitions of the people."""
     rows = []
     for spread in SPREADS:
-        for deal in range(DEALS):
-            learn = partial(spread_scorer, spread=spread, seed=deal)
-            rows.append({"spread": spread, **judged(f"{spread:g}", 2, sets, learn, seed=deal)})
+        for seed in range(PARTITIONS):
+            learn = partial(spread_scorer, spread=spread, seed=seed)
+            rows.append({"spread": spread, **judged(f"{spread:g}", 2, sets, learn, seed=seed)})
     return rows
 
 

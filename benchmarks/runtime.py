@@ -2,7 +2,8 @@
 
 Each case runs in a separate process: the time to open a network, optimised anew or as saved; processor time and memory
 of a detection with threads that spin or sleep and with memory patterns on or off; the gain of memory patterns for
-networks with one input size; and memory after many comparisons, with one arena or several.
+networks with one input size; memory after many comparisons, with one arena or several; and the memory that
+`Comparer.reserve_memory` takes.
 """
 
 import json
@@ -129,11 +130,21 @@ def comparing(shared: bool) -> dict[str, float]:
         return {"mb": resident_mb()}
 
 
+def reserving() -> dict[str, float]:
+    """Megabytes that the search of `Comparer.reserve_memory` adds to a process that is ready."""
+    with Comparer() as comparer:
+        comparer.warm_up()
+        before = resident_mb()
+        comparer.reserve_memory()
+        return {"mb": resident_mb() - before}
+
+
 CASES: dict[str, Callable[..., dict[str, float]]] = {
     "opening": opening,
     "detecting": detecting,
     "planning": planning,
     "comparing": comparing,
+    "reserving": reserving,
 }
 
 
@@ -170,6 +181,7 @@ def main() -> None:
     for shared, words in ((True, "one arena for all networks"), (False, "an arena for each network")):
         mb = in_own_process("comparing", shared)["mb"]
         console.print(f"{words}: {mb:.0f} MB after {MIXED_PHOTOS} comparisons of photos of many shapes")
+    console.print(f"reserving memory takes {in_own_process('reserving')['mb']:.0f} MB")
 
 
 if __name__ == "__main__":

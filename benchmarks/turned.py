@@ -1,21 +1,25 @@
-"""Matches of rotated photos at Similarity 80, for every 15 degrees.
+"""Matches of rotated photos at Similarity 80, for every 15 degrees, or every `--step`.
 
-    python benchmarks/turned.py [--people 60]
+    python benchmarks/turned.py [--people 60] [--step 15] [--without-upright]
 
 Compares two photos of each of N people of lfw-dev (LIKENESS_DATA), drawn with a fixed seed; the second is rotated about
-its centre within its frame. Exits 1 if fewer than 55 of 60 match at any angle.
+its centre within its frame. With --without-upright no face is searched in steps of 45 degrees (`seen_upright`). Exits 1
+if fewer than 55 of 60 match at any angle.
 """
 
 import argparse
 import os
 import random
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness import Comparer
+from likeness.vision import turned as search
 
 FOLDER = (
     Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "lfw-dev/images"
@@ -41,14 +45,17 @@ def turned(photo: Pixels, degrees: float) -> Pixels:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=60)
+    parser.add_argument("--step", type=int, default=15, help="degrees from one angle to the next")
+    parser.add_argument("--without-upright", action="store_true", help="the detector's points as they are")
     options = parser.parse_args()
-    with Comparer() as comparer:
+    without = mock.patch.object(search, "seen_upright", lambda _detector, _photo, face: face)
+    with without if options.without_upright else nullcontext(), Comparer() as comparer:
         sides = [
             (comparer.prepare(first, prefer="central"), np.asarray(cv2.imread(str(second))[:, :, ::-1], np.uint8))
             for first, second in pairs(options.people)
         ]
         least = options.people
-        for degrees in range(0, 360, 15):
+        for degrees in range(0, 360, options.step):
             found = sum(bool(comparer.compare(source, turned(photo, degrees)).matches) for source, photo in sides)
             print(f"{degrees:4d} degrees: {found} of {options.people} match", flush=True)
             least = min(least, found)

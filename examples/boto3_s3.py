@@ -4,7 +4,7 @@
     python examples/boto3_s3.py my-bucket portrait.jpg group.jpg --endpoint-url http://127.0.0.1:8080
 
 The server reads the photos with its own credentials, found in the same places as boto3's. Requests are signed with the
-credentials of your environment; `likeness keys create` creates them for the server.
+credentials of your environment; `likeness keys create` creates them for the server. It needs `pip install boto3`.
 """
 
 import argparse

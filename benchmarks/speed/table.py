@@ -34,8 +34,8 @@ def show(results: Results) -> None:
 
 def _times(results: Results) -> Table:
     table = Table(title="Wall and processor time of a comparison", title_justify="left")
-    for name in ("case", "who", "median", "p95", "CPU", "peak memory", "wall: × Likeness", "CPU: × Likeness"):
-        table.add_column(name, justify="left" if name in ("case", "who") else "right")
+    for name in ("case", "contestant", "median", "p95", "CPU", "peak memory", "wall: × Likeness", "CPU: × Likeness"):
+        table.add_column(name, justify="left" if name in ("case", "contestant") else "right")
     for case in CASES:
         title = case.title
         for who in _ORDER:
@@ -59,8 +59,8 @@ def _times(results: Results) -> Table:
 
 def _rates(results: Results) -> Table:
     table = Table(title="Several clients at once", title_justify="left")
-    for name in ("who", "clients", "pairs/s", "p50", "p99", "CPU a pair", "the client's own CPU"):
-        table.add_column(name, justify="left" if name == "who" else "right")
+    for name in ("contestant", "clients", "pairs/s", "p50", "p99", "CPU a pair", "the client's own CPU"):
+        table.add_column(name, justify="left" if name == "contestant" else "right")
     for who, rates in results.rates.items():
         for clients, rate in rates.items():
             own = _ms(rate["client_cpu_s_per_pair"]) if rate["client_cpu_s_per_pair"] else ""
@@ -77,7 +77,7 @@ def _rates(results: Results) -> Table:
 
 
 def _goals(results: Results) -> Table:
-    table = Table(title="What it must reach", title_justify="left")
+    table = Table(title="Goals", title_justify="left")
     for name in ("goal", "bar", "measured", ""):
         table.add_column(name, justify="right" if name in ("bar", "measured") else "left")
     for text, bar, value, at_most in goals(results):

@@ -63,7 +63,7 @@ def analyse(engine: Engine, image: Image, wanted: Wanted, spread: Map = in_turn)
 
     A stage is done for all faces before the next begins, so that the weights of its network stay in the caches. The
     work between networks stays in this thread: NumPy releases the interpreter's lock for each of many small arrays, and
-    two threads that exchange it that often take a tenth more processor time for a hundred faces.
+    two threads that exchange it that often take more processor time.
     """
     photo = decoded(image)
     with stage("detect"):

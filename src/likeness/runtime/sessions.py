@@ -25,8 +25,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-#: Address space of the arena, of which only used pages take memory. Two threads use 64 MB after 2,000 mixed requests.
-#: ONNX Runtime extends it if it does not suffice.
+#: Address space of the arena, of which only used pages take memory; ONNX Runtime extends it if it does not suffice.
+#: `Comparer.reserve_memory` takes 75 MB (`python benchmarks/runtime.py`); then a server does not grow (`make soak`).
 _ARENA_BYTES = 128 * 1024 * 1024
 #: What a tensor with its weights in another file has in the ONNX file: the first key of TensorProto.external_data.
 _EXTERNAL_DATA = b"\n\x08location\x12"
@@ -108,13 +108,11 @@ class Runtime:
       it makes no difference.
     - The arena is on, its memory pattern off where sizes vary: a pattern is kept for every size, and detectors see
       many. After photos of eight shapes the detector's process has 182 MB without patterns and 213 MB with them. With
-      one size, a pattern saves an allocation per layer: a run is 1 % faster, and a pair of 1280x886 takes 0.98 of the
-      processor time, 0.91 on a busy machine.
+      one size, a pattern saves an allocation per layer: a run is 1 % faster.
     - All networks of a process share one arena, as they never need their maximum at once. After 200 comparisons of
       photos of many shapes on two threads 244 MB are in use; with separate arenas 316 MB.
-    - The arena is one piece of address space. By default it grows by doubling pieces, none of which may have room for a
-      large search although enough is free in total: 2,000 mixed requests (the soak of `make bench`) end with 230 MB in
-      pieces, with 222 MB in one.
+    - The arena is one piece of address space (not measured): by default it grows by doubling pieces, none of which may
+      have room for a large search although enough is free in total.
     - Networks optimised by ONNX Runtime are saved in the folder `optimised`, for this processor and this version of
       ONNX Runtime: detector, embedder, mesh and expression then open in 33 ms of processor time instead of 75. A
       checksum in the name of the saved file detects damage; None as folder saves nothing.

@@ -26,10 +26,10 @@ _OFF_CENTRE = 0.5 - CROP_TEMPLATE.mean(axis=0) / CROP_SIZE_PX  # from the points
 _CROP_PER_DETECTED_SIDE, _CROP_PER_MESH_SIDE = 1.371, 1.5
 
 #: The mesh is fitted again if the corners of the crop that it implies are farther from its own than this (root mean
-#: square over the side), at most so often: for 1 in 30 upright faces, and nearly all that lean by 45 degrees.
+#: square over the side), at most so often: for few upright faces, and for most that lean.
 _CONVERGED, _MOST_RUNS = 0.12, 3
 #: A mesh fits with this presence (MediaPipe's own bar), and if its landmarks lie no farther from the detector's than
-#: this, mean distance over the crop's side; of upright faces of lfw-dev none is farther than 0.09.
+#: this, mean distance over the crop's side.
 LEAST_PRESENCE, MOST_DISAGREEMENT = 0.5, 0.15
 #: The mesh's points that two of each make a landmark (eyes, nose, mouth corners), and the share of the first. At this
 #: nose the median of (nose - eyes) / (mouth - eyes) over lfw-dev is 0.56, as the service's (section 5.5).
@@ -75,7 +75,7 @@ class Mesh:
 
     def _run(self, photo: Pyramid, crop: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """The mesh (468, 3) in px of the photo, and the presence, in a crop (2, 3), photo to crop."""
-        # One crop a run takes 1.0 ms, 16 in a run 1.6 ms each: they leave the processor's caches.
+        # One crop a run: several at once leave the processor's caches.
         points, presence = self._network(warp_chip(photo, crop, CROP_SIZE_PX)[np.newaxis])
         scale = _scale(crop)
         mesh = points.reshape(MESH_POINTS, 3).astype(np.float64)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Float = TypeVar("Float", bound=np.floating)
 
 #: Up to this many multiplications OpenBLAS uses one thread (SMP_THRESHOLD_MIN times GEMM_MULTITHREAD_THRESHOLD,
-#: interface/gemm.c), beyond that one per processor, which spin: 120 ms of processor time for a product that takes one.
+#: interface/gemm.c), beyond that one per processor, which spin.
 _MOST_MULTIPLICATIONS = 2**18
 _MANY_ROWS = 256
 

@@ -82,8 +82,8 @@ def _searched(detector: Detector, photo: Pyramid, turns: int) -> Detections:
 def seen_upright(detector: Detector, photo: Pyramid, face: Detections) -> Detections:
     """A face (one detection, px of the photo) with its points as found at the multiple of 45 degrees that scores best.
 
-    Faces upside down and on their side are found too, with points that seem upright, but lower scores: on lfw-dev the
-    median is 0.94 upright, 0.86 upside down and 0.69 on the side. `python benchmarks/turned.py` counts matches.
+    Rotated faces are found too, with points that seem upright, but lower scores. Of 60 pairs with one photo rotated by
+    45, 90 and 180 degrees, 57, 58 and 58 match; without this search 54, 10 and 1 (`python benchmarks/turned.py`).
     """
     middle = (face.boxes[0, :2] + face.boxes[0, 2:]) / 2
     scale = _SHOWN_PX / (_SIDES_SHOWN * max(float(face.sides_px[0]), 1.0))

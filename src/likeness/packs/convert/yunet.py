@@ -10,7 +10,7 @@ The network (Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023
 convolution; all other layers are units of a pointwise and a depthwise 3×3 convolution without an activation in
 between. It halves five times; the last three sizes (strides 8, 16, 32) are merged from the coarsest up, and each has
 four heads. These are written as one head of 16 channels, which fills ONNX Runtime's blocked layout; separate heads
-would each be padded to 16 channels, and a search would take a tenth longer.
+would each be padded to 16 channels.
 """
 
 from collections.abc import Sequence
