@@ -293,17 +293,23 @@ def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Se
 
 
 def test_without_memory_large_requests_are_refused_and_small_ones_served(serve: Serve) -> None:
+    """Small ones also in threads that had no work before: one that were started now would lack the memory for its stack."""
     server = serve()
     server.wait_ready()
     large = body(b"x" * 5_000_000, b"x" * 5_000_000)
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    with Traffic(server.connect, 2) as traffic:
+    threads = thread_budget()
+    with ThreadPoolExecutor(threads) as pool, Traffic(server.connect, 1) as traffic:
         traffic.wait_answers()
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         mapped = 1024 * int(status.split("VmSize:")[1].split()[0])
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (mapped + 1024 * 1024, resource.RLIM_INFINITY))
         with contextlib.suppress(OSError, http.client.HTTPException):
             assert server.request(large).code == "InternalServerError"
+        at_once = [pool.submit(server.request, body(b"until all-work")) for _ in range(threads)]
+        wait_for(lambda: server.gauge("running") == threads or any(each.done() for each in at_once))
+        server.create("all-work")
+        assert [each.result().status for each in at_once] == [200] * threads
         traffic.wait_answers()
         assert server.get("/readyz").status == 200
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)
