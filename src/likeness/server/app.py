@@ -51,7 +51,7 @@ class Application:
     """The application of one worker; created inside its event loop."""
 
     def __init__(self, settings: Settings, load: Load, slot: WorkerSlot, *, connections: Connections) -> None:
-        """Raises SettingsError for a key file or a log file that cannot be used, and for threads that cannot be started."""
+        """Raises SettingsError for a key file or a log file that cannot be used, or threads that cannot be started."""
         threads = slot.threads
         self._slot = slot
         self.settings = settings
