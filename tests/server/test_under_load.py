@@ -293,7 +293,7 @@ def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Se
 
 
 def test_without_memory_large_requests_are_refused_and_small_ones_served(serve: Serve) -> None:
-    """Small ones also in threads that had no work before: one that were started now would lack the memory for its stack."""
+    """Small ones also in threads that had no work before: a thread started now would lack memory for its stack."""
     server = serve()
     server.wait_ready()
     large = body(b"x" * 5_000_000, b"x" * 5_000_000)
