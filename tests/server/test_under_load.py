@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,13 +40,24 @@ def signer(key: Key) -> Sign:
     return headers
 
 
+def wait_ticks(server: Running, ticks: int = 15) -> None:
+    """Waits until the loop of each idle worker has waited so many times, 0.1 s each or more on a busy machine."""
+
+    def waits() -> list[int]:
+        pages = [Path(f"/proc/{pid}/status").read_text() for pid in children(server)]
+        return [int(page.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for page in pages]
+
+    before = waits()
+    wait_for(lambda: all(now >= then + ticks for now, then in zip(waits(), before, strict=True)))
+
+
 @needs_two_processors
 def test_a_killed_worker_costs_the_requests_that_it_had(serve: Serve) -> None:
     server = serve("--workers", "2")
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
     with Traffic(server.connect, CLIENTS) as earlier:
         earlier.wait_answers(200)
-    time.sleep(1)  # its counts are shared after half a second, its log is written after a tenth
+    wait_ticks(server)  # its counts are shared after half a second, its log is written after a tenth
     with Traffic(server.connect, CLIENTS) as traffic:
         traffic.wait_answers(1)
         killed = children(server)[0]
