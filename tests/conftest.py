@@ -14,10 +14,15 @@ from likeness import packs
 from likeness.comparer import Comparer
 from likeness.packs.integrity import sha256_of
 from likeness.packs.tables import to_toml
+from likeness.server.configuration import SETTINGS
 
 # Machines are shared: a slow moment is not a failure.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+
+# Nobody's settings: a test says which it needs.
+for variable in ("LIKENESS_CONFIG", *(each.variable for each in SETTINGS.values())):
+    os.environ.pop(variable, None)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CHROMIUM = next(

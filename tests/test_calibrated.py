@@ -137,7 +137,8 @@ def test_the_client_and_the_server_mark_the_answer(own_pack: Path, portraits: di
     }
     answer = likeness.client(own_pack, settings=ALLOWED).compare_faces(**images)
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-likeness-uncalibrated"] == "true"
-    command = [str(Path(sys.executable).with_name("likeness")), "serve", "--port", "0", "--pack", str(own_pack)]
+    command = [str(Path(sys.executable).with_name("likeness")), "serve", "--port", "0", "--auth", "none"]
+    command += ["--pack", str(own_pack)]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 78
     assert "--uncalibrated" in refused.stderr

@@ -44,7 +44,7 @@ def server(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """`likeness serve` on a free port; the README's 8080 may be taken."""
     log = tmp_path_factory.mktemp("server") / "stderr"
     with log.open("wb") as stream:
-        command = [BIN / "likeness", "serve", "--port", "0"]
+        command = [BIN / "likeness", "serve", "--port", "0", "--auth", "none"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
     try:
         yield address_of(process, log)

@@ -80,6 +80,40 @@ def test_work_within_work_is_shared_by_whoever_is_free(executor: Executor) -> No
         assert spread(photo, [0, 1]) == [[1, 2], []]
 
 
+def test_a_thread_that_the_system_refuses_costs_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its task waits in the pool, and the thread of the other photo, once free, takes a face with it."""
+    executor, caller = Executor(3), threading.current_thread()
+    begun, free, taken, over = (threading.Event() for _ in range(4))
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def face(number: int) -> int:
+        if number == 0:
+            free.set()
+            assert taken.wait(60)
+        elif threading.current_thread() is not caller:
+            taken.set()
+            assert over.wait(60)
+        return number
+
+    def photo(number: int) -> list[int]:
+        if number:
+            begun.set()
+            assert free.wait(60)
+            return []
+        assert begun.wait(60)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        return spread(face, [0, 1])
+
+    try:
+        with executor.running() as spread:
+            assert spread(photo, [0, 1]) == [[0, 1], []]
+    finally:
+        over.set()
+        executor.close()
+
+
 def test_a_busy_thread_is_not_waited_for(executor: Executor) -> None:
     let_go = threading.Event()
     assert executor._pool is not None

@@ -88,7 +88,7 @@ class Executor:
                 place = next(places)
 
         helping: list[Future[None]] = []
-        # RuntimeError: the pool was closed meanwhile, or the main thread has ended.
+        # RuntimeError: the pool was closed meanwhile, the main thread has ended, or the system refuses a thread.
         with suppress(RuntimeError):
             helpers = range(min(self._helpers, len(items) - 1))
             helping.extend(self._pool.submit(lambda: take(next(places))) for _ in helpers)
@@ -98,7 +98,8 @@ class Executor:
             started = [each for each in helping if not each.cancel()]
         for each in started:
             each.result()
-        return [results[place] for place in range(len(items))]
+        # The task of a thread that the system refuses stays in the pool, where another may have taken a place with it.
+        return [results[place] if place in results else work(items[place]) for place in range(len(items))]
 
 
 _EXECUTORS: "WeakSet[Executor]" = WeakSet()

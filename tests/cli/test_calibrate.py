@@ -114,7 +114,9 @@ def test_too_few_photos_are_one_line(
     assert "0 are left, and 500 are needed; --keep-scoring draws none" in error
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_there_is_one_line(
+    standard_pack: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["calibrate", str(tmp_path / "none.csv")]) == 255
     error = capsys.readouterr().err
     assert error.count("\n") == 1

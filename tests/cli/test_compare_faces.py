@@ -15,6 +15,7 @@ import pytest
 from likeness.cli import failures, page
 from likeness.cli.options import OPTIONS
 from likeness.cli.parameters import MAX_FILE_BYTES
+from likeness.packs import store
 
 Likeness = Callable[..., Any]
 TARGET = ["--target-image", "Bytes=b25l"]
@@ -279,7 +280,7 @@ def test_the_real_engine(
     standard_pack: None, portraits: dict[str, Path], environment: dict[str, str], tmp_path: Path
 ) -> None:
     """One whole run: two photos of one person, the page's JSON, an explanation beside it."""
-    environment["HOME"] = os.environ.get("HOME", "")
+    environment["LIKENESS_HOME"] = str(store.home())
     ran = run_alone(
         *("--source-image-bytes", f"fileb://{portraits['obama.jpg']}"),
         *("--target-image-bytes", f"fileb://{portraits['obama2.jpg']}"),

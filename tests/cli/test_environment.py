@@ -117,7 +117,7 @@ def test_closed_streams_are_no_error(words: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("redirections", ["<&- >&- 2>&-", ">/dev/full 2>/dev/full", "2>&-"])
-def test_a_server_serves_whatever_its_streams_are(redirections: str, tmp_path: Path) -> None:
+def test_a_server_serves_whatever_its_streams_are(redirections: str, standard_pack: None, tmp_path: Path) -> None:
     """And no socket has the number of a stream, to which something may be printed."""
     path = tmp_path / "likeness.sock"
     likeness_serve = f'exec "$0" -m likeness.cli.main serve --unix-socket {path} {redirections}'

@@ -94,7 +94,12 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(
 @pytest.mark.parametrize("option", ["--json", "--report"])
 @pytest.mark.parametrize("name", ["people.csv", "000-1.jpg", "kept"])
 def test_no_output_replaces_an_input(
-    option: str, name: str, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    standard_pack: None,
+    option: str,
+    name: str,
+    table: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(evaluate, "embed_photos", None)
     monkeypatch.chdir(table.parent)

@@ -67,11 +67,11 @@ IDS = [f"{name} {action.option_strings[0]}" for name, action in ACTIONS]
 
 @pytest.fixture(autouse=True)
 def _nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, no settings of the person who runs the tests, and no network."""
+    """An empty folder and home, no settings of the person who runs the tests, no pack, and no network."""
     monkeypatch.chdir(tmp_path)
     for name in [each for each in os.environ if each.startswith(("LIKENESS_", "AWS_", "RAY_"))]:
-        if name != "LIKENESS_HOME":
-            monkeypatch.delenv(name)
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LIKENESS_HOME", str(tmp_path / "packs"))
     monkeypatch.setenv("LIKENESS_KEYS", str(tmp_path / "keys.json"))
     monkeypatch.setenv("LIKENESS_OFFLINE", "1")
     monkeypatch.setenv("HOME", str(tmp_path))

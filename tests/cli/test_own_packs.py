@@ -42,7 +42,9 @@ def test_the_command_refuses_a_missing_device(portraits: dict[str, Path], capsys
     assert "likeness[cuda]" in printed.err
 
 
-def test_the_page_of_a_comparison_replaces_no_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_of_a_comparison_replaces_no_input(
+    standard_pack: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table, photo = tmp_path / "people.csv", tmp_path / "a.jpg"
     table.write_text("image,person\na.jpg,1\n", "utf-8")
     photo.touch()

@@ -15,9 +15,9 @@ from likeness.packs import store
 
 
 @pytest.fixture
-def samples_dir() -> Path:
+def samples_dir(portraits: dict[str, Path]) -> Path:
     """The folder of the installed sample portraits."""
-    return next(iter(packs.samples().values())).parent
+    return portraits["obama.jpg"].parent
 
 
 def run(capsys, *arguments: str) -> tuple[int, str, str]:
@@ -62,7 +62,7 @@ def test_show_tells_files_licences_terms_and_origins_without_an_installation(cap
 
 
 @pytest.mark.engine
-def test_show_of_the_installed_pack_has_the_promise_and_the_hashes(capsys) -> None:
+def test_show_of_the_installed_pack_has_the_promise_and_the_hashes(standard_pack: None, capsys) -> None:
     pack = packs.load("standard")
     _, out, _ = run(capsys, "show", str(pack.manifest.folder))
     for file in pack.manifest.files.values():

@@ -33,7 +33,7 @@ def exported(standard_pack: None, portraits: dict[str, Path], tmp_path_factory: 
     """The metrics of a server that has compared two photos and has refused a request."""
     log = tmp_path_factory.mktemp("server") / "stderr"
     with log.open("wb") as stream:
-        command = [Path(sys.executable).parent / "likeness", "serve", "--port", "0"]
+        command = [Path(sys.executable).parent / "likeness", "serve", "--port", "0", "--auth", "none"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
     try:
         address = address_of(process, log)

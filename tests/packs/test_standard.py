@@ -16,8 +16,7 @@ MODELS = (
 
 
 @pytest.fixture(scope="module")
-def standard() -> packs.LoadedPack:
-    """The standard pack, installed when it is missing."""
+def standard(standard_pack: None) -> packs.LoadedPack:
     return packs.load("standard", threads=1)
 
 
@@ -44,10 +43,11 @@ def test_every_role_answers_with_finite_numbers(standard, role: str) -> None:
 
 
 @pytest.mark.engine
-def test_the_samples_are_the_published_photographs() -> None:
-    samples = packs.samples()
-    assert {"obama.jpg", "obama2.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg"} <= set(samples)
-    for name, path in samples.items():
+def test_the_samples_are_the_published_photographs(portraits: dict[str, Path]) -> None:
+    assert {"obama.jpg", "obama2.jpg", "obama_partial_face.jpg", "obama_partial_face2.jpg", "biden.jpg"} <= set(
+        portraits
+    )
+    for name, path in portraits.items():
         content = path.read_bytes()
         assert content[:2] == b"\xff\xd8"
         assert hashlib.sha256(content).hexdigest() == store.known("samples").files[name].sha256

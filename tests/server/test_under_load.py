@@ -9,7 +9,6 @@ import signal
 import socket
 import ssl
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,13 +40,24 @@ def signer(key: Key) -> Sign:
     return headers
 
 
+def wait_ticks(server: Running, ticks: int = 15) -> None:
+    """Waits until the loop of each idle worker has waited so many times, 0.1 s each or more on a busy machine."""
+
+    def waits() -> list[int]:
+        pages = [Path(f"/proc/{pid}/status").read_text() for pid in children(server)]
+        return [int(page.split("\nvoluntary_ctxt_switches:")[1].split()[0]) for page in pages]
+
+    before = waits()
+    wait_for(lambda: all(now >= then + ticks for now, then in zip(waits(), before, strict=True)))
+
+
 @needs_two_processors
 def test_a_killed_worker_costs_the_requests_that_it_had(serve: Serve) -> None:
     server = serve("--workers", "2")
     wait_for(lambda: b"likeness_ready_workers 2.0" in server.get("/metrics").body)
     with Traffic(server.connect, CLIENTS) as earlier:
         earlier.wait_answers(200)
-    time.sleep(1)  # its counts are shared after half a second, its log is written after a tenth
+    wait_ticks(server)  # its counts are shared after half a second, its log is written after a tenth
     with Traffic(server.connect, CLIENTS) as traffic:
         traffic.wait_answers(1)
         killed = children(server)[0]
@@ -293,17 +303,23 @@ def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Se
 
 
 def test_without_memory_large_requests_are_refused_and_small_ones_served(serve: Serve) -> None:
+    """Small ones also in threads that had no work before: a thread started now would lack memory for its stack."""
     server = serve()
     server.wait_ready()
     large = body(b"x" * 5_000_000, b"x" * 5_000_000)
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    with Traffic(server.connect, 2) as traffic:
+    threads = thread_budget()
+    with ThreadPoolExecutor(threads) as pool, Traffic(server.connect, 1) as traffic:
         traffic.wait_answers()
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         mapped = 1024 * int(status.split("VmSize:")[1].split()[0])
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (mapped + 1024 * 1024, resource.RLIM_INFINITY))
         with contextlib.suppress(OSError, http.client.HTTPException):
             assert server.request(large).code == "InternalServerError"
+        at_once = [pool.submit(server.request, body(b"until all-work")) for _ in range(threads)]
+        wait_for(lambda: server.gauge("running") == threads or any(each.done() for each in at_once))
+        server.create("all-work")
+        assert [each.result().status for each in at_once] == [200] * threads
         traffic.wait_answers()
         assert server.get("/readyz").status == 200
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, unlimited)

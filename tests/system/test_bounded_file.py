@@ -74,7 +74,9 @@ def special(request, tmp_path: Path, monkeypatch) -> Path:
         ("batch {} --output out.csv", 255),
     ],
 )
-def test_no_command_waits_for_a_special_file(words: str, code: int, special: Path, capsys, monkeypatch) -> None:
+def test_no_command_waits_for_a_special_file(
+    words: str, code: int, special: Path, standard_pack: None, capsys, monkeypatch
+) -> None:
     monkeypatch.chdir(special.parent)
     assert front.main(words.format(special).split()) == code
     said = capsys.readouterr().err.strip()

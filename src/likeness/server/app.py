@@ -6,7 +6,6 @@ Plain ASGI: one POST route and a few GETs need no framework, and the API has its
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from likeness.aws.audit import Caller, audit_record
@@ -26,6 +25,7 @@ from likeness.server.log_files import GATHER_SECONDS, LogFile, LogWriter
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
 from likeness.server.pages import Page, Pages, Send, State, health_pages, metrics_pages
+from likeness.server.pools import started_pool
 from likeness.server.redaction import redact_all
 from likeness.server.refusals import check_head, refuse, to_origin_form
 from likeness.server.reloading import Reloading
@@ -51,7 +51,7 @@ class Application:
     """The application of one worker; created inside its event loop."""
 
     def __init__(self, settings: Settings, load: Load, slot: WorkerSlot, *, connections: Connections) -> None:
-        """Raises SettingsError for a key file or a log file that cannot be used."""
+        """Raises SettingsError for a key file or a log file that cannot be used, or threads that cannot be started."""
         threads = slot.threads
         self._slot = slot
         self.settings = settings
@@ -69,12 +69,10 @@ class Application:
             self.reloading.add("audit_log", self._audit.reopen)
         self._keys = KeyFile(settings.keys) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compare")
-        self._costly_pool = ThreadPoolExecutor(
-            costly_threads(threads), thread_name_prefix="costly", initializer=yield_processors
-        )
+        self._pool = started_pool(threads, "compare")
+        self._costly_pool = started_pool(costly_threads(threads), "costly", yield_processors)
         self.admission, self.costly_admission = _admissions(settings, slot, self._pool, self._costly_pool)
-        self._parser = ThreadPoolExecutor(max(1, threads // 2), thread_name_prefix="parse")
+        self._parser = started_pool(max(1, threads // 2), "parse")
         self._images = ImageReader(
             Stores(settings.stores()),
             max_bytes=settings.max_s3_bytes,
