@@ -104,8 +104,8 @@ fuzz: $(VENV)/.fuzz-installed ## fuzz each parser of untrusted bytes for SECONDS
 
 accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rates on LIKENESS_DATA (half an hour)
 	$(BIN)/python benchmarks/detection.py
-	$(BIN)/python benchmarks/attributes.py
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python -m benchmarks.attributes
+	$(BIN)/python -m benchmarks.accuracy
 
 screenshots: $(VENV)/.test-installed ## pictures of the console's main states into screenshots/, and its rendering times (needs Chromium)
 	PYTHONPATH=. $(BIN)/python tests/console/screenshots.py

@@ -1,10 +1,10 @@
 """Measures the standard pack for its model card, and writes the tables of docs/accuracy.md.
 
-    python benchmarks/accuracy.py            measure on people-dev and lfw-dev (ten minutes), record, write the tables
-    python benchmarks/accuracy.py frontier   pairs accepted against equality of the cells, by the cohort's spread
-    python benchmarks/accuracy.py thresholds pairs accepted at thresholds that are set on other pairs
-    python benchmarks/accuracy.py time       measure the times again (the machine was busy), write the tables
-    python benchmarks/accuracy.py tables     write the tables again: from the record, and from the pack's own figures
+    python -m benchmarks.accuracy            measure on people-dev and lfw-dev (ten minutes), record, write the tables
+    python -m benchmarks.accuracy frontier   pairs accepted against equality of the cells, by the cohort's spread
+    python -m benchmarks.accuracy thresholds pairs accepted at thresholds that are set on other pairs
+    python -m benchmarks.accuracy time       measure the times again (the machine was busy), write the tables
+    python -m benchmarks.accuracy tables     write the tables again: from the record, and from the pack's own figures
 
 The record is benchmarks/results/accuracy.json. Cohorts and curves are evaluated on people from whom they were not
 learned. The figures of the pack itself are those that `likeness calibrate` wrote into it. The evaluation data are not
@@ -25,9 +25,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from benchmarks.accuracy_tables import tables, with_tables
 from numpy.typing import NDArray
 
-from accuracy_tables import tables, with_tables
 from likeness.comparer import Comparer
 from likeness.engine import Engine
 from likeness.evaluation.by_cell import CalibratedScorer, evaluate_cells
@@ -53,7 +53,7 @@ RATES = (1e-3, 1e-4)
 #: Variances of the cohort as shares of the faces' variance, and the number of random partitions of the people for each.
 SPREADS, PARTITIONS = (0.4, 0.6, 0.7, 0.8), 4
 #: Another cohort for the table of thresholds: 500 vectors for each of five groups, not narrowed.
-OTHER_COHORT = {"count": 2500, "spread": 1.0}
+OTHER_COUNT, OTHER_SPREAD = 2500, 1.0
 OTHER_NEAREST = 90
 #: The most similar pairs of people-dev, which were inspected one by one.
 MOST_ALIKE = 80
@@ -211,7 +211,7 @@ def thresholds(sets: tuple[LabelledFaces, LabelledFaces]) -> list[dict[str, Any]
 
 
 def other_scorer(vectors: Vectors, people: NDArray[np.int64], groups: NDArray[np.str_]) -> Scorer:
-    cohort = draw_cohort(vectors, people, groups, **OTHER_COHORT)
+    cohort = draw_cohort(vectors, people, groups, count=OTHER_COUNT, spread=OTHER_SPREAD)
     return Scorer(cohort.vectors.astype(np.float32), nearest=OTHER_NEAREST)
 
 

@@ -1,6 +1,6 @@
 """Evaluates the attributes: pose, smile, emotions, and the effect of the quality filters.
 
-    python benchmarks/attributes.py [pose] [smile] [emotions] [quality] [fit] [--data DIR]
+    python -m benchmarks.attributes [pose] [smile] [emotions] [quality] [fit] [--data DIR]
 
 Without a name it measures all but `fit`, which prints the tables of `expression.py`. Learned parts are
 evaluated by five-fold cross-validation over persons, with three partitions. The data are not public (LIKENESS_DATA).
@@ -16,9 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-from learning import (
+from benchmarks.learning import (
     HAPPY,
     NAMES,
     NEUTRAL,
@@ -29,11 +27,13 @@ from learning import (
     macro_recall,
     smile_regression,
 )
+from numpy.typing import NDArray
+
 from likeness import packs
 from likeness.engine import Engine
 from likeness.faces import QUALITY_FILTERS, Pose, Quality
 from likeness.image import ImageLimits, open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.detection import confidences
 from likeness.vision.expression import LABELS, happiness, read_expression, smile_features
 from likeness.vision.geometry import HEIGHT_PER_WIDTH, service_box
@@ -41,7 +41,6 @@ from likeness.vision.mesh import FaceMesh
 from likeness.vision.pose import pose_of_mesh, pose_of_points
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.quality import measure_quality
-from likeness.vision.turned import find
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 #: Persons of lfw-dev, with two photos each, on whom the quality filters are evaluated.
@@ -66,7 +65,7 @@ class Seen:
 
 def largest_face(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
     """The largest face, measured as by the pipeline; None if no face is found."""
-    found, _ = find(engine.detector, engine.mesh, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
+    found, _ = search(engine, decoded(open_image(pixels, limits=ImageLimits(min_side_px=1))))
     if len(found) == 0:
         return None
     largest = int(np.argmax(np.prod(found.boxes[:, 2:] - found.boxes[:, :2], axis=1)))
@@ -85,7 +84,9 @@ def largest_face(engine: Engine, pixels: NDArray[np.uint8]) -> Seen | None:
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(cv2.imread(str(path))[:, :, ::-1])
+    photo = cv2.imread(str(path))
+    assert photo is not None
+    return np.ascontiguousarray(photo[:, :, ::-1], np.uint8)
 
 
 def person(path: Path) -> str:

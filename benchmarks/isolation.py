@@ -45,7 +45,7 @@ def measure(servers: list[Server], data: bytes, *, rounds: int, repeat: int, cli
         for which in (0, 1) if number % 2 else (1, 0):
             begun = time.perf_counter()
             cpu[which] = 1000 * servers[which].cpu_of(data, repeat, clients)
-            wall[which] = 1000 * (time.perf_counter() - begun) / repeat
+            wall[which] = 1000 * (time.perf_counter() - begun) / (repeat // clients * clients)
         found.append((cpu, wall))
     cells = []
     for kind in (0, 1):

@@ -156,8 +156,8 @@ def main() -> None:
         cold = [[each.cold_start(pair.source, pair.target) for each in both] for _ in range(options.rounds)]
         _print("cold start", [row[0] for row in cold], [row[1] for row in cold])
         print(f"{'peak memory, MB':28s} {memory[0][-1] / 1024:9.0f} {memory[1][-1] / 1024:9.0f}")
-    for each in both:
-        each.close()
+    for checkout in both:
+        checkout.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Another checkout of Likeness against this one: genuine pairs accepted at the same false match rates.
 
     git worktree add ../old 355f669 && make -C ../old .venv/.installed
-    python benchmarks/old_beside_new_accuracy.py ../old [--old-home DIR] [--embeddings PREFIX]
+    python -m benchmarks.old_beside_new_accuracy ../old [--old-home DIR] [--embeddings PREFIX]
 
 Each checkout embeds all photos of people-dev and lfw-dev with its own interpreter (.venv), packs (LIKENESS_HOME) and
 networks; their vectors are scored in the same way, relative to a cohort drawn by this checkout. Rates are means of the
@@ -16,9 +16,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from benchmarks.accuracy import DATA, WITHIN, genuine_scores, scored_cells, with_one_view, within_cells
+from numpy.typing import NDArray
 
-from accuracy import DATA, WITHIN, LabelledFaces, genuine_scores, scored_cells, with_one_view, within_cells
 from likeness.evaluation.cross_fit import GroupedFaces, cross_fitted_scores, default_scorer
+from likeness.evaluation.labelled import LabelledFaces
 from likeness.evaluation.photo_table import read_either
 from likeness.packs.loaded import pack_folder
 
@@ -39,7 +41,7 @@ with Comparer(Path(pack) if "/" in pack else pack) as comparer:
 """
 
 
-def embedded(checkout: Path, home: Path, pack: str, photos: list[Path], keep: str) -> np.ndarray:
+def embedded(checkout: Path, home: Path, pack: str, photos: list[Path], keep: str) -> NDArray[np.float32]:
     """The vectors (N, D) of `photos` by the pack of another checkout; zeros without a usable face."""
     with tempfile.TemporaryDirectory() as folder:
         to = Path(folder) / "vectors.npy"

@@ -100,7 +100,8 @@ def planning(role: str) -> dict[str, float]:
     }
     shape = [side if isinstance(side, int) else 1 for side in networks["planned"].input_shapes[0]]
     values = np.random.default_rng(0).integers(0, 256, shape)
-    picture = values.astype(np.uint8 if networks["planned"].takes_bytes else np.float32)
+    takes_bytes = networks["planned"].takes_bytes
+    picture = values.astype(np.uint8) if takes_bytes else values.astype(np.float32)
     times: dict[str, list[float]] = {words: [] for words in networks}
     for _ in range(40):
         for words, network in networks.items():
@@ -114,11 +115,12 @@ def comparing(shared: bool) -> dict[str, float]:
     """
     memory.configure()  # as in the server
     portrait = cv2.imread(str(packs.samples()["obama.jpg"]))
+    assert portrait is not None
     random = np.random.default_rng(0)
     sizes_px = random.integers(200, 2400, (MIXED_PHOTOS, 2)).tolist()
 
     def compare(size_px: tuple[int, int]) -> None:
-        photo = np.ascontiguousarray(cv2.resize(portrait, size_px, interpolation=cv2.INTER_AREA)[..., ::-1])
+        photo = np.ascontiguousarray(cv2.resize(portrait, size_px, interpolation=cv2.INTER_AREA)[..., ::-1], np.uint8)
         with suppress(RequestError):
             comparer.compare(photo, photo)
 
@@ -151,7 +153,8 @@ CASES: dict[str, Callable[..., dict[str, float]]] = {
 def in_own_process(case: str, *arguments: object) -> dict[str, float]:
     """Runs a case in a new process and returns its result."""
     command = [sys.executable, __file__, case, json.dumps(arguments)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    measured: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return measured
 
 
 def main() -> None:

@@ -37,7 +37,9 @@ _FADE_PX = 8
 
 
 def _read(path: Path) -> Pixels:
-    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+    photo = cv2.imread(str(path))
+    assert photo is not None
+    return np.asarray(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _people() -> list[Path]:
@@ -67,7 +69,8 @@ def beside_a_large_face(face_px: int, seed: int) -> Scene:
     portraits = [*packs.samples().values(), *_people()[-60:]]
     portrait = _read(portraits[seed % len(portraits)])
     scale = _HEIGHT_PX / portrait.shape[0]
-    portrait = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:, : _WIDTH_PX - 3 * tile]
+    enlarged = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    portrait = np.asarray(enlarged[:, : _WIDTH_PX - 3 * tile], np.uint8)
     clouds = chance.integers(40, 210, (9, 16, 3), dtype=np.uint8)
     photo = np.asarray(cv2.resize(clouds, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_CUBIC), np.uint8)
     left = int(chance.choice([0, _WIDTH_PX - portrait.shape[1]]))
@@ -77,7 +80,7 @@ def beside_a_large_face(face_px: int, seed: int) -> Scene:
     mask = cv2.GaussianBlur(inner, (0, 0), _FADE_PX / 2)[..., None]
     places: list[tuple[int, int]] = []
     while len(places) < 1 + seed % 4:
-        x, y = int(chance.integers(*free, endpoint=True)), int(chance.integers(0, _HEIGHT_PX - tile))
+        x, y = int(chance.integers(free[0], free[1], endpoint=True)), int(chance.integers(0, _HEIGHT_PX - tile))
         if any(abs(x - a) < tile and abs(y - b) < tile for a, b in places):
             continue
         person = _people()[int(chance.integers(0, len(_people()) - 60))]

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from likeness.engine import Engine
 from likeness.image import open_image
-from likeness.pipeline import decoded
+from likeness.pipeline import decoded, search
 from likeness.vision.mesh import Mesh, detected_crop, five_landmarks, mesh_crop
 from likeness.vision.pose import pose_of_mesh
 from likeness.vision.pyramid import Pyramid
 from likeness.vision.suppression import areas
-from likeness.vision.turned import find
 
 DATA = Path(os.environ.get("LIKENESS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 Pixels = NDArray[np.uint8]
@@ -47,7 +46,8 @@ def with_a_second_run(mesh: Mesh, photo: Pyramid, box: Numbers, five: Numbers) -
 def moved(photo: Pixels, chance: np.random.Generator) -> tuple[Pixels, Numbers]:
     """The photo moved a little, and the inverse transform (2, 3), in coordinates from edge to edge."""
     height, width = photo.shape[:2]
-    there = cv2.getRotationMatrix2D((width / 2, height / 2), chance.uniform(-8, 8), chance.uniform(0.8, 1.25))
+    degrees, scale = chance.uniform(-8, 8), chance.uniform(0.8, 1.25)
+    there = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), degrees, scale), np.float64)
     there[:, 2] += chance.uniform(-6, 6, 2)
     centred = there.copy()
     centred[:, 2] += there[:, :2] @ (0.5, 0.5) - 0.5
@@ -66,9 +66,11 @@ def main() -> None:
     points: dict[str, list[float]] = {name: [] for name in ways}
     angles: dict[str, list[Numbers]] = {name: [] for name in ways}
     for path in chosen:
-        photo = np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+        stored = cv2.imread(str(path))
+        assert stored is not None
+        photo = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
         versions = [moved(photo, chance) for _ in range(3)]
-        searched = [find(engine.detector, engine.mesh, decoded(open_image(picture)))[0] for picture, _ in versions]
+        searched = [search(engine, decoded(open_image(picture)))[0] for picture, _ in versions]
         found = [faces[np.argsort(-areas(faces.boxes))[:1]] for faces in searched]
         if not all(len(each) for each in found):
             continue

@@ -35,6 +35,12 @@ def pairs(people: int) -> list[tuple[Path, Path]]:
     return [(first, second) for first, second, *_ in some]
 
 
+def read(path: Path) -> Pixels:
+    photo = cv2.imread(str(path))
+    assert photo is not None
+    return np.asarray(photo[:, :, ::-1], np.uint8)
+
+
 def turned(photo: Pixels, degrees: float) -> Pixels:
     """The photo rotated counterclockwise about its centre, in the same frame."""
     height, width = photo.shape[:2]
@@ -50,10 +56,7 @@ def main() -> int:
     options = parser.parse_args()
     without = mock.patch.object(search, "seen_upright", lambda _detector, _photo, face: face)
     with without if options.without_upright else nullcontext(), Comparer() as comparer:
-        sides = [
-            (comparer.prepare(first, prefer="central"), np.asarray(cv2.imread(str(second))[:, :, ::-1], np.uint8))
-            for first, second in pairs(options.people)
-        ]
+        sides = [(comparer.prepare(first, prefer="central"), read(second)) for first, second in pairs(options.people)]
         least = options.people
         for degrees in range(0, 360, options.step):
             found = sum(bool(comparer.compare(source, turned(photo, degrees)).matches) for source, photo in sides)

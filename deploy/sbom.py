@@ -121,12 +121,13 @@ def _licence(installed: Distribution | None) -> str:
     if installed is None:
         return ""
     metadata = installed.metadata
-    expression = metadata.get("License-Expression") or metadata.get("License") or ""
+    stated = [each for name in ("License-Expression", "License") for each in metadata.get_all(name) or [] if each]
+    expression = str(stated[0]) if stated else ""
     if expression and len(expression) <= _LONGEST_NAME:
-        return str(expression)
+        return expression
     classifiers = metadata.get_all("Classifier") or []
     named = [each.rpartition(" :: ")[2] for each in classifiers if each.startswith("License :: ")]
-    return named[0] if named else str(expression).strip().partition("\n")[0][:_LONGEST_NAME]
+    return named[0] if named else expression.strip().partition("\n")[0][:_LONGEST_NAME]
 
 
 def _needed(installed: Distribution | None, packages: dict[str, list[Component]]) -> list[Component]:

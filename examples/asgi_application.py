@@ -92,8 +92,12 @@ async def _body(receive: Receive) -> bytes | None:
 def _fields(content_type: bytes, body: bytes) -> dict[str, bytes]:
     """The fields of a multipart form, by name."""
     form = message_from_bytes(b"Content-Type: " + content_type + b"\r\n\r\n" + body)
-    parts = form.get_payload() if form.is_multipart() else []
-    return {str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) for part in parts}
+    fields = {}
+    for part in form.walk() if form.is_multipart() else ():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):  # the form itself has none
+            fields[str(part.get_param("name", header="content-disposition"))] = content
+    return fields
 
 
 application = Application()

@@ -14,23 +14,9 @@ _EDGES = [
 ]
 #: What often has a meaning in text formats.
 _WORDS = (
-    b"{",
-    b"[",
-    b"(",
-    b"<",
-    b'"',
-    b"'",
-    b"\\",
-    b"\n",
-    b"\r\n",
-    b"=",
-    b",",
-    b":",
-    b"\x00",
-    b"\xff",
-    b"\xef\xbb\xbf",
+    *(b"{", b"[", b"(", b"<", b'"', b"'", b"\\", b"\n", b"\r\n", b"=", b",", b":", b"\x00", b"\xff", b"\xef\xbb\xbf"),
+    *(b"-1", b"0", b"1e999", b"NaN", b"null", b"true", b"9" * 40, b"\xed\xa0\x80", "\u2028".encode(), b"../"),
 )
-_WORDS += (b"-1", b"0", b"1e999", b"NaN", b"null", b"true", b"9" * 40, b"\xed\xa0\x80", "\u2028".encode(), b"../")
 _LENGTHS = (1, 1, 2, 4, 16, 64)
 
 

@@ -24,7 +24,6 @@ class Target:
     mutate: Mutate | None = None
     max_bytes: int = 4096
     corpora: Sequence[str] = ()
-    needs_pack: bool = False
 
     def mutated(self, data: bytes, chance: random.Random) -> bytes:
         """`data` with some changes."""

@@ -62,7 +62,7 @@ class Watched:
     a failure once.
     """
 
-    def __init__(self, target: Target, state: State, report: Callable[[str, str, bytes], None]) -> None:
+    def __init__(self, target: Target, state: State, report: Callable[[str, str, bytes], object]) -> None:
         self._run, self._allowed = target.run, target.allowed
         self._state = state
         self._report = report

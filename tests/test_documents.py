@@ -120,6 +120,26 @@ def test_the_page_for_contributors_is_one_screen_and_names_what_is_there() -> No
         assert (REPOSITORY / path).exists(), path
 
 
+def test_the_commands_that_run_benchmarks_and_fuzzing_are_those_of_the_files() -> None:
+    """A file that imports another of these runs as a module (`python -m`) only; mypy holds the names inside."""
+    pages = [REPOSITORY / "Makefile", *REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")]
+    for folder in ("benchmarks", "fuzz", "src"):
+        pages += [*(REPOSITORY / folder).rglob("*.py"), *(REPOSITORY / folder).rglob("*.md")]
+    command = re.compile(
+        r"python\s+(?:#: )?(-m\s+(?:#: )?(?:benchmarks|fuzz)\.[a-z_]+|benchmarks/[a-z_]+\.py)([^`\n]*)"
+    )
+    ran = set()
+    for page in pages:
+        for name, rest in command.findall(page.read_text("utf-8")):
+            place = REPOSITORY / name.split()[-1].removesuffix(".py").replace(".", "/")
+            source = (place / "__main__.py" if place.is_dir() else place.with_suffix(".py")).read_text("utf-8")
+            assert name.startswith("-m") or "\nfrom benchmarks" not in source, f"{page}: python {name}"
+            for option in re.findall(r"--[a-z-]+", rest):
+                assert f'"{option}"' in source, f"{page}: python {name} {option}"
+            ran.add(place.name)
+    assert len(ran) > 20
+
+
 def test_the_changelog_names_the_version_in_the_usual_form() -> None:
     page = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
     versions = re.findall(r"^## \[(.+?)\]", page, flags=re.MULTILINE)

@@ -301,7 +301,8 @@ def added(row: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 def kept() -> dict[str, dict[str, Any]]:
     """The rows of the record by the names of their cases."""
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rows: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return rows
 
 
 def keep(case: Case, row: dict[str, Any], *, again: bool) -> dict[str, dict[str, Any]]:

@@ -146,7 +146,7 @@ def _warm(contestant: Contestant, pair: Pair) -> None:
         contestant.ask("pair", repeat=3, source=pair.source, target=pair.target)
 
 
-def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: float) -> dict[str, object]:
+def _turn(case: Case, contestant: Contestant, pair: Pair, repeat: int, seconds: float) -> dict[str, Any]:
     if not case.targets:
         return contestant.ask("pair", repeat=repeat, seconds=seconds, source=pair.source, target=pair.target)
     count = PEERS_TARGETS if contestant.name in _PEERS else case.targets

@@ -19,7 +19,6 @@ from urllib.request import urlopen
 
 from benchmarks.speed import environments
 
-WORKERS = environments.HERE / "workers"
 _LIKENESS = environments.LIKENESS_PYTHON.with_name("likeness")
 _START_SECONDS = 600.0
 
@@ -64,7 +63,8 @@ class Contestant:
         began = time.perf_counter()
         log = self._stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
         process = subprocess.Popen(
-            [python, WORKERS / self.worker],
+            [python, "-m", f"benchmarks.speed.workers.{self.worker}"],
+            cwd=environments.REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -93,27 +93,27 @@ class Contestant:
 
 
 def likeness() -> Contestant:
-    return Contestant("likeness", "likeness_worker.py", lambda: environments.LIKENESS_PYTHON)
+    return Contestant("likeness", "likeness_worker", lambda: environments.LIKENESS_PYTHON)
 
 
 def floor() -> Contestant:
-    return Contestant("floor", "floor_worker.py", lambda: environments.LIKENESS_PYTHON)
+    return Contestant("floor", "floor_worker", lambda: environments.LIKENESS_PYTHON)
 
 
 def likeness_http() -> Contestant:
-    return Contestant("likeness http", "http_worker.py", environments.CLIENTS.ready, _likeness_server)
+    return Contestant("likeness http", "http_worker", environments.CLIENTS.ready, _likeness_server)
 
 
 def moto() -> Contestant:
-    return Contestant("moto", "http_worker.py", environments.CLIENTS.ready, _moto_server)
+    return Contestant("moto", "http_worker", environments.CLIENTS.ready, _moto_server)
 
 
 def face_recognition() -> Contestant:
-    return Contestant("face_recognition", "face_recognition_worker.py", environments.FACE_RECOGNITION.ready)
+    return Contestant("face_recognition", "face_recognition_worker", environments.FACE_RECOGNITION.ready)
 
 
 def deepface() -> Contestant:
-    return Contestant("deepface", "deepface_worker.py", environments.DEEPFACE.ready, _deepface_settings)
+    return Contestant("deepface", "deepface_worker", environments.DEEPFACE.ready, _deepface_settings)
 
 
 def _deepface_settings(stack: contextlib.ExitStack) -> Mapping[str, str]:
@@ -213,7 +213,7 @@ def _free_port() -> int:
 def cold_start_s(source: Path, target: Path) -> float:
     """The seconds of a whole process of `likeness compare-faces`."""
     began = time.perf_counter()
-    command = [_LIKENESS, "compare-faces", "--source-image-bytes", f"fileb://{source}"]
+    command: list[str | Path] = [_LIKENESS, "compare-faces", "--source-image-bytes", f"fileb://{source}"]
     command += ["--target-image-bytes", f"fileb://{target}", "--no-cli-pager"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     return time.perf_counter() - began

@@ -127,7 +127,7 @@ def _scaled(picture: NDArray[np.uint8], width_px: int, height_px: int) -> NDArra
 
 def _grainy(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
     grain = np.random.default_rng(_SEED).normal(0.0, _GRAIN_SIGMA, photo.shape).astype(np.float32)
-    return np.clip(photo + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(photo + grain, 0, 255), np.uint8)
 
 
 def _encoded(photo: NDArray[np.uint8]) -> bytes:

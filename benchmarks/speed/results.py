@@ -74,7 +74,7 @@ class Results:
 
     def add(self, case: str, contestant: str, turn: str, measured: dict[str, Any]) -> None:
         """Adds the figures of a turn; contestants of the same turn use the same name."""
-        nothing = {"wall_s": [], "cpu_s": [], "peak_mb": None, "turns": {}}
+        nothing: dict[str, Any] = {"wall_s": [], "cpu_s": [], "peak_mb": None, "turns": {}}
         known = self.cases.setdefault(case, {}).setdefault(contestant, nothing)
         known["wall_s"] += measured["wall_s"]
         known["cpu_s"] += measured["cpu_s"]

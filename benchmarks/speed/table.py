@@ -122,7 +122,7 @@ def _rate_over_in_process(results: Results) -> float | None:
     if not ours or not theirs:
         return None
     pairs = zip(theirs["turns_pairs_per_s"], ours["turns_pairs_per_s"], strict=True)
-    return statistics.median(over_http / in_process for over_http, in_process in pairs)
+    return float(statistics.median(over_http / in_process for over_http, in_process in pairs))
 
 
 def show_soak(runs: list[dict[str, Any]]) -> None:

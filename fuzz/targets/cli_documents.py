@@ -13,12 +13,10 @@ REST = ("target_image", "source_image_bytes", "similarity_threshold", "quality_f
 def run(data: bytes) -> None:
     """The first byte selects the option."""
     options = dict.fromkeys((*NAMES, *REST))
-    text: str | bytes = data[1:].decode("utf-8", "surrogateescape")
-    if data[:1] > b"\x7f":
-        text = data[1:]  # of fileb://
-    elif text.startswith("file"):
+    text, is_of_fileb = data[1:].decode("utf-8", "surrogateescape"), data[:1] > b"\x7f"
+    if text.startswith("file") and not is_of_fileb:
         return
-    options[NAMES[data[0] % 4 if data else 0]] = text
+    options[NAMES[data[0] % 4 if data else 0]] = data[1:] if is_of_fileb else text
     decode_base64(call_parameters(Namespace(**options)))
 
 

@@ -49,5 +49,4 @@ TARGET = Target(
     lambda: [*jpeg_seeds(portrait()), *png_seeds(portrait())[:5]],
     mutate=cut,
     max_bytes=300_000,
-    needs_pack=True,
 )

@@ -27,9 +27,9 @@ def run(data: bytes) -> None:
     path = file_of(stored() if rows else data, "kept.db")
     if rows:
         table = "embeddings SET vector" if data.startswith(VECTOR) else "counts SET arrays"
-        with sqlite3.connect(path) as database:
-            database.execute(f"UPDATE {table} = ?", (data[4:],))
-        database.close()
+        with sqlite3.connect(path) as damaged:
+            damaged.execute(f"UPDATE {table} = ?", (data[4:],))
+        damaged.close()
     with _Kept.open(path, MAKER) as kept:
         vector = kept.recall(photo)
         assert vector is None or isinstance(vector, (str, np.ndarray))

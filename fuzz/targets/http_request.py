@@ -32,6 +32,8 @@ SECONDS = 60.0
 class StubEngine:
     """Finds no face."""
 
+    pack_identity = "stub"
+
     def compare(
         self, source: bytes, target: bytes, *, similarity_threshold: float, quality_filter: QualityFilter
     ) -> Comparison:
@@ -56,7 +58,7 @@ class Talks:
         self.loop.run_until_complete(self._start())
 
     async def _start(self) -> None:
-        settings = Settings(access_log=folder() / "access.log", console=False, header_timeout_seconds=SECONDS)
+        settings = Settings(access_log=str(folder() / "access.log"), console=False, header_timeout_seconds=SECONDS)
         slot = WorkerSlot(0, 1, Rates(0.0), SharedState(1))
         app = Application(settings, lambda _settings, _threads: StubEngine(), slot, connections=Connections(10))
         app.loader.start(lambda: self.failures.append("the engine is not loaded"))

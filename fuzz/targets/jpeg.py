@@ -3,10 +3,10 @@
 from fuzz.jpeg_parts import drawing, jpeg_seeds, mutated_jpeg
 from fuzz.target import Target
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
-from likeness.image import open_image
+from likeness.image import Reduction, open_image
 from likeness.server.decoding_cost import decoding_cost
 
-SIZES = (1, 2, 4, 8)
+SIZES: tuple[Reduction, ...] = (1, 2, 4, 8)
 
 
 def run(data: bytes) -> None:

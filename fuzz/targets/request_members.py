@@ -29,15 +29,13 @@ def seeds() -> list[bytes]:
     """Requests with bytes, with objects, and with other types."""
     photo = base64.b64encode(b"\xff\xd8\xff\xe0photo").decode()
     inline, stored = {"Bytes": photo}, {"S3Object": {"Bucket": "photos", "Name": "a.jpg", "Version": "1"}}
-    return [
-        json.dumps(each).encode()
-        for each in (
-            {"SourceImage": inline, "TargetImage": inline, "SimilarityThreshold": 80, "QualityFilter": "AUTO"},
-            {"SourceImage": stored, "TargetImage": stored, "SimilarityThreshold": "NaN"},
-            {"SourceImage": {"Bytes": "_-" + photo}, "TargetImage": None, "Unknown": [{}] * 3},
-            {"SourceImage": [], "TargetImage": 1, "SimilarityThreshold": 1e40, "QualityFilter": "\u2028"},
-        )
+    documents: list[dict[str, object]] = [
+        {"SourceImage": inline, "TargetImage": inline, "SimilarityThreshold": 80, "QualityFilter": "AUTO"},
+        {"SourceImage": stored, "TargetImage": stored, "SimilarityThreshold": "NaN"},
+        {"SourceImage": {"Bytes": "_-" + photo}, "TargetImage": None, "Unknown": [{}] * 3},
+        {"SourceImage": [], "TargetImage": 1, "SimilarityThreshold": 1e40, "QualityFilter": "\u2028"},
     ]
+    return [json.dumps(each).encode() for each in documents]
 
 
 TARGET = Target(

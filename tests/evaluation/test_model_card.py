@@ -1,8 +1,8 @@
 """The model card: its tables are those of the pack and of the record, and its claims are measured."""
 
-import importlib.util
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,14 +21,7 @@ PARTS = {"cells", "promise", "apart", "lfw", "steps", "thresholds", "frontier", 
 
 @pytest.fixture(scope="module")
 def accuracy() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("accuracy", REPOSITORY / "benchmarks" / "accuracy.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(REPOSITORY / "benchmarks")
-        spec.loader.exec_module(module)
-    return module
+    return import_module("benchmarks.accuracy")
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,22 @@
 """deepface 0.0.103 with its Dlib model and dlib detector, as its documentation uses it: `DeepFace.verify`."""
 
-import turn
+from typing import Any
+
+from benchmarks.speed.workers import turn
 from deepface import DeepFace
 
 
-def _verify(source, target):
+def _verify(source: str, target: str) -> Any:
     # enforce_detection=False would compare whole photos if no face is found, instead of an error.
     return DeepFace.verify(source, target, model_name="Dlib", detector_backend="dlib")
 
 
-def pair(request):
+def pair(request: dict[str, Any]) -> dict[str, Any]:
     answer = _verify(request["source"], request["target"])
     return {"best": answer["distance"], "verified": bool(answer["verified"])}
 
 
-def many(request):
+def many(request: dict[str, Any]) -> None:
     for target in request["targets"]:
         _verify(request["source"], target)
 

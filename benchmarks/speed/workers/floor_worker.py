@@ -18,7 +18,8 @@ from unittest import mock
 
 import numpy as np
 import simplejpeg
-import turn
+from benchmarks.speed.workers import turn
+from numpy.typing import NDArray
 
 from likeness import Comparer, packs
 from likeness.runtime.sessions import OnnxNetwork
@@ -43,7 +44,7 @@ class _Run:
     """One recorded `session.run`."""
 
     role: str
-    inputs: list[np.ndarray]
+    inputs: list[NDArray[Any]]
 
     def on(self, threads: int) -> Call:
         network = _pack(threads).network(self.role)

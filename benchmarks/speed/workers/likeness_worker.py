@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import turn
+from benchmarks.speed.workers import turn
 
 from likeness import Comparer
 

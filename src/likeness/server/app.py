@@ -6,6 +6,7 @@ Plain ASGI: one POST route and a few GETs need no framework, and the API has its
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from likeness.aws.audit import Caller, audit_record

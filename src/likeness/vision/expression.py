@@ -24,14 +24,15 @@ _HAPPY = LABELS.index("HAPPY")
 
 CROP_SIZE_PX = 64
 #: The crop's side, and how far under the eyes' line its middle lies, in eye distances: the best of 28 by macro recall
-#: over expressions-dev (`python benchmarks/attributes.py emotions` prints what this one reaches).
+#: over expressions-dev (`python -m benchmarks.attributes emotions` prints what this one reaches).
 _CROP_PER_EYES, _MIDDLE_UNDER_EYES = 2.6, 0.45
 _EPSILON = 1e-3  # added to probabilities before the logarithm
 
 #: The network confuses some emotions (surprise with fear or anger). Multinomial logistic regression from its log
 #: probabilities to the labels of expressions-dev, classes weighted alike, ridge 20 towards a multiple of the unit
-#: matrix, raises macro recall from 0.41 to 0.50 and lowers the log loss from 2.1 to 1.3, by folds over persons. `python
-#: benchmarks/attributes.py emotions` prints these figures, `fit` this table: one row an input, one column an emotion.
+#: matrix, raises macro recall from 0.41 to 0.50 and lowers the log loss from 2.1 to 1.3, by folds over persons.
+#: `python -m benchmarks.attributes emotions` prints these figures, `fit` this table: one row an input, one column an
+#: emotion.
 # fmt: off
 _RECALIBRATION: NDArray[np.float64] = np.array([
     [0.761, -0.194, -0.164, -0.107, -0.262, 0.284, 0.321],
@@ -49,7 +50,7 @@ _BIAS: NDArray[np.float64] = np.array([-1.276, 3.579, 0.996, -0.898, -0.598, -1.
 _MOUTH = (61, 291, 13, 14)
 
 #: Logistic regression on expressions-dev, happiness against all else, neutral faces counted twice, both sides weighted
-#: alike, ridge 10 on standardised inputs (`python benchmarks/attributes.py fit`). By folds over persons, the area under
+#: alike, ridge 10 on standardised inputs (`python -m benchmarks.attributes fit`). By folds over persons, the area under
 #: the ROC curve of happiness against neutral is 0.97 with all three, 0.96 with happiness, 0.91 with the mouth alone.
 _SMILE_WEIGHTS: NDArray[np.float64] = np.array([0.466, 11.358, 0.976])
 _SMILE_BIAS = -0.389

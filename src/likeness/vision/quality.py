@@ -62,7 +62,7 @@ class QualityBar:
 
 
 #: The bars of packs whose manifest has none. AUTO excludes only faces that can hardly be seen; HIGH keeps those that
-#: suit an identity document. `python benchmarks/attributes.py quality` prints what each does to the error rates.
+#: suit an identity document. `python -m benchmarks.attributes quality` prints what each does to the error rates.
 DEFAULT_BARS: Mapping[QualityFilter, QualityBar] = {
     "AUTO": QualityBar(face_width_px=20, sharpness=0.05, brightness=8, yaw_deg=75, pitch_deg=60, confidence=50),
     "LOW": QualityBar(face_width_px=30, sharpness=0.5, brightness=15, yaw_deg=60, pitch_deg=45, confidence=75),

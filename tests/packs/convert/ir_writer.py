@@ -39,9 +39,9 @@ class Writer:
         kind, name = (np.float16, "f16") if self.half else (np.float32, "f32")
         data = values.astype(kind).tobytes()
         shape = ",".join(map(str, values.shape))
-        where = {"offset": str(len(self.weights)), "size": str(len(data))}
+        offset, size = str(len(self.weights)), str(len(data))
         self.weights += data
-        number = self.layer("Const", element_type=name, shape=shape, **where)
+        number = self.layer("Const", element_type=name, shape=shape, offset=offset, size=size)
         return self.layer("Convert", [number], destination_type="f32") if self.half else number
 
     @property
@@ -60,7 +60,7 @@ def small(*, half: bool = False, **changed: str) -> Writer:
     picture = ir.layer("Parameter", element_type="f32", shape="1,4,8,8")
     filters = ir.constant(rng.normal(size=(2, 3, 2, 3, 3)))
     data = {"strides": "1,1", "pads_begin": "1,1", "pads_end": "1,1", "dilations": "1,1"} | changed
-    mixed = ir.layer("GroupConvolution", [picture, filters], **data)
+    mixed = ir.layer("GroupConvolution", [picture, filters], (), **data)
     slopes = ir.constant(np.linspace(-1, 1, 6))
     ir.layer("Result", [ir.layer("PReLU", [mixed, slopes])], dims=(1, 6, 8, 8))
     return ir
