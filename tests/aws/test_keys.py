@@ -91,6 +91,7 @@ def test_temporary_credentials(path: Path) -> None:
     assert key.expires is not None
     assert timedelta(minutes=14) < key.expires - datetime.now(UTC) <= timedelta(minutes=15)
     assert key.arn == load_keys(path)[parent.id].arn
+    assert key.charged_id == load_keys(path)[parent.id].charged_id == parent.id
     # Narrowed by its own policy, and never wider than the key's.
     assert allowed(key, ACTION)
     assert not allowed(key, "s3:GetObject")

@@ -98,7 +98,11 @@ def test_all_policies_must_allow() -> None:
         ({"IpAddress": {"aws:SourceIp": "10.1.2.4/32"}}, False),
         ({"IpAddress": {"aws:sourceip": "10.1.2.3"}}, True),
         ({"IpAddress": {"aws:SourceIp": "2001:db8::/32"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "::ffff:10.0.0.0/104"}}, True),
+        ({"IpAddress": {"aws:SourceIp": "::ffff:10.1.2.3"}}, True),
+        ({"IpAddress": {"aws:SourceIp": "::ffff:11.0.0.0/104"}}, False),
         ({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
+        ({"NotIpAddress": {"aws:SourceIp": "::ffff:10.0.0.0/104"}}, False),
         ({"NotIpAddress": {"aws:SourceIp": "192.168.0.0/16"}}, True),
         ({"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}, True),
         ({"DateGreaterThan": {"aws:CurrentTime": "2026-06-15T12:00:00Z"}}, False),
@@ -126,10 +130,12 @@ def test_the_address_of_a_caller() -> None:
     mapped = Context("::ffff:10.1.2.3", NOON, secure_transport=False)
     assert allowed(inside, context=mapped)
     assert not allowed(outside, context=mapped)
-    for unknown in (None, "not an address"):
-        socket = Context(unknown, NOON, secure_transport=False)
-        assert not allowed(inside, context=socket)
-        assert allowed(outside, context=socket)
+    socket = Context(None, NOON, secure_transport=False)
+    assert not allowed(inside, context=socket)
+    assert allowed(outside, context=socket)
+    for statement in (inside, outside):
+        with pytest.raises(ValueError, match="010"):
+            allowed(ALLOW, statement | {"Effect": "Deny"}, context=Context("010.0.0.5", NOON, secure_transport=False))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +163,7 @@ def test_the_address_of_a_caller() -> None:
         ({"Statement": [ALLOW | {"Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}]}, "aws:MultiFactor"),
         ({"Statement": [ALLOW | {"Condition": {"IpAddress": {"aws:VpcSourceIp": "10.0.0.1"}}}]}, "aws:VpcSourceIp"),
         ({"Statement": [ALLOW | {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0"}}}]}, "10.0.0"),
+        ({"Statement": [ALLOW | {"Condition": {"IpAddress": {"aws:SourceIp": "::ffff:10.0.0.0/8"}}}]}, "as IPv4"),
         ({"Statement": [ALLOW | {"Condition": {"DateLessThan": {"aws:CurrentTime": "soon"}}}]}, "soon"),
         ({"Statement": [ALLOW | {"Condition": {"DateLessThan": {"aws:CurrentTime": "9" * 30}}}]}, "DateLessThan"),
         ({"Statement": [ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": "yes"}}}]}, "yes"),

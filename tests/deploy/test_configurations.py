@@ -6,6 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,19 @@ def test_the_server_accepts_the_environment(standard_pack: None, place: str, key
     checked = check(environment | {"LIKENESS_KEYS": str(key[0])})
     assert checked.returncode == 0, checked.stderr
     assert f"authentication: on, {key[0]}" in checked.stdout
+
+
+def test_every_shipped_server_trusts_its_proxy() -> None:
+    """Without that all callers are one, at the proxy's address and without TLS."""
+    shipped = environments()
+    (network,) = compose()["networks"]["front"]["ipam"]["config"]
+    assert shipped["compose"]["LIKENESS_TRUSTED_PROXIES"] == network["subnet"]
+    assert ip_network(shipped["kubernetes"]["LIKENESS_TRUSTED_PROXIES"]).is_private
+    settings = tomllib.loads((DEPLOY / "likeness.toml").read_text("utf-8"))
+    assert settings["trusted_proxies"] == ["*"]
+    assert "unix_socket" in settings
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    assert "LIKENESS_TRUSTED_PROXIES" in page.split("### Running it\n")[1].split("\n### ")[0]
 
 
 def test_the_image_refuses_to_start_without_keys(tmp_path: Path) -> None:

@@ -142,6 +142,40 @@ def test_one_address_has_a_part_of_the_connections(front: Front) -> None:
             assert each is refused or each.recv(100).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_host_with_ipv6_is_one_caller_however_many_addresses_it_uses(tmp_path: Path) -> None:
+    program = shutil.which("nginx")
+    if program is None:
+        pytest.skip("nginx is not installed")
+    (units,) = re.findall(r"    map \$binary_remote_addr \$caller \{.*?\n    \}\n", CONFIGURATION, re.DOTALL)
+    assert "limit_conn_zone $caller zone=callers:" in CONFIGURATION
+    listening = f"listen unix:{tmp_path}/socket; set_real_ip_from unix:; real_ip_header X-Client;"
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; events {{}}\n"
+        f'http {{ access_log off; {units} server {{ {listening} location / {{ return 200 "$caller"; }} }} }}'
+    )
+    proxy = subprocess.Popen([program, "-e", "stderr", "-p", tmp_path, "-c", "nginx.conf", "-g", "daemon off;"])
+
+    def unit(address: str) -> bytes:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(f"{tmp_path}/socket")
+            connection.sendall(f"GET / HTTP/1.0\r\nX-Client: {address}\r\n\r\n".encode())
+            return connection.makefile("rb").read().partition(b"\r\n\r\n")[2]
+
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not (tmp_path / "socket").exists():
+            assert proxy.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert unit("192.0.2.1") == unit("::ffff:192.0.2.1") == socket.inet_aton("192.0.2.1")
+        assert unit("2001:db8:1:1::1") == unit("2001:db8:1:1:ffff::9") == bytes.fromhex("20010db800010001")
+        assert unit("2001:db8::5:6:7:8:9") == bytes.fromhex("20010db800000005")
+    finally:
+        proxy.terminate()
+        proxy.wait(timeout=60)
+
+
 def wait_until_it_answers(proxy: "subprocess.Popen[bytes]", port: int) -> None:
     end = time.monotonic() + START_SECONDS
     while True:

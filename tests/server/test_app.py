@@ -273,12 +273,17 @@ def test_settings_change_answers(serve: Serve) -> None:
 
 def test_forwarded_addresses_are_used_only_from_trusted_proxies(serve: Serve, server: Running) -> None:
     trusting = serve("--trusted-proxies", "127.0.0.0/8")
-    forwarded = HEADERS | {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    forwarded = HEADERS | {"X-Forwarded-For": "192.0.2.1, 203.0.113.7, 127.0.0.9", "X-Forwarded-Proto": "https"}
     clients = []
     for each in (trusting, server):
         each.request(body(), forwarded)
         clients.append(each.log()[-1]["client"])
     assert clients == ["203.0.113.7", "127.0.0.1"]
+    assert trusting.request(body(), HEADERS | {"X-Forwarded-For": "unknown"}).status == 400
+    (refused,) = [line for line in trusting.log() if line["status"] == 400]
+    assert refused["client"] == "127.0.0.1"
+    assert refused["reason"] == "X-Forwarded-For of a trusted proxy names a client without an address: unknown"
+    assert server.request(body(), HEADERS | {"X-Forwarded-For": "unknown"}).status == 200
 
 
 def test_only_errors_are_logged_on_demand(serve: Serve) -> None:

@@ -199,6 +199,11 @@ def test_a_flag_beats_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("max_body_bytes = 1000", r"max_body_bytes = 1000 cannot hold two images"),
         ("body_memory_bytes = 1000", r"body_memory_bytes = 1000 is less than one body .*; raise it"),
         ("threads = 100000", r"threads = 100000, but this process may use .*; use at most"),
+        (
+            "trusted_proxies = ['10.0.0.0/8', 'nginx']",
+            r"trusted_proxies = 10\.0\.0\.0/8, nginx: each must be .*'nginx'",
+        ),
+        ("trusted_proxies = ['*', '10.0.0.1']", r"trusted_proxies = .*, or \* alone"),
         ("unix_socket = '/nonexistent/s'", r"there is no folder /nonexistent"),
         ("auth = 'sigv4'\nkeys = '/nonexistent'", r"no key file /nonexistent"),
         ("host = '192.0.2.1'\nkeys = '/nonexistent'", r"likeness keys create"),

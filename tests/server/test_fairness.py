@@ -4,6 +4,7 @@ That callers share the processors by key is in `test_limits`, that health checks
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -41,8 +42,15 @@ def forwarded_for(address: str) -> bytes:
     return f"X-Forwarded-For: {address}\r\n".encode()
 
 
+def heads_of_one_host() -> Iterator[bytes]:
+    """Heads as a proxy passes them on of one host with IPv6, which may use every address of a /64."""
+    return itertools.cycle([HEAD + forwarded_for(f"2001:db8:1:1::{number:x}") for number in range(1, 1000)])
+
+
 @contextlib.contextmanager
-def uploading(connect: Callable[[], socket.socket], number: int, head: bytes = HEAD) -> Iterator[list[socket.socket]]:
+def uploading(
+    connect: Callable[[], socket.socket], number: int, heads: Iterator[bytes]
+) -> Iterator[list[socket.socket]]:
     """Connections that send bodies of 15 MB at some 500 kB a second each, without end: who is closed begins again."""
     over = threading.Event()
     open_ones: list[socket.socket] = []
@@ -51,7 +59,7 @@ def uploading(connect: Callable[[], socket.socket], number: int, head: bytes = H
         while not over.is_set():
             with contextlib.suppress(OSError), connect() as connection:
                 open_ones.append(connection)
-                connection.sendall(head + b"Content-Length: 15000000\r\n\r\n")
+                connection.sendall(next(heads) + b"Content-Length: 15000000\r\n\r\n")
                 while not over.wait(0.1) and not readable(connection):
                     connection.settimeout(0.1)
                     with contextlib.suppress(TimeoutError):
@@ -74,11 +82,11 @@ def refusals(server: Running) -> int:
     return sum("body_memory_bytes" in (line.get("reason") or "") for line in server.log())
 
 
-def test_an_address_that_fills_the_memory_for_bodies_leaves_a_share_to_another(serve: Serve) -> None:
+def test_a_host_that_fills_the_memory_for_bodies_leaves_a_share_to_another(serve: Serve) -> None:
     """A body of the other needs a third of it: it arrives after a few of the others have yielded, not after eighty."""
-    server = serve("--body-memory-bytes", "15728640")
+    server = serve("--body-memory-bytes", "15728640", "--trusted-proxies", OTHER)
     server.wait_ready()
-    with uploading(lambda: connect_from(server, OTHER), 8):
+    with uploading(lambda: connect_from(server, OTHER), 8, heads_of_one_host()):
         wait_for(lambda: refusals(server) > 0)
         before = refusals(server)
         assert server.request(body(b"x" * 4_000_000)).status == 200
@@ -88,7 +96,7 @@ def test_an_address_that_fills_the_memory_for_bodies_leaves_a_share_to_another(s
 def test_an_address_that_takes_all_connections_leaves_a_share_to_another(serve: Serve) -> None:
     server = serve("--max-connections", "8")
     server.wait_ready()
-    with uploading(lambda: connect_from(server, OTHER), 20):
+    with uploading(lambda: connect_from(server, OTHER), 20, itertools.repeat(HEAD)):
         wait_for(lambda: "the limit of 8 connections is reached" in server.errors)
         for _ in range(3):
             assert server.request(body(b"x" * 100_000)).status == 200
@@ -109,8 +117,8 @@ def test_a_caller_that_takes_all_connections_of_a_proxy_leaves_a_share_to_anothe
             return read_all(connection)[9:12]
 
     wait_for(lambda: status(b"GET /readyz HTTP/1.1\r\nHost: x\r\n") == b"200")
-    one, another = (HEAD + forwarded_for(address) for address in ("192.0.2.1", "192.0.2.2"))
-    with uploading(connect, 20, one):
+    another = HEAD + forwarded_for("192.0.2.2")
+    with uploading(connect, 20, heads_of_one_host() if unix else itertools.repeat(HEAD + forwarded_for("192.0.2.1"))):
         wait_for(lambda: "the limit of 8 connections is reached" in server.errors)
         statuses = [status(another, body(b"x" * 100_000)) for _ in range(10)]
         assert statuses == 10 * [b"200"]

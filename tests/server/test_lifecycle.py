@@ -177,7 +177,7 @@ def test_a_unix_socket(serve: Serve) -> None:
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
-    connection.request("POST", "/", body(), HEADERS | {"X-Forwarded-For": "203.0.113.7"})
+    connection.request("POST", "/", body(), HEADERS | {"X-Forwarded-For": "192.0.2.1, 203.0.113.7"})
     assert read_answer(connection).status == 200
     assert server.log()[-1]["client"] == "203.0.113.7"
     connection.close()

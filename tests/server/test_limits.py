@@ -14,10 +14,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from likeness.aws.keys import Key, create_key
+from likeness.aws.keys import Key, create_key, create_session, load_keys
 
 from .conftest import HEADERS, Answer, Running, Serve, body, read_answer, refuses_connections, wait_for
 from .raw_http import HEAD, connect, dripping, readable
+from .test_under_load import signer
 
 
 def all_at_once(server: Running, *sources: bytes) -> list[Answer]:
@@ -95,11 +96,15 @@ def test_a_client_that_disconnects_during_a_comparison_does_not_free_the_thread(
     single.wait_running(0)
 
 
-def test_a_rate_for_each_key(serve: Serve) -> None:
-    server = serve("--rate-per-second", "0.05", "--rate-burst", "3")
-    answers = [server.request(body()) for _ in range(3)]
-    refused = server.request(body())
+def test_a_rate_for_each_key_and_its_sessions_together(serve: Serve, keys_file: Path) -> None:
+    (key_id,) = load_keys(keys_file)
+    session, other = (create_session(keys_file, key_id).id for _ in range(2))
+    keys = load_keys(keys_file)
+    server = serve("--keys", str(keys_file), "--rate-per-second", "0.05", "--rate-burst", "3")
+    data, asking = body(), (key_id, session, session, other)
+    *answers, refused = [server.request(data, signer(keys[each])(data)) for each in asking]
     assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [line["key"] for line in server.log()] == list(asking)
     assert refused.json == {
         "__type": "ProvisionedThroughputExceededException",
         "Code": "ProvisionedThroughputExceededException",

@@ -34,7 +34,7 @@ SUCCESSFUL = 'cloudwatch_total{metric="SuccessfulRequestCount",operation="Compar
 def signer(key: Key) -> Sign:
     def headers(data: bytes) -> dict[str, str]:
         request = AWSRequest("POST", "http://127.0.0.1/", {**HEADERS, "Host": "127.0.0.1"}, data)
-        SigV4Auth(Credentials(key.id, key.secret), "rekognition", "us-east-1").add_auth(request)
+        SigV4Auth(Credentials(key.id, key.secret, key.session_token), "rekognition", "us-east-1").add_auth(request)
         return dict(request.headers)
 
     return headers

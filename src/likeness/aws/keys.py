@@ -57,6 +57,13 @@ class Key:
     expires: datetime | None = None
     session_token: str | None = field(default=None, repr=False)
     created: datetime | None = None
+    #: The id of the key that temporary credentials belong to.
+    parent: str | None = None
+
+    @property
+    def charged_id(self) -> str:
+        """The id that rates and fair shares count: temporary credentials use those of their key."""
+        return self.parent or self.id
 
     @property
     def arn(self) -> str:
@@ -144,6 +151,7 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
         expires=expires,
         session_token=record.session_token,
         created=record.created,
+        parent=record.parent,
     )
 
 

@@ -5,7 +5,6 @@ NotResource, and Conditions on the caller's address, the time, TLS and the model
 the document is loaded, because a condition that is silently skipped grants access.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from likeness.aws.addresses import parse_address, parse_network
 from likeness.aws.errors import NotAuthorized
 from likeness.errors import SettingsError
 
@@ -22,8 +22,8 @@ _STATEMENT_KEYS = frozenset(("Sid", "Effect", "Action", "NotAction", "Resource",
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What conditions may refer to: the peer's address, the time (timezone-aware), whether the request used TLS, and
-    the model pack that it would be compared with (`likeness:Pack`, a key of Likeness's own).
+    """What conditions may refer to: the peer's IP address (None: it has none), the time (timezone-aware), whether the
+    request used TLS, and the model pack that it would be compared with (`likeness:Pack`, a key of Likeness's own).
     """
 
     source_ip: str | None
@@ -96,7 +96,10 @@ class Decision:
 
 
 def decide(policies: Iterable[Policy], action: str, resource: str, context: Context) -> Decision:
-    """Whether all of `policies` allow `action` on `resource`; a Deny in any wins. Without policies: not allowed."""
+    """Whether all of `policies` allow `action` on `resource`; a Deny in any wins. Without policies: not allowed.
+
+    Raises ValueError where a condition needs the address and `context.source_ip` is not one: neither answer is right.
+    """
     verdicts = [_verdicts(policy, action, resource, context) for policy in policies]
     if any(False in each for each in verdicts):
         return Decision(False, explicit_deny=True)
@@ -196,16 +199,12 @@ def _tests(operator: str, block: Any, where: str) -> list[Test]:
 
 
 def _in_networks(values: Sequence[str], *, inside: bool) -> Test:
-    networks = [ipaddress.ip_network(value, strict=False) for value in values]
+    networks = [parse_network(value) for value in values]
 
     def test(context: Context) -> bool:
-        # Without an address (a Unix socket), as in IAM, IpAddress fails and NotIpAddress holds.
-        try:
-            address = ipaddress.ip_address(context.source_ip or "")
-        except ValueError:
+        if not context.source_ip:  # a Unix socket: as in IAM, IpAddress fails and NotIpAddress holds
             return not inside
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = parse_address(context.source_ip)
         return any(address in network for network in networks) == inside
 
     return test

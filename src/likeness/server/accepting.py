@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+from likeness.aws.addresses import fairness_unit
 from likeness.server.tls import TlsConnection
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,10 @@ def has_unread(connection: socket.socket) -> bool:
 
 @dataclass(eq=False, slots=True)
 class _Client:
-    """A connection from the moment it is accepted. `address` is the peer's until a request's `caller` is known."""
+    """A connection from the moment it is accepted.
+
+    `address` is a `fairness_unit`: the peer's until a request's `caller` is known.
+    """
 
     key: object
     address: str
@@ -321,7 +325,7 @@ class Acceptor:
             self._accept_one()  # though another worker may be due: it did not accept during the pause
 
     def _admit(self, accepted: socket.socket, peer: Sequence[object]) -> None:
-        address = str(peer[0]) if peer else ""
+        address = fairness_unit(str(peer[0])) if peer else ""
         if len(self._connections) >= self._connections.limit:
             _log.warning("the limit of %d connections is reached; silent ones are closed", self._connections.limit)
             is_crowded = self._connections.is_crowded

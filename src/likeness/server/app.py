@@ -122,7 +122,7 @@ class Application:
         context = RequestContext.of(scope)
         page = self._pages.find(scope["method"], scope["path"])
         is_spared = page is not None and scope["path"].endswith(_NEVER_REFUSED)
-        has_room = is_spared or self.connections.admit(scope[CONNECTION], context.client or "")
+        has_room = is_spared or self.connections.admit(scope[CONNECTION], context.network)
         if page is not None and has_room and check_head(scope) is None:
             self.tick()
             self._set_gauges()

@@ -91,7 +91,7 @@ class Operation:
 
     async def _answer(self, context: RequestContext, receive: Receive) -> WireResponse:
         deadline = asyncio.get_running_loop().time() + self.settings.request_deadline_seconds
-        with self.memory.share(context.client, declared_bytes(context)) as share:
+        with self.memory.share(context.network, declared_bytes(context)) as share:
             with context.timed("receive"):
                 body = await read_body(context, receive, limits=self._body_limits, memory=self.memory, share=share)
             routed = self._route(context)
@@ -123,7 +123,7 @@ class Operation:
 
     async def _work(self, context: RequestContext, held: list[bytearray], deadline: float) -> Comparison:
         images, request = await self._checked(context, held)
-        self.rates.take(context.identity.key.id if context.identity else _ANONYMOUS)
+        self.rates.take(context.identity.key.charged_id if context.identity else _ANONYMOUS)
         return await self._compared(context, request, images, deadline)
 
     async def _checked(

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from likeness.aws.protocol import WireResponse
 from likeness.server.connections import MAX_HEAD_BYTES
+from likeness.server.forwarded import UNKNOWN_CLIENT
 
 #: The most header lines of a request.
 MAX_HEADERS = 100
@@ -41,6 +42,8 @@ def check_head(scope: Mapping[str, Any]) -> tuple[int, str] | None:
         return 400, "the Host header is not a host"
     if b"content-length" in names and b"transfer-encoding" in names:
         return 400, "both Content-Length and Transfer-Encoding: the end of the body is ambiguous (RFC 9112)"
+    if UNKNOWN_CLIENT in scope:
+        return 400, scope[UNKNOWN_CLIENT]
     return None
 
 

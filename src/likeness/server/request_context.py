@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from likeness.aws.addresses import fairness_unit
 from likeness.aws.errors import WireError
 from likeness.aws.policy import Context
 from likeness.aws.shapes import CompareFacesRequest
@@ -69,8 +70,13 @@ class RequestContext:
 
     @property
     def caller(self) -> str:
-        """The unit of fair sharing: the key id, or the address of unsigned requests."""
-        return self.identity.key.id if self.identity is not None else self.client or ""
+        """The unit of fair sharing: the id of the key, also of its sessions, or the network of unsigned requests."""
+        return self.identity.key.charged_id if self.identity is not None else self.network
+
+    @property
+    def network(self) -> str:
+        """The unit of fair sharing while the key is not known: an IPv4 address or an IPv6 network."""
+        return fairness_unit(self.client or "")
 
     @property
     def policy_context(self) -> Context:

@@ -27,6 +27,7 @@ from likeness.server.accepting import (
 from likeness.server.app import Application
 from likeness.server.connections import MAX_HEAD_BYTES, HttpConnection
 from likeness.server.exit_codes import CANNOT_START, DONE
+from likeness.server.forwarded import Forwarded
 from likeness.server.loader import Load
 from likeness.server.settings import Settings
 from likeness.server.sharing import WorkerSlot
@@ -210,8 +211,9 @@ def _config(settings: Settings, app: Application) -> uvicorn.Config:
         open_connections = app.connections
         on_malformed = app.note_malformed
 
+    proxies = settings.trusted_proxies
     return uvicorn.Config(
-        app,
+        Forwarded(app, proxies) if proxies else app,
         http=Connection,
         ws="none",
         lifespan="off",
@@ -221,8 +223,7 @@ def _config(settings: Settings, app: Application) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         date_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        proxy_headers=False,  # `Forwarded` reads them
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.grace_seconds,  # type: ignore[arg-type]
         ssl_certfile=settings.tls_certificate,

@@ -129,7 +129,7 @@ class Settings:
     tls_certificate: Path | None = _setting(None, "PEM file with the certificate chain; read again on SIGHUP")
     tls_key: Path | None = _setting(None, "PEM file with its key")
     trusted_proxies: tuple[str, ...] = _setting(
-        (), "addresses or networks whose X-Forwarded-For and -Proto are trusted; *: all"
+        (), "addresses or networks whose X-Forwarded-For and -Proto are trusted; *: every peer's, the last entry only"
     )
 
     # Capacity limits

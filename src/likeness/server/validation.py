@@ -2,11 +2,14 @@
 
 import os
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from likeness.aws.addresses import parse_network
 from likeness.aws.keys import load_keys
 from likeness.errors import SettingsError
+from likeness.server.forwarded import ANY_PEER
 from likeness.server.settings import Settings, smallest_body_limit
 from likeness.sources.stores import open_store
 from likeness.system.processors import thread_budget
@@ -51,6 +54,7 @@ def _check_listening(settings: Settings) -> None:
         raise SettingsError(f"{missing} is missing: TLS needs both tls_certificate and tls_key")
     if settings.tls_certificate is not None and settings.tls_key is not None:
         check_certificate(settings.tls_certificate, settings.tls_key)
+    _check_proxies(settings.trusted_proxies)
     if settings.unix_socket is not None:
         if len(os.fsencode(settings.unix_socket)) > 100:
             raise SettingsError(f"unix_socket = {settings.unix_socket} is longer than the system allows (100 bytes)")
@@ -58,6 +62,16 @@ def _check_listening(settings: Settings) -> None:
             raise SettingsError(
                 f"unix_socket = {settings.unix_socket}: there is no folder {settings.unix_socket.parent}"
             )
+
+
+def _check_proxies(proxies: Sequence[str]) -> None:
+    for proxy in () if tuple(proxies) == (ANY_PEER,) else proxies:
+        try:
+            parse_network(proxy)
+        except ValueError as error:
+            raise SettingsError(
+                f"trusted_proxies = {', '.join(proxies)}: each must be an IP address or a network, or * alone: {error}"
+            ) from error
 
 
 def check_certificate(certificate: Path, key: Path) -> None:
