@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -173,6 +174,22 @@ def test_a_chunked_body_is_read_and_limited_too(server: Running) -> None:
         connection = server.connect()
         connection.request("POST", "/", iter(chunks), HEADERS, encode_chunked=True)
         assert read_answer(connection).status == status
+
+
+def test_a_body_of_tiny_chunks_is_refused(server: Running) -> None:
+    """Each chunk takes time of the event loop, however small it is."""
+    small = body()
+    large = body(b"x" * 90_000)
+    for data, size, status in (small, 1, 200), (large, 64, 200), (large, 32, 400), (large, 1, 400):
+        connection = server.connect()
+        sent = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in batched_bytes(data, size))
+        connection.request("POST", "/", sent + b"0\r\n\r\n", {**HEADERS, "Transfer-Encoding": "chunked"})
+        assert (size, read_answer(connection).status) == (size, status)
+    assert server.log()[-1]["reason"] == "the chunks of the body are too small"
+
+
+def batched_bytes(data: bytes, size: int) -> Iterator[bytes]:
+    yield from (data[start : start + size] for start in range(0, len(data), size))
 
 
 def test_expect_100_continue_is_refused_before_the_body(server: Running) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from likeness.aws.keys import load_keys
 
-from .conftest import Running, Serve, body, wait_for
+from .conftest import Running, Serve, body, read_answer, wait_for
 from .raw_http import HEAD, read_all, readable
 from .test_under_load import signer
 from .test_workers import children, needs_two_processors
@@ -136,8 +136,20 @@ def test_requests_without_a_signature_are_answered_later_while_others_wait(serve
         running = [pool.submit(server.request, data, headers) for _ in range(2)]
         wait_for(lambda: server.gauge("queue_length") == 1)
         assert waited(server) >= 1
+        for method, path, delay in (
+            ("GET", "/metrics", 1),
+            ("POST", "/none", 1),
+            ("PUT", "/", 1),
+            ("GET", "/readyz", 0),
+        ):
+            begun = time.monotonic()
+            connection = server.connect()
+            connection.request(method, path)
+            read_answer(connection)
+            assert (path, delay) == (path, int(time.monotonic() - begun))
         server.create("refused")
         assert [each.result().status for each in running] == [200, 200]
+        assert server.gauge("pages_total") >= 2
 
 
 @needs_two_processors

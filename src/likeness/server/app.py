@@ -25,7 +25,7 @@ from likeness.server.loader import Load, Loader
 from likeness.server.log_files import GATHER_SECONDS, LogFile, LogWriter
 from likeness.server.metrics import Metrics
 from likeness.server.operation import Operation
-from likeness.server.pages import Page, Pages, Send, State, health_pages, metrics_pages
+from likeness.server.pages import HEALTH_PATHS, Page, Pages, Send, State, health_pages, metrics_pages
 from likeness.server.pools import started_pool
 from likeness.server.redaction import redact_all
 from likeness.server.refusals import check_head, refuse, to_origin_form
@@ -45,7 +45,7 @@ _NOT_ISOLATED = {"process": False}
 #: How old another worker's numbers on the metrics page may be; sharing them takes two milliseconds.
 _SHARE_SECONDS = 0.5
 #: Pages that are served however many connections are open: otherwise a flood would look like a crash.
-_NEVER_REFUSED = ("/healthz", "/readyz", "/metrics")
+_NEVER_REFUSED = (*HEALTH_PATHS, "/metrics")
 
 
 class Application:
@@ -124,8 +124,11 @@ class Application:
         is_spared = page is not None and scope["path"].endswith(_NEVER_REFUSED)
         has_room = is_spared or self.connections.admit(scope[CONNECTION], context.network)
         if page is not None and has_room and check_head(scope) is None:
+            if not scope["path"].endswith(HEALTH_PATHS):
+                await self.operation.defer()
             self.tick()
             self._set_gauges()
+            self.metrics.pages.inc()
             await page(scope, receive, send)
             return
         self._in_progress += 1

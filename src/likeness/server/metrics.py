@@ -67,6 +67,7 @@ class Metrics:
             _RESPONSE_MS,
         )
         self.requests = self._counter("likeness_requests", "Requests by status and error code.", ("status", "code"))
+        self.pages = self._counter("likeness_pages", "Pages served: console, health, metrics.")
         self.stages = self._histogram("likeness_stage_seconds", "Time per stage.", ("stage",), _STAGE_SECONDS)
         self.faces = self._counter("likeness_faces_found", "Faces found before any filter.", ("photo",))
         self.body_bytes = self._counter("likeness_body_bytes", "Bytes of request bodies.")

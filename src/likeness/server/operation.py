@@ -72,8 +72,6 @@ class Operation:
             context.error = error
             _drop_frames(error)
             response = protocol.failure(error, context.request_id, verbose=self.settings.verbose_errors)
-            if self.keys is not None and context.identity is None and self.admission.waiting_everywhere:
-                await asyncio.sleep(_REFUSAL_SECONDS)
         except BodyTooSlow as error:
             response = refuse(408, context.request_id, str(error))
         except (ClientLeft, asyncio.CancelledError) as leaving:
@@ -87,7 +85,14 @@ class Operation:
             _drop_frames(bug)
             context.error = InternalFailure(reason)
             response = protocol.failure(context.error, context.request_id)
+        if context.identity is None:
+            await self.defer()
         return response if context.method == "OPTIONS" else self.cors.decorate(response, context.header("origin"))
+
+    async def defer(self) -> None:
+        """Waits before an answer to a request without a valid signature, while others wait for a processor."""
+        if self.keys is not None and self.admission.waiting_everywhere:
+            await asyncio.sleep(_REFUSAL_SECONDS)
 
     async def _answer(self, context: RequestContext, receive: Receive) -> WireResponse:
         deadline = asyncio.get_running_loop().time() + self.settings.request_deadline_seconds

@@ -16,6 +16,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Page = Callable[[Any, Any, Send], Awaitable[None]]
 State = Literal["ready", "loading", "stopping", "stale"]
 
+HEALTH_PATHS = ("/healthz", "/readyz")
 _NOT_CACHED = ((b"Cache-Control", b"no-store"),)
 
 
