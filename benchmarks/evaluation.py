@@ -22,7 +22,7 @@ from likeness.vision.calibration import Calibration
 from likeness.vision.scoring import Scorer
 
 SIZE = 192
-CURVE = Calibration((0.0, 4.0, 6.0), (-0.3, -3.0, -6.0), 0.01)
+CURVE = Calibration((0.0, 4.0, 6.0), (-0.3, -3.0, -6.0), 0.01, -6.0)
 
 
 class Enough(Exception):

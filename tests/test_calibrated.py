@@ -24,6 +24,7 @@ from likeness.errors import PackInvalid
 from likeness.evaluation.labelled import LabelledFaces
 from likeness.evaluation.learning import calibrate
 from likeness.evaluation.pack_data import Learned, write_pack_data
+from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
 from likeness.vision.scoring import Scorer
 
@@ -110,6 +111,27 @@ def test_scores_that_are_no_cosines_are_not_shown_as_such(own_pack: Path, tmp_pa
     (folder / "manifest.toml").write_text(f'{text}\n[scoring]\nmethod = "normalised"\n')
     with pytest.raises(PackInvalid, match="no \\[calibration\\]"):
         calibration_of(read_manifest(folder), allow_none=True)
+
+
+@pytest.mark.engine
+def test_a_calibration_is_for_networks_as_they_were_fed(
+    standard_pack: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(pack_folder("standard"), tmp_path / "pack"))
+    with Comparer(folder) as comparer:
+        assert comparer.calibration.whom == "different people of the same origin and sex"
+    path = folder / "manifest.toml"
+    was = path.read_text("utf-8")
+    path.write_text(was.replace('colour = "rgb"', 'colour = "bgr"'), "utf-8")
+    with Comparer(folder) as comparer, pytest.raises(PackInvalid, match="calibrate again with `likeness calibrate"):
+        _ = comparer.calibration
+    assert main(["packs", "show", str(folder)]) == 0
+    assert "1 in 1,000" not in capsys.readouterr().out
+    assert main(["packs", "check", str(folder)]) != 0
+    told = capsys.readouterr().err
+    assert "[calibration] is for other networks, another input or another cohort" in told
+    lines = [line for line in told.splitlines() if "[calibration]" not in line]
+    assert all(line.endswith("then calibrate again") for line in lines)
 
 
 @pytest.mark.engine

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likeness.claims import LEAST_ERRORS, claim_of_count
+from likeness.claims import LEAST_ERRORS, Claim, claim_of_count, different_people
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,14 @@ from likeness.claims import LEAST_ERRORS, claim_of_count
 )
 def test_a_rate_needs_thirty_errors(errors: int, pairs: int, high: float | None, figures: str) -> None:
     assert claim_of_count(errors, pairs, high).in_figures == figures
+
+
+def test_a_claim_names_the_people_it_is_about() -> None:
+    assert Claim(1e-3, "measured").of_pairs == "reached by 1 in 1,000 pairs of different people"
+    assert different_people(("group",)) == "different people of the same group"
+    of_cells = Claim(1e-4, "measured", different_people(("origin", "sex")))
+    assert of_cells.of_pairs == "reached by 1 in 10,000 pairs of different people of the same origin and sex"
+    assert Claim(0.9, "measured", of_cells.whom).of_pairs.startswith("as most pairs of different people of the same")
 
 
 @given(st.integers(1, 10**8).flatmap(lambda pairs: st.tuples(st.integers(0, pairs), st.just(pairs))))

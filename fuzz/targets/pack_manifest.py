@@ -32,6 +32,7 @@ files = { cohort = "a.onnx" }
 scores = [0.1, 0.2, 0.3]
 log10_rates = [-1.0, -2.0, -3.0]
 equal_error_rate = 0.01
+measured_log10_rate = -4.0
 [quality.low]
 sharpness = 1
 [[accuracy]]

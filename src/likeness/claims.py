@@ -1,24 +1,26 @@
 """The false match rate that may be claimed for a Similarity, in figures and in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 #: The least number of errors that measures a rate.
 LEAST_ERRORS = 30
 
-#: The pairs that a rate refers to.
-DIFFERENT = "different people of the same origin and sex"
+#: The pairs that a rate refers to, unless it was measured within cells.
+DIFFERENT_PEOPLE = "different people"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The `rate` of pairs of different people that reach a Similarity: counted ("measured"), from the fitted tail
     ("extrapolated"), or an upper bound, the limit of the tail or of the pairs that were compared ("rarer"); NaN if the
-    pack is not calibrated ("unknown").
+    pack is not calibrated ("unknown"). `whom` names the pairs, see `different_people`.
     """
 
     rate: float
     kind: Literal["measured", "extrapolated", "rarer", "unknown"]
+    whom: str = DIFFERENT_PEOPLE
 
     @property
     def in_figures(self) -> str:
@@ -44,8 +46,8 @@ class Claim:
         if self.kind == "unknown":
             return "at an unknown false match rate: the pack is not calibrated"
         if self.rate >= 0.5:
-            return f"as most pairs of {DIFFERENT} have"
-        pairs = f"{self.one_in} pairs of {DIFFERENT}"
+            return f"as most pairs of {self.whom} have"
+        pairs = f"{self.one_in} pairs of {self.whom}"
         if self.kind == "rarer":
             return f"rarer than {pairs}"
         return f"reached by {pairs}{' (extrapolated)' if self.kind == 'extrapolated' else ''}"
@@ -54,6 +56,13 @@ class Claim:
     def one_in(self) -> str:
         """The rate as a fraction for people, 1 in 10,000."""
         return f"1 in {_round_figure(1 / self.rate)}"
+
+
+def different_people(within: Sequence[str]) -> str:
+    """The pairs that a rate refers to which was measured within cells of people who are alike in `within`: different
+    people of the same origin and sex.
+    """
+    return f"{DIFFERENT_PEOPLE} of the same {' and '.join(within)}" if within else DIFFERENT_PEOPLE
 
 
 def claim_of_count(errors: int, pairs: int, high: float | None = None) -> Claim:

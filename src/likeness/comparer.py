@@ -1,7 +1,5 @@
 """Two photos in, one Comparison out: every comparison of the project is made here."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -27,8 +25,6 @@ from likeness.vision.scoring import Profile, Scorer
 
 __all__ = ["Comparer", "ComparerSettings", "Photo", "SourceFace"]
 
-#: The version of the computation of vectors, raised with every change, so that stored and new ones are not mixed.
-_VECTOR_FORM = 7
 #: The shape of the search that reserves memory of the networks; what it takes stands in `runtime.sessions`.
 _RESERVING = (1216, 1216, 3)
 
@@ -94,10 +90,7 @@ class Comparer:
     @property
     def vector_identity(self) -> str:
         """What the vectors of `prepare` depend on, as 24 hexadecimal digits: networks, and how they are fed."""
-        manifest = self._engine.manifest
-        makers = [manifest.roles[name] for name in ("detector", "mesh", "embedder") if name in manifest.roles]
-        described = [[role.family, manifest.files[role.file].sha256, dict(role.parameters)] for role in makers]
-        return hashlib.sha256(json.dumps([_VECTOR_FORM, *described], sort_keys=True).encode()).hexdigest()[:24]
+        return self._engine.manifest.vector_identity
 
     def similarities(
         self, vectors: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]

@@ -1,7 +1,9 @@
 """`likeness packs compare`: two packs on the same people, as a table and a page."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +20,10 @@ def other(own_pack: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "other"
     shutil.copytree(own_pack, folder)
     with (folder / "manifest.toml").open("a") as file:
-        file.write("\n[calibration]\nscores = [0.3, 0.4]\nlog10_rates = [-3.0, -4.0]\nequal_error_rate = 0.01\n")
+        file.write(
+            "\n[calibration]\nscores = [0.3, 0.4]\nlog10_rates = [-3.0, -4.0]\nequal_error_rate = 0.01\n"
+            "measured_log10_rate = -4.0\n"
+        )
     return folder
 
 
@@ -44,12 +49,34 @@ def test_two_packs_side_by_side(
     head, *rows = out.split("Error rates by cell\n")[1].split("\n\n")[0].splitlines()
     assert head.split() == ["Cell", "Similarity", "FMR", "standard", "FMR", "own", "FNMR", "standard", "FNMR", "own"]
     assert [row.split()[1] for row in rows if row.startswith("all")] == ["50", "80", "90", "95", "99"]
-    for cost in ("time of a photo on one thread", "size of the files", "memory of the process"):
+    for cost in ("processor time of a photo", "size of the files", "memory of the process"):
         line = next(line for line in out.splitlines() if line.startswith(cost))
         assert all(float(word) > 0 for word in line.split() if word[0].isdigit())
     html = page.read_text()
     assert "FNMR own" in html
     assert "memory of the process" in html
+
+
+def test_packs_take_turns_and_the_fastest_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def measured(_: object, pack: str) -> dict[str, float]:
+        asked.append(pack)
+        return {"seconds": 0.02 + 0.01 * len(asked), "bytes": 7}
+
+    monkeypatch.setattr(comparison, "_timing", lambda *_: nullcontext())
+    monkeypatch.setattr(comparison, "_round", measured)
+    costs = comparison.time_packs(["a", "b"], [])
+    assert asked == ["a", "b"] * comparison.ROUNDS
+    assert costs[0].time_text == "30.0 to 110.0 ms"
+
+
+def test_packs_of_one_name_are_told_apart(people: Path, monkeypatch: pytest.MonkeyPatch, other: Path) -> None:
+    again = Path(shutil.copytree(other, other.with_name("again")))
+    monkeypatch.setattr(comparison, "_rates_of", lambda *_: (SimpleNamespace(failures={}), "own 1"))
+    monkeypatch.setattr(comparison, "time_packs", lambda *_: [None, None])
+    named = comparison.measure_packs([str(other), str(again)], comparison.People.read(people, []))
+    assert comparison.rates_head(named)[2:4] == (f"FMR {other}", f"FMR {again}")
 
 
 def test_packs_without_a_calibration_are_not_compared(

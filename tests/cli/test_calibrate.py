@@ -64,8 +64,11 @@ def test_a_pack_learns_and_still_loads(
     printed = capsys.readouterr().out
     assert "1 without a usable face" in printed
     assert "(extrapolated)" in printed
-    assert f"written: {pack / 'cohort.npy'}" in printed
     after = read_manifest(pack)
+    cohort = after.scoring.files["cohort"]
+    assert f"written: {pack / cohort}" in printed
+    assert after.calibration
+    assert after.calibration.within == ()
     assert after.calibration != before.calibration
     assert {row.data for row in after.accuracy} <= {pairs.parent.name, "all", "mean of cells"}
     measured = {row.measure: row for row in after.accuracy}
@@ -77,7 +80,7 @@ def test_a_pack_learns_and_still_loads(
             assert row.pairs
             assert row.errors == pytest.approx(row.value * row.pairs, rel=1e-3)
     assert "accuracy over folds" in measured
-    assert packs.load(pack).array("cohort.npy").shape == (COUNT, SIZE)
+    assert packs.load(pack).array(cohort).shape == (COUNT, SIZE)
     assert after.scoring.parameters["nearest"] == NEAREST
     assert set(after.roles) == set(before.roles)
 
@@ -87,7 +90,7 @@ def test_the_curve_alone(pairs: Path, pack: Path, drawn_vectors: None, capsys: p
     # The pack's own cohort knows nothing of these vectors.
     text = (pack / "manifest.toml").read_text("utf-8").replace('method = "normalised"', 'method = "cosine"')
     (pack / "manifest.toml").write_text(text, "utf-8")
-    assert main(["calibrate", str(pairs), "--pack", str(pack), "--into", str(pack), "--keep-scoring"]) == 0
+    assert main(["calibrate", str(pairs), "--into", str(pack), "--keep-scoring"]) == 0  # --pack is that of --into
     after = read_manifest(pack)
     assert after.calibration != before.calibration
     assert after.scoring.method == "cosine"
@@ -132,6 +135,44 @@ def test_a_pack_that_is_not_there_is_told_before_the_work(
         assert capsys.readouterr().err == f"likeness: {into} is no pack: there is no file {tmp_path}/{missing}\n"
 
 
+def test_rates_of_one_pack_are_not_written_into_another(
+    pairs: Path, pack: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(labelled, "embed_photos", None)  # before any photo is analysed
+    manifest = pack / "manifest.toml"
+    was = manifest.read_text("utf-8")
+    fed_otherwise = was.replace('colour = "rgb"', 'colour = "bgr"')
+    assert fed_otherwise != was
+    for changed, more in ((fed_otherwise, []), (was.replace('"normalised"', '"cosine"'), ["--keep-scoring"])):
+        manifest.write_text(changed, "utf-8")
+        assert main(["calibrate", str(pairs), "--pack", "standard", "--into", str(pack), *more]) == 255
+        assert "has other networks, or another input or cohort, than the pack standard" in capsys.readouterr().err
+        assert manifest.read_text("utf-8") == changed
+
+
+def test_a_pack_of_the_cache_is_not_calibrated_in_place(
+    pairs: Path, standard_pack: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An installation would replace it."""
+    monkeypatch.setattr(labelled, "embed_photos", None)
+    folder = pack_folder("standard")
+    assert main(["calibrate", str(pairs), "--into", str(folder)]) == 255
+    copied = f"cp -r {folder} ./standard && likeness calibrate PEOPLE.csv --within group,sex --pack ./standard"
+    assert copied in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["calibrate", "evaluate"])
+def test_a_device_that_is_missing_is_an_error(
+    command: str, portraits: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text(f"image_a,image_b,same\n{portraits['obama.jpg']},{portraits['obama2.jpg']},1\n", "utf-8")
+    assert main([command, str(table), "--device", "directml"]) != 0
+    error = capsys.readouterr().err
+    assert "directml" in error
+    assert "unrecognized" not in error  # it is the device that is missing, not the option
+
+
 def test_cells_share_the_promise(
     tmp_path: Path, pairs: Path, pack: Path, drawn_vectors: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +186,9 @@ def test_cells_share_the_promise(
     command = ["calibrate", str(table), str(pairs), "--within", "group,sex", "--pack", str(pack), "--into", str(pack)]
     assert main(command) == 0
     assert "False match rate at 80 by cell" in capsys.readouterr().out
+    after = read_manifest(pack)
+    assert after.calibration
+    assert after.calibration.whom == "different people of the same group and sex"
     rows = {(row.measure, row.data): row.value for row in read_manifest(pack).accuracy}
     cells = [rows["FMR at 80", cell] for cell in ("a, f", "a, m", "b, f")]
     assert rows["FMR at 80", "mean of cells"] == pytest.approx(1e-3, rel=0.05)

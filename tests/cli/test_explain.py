@@ -23,7 +23,7 @@ def face(
 
 
 DIFFERENT = "different people of the same origin and sex"
-CURVE = Calibration((0.0, 1.0, 2.0, 3.0, 4.0, 5.0), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.5), 0.01, -4.5)
+CURVE = Calibration((0.0, 1.0, 2.0, 3.0, 4.0, 5.0), (-1.0, -2.0, -3.0, -4.0, -5.0, -6.5), 0.01, -4.5, ("origin", "sex"))
 
 
 def explained(comparison: Comparison, *, threshold: float = 80.0, calibrated: bool = True) -> str:

@@ -46,6 +46,15 @@ def test_a_similarity_is_shown_as_its_false_match_rate(node: Node) -> None:
     assert rarities(node, None, [80.0]) == [""]
 
 
+def test_the_sentence_names_the_people_whom_the_rate_is_about(node: Node) -> None:
+    sentence = node(
+        READ + 'import { raritySentence } from "console/promise.js";'
+        "console.log(JSON.stringify(raritySentence(given, 80)));",
+        FULL | {"whom": "different people"},
+    )
+    assert sentence == "Of pairs of photos of different people, 1 in 1,000 is this similar or more."
+
+
 def test_no_rate_is_claimed_beyond_the_data(node: Node) -> None:
     assert rarities(node, FULL | {"measured": -4.5}, [90.0, 95.0, 99.9]) == [
         "1 in 10,000",

@@ -78,6 +78,7 @@ def test_the_promise_is_the_packs(server: Served, comparer: Any) -> None:
     assert {level: levels[level] for level, _ in PROMISE} == dict(PROMISE)
     assert 10 ** levels[50.0] == pytest.approx(comparer.calibration.equal_error_rate, rel=1e-4)
     assert promise["measured"] == comparer.calibration.measured_log10_rate
+    assert promise["whom"] == "different people of the same origin and sex"
 
 
 def test_sample_portraits_are_served_and_nothing_else(server: Served, portraits: dict[str, Path]) -> None:

@@ -299,6 +299,7 @@ template = [[8, 8], [24, 8], [16, 16], [10, 24], [22, 24]]
 scores = [0.2, 0.4]
 log10_rates = [-2.0, -4.0]
 equal_error_rate = 0.01
+measured_log10_rate = -3.5
 
 [[accuracy]]
 measure = "AP"

@@ -111,6 +111,8 @@ def test_other_settings_of_a_role_scoring_and_quality_are_kept(tiny) -> None:
         ("size_px = 32", "size_px = 32\nviews = [{ zoom = 2 }]", "unknown field `zoom` - at `views"),
         ("size_px = 32", "size_px = 32\nviews = []", "Expected `array` of length >= 1 - at `views`"),
         ("equal_error_rate", "equal_rate", "unknown field `equal_rate` - at `calibration`"),
+        ("measured_log10_rate = -3.5", "", "missing required field `measured_log10_rate` - at `calibration`"),
+        ("measured_log10_rate = -3.5", "measured_log10_rate = nan", "between -12 and 0"),
         ("[roles.detector]", '[quality.LOW]\nmin_side_px = "a"\n[roles.detector]', r"\[quality.LOW\].*got `str`"),
         ('sha256 = "', 'sha256 = "x', r"distributions.small.*matching regex .*`sha256`"),
         ("[pack]", "[pack", "is not readable TOML"),

@@ -120,7 +120,7 @@ def test_the_command_shows_the_licences_and_names_calibrate_next(
     assert main(["packs", "install", "known", "--accept-license"]) == 0
     printed = capsys.readouterr()
     assert "known is not calibrated" in printed.out
-    assert "likeness calibrate PEOPLE.csv --pack " in printed.out
+    assert " ./known && likeness calibrate PEOPLE.csv --within group,sex --pack ./known --into ./known" in printed.out
     assert main(["packs", "show", "known"]) == 0
     assert "not calibrated" in capsys.readouterr().out
 

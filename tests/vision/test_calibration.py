@@ -12,6 +12,7 @@ CURVE = Calibration(
     scores=(-1.0, 0.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0),
     log10_rates=(-0.1, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.5),
     equal_error_rate=0.01,
+    measured_log10_rate=-6.0,
 )
 scores = st.floats(-50, 200, allow_nan=False)
 
@@ -47,7 +48,7 @@ def test_rate_and_similarity_are_one_curve_read_both_ways(similarity: float) -> 
 
 
 def test_the_equal_error_point_is_fifty() -> None:
-    other = Calibration(CURVE.scores, CURVE.log10_rates, equal_error_rate=0.05)
+    other = Calibration(CURVE.scores, CURVE.log10_rates, 0.05, -6.0)
     score = float(np.interp(-np.log10(0.05), -np.array(CURVE.log10_rates), CURVE.scores))
     assert other.similarity(score) == pytest.approx(50)
 
@@ -72,13 +73,22 @@ def test_shapes_are_kept() -> None:
         (((0.0, float("nan")), (-1.0, -2.0), 0.01), "at every knot"),
         (((0.0, 1.0), (-1.0, -2.0), 0.0001), "equal error"),
         (((0.0, 1.0), (-1.0, -2.0), 0.6), "equal error"),
+        (((0.0, float("inf")), (-1.0, -2.0), 0.01), "must be finite"),
+        (((0.0, 1.0), (-1.0, float("-inf")), 0.01), "must be finite"),
+        (((0.0, 1.0), (0.5, -2.0), 0.01), "at most 0"),
     ],
 )
 def test_a_curve_that_makes_no_sense_is_refused(
     curve: tuple[tuple[float, ...], tuple[float, ...], float], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
-        Calibration(*curve)
+        Calibration(*curve, measured_log10_rate=-4.0)
+
+
+@pytest.mark.parametrize("measured", [float("nan"), float("-inf"), -12.1, 0.1])
+def test_a_lowest_measured_rate_that_makes_no_sense_is_refused(measured: float) -> None:
+    with pytest.raises(ValueError, match="between -12 and 0"):
+        Calibration((0.0, 1.0), (-1.0, -2.0), 0.01, measured)
 
 
 @pytest.mark.parametrize(

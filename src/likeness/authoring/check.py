@@ -10,6 +10,7 @@ from likeness.authoring.networks import family_in, read_embedder
 from likeness.authoring.portraits import LocatedFace, Portrait, main_face
 from likeness.authoring.separation import Separation, separation
 from likeness.authoring.trials import better_choice
+from likeness.calibrated import calibration_fault
 from likeness.engine import Engine
 from likeness.errors import PackError
 from likeness.packs.manifest import Manifest
@@ -37,9 +38,14 @@ class PackCheck:
         if broken:
             return broken
         try:
-            return list(self._faults(Engine(self._folder)))
+            engine = Engine(self._folder)
+            advice = list(self._faults(engine))
         except PackError as error:
             return [str(error)]
+        if engine.manifest.calibration is not None:
+            advice = [f"{each}; then calibrate again" for each in advice]
+        stale = calibration_fault(engine.manifest)
+        return [*advice, *([stale] if stale else [])]
 
     def _faults(self, engine: Engine) -> Iterator[str]:
         exchanged = _detector_as_embedder(engine.manifest)

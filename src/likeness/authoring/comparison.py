@@ -5,7 +5,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,22 +27,35 @@ from likeness.evaluation.report import FEW_NOTE, cells_text, fmr_text, fnmr_text
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
 
-#: Photos that are analysed for the speed, each once after one that warms up.
-TIMED_PHOTOS = 30
+#: Photos that are analysed for the speed, in each of so many rounds; the packs take turns, round by round.
+TIMED_PHOTOS, ROUNDS = 10, 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredPack:
-    """One pack as measured: rates by cell, the median time of a photo on one thread, the bytes of its files, and the
-    memory that a process with it needs for these photos.
-    """
+    """One pack as measured: rates by cell, the bytes of its files, and what its process needed."""
 
     name: str
     described: str
     rates: CellEvaluation
-    seconds_a_photo: float
     file_bytes: int
+    cost: "Cost"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process with a pack needed: the processor time of a photo on one thread, the median of each round, and the
+    peak memory.
+    """
+
+    seconds_a_photo: Sequence[float]
     memory_bytes: int
+
+    @property
+    def time_text(self) -> str:
+        """The times of the fastest round, which others disturbed least, and of the slowest."""
+        fastest, slowest = (1000 * bound(self.seconds_a_photo) for bound in (min, max))
+        return f"{fastest:.1f} to {slowest:.1f} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,55 +84,104 @@ def check_comparable(packs: Sequence[str]) -> None:
         check_calibrated(read_manifest(pack_folder(pack)))
 
 
-def measure_pack(pack: str, people: People, *, advance: Callable[[], None] = lambda: None) -> MeasuredPack:
-    """Measures a pack. Raises PackError, also for one without a calibration."""
-    folder = pack_folder(pack)
-    manifest = read_manifest(folder)
+def measure_packs(
+    packs: Sequence[str], people: People, *, advance: Callable[[], None] = lambda: None
+) -> list[MeasuredPack]:
+    """Measures packs; those of one name are named as in `packs`.
+
+    Raises PackError, also for a pack without a calibration.
+    """
+    rates = [_rates_of(pack, people, advance) for pack in packs]
+    failures = {photo for each, _ in rates for photo in each.failures}
+    timed = [str(photo) for photo in people.photos if str(photo) not in failures][:TIMED_PHOTOS]
+    folders = [pack_folder(pack) for pack in packs]
+    costs = time_packs(list(map(str, folders)), timed)
+    names = [read_manifest(folder).name for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(packs)
+    return [
+        MeasuredPack(name, described, measured, _file_bytes(folder), cost)
+        for name, folder, (measured, described), cost in zip(names, folders, rates, costs, strict=True)
+    ]
+
+
+def _file_bytes(folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in read_manifest(folder).files)
+
+
+def _rates_of(pack: str, people: People, advance: Callable[[], None]) -> tuple[CellEvaluation, str]:
+    """The error rates of a pack, and its identity."""
     with Comparer(pack) as comparer:
         embeddings = embed_photos(comparer, people.photos, advance=advance)
         cells = cells_to_compare(people.table, embeddings, people.within)
         rates = evaluate_cells(CalibratedScorer(comparer.scorer, comparer.calibration), people.table, embeddings, cells)
-        described = comparer.pack_identity
-    timed = [photo for photo in people.photos if str(photo) not in rates.failures][:TIMED_PHOTOS]
-    seconds, memory = _in_a_process(str(folder), timed)
-    size = sum((folder / name).stat().st_size for name in manifest.files)
-    return MeasuredPack(manifest.name, described, rates, seconds, size, memory)
+        return rates, comparer.pack_identity
 
 
-def _in_a_process(pack: str, photos: Sequence[Path]) -> tuple[float, int]:
-    """The median seconds of a photo on one thread, and the peak memory, of a process of its own."""
-    command = [sys.executable, "-m", "likeness.authoring.comparison", pack, *map(str, photos)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PackError(f"{pack} cannot be timed: {(done.stderr.splitlines() or ['no reason given'])[-1]}")
-    measured = json.loads(done.stdout)
-    return float(measured["seconds"]), int(measured["bytes"])
+def time_packs(folders: Sequence[str], photos: Sequence[str]) -> list[Cost]:
+    """What each pack needs for `photos`, in a process of its own. Raises PackError.
+
+    The processes take turns, so that what else the machine does slows all packs alike.
+    """
+    with ExitStack() as running:
+        processes = [running.enter_context(_timing(folder, photos)) for folder in folders]
+        rounds = [
+            [_round(each, folder) for each, folder in zip(processes, folders, strict=True)] for _ in range(ROUNDS)
+        ]
+    return [
+        Cost([float(measured["seconds"]) for measured in of_pack], int(of_pack[-1]["bytes"]))
+        for of_pack in zip(*rounds, strict=True)
+    ]
 
 
-def time_photos(pack: str, photos: Sequence[str]) -> dict[str, float]:
-    """The median seconds of the analyses of photos on one thread, and the peak memory of this process in bytes."""
+def _timing(pack: str, photos: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """A process that measures a round for each line that it reads; leaving its context ends it."""
+    command = [sys.executable, "-m", "likeness.authoring.comparison", pack, *photos]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def _round(process: "subprocess.Popen[bytes]", pack: str) -> dict[str, float]:
+    """What the process measures in its next round."""
+    to, from_, errors = process.stdin, process.stdout, process.stderr
+    assert to is not None
+    assert from_ is not None
+    assert errors is not None
+    try:
+        to.write(b"\n")
+        return dict(json.loads(from_.readline()))
+    except (BrokenPipeError, ValueError):
+        said = errors.read().decode(errors="replace").splitlines() or ["no reason given"]
+        raise PackError(f"{pack} cannot be timed: {said[-1]}") from None
+
+
+def measured_rounds(pack: str, photos: Sequence[str], asked: Iterable[str]) -> Iterator[dict[str, float]]:
+    """For each line of `asked` the median seconds of processor time of a photo on one thread, and the peak memory of
+    this process in bytes.
+    """
     import resource
 
-    seconds = []
+    unit = 1 if sys.platform == "darwin" else 1024
     with Comparer(pack, threads=1) as comparer:
         comparer.warm_up()
-        for photo in (photos[0], *photos):
-            begun = time.perf_counter()
+        for photo in photos:
             comparer.analyse(photo)
-            seconds.append(time.perf_counter() - begun)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "seconds": statistics.median(seconds[1:]),
-        "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
-    }
+        for _ in asked:
+            seconds = []
+            for photo in photos:
+                begun = time.thread_time()
+                comparer.analyse(photo)
+                seconds.append(time.thread_time() - begun)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+            yield {"seconds": statistics.median(seconds), "bytes": peak}
 
 
 def cost_rows(packs: Sequence[MeasuredPack]) -> list[tuple[str, ...]]:
     """Speed, size and memory."""
     return [
-        ("time of a photo on one thread", *(f"{each.seconds_a_photo * 1000:.0f} ms" for each in packs)),
+        ("processor time of a photo, fastest to slowest round", *(each.cost.time_text for each in packs)),
         ("size of the files", *(f"{each.file_bytes / 1e6:.1f} MB" for each in packs)),
-        ("memory of the process", *(f"{each.memory_bytes / 1e6:.0f} MB" for each in packs)),
+        ("memory of the process", *(f"{each.cost.memory_bytes / 1e6:.0f} MB" for each in packs)),
         ("photos without a usable face", *(f"{len(each.rates.failures):,}" for each in packs)),
     ]
 
@@ -167,4 +230,5 @@ def rates_head(packs: Sequence[MeasuredPack]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(time_photos(sys.argv[1], sys.argv[2:])))  # noqa: T201 - read by _in_a_process
+    for measured in measured_rounds(sys.argv[1], sys.argv[2:], sys.stdin):
+        print(json.dumps(measured), flush=True)  # noqa: T201 - read by _round

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from likeness.cli.connection import chosen_pack, server_stores
 from likeness.cli.exit_codes import INTERRUPTED, USAGE_ERROR
 from likeness.cli.streams import say
-from likeness.cli.tool_arguments import ToolParser
+from likeness.cli.tool_arguments import DEVICE_HELP, ToolParser
 from likeness.counted import counted
 from likeness.faces import QUALITY_FILTERS
 from likeness.runtime.devices import DEVICES
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--decisions", type=Path, metavar="FILE.csv", help="write a reviewer's decisions from these pages into OUT")
     add("--pack", default=chosen_pack(None), help="a pack's name or folder (LIKENESS_PACK, else standard)")
     add("--uncalibrated", action="store_true", help="let a pack without a calibration answer; each line is marked")
-    add("--device", choices=DEVICES, default="cpu", help="what networks run on (cpu); a missing one is an error")
+    add("--device", choices=DEVICES, default="cpu", help=DEVICE_HELP)
     add("--store", metavar="DIR", help="where to store faces during the run (OUT.run; with --engine ray: --shared)")
     add("--store-size", type=_size, metavar="SIZE", help="the most disk space for them, such as 2G")
     add("--keep-store", action="store_true", help="keep them for the next run; they are biometric data")

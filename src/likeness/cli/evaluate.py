@@ -16,8 +16,8 @@ from likeness.cli.connection import chosen_pack
 from likeness.cli.exit_codes import OTHER_ERROR
 from likeness.cli.streams import say
 from likeness.cli.tables import print_facts, print_table, print_title
-from likeness.cli.tool_arguments import ToolParser
-from likeness.comparer import Comparer
+from likeness.cli.tool_arguments import DEVICE_HELP, ToolParser
+from likeness.comparer import Comparer, ComparerSettings
 from likeness.evaluation.by_cell import CalibratedScorer, CellEvaluation, blocks_of, cells_to_compare, evaluate_cells
 from likeness.evaluation.cell_report import (
     CELL_HEAD,
@@ -39,6 +39,7 @@ from likeness.evaluation.stored_counts import StoredCounts
 from likeness.faces import QUALITY_FILTERS
 from likeness.packs.loaded import pack_folder
 from likeness.packs.manifest import read_manifest
+from likeness.runtime.devices import DEVICES
 from likeness.system.atomic_file import check_not_input, check_writable, write_atomically
 
 #: The figures of an evaluation, and what writes its page to a path.
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         others = (options.table, options.embeddings, options.json, options.report)
         check_not_input(output, [each for each in others if each and each is not output])
     check_calibrated(read_manifest(pack_folder(options.pack)))
-    with Comparer(options.pack) as comparer:
+    with Comparer(options.pack, settings=ComparerSettings(device=options.device)) as comparer:
         described = (
             f"{comparer.pack_identity}; {options.table.name}; quality filter {options.quality_filter}; "
             f"{options.face} face"
@@ -147,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pack", default=chosen_pack(None), help="a pack's name or folder (LIKENESS_PACK, else standard)"
     )
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help=DEVICE_HELP)
     parser.add_argument(
         "--all-pairs", action="store_true", help="for a table of pairs: compare every photo with every other"
     )

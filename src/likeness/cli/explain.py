@@ -1,7 +1,7 @@
 """`--explain`: the facts that a person needs to review an answer.
 
-Size, pose and quality of both faces, the false match rates of the similarity and the threshold among different people
-of the same origin and sex, and advice on better photos.
+Size, pose and quality of both faces, the false match rates of the similarity and the threshold among those different
+people that the pack was calibrated on, and advice on better photos.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

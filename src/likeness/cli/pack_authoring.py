@@ -124,7 +124,7 @@ def _compare(options: argparse.Namespace) -> int:
         People,
         check_comparable,
         cost_rows,
-        measure_pack,
+        measure_packs,
         rate_rows,
         rates_head,
         write_comparison,
@@ -138,14 +138,12 @@ def _compare(options: argparse.Namespace) -> int:
     if options.report:
         check_writable(options.report)
         check_not_input(options.report, [options.people, *people.photos])
-    measured = []
     with progress_over(2 * len(people.photos)) as advance:
-        for pack in options.packs:
-            try:
-                measured.append(measure_pack(pack, people, advance=advance))
-            except ValueError as error:
-                say(f"likeness: {options.people}: {error}")
-                return OTHER_ERROR
+        try:
+            measured = measure_packs(options.packs, people, advance=advance)
+        except ValueError as error:
+            say(f"likeness: {options.people}: {error}")
+            return OTHER_ERROR
     print_title("Error rates by cell")
     print_table(rates_head(measured), rate_rows(measured))
     print(FEW_NOTE)

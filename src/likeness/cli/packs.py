@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from likeness.calibrated import calibrate_command
+from likeness.calibrated import calibrate_command, calibration_fault
 from likeness.claims import LEAST_ERRORS
 from likeness.cli import pack_authoring
 from likeness.cli.exit_codes import OTHER_ERROR
@@ -129,13 +129,15 @@ def _show_calibration(manifest: Manifest) -> None:
     print_title("Similarity")
     if manifest.calibration is None:
         print("not calibrated")
+    elif fault := calibration_fault(manifest):
+        print(fault)
     else:
         levels = (50.0, 80.0, 90.0, 95.0, 99.0, 100.0)
         claims = {level: manifest.calibration.claim(level) for level in levels}
         rows = [(f"{level:g}", claim.in_figures, claim.in_words) for level, claim in claims.items()]
         print_table(("Similarity at least", "False match rate", "Pairs"), rows)
-        whom = "different people of the same origin and sex, in the mean of the cells that were measured"
-        print_facts([("pairs", whom)])
+        cells = ", in the mean of the cells that were measured" if manifest.calibration.within else ""
+        print_facts([("pairs", manifest.calibration.whom + cells)])
     print_title("Measured accuracy")
     if not manifest.accuracy:
         print("no figures in this pack")

@@ -10,6 +10,9 @@ from likeness.cli.streams import say
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
+#: The help of --device.
+DEVICE_HELP = "what networks run on (cpu); a missing one is an error"
+
 
 class ToolParser(argparse.ArgumentParser):
     """argparse with one line and exit code 252 for usage errors; raises OSError if the help cannot be written.

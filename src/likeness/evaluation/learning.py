@@ -1,7 +1,7 @@
 """Labelled photos → a pack's cohort and curve, and its error rates on held-out people."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,18 @@ class Outcome:
 
 
 def calibrate(
-    sets: Sequence[LabelledFaces], *, keep: Scorer | None = None, advance: Callable[[], None] = lambda: None
+    sets: Sequence[LabelledFaces],
+    *,
+    within: Sequence[str] = (),
+    keep: Scorer | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Draws a cohort and fits the curve for the faces of `sets`; with the scorer `keep` only the curve.
 
     All pairs within a cell and of a person are compared. The curve is that of the mean over cells; scores come from
-    models learned without the two people, the final cohort is drawn from all of them. `advance` is called after each
-    model. ValueError if there are too few photos.
+    models learned without the two people, the final cohort is drawn from all of them. `within` is what the people of a
+    cell have in common, for what the calibration claims. `advance` is called after each model. ValueError if there are
+    too few photos.
     """
     if sum(len(each.vectors) for each in sets) > MOST_PHOTOS:
         raise ValueError(f"more than the {MOST_PHOTOS} photos that can all be compared; use fewer")
@@ -94,6 +99,7 @@ def calibrate(
     if not np.any(impostor):
         raise ValueError("too few photos: no pair of different people is within a cell")
     calibration = fit_calibration(scores[pairs.same], scores[impostor], cell_weights(pairs.cells[impostor]))
+    calibration = replace(calibration, within=tuple(within))
     similarities = calibration.similarity(scores)
     cells = {pairs.names[cell]: pairs.cells == cell for cell in np.unique(pairs.cells[impostor])}
     tables = {each.name: pairs.tables == place for place, each in enumerate(sets)}

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from likeness.errors import PackInvalid
 from likeness.evaluation.cohort import NEAREST, Cohort
 from likeness.packs.manifest import MANIFEST_NAME, Measurement, parse_manifest
 from likeness.packs.tables import to_toml
+from likeness.system.atomic_file import write_atomically
 from likeness.vision.calibration import Calibration
 
-#: The data file of a scoring.
+#: The data file of a scoring in the catalogue; in a pack's folder its name has the beginning of its SHA-256 as well.
 COHORT_FILE = "cohort.npy"
+_COHORT_FILES = re.compile(r"cohort(-[0-9a-f]{12})?\.npy\Z")
 _DRAWN = "Part of Likeness: drawn from a fitted mixture; holds no person's vector."
+_FILE = re.compile(r"files\s*\.\s*[\"'](?P<file>[^\"']+)[\"']")
 _TABLE = re.compile(r"\[\[?\s*(?P<name>[^\]]+?)\s*\]\]?\s*(#.*)?\Z")
 
 
@@ -38,35 +41,57 @@ def write_pack_data(target: Path, learned: Learned) -> list[Path]:
     """Writes the results into a pack; returns the files written.
 
     `target` is a pack's folder, or a description of the catalogue (NAME.toml), whose data files are in the folder NAME
-    next to it. All other content is kept, including comments. Raises PackInvalid if the description cannot be read,
-    OSError if it cannot be written.
+    next to it. All other content is kept, including comments. A folder's [calibration] names the networks, input and
+    cohort that it is for; those of a description are filled in by the installation. The description is replaced
+    last, so that a pack is whole at any time. Raises PackInvalid if the description cannot be read, OSError if it
+    cannot be written.
     """
     in_catalogue = target.suffix == ".toml"
     description = description_of(target)
     folder = target.with_suffix("") if in_catalogue else target
+    old = description.read_text("utf-8")
+    before = parse_manifest(old.encode(), described_as=str(description))
     tables: dict[str, Any] = {}
     data: dict[str, bytes] = {}
     if learned.cohort is not None:
-        data = {COHORT_FILE: cohort_file(learned.cohort)}
+        content = cohort_file(learned.cohort)
+        name = COHORT_FILE if in_catalogue else f"cohort-{hashlib.sha256(content).hexdigest()[:12]}.npy"
+        data = {name: content}
         tables |= _scoring_tables(learned, learned.cohort, data, bundled_in=folder.name if in_catalogue else None)
-    tables["calibration"] = {
-        **{key: _plain(value) for key, value in asdict(learned.calibration).items()},
-        "measured_on": learned.measured_on,
-        "command": learned.command,
-    }
+    tables |= _figures_tables(learned)
+    old_cohorts = [name for name in before.files if _COHORT_FILES.match(name)]
+    replacing = [*old_cohorts, before.scoring.files.get("cohort", "")] if data else []
+    text = replaced(old, tables, files=replacing)
+    manifest = parse_manifest(text.encode(), described_as=str(description))
+    if not in_catalogue:
+        tables["calibration"] |= manifest.score_identity
+        text = replaced(old, tables, files=replacing)
+    if data:
+        folder.mkdir(exist_ok=True)
+    for name, content in data.items():
+        write_atomically(folder / name, content, mode=0o666)
+    write_atomically(description, text.encode(), mode=0o666)
+    _remove_unused(folder, manifest.files)
+    return [description, *(folder / name for name in data)]
+
+
+def _figures_tables(learned: Learned) -> dict[str, Any]:
+    """The tables of the curve and of the accuracy."""
+    curve = {key: _plain(value) for key, value in asdict(learned.calibration).items()}
+    tables: dict[str, Any] = {"calibration": {**curve, "measured_on": learned.measured_on, "command": learned.command}}
     if learned.accuracy:
         tables["accuracy"] = [
             {key: value for key, value in msgspec.structs.asdict(row).items() if value not in (None, "")}
             for row in learned.accuracy
         ]
-    text = replaced(description.read_text("utf-8"), tables)
-    parse_manifest(text.encode(), described_as=str(description), folder=None if in_catalogue else folder)
-    if data:
-        folder.mkdir(exist_ok=True)
-    for name, content in data.items():
-        (folder / name).write_bytes(content)
-    description.write_text(text, "utf-8")
-    return [description, *(folder / name for name in data)]
+    return tables
+
+
+def _remove_unused(folder: Path, used: Container[str]) -> None:
+    """Removes cohorts of earlier calibrations, also of one that ended before its description was written."""
+    for path in folder.glob("cohort*.npy"):
+        if _COHORT_FILES.match(path.name) and path.name not in used:
+            path.unlink()
 
 
 def description_of(target: Path) -> Path:
@@ -87,27 +112,30 @@ def cohort_file(cohort: Cohort) -> bytes:
     return buffer.getvalue()
 
 
-def replaced(text: str, tables: Mapping[str, Any]) -> str:
+def replaced(text: str, tables: Mapping[str, Any], *, files: Container[str] = ()) -> str:
     """The TOML `text` with these top-level tables replaced by new ones at its end.
 
-    Of `files`, only those in `tables` are replaced.
+    Of the table `files`, only those in `tables` are replaced, and those that `files` names left out.
     """
     kept: list[str] = []
     dropping = False
     for line in text.splitlines():
         header = _TABLE.match(line)
         if header:
-            dropping = _is_replaced(header["name"], tables)
+            dropping = _is_replaced(header["name"], tables, files)
         if not dropping:
             kept.append(line)
     return "\n".join(kept).rstrip() + "\n\n" + to_toml(tables)
 
 
-def _is_replaced(name: str, tables: Mapping[str, Any]) -> bool:
+def _is_replaced(name: str, tables: Mapping[str, Any], files: Container[str]) -> bool:
     first = name.split(".", 1)[0].strip()
     if first == "files":
         # A bare [files] is empty, and may occur only once.
-        return name == "files" or any(name.startswith(f'files."{file}"') for file in tables.get("files", {}))
+        named = _FILE.match(name)
+        if named:
+            return named["file"] in files or named["file"] in tables.get("files", {})
+        return name == "files"
     return first in tables
 
 
@@ -132,7 +160,7 @@ def _scoring_tables(
         "nearest": NEAREST,
         # The cohort's cosines to the training faces are below this.
         "cosine_limit": round(cohort.cosine_limit, 4),
-        "files": {"cohort": COHORT_FILE},
+        "files": {"cohort": next(iter(data))},
     }
     return {"files": files, "scoring": table}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from likeness.errors import PackInvalid
 from likeness.packs import store
 from likeness.packs.integrity import disk_errors, sha256_of
-from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, read_manifest
+from likeness.packs.manifest import MANIFEST_NAME, Manifest, PackFile, parse_manifest, read_manifest
 from likeness.packs.progress import LoggedProgress, Progress, automatic_installation
 from likeness.packs.published import check_accepted, check_asked_for
 from likeness.packs.store import damage, folder_of, home, installed_versions
@@ -162,6 +162,8 @@ class Installation:
                 self.progress.say(f"{file.name} differs in its bytes from the catalogue's; its original is the same")
         for name, row in table["files"].items():
             row["sha256"], row["size"] = sha256_of(folder / name), (folder / name).stat().st_size
+        if "calibration" in table:
+            table["calibration"] |= parse_manifest(to_toml(table).encode(), described_as=str(folder)).score_identity
         write_atomically(folder / MANIFEST_NAME, to_toml(table).encode(), mode=0o666)
         read_manifest(folder)
 

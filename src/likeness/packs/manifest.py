@@ -14,6 +14,7 @@ fills in the hashes and sizes of the files.
 """
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ from likeness.packs.tables import read_table
 from likeness.vision.calibration import Calibration
 
 MANIFEST_NAME = "manifest.toml"
-REQUIRED_ROLES = ("detector", "embedder")
 DETECTOR_FAMILIES = ("yunet", "scrfd", "centerface")
+#: The version of the computation of vectors, raised with every change, so that stored and new ones are not mixed.
+VECTOR_FORM = 7
 
 #: The package indexes that distributions come from, or "web" for the publisher's own address.
 Index = Literal["python", "npm", "web"]
@@ -181,14 +183,17 @@ class Measurement(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _CalibrationTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """The table [calibration]; `measured_on` and `command` say where the curve is from."""
+    """The table [calibration]: the curve, where it is from, and the `Manifest.score_identity` it is for, if known."""
 
     scores: tuple[float, ...]
     log10_rates: tuple[float, ...]
     equal_error_rate: float
-    measured_log10_rate: float = -6.0
+    measured_log10_rate: float
+    within: tuple[str, ...] = ()
     measured_on: str = ""
     command: str = ""
+    vectors: str = ""
+    cohort: str = ""
 
 
 class _PackTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -239,6 +244,19 @@ class Manifest:
     def described_as(self) -> str:
         """The pack in an error message: its manifest's path, or its name."""
         return str(self.folder / MANIFEST_NAME) if self.folder else f"the catalogue's pack {self.name!r}"
+
+    @property
+    def vector_identity(self) -> str:
+        """What a face's vector depends on, as 24 hexadecimal digits: networks, and how they are fed."""
+        makers = [self.roles[name] for name in ("detector", "mesh", "embedder") if name in self.roles]
+        described = [[role.family, self.files[role.file].sha256, dict(role.parameters)] for role in makers]
+        return hashlib.sha256(json.dumps([VECTOR_FORM, *described], sort_keys=True).encode()).hexdigest()[:24]
+
+    @property
+    def score_identity(self) -> dict[str, str]:
+        """What a calibration is fitted to: the `vector_identity` and the SHA-256 of the cohort, "" for none."""
+        cohort = "" if self.scoring.method == "cosine" else self.scoring.files.get("cohort", "")
+        return {"vectors": self.vector_identity, "cohort": self.files[cohort].sha256 if cohort else ""}
 
     def role(self, name: str) -> Role:
         """The role `name`; PackInvalid if the pack does not have it."""
@@ -334,7 +352,8 @@ def _calibration(table: _CalibrationTable | None, described_as: str) -> Calibrat
     if table is None:
         return None
     try:
-        return Calibration(table.scores, table.log10_rates, table.equal_error_rate, table.measured_log10_rate)
+        curve = table.scores, table.log10_rates, table.equal_error_rate
+        return Calibration(*curve, table.measured_log10_rate, table.within)
     except ValueError as error:
         raise PackInvalid(f"{described_as}: [calibration] {error}") from error
 
@@ -357,7 +376,5 @@ def _check_references(manifest: Manifest) -> None:
                 f"{manifest.described_as}: [{place}] names the file {name!r}, which the pack does not have"
             )
     if manifest.roles:
-        for required in REQUIRED_ROLES:
-            manifest.role(required)
         manifest.detector_input()
         manifest.embedder_input()

@@ -105,7 +105,8 @@ def _promise(loader: Loader) -> Mapping[str, Any] | bool | None:
     """log10 of the false match rate at some Similarities, to interpolate linearly; None while the pack loads, False
     if it is not calibrated.
 
-    `measured` is the lowest rate (log10) that the pack's data support; lower ones are shown as "rarer than".
+    `measured` is the lowest rate (log10) that the pack's data support; lower ones are shown as "rarer than". `whom`
+    names the pairs that rates refer to.
     """
     # Not imported before the workers are forked: numpy starts threads, which do not survive a fork.
     from likeness.vision.calibration import PROMISE
@@ -122,6 +123,7 @@ def _promise(loader: Loader) -> Mapping[str, Any] | bool | None:
         "rates": [round(math.log10(rate), 6) for rate in calibration.false_match_rate(levels)],
         "marked": marked,
         "measured": calibration.measured_log10_rate,
+        "whom": calibration.whom,
     }
 
 

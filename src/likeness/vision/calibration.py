@@ -1,4 +1,4 @@
-"""Score → Similarity, by how often different people of the same origin and sex score as high."""
+"""Score → Similarity, by how often different people, alike in what a calibration names, score as high."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from likeness.claims import Claim
+from likeness.claims import Claim, different_people
 
 #: The promise: a Similarity, and log10 of the share of pairs of different people that reach it.
 PROMISE: tuple[tuple[float, float], ...] = ((80.0, -3.0), (90.0, -4.0), (95.0, -5.0), (99.0, -6.0))
@@ -26,19 +26,24 @@ class Calibration:
     `scores` rise strictly, `log10_rates` fall strictly: log10 of the share of impostor pairs that score at least so
     high, in the mean of the measured cells; linear between the knots and beyond them, at most 0. `equal_error_rate` is
     the share of errors of both kinds at the equal error point, which gets Similarity 50. `measured_log10_rate` is the
-    lowest rate that 30 of the calibration pairs showed; below it the curve is a fitted tail.
+    lowest rate that 30 of the calibration pairs showed; below it the curve is a fitted tail. Pairs agree in `within`.
     """
 
     scores: tuple[float, ...]
     log10_rates: tuple[float, ...]
     equal_error_rate: float
-    measured_log10_rate: float = -6.0
+    measured_log10_rate: float
+    within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.scores) != len(self.log10_rates) or len(self.scores) < 2:
             raise ValueError("a calibration curve needs as many scores as rates, and at least two")
         if not (np.all(np.diff(self.scores) > 0) and np.all(np.diff(self.log10_rates) < 0)):
             raise ValueError("a calibration curve must rise in score and fall in rate at every knot")
+        if not np.all(np.isfinite([*self.scores, *self.log10_rates])) or self.log10_rates[0] > 0:
+            raise ValueError("the scores and log10_rates of a calibration must be finite, the rates at most 0")
+        if not -12 <= self.measured_log10_rate <= 0:
+            raise ValueError("the measured_log10_rate of a calibration must lie between -12 and 0")
         if not 10.0 ** PROMISE[0][1] < self.equal_error_rate < 0.5:
             raise ValueError("the equal error rate of a calibration must lie between 0.001 and 0.5")
 
@@ -74,8 +79,13 @@ class Calibration:
         measured = 10.0**self.measured_log10_rate
         believed = measured / 10.0**MOST_DECADES_EXTRAPOLATED
         if rate < believed * (1 - 1e-9):
-            return Claim(believed, "rarer")
-        return Claim(rate, "measured" if rate >= measured * (1 - 1e-9) else "extrapolated")
+            return Claim(believed, "rarer", self.whom)
+        return Claim(rate, "measured" if rate >= measured * (1 - 1e-9) else "extrapolated", self.whom)
+
+    @property
+    def whom(self) -> str:
+        """The pairs that the rates refer to, in words: different people of the same origin and sex."""
+        return different_people(self.within)
 
     @cached_property
     def _curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,7 +17,7 @@ export function raritySentence(promise, similarity) {
 	if (promise === false) return "The pack is not calibrated: its false match rate is unknown.";
 	const words = rarity(promise, similarity);
 	const reach = words.startsWith("rarer") ? `so high a similarity is ${words}` : `${words} is this similar or more`;
-	return words && `Of pairs of photos of different people of the same origin and sex, ${reach}.`;
+	return words && `Of pairs of photos of ${promise.whom}, ${reach}.`;
 }
 
 // The position of a similarity on the scale, 0 to 1: decades have equal lengths, 99 to 100 is the last.
