@@ -42,6 +42,8 @@ def test_a_connection_with_a_running_request_does_not_yield() -> None:
     for name in ("a1", "a2"):
         add(connections, closed, name)
         connections.note(name, silent=False)
+    assert not connections.is_full  # requests for pages, which are not admitted, would not make it so
+    assert [connections.admit(name, "a") for name in ("a1", "a2")] == [True, False]
     assert connections.is_full
     assert not connections.evict(0)
     connections.remove("a1")

@@ -101,6 +101,8 @@ class Connections:
     _by_address: Counter[str | None] = field(default_factory=Counter)
     #: The connections whose bodies are incomplete, of each caller. None: not known yet; these do not yield.
     _receiving: dict[str | None, dict[_Client, None]] = field(default_factory=dict)
+    #: The connections whose requests were admitted, until they are answered.
+    _admitted: set[_Client] = field(default_factory=set)
     #: The silent connections of each address, the longest silent first, with the time at which each became silent.
     _silent: dict[str, dict[_Client, float]] = field(default_factory=dict)
 
@@ -115,7 +117,7 @@ class Connections:
     @property
     def is_full(self) -> bool:
         """Whether requests other than health probes are refused: too many connections have one."""
-        return len(self._open) - sum(map(len, self._silent.values())) > self.limit
+        return len(self._admitted) > self.limit
 
     @property
     def is_crowded(self) -> bool:
@@ -151,6 +153,7 @@ class Connections:
             return not self.is_full
         receiving = client in self._receiving.get(client.caller, {})
         self._discount(client)
+        self._admitted.add(client)
         has_room = not self.is_full or self._close(self._beyond_its_share(address))
         client.address = client.caller = address
         self._by_address[address] += 1
@@ -160,6 +163,7 @@ class Connections:
     def _discount(self, client: _Client) -> None:
         self._note(client, False)
         self._note_receiving(client, False)
+        self._admitted.discard(client)
         self._by_address[client.address] -= 1
         if not self._by_address[client.address]:
             del self._by_address[client.address]
@@ -173,6 +177,7 @@ class Connections:
 
     def _note(self, client: _Client, silent: bool) -> None:
         if silent:
+            self._admitted.discard(client)
             self._silent.setdefault(client.address, {}).setdefault(client, time.monotonic())
             return
         clients = self._silent.get(client.address, {})
