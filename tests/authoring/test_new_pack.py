@@ -369,7 +369,7 @@ def test_a_mirrored_template_is_a_fault(own: NewPack, parts: Parts, tmp_path: Pa
     shutil.copytree(own.folder, folder)
     (left, right, nose, low_left, low_right) = own.embedder.parameters["template"]
     _rewritten(folder, str([left, right, nose, low_left, low_right]), str([right, left, nose, low_right, low_left]))
-    assert "template is mirrored" in PackCheck(folder, parts.portraits).faults()[0]
+    assert "template has mirrored points: the order is left eye" in PackCheck(folder, parts.portraits).faults()[0]
 
 
 def test_the_user_s_own_photos_can_be_tried_on(parts: Parts, tmp_path: Path) -> None:
