@@ -16,7 +16,8 @@ from likeness import packs
 from likeness.authoring.check import PackCheck
 from likeness.authoring.networks import Graph, read_detector, read_embedder
 from likeness.authoring.new_pack import Networks, NewPack, make_pack
-from likeness.authoring.portraits import Portrait, portraits_of, sample_portraits
+from likeness.authoring.portraits import Portrait, located, portraits_of, sample_portraits
+from likeness.authoring.trials import try_detector, try_embedder
 from likeness.cli.main import main
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import PackDamaged, PackInvalid
@@ -105,6 +106,15 @@ def test_channels_in_the_other_order_are_found(parts: Parts, tmp_path: Path) -> 
     assert made.embedder.parameters["colour"] == "bgr"
     assert made.embedder.parameters["mean"] == [127.5, 127.5, 127.5]
     assert PackCheck(made.folder, parts.portraits).faults() == []
+
+
+def test_a_mean_without_a_scale_is_found(parts: Parts, tmp_path: Path) -> None:
+    caffe = shaped.embedder(parts.embedder, tmp_path / "caffe.onnx", colour="bgr", mean=127.5, scale=1.0)
+    detector = try_detector(read_detector(parts.yunet, tmp_path), "yunet", "", parts.portraits[:1]).detector
+    few = [portrait for portrait in parts.portraits if portrait.name in ("obama.jpg", "obama2.jpg", "biden.jpg")]
+    found = try_embedder(read_embedder(caffe), located(detector, few)).parameters
+    assert (found["colour"], found["scale"]) == ("bgr", 1.0)
+    assert min(found["mean"]) > 90  # which of the means is a matter of more photos
 
 
 @pytest.mark.data
@@ -392,7 +402,8 @@ def test_the_commands_print_choices_with_figures_and_the_next_command(
     work, folder = own.folder.parent, tmp_path / "my pack"
     files = ["--detector", str(parts.yunet), "--embedder", str(work / "arc.onnx")]
     assert main(["packs", "new", str(folder), *files]) == 0
-    out = capsys.readouterr().out
+    out, said = capsys.readouterr()
+    assert "retail distinguishes people best, but 2 people do not decide that" in said
     assert "faces found  6 of 6 portraits" in out
     assert out.count("chosen") == 2
     assert "chosen  rgb, -1 to 1, template arcface" in out

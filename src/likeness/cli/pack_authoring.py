@@ -80,6 +80,8 @@ def _new(options: argparse.Namespace) -> int:
         made.embedder.tried,
         "{:.2f}",
     )
+    for doubt in made.embedder.doubts:
+        say(f"likeness: {doubt}")
     print(f"\nnot calibrated; next: {calibrate_command(options.folder)}")
     return 0
 
