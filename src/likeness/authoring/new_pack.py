@@ -1,10 +1,12 @@
 """A pack from two networks of a user: read, tried, written."""
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +51,9 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
 
     Raises PackInvalid, with what to do, if the networks are not understood or do not distinguish people.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise PackInvalid(f"{folder} exists; name a new folder for the pack")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
-        work = Path(made)
+    with _folder_beside(folder) as work:
         detector_graph, embedder_graph = read_detector(networks.detector, work), read_embedder(networks.embedder)
         contents = {"detector.onnx": detector_graph.whole(), "embedder.onnx": embedder_graph.whole()}
         detector = _detector(networks.detector, detector_graph, portraits)
@@ -64,6 +64,20 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
     return NewPack(
         folder, detector_graph.described, embedder_graph.described, detector, embedder, len(faces), len(portraits)
     )
+
+
+@contextmanager
+def _folder_beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder next to `folder`; PackInvalid, with what to do, for what cannot be read or written."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+            yield Path(made)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise PackInvalid(
+            f"{folder} cannot be written ({named}{error.strerror}); free some space there, or name another folder"
+        ) from error
 
 
 def _write(folder: Path, work: Path, contents: Mapping[str, bytes]) -> None:
