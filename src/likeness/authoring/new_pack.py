@@ -54,7 +54,10 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise PackInvalid(f"{folder} exists; name a new folder for the pack")
     with _folder_beside(folder) as work:
-        detector_graph, embedder_graph = read_detector(networks.detector, work), read_embedder(networks.embedder)
+        detector_graph, embedder_graph = (
+            read_detector(networks.detector, work / "d"),
+            read_embedder(networks.embedder, work / "e"),
+        )
         contents = {"detector.onnx": detector_graph.whole(), "embedder.onnx": embedder_graph.whole()}
         detector = _detector(networks.detector, detector_graph, portraits)
         faces = _located(networks.detector, detector, portraits)
@@ -126,7 +129,7 @@ def _embedder(file: Path, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEm
     raise PackInvalid(
         f"{file} does not distinguish people with any choice tried (decidability {found.best.decidability:.1f}, at "
         f"least {LEAST_DECIDABILITY:g} needed): it is not a face embedder, or needs an input that docs/packs.md does "
-        "not describe"
+        f"not describe{graph.other_outputs}"
     )
 
 
