@@ -108,13 +108,14 @@ def test_channels_in_the_other_order_are_found(parts: Parts, tmp_path: Path) -> 
     assert PackCheck(made.folder, parts.portraits).faults() == []
 
 
-def test_a_mean_without_a_scale_is_found(parts: Parts, tmp_path: Path) -> None:
+def test_a_mean_without_a_scale_is_found_and_a_known_template_kept(parts: Parts, tmp_path: Path) -> None:
     caffe = shaped.embedder(parts.embedder, tmp_path / "caffe.onnx", colour="bgr", mean=127.5, scale=1.0)
     detector = try_detector(read_detector(parts.yunet, tmp_path), "yunet", "", parts.portraits[:1]).detector
     few = [portrait for portrait in parts.portraits if portrait.name in ("obama.jpg", "obama2.jpg", "biden.jpg")]
-    found = try_embedder(read_embedder(caffe), located(detector, few)).parameters
-    assert (found["colour"], found["scale"]) == ("bgr", 1.0)
-    assert min(found["mean"]) > 90  # which of the means is a matter of more photos
+    found = try_embedder(read_embedder(caffe), located(detector, few), "arcface")
+    assert (found.parameters["colour"], found.parameters["scale"]) == ("bgr", 1.0)
+    assert min(found.parameters["mean"]) > 90  # which of the means is a matter of more photos
+    assert all(each.choice.endswith("template arcface") for each in found.tried)  # as it is known
 
 
 @pytest.mark.data

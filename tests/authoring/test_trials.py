@@ -41,7 +41,7 @@ def test_few_people_do_not_decide_the_template(
     ("size_px", "arcface", "retail", "people", "said"),
     [
         (112, 8.1, 7.0, 2, []),
-        (112, 8.1, 8.9, 2, ["retail distinguishes people best, but 2 people do not decide that; photos of yours do"]),
+        (112, 8.1, 8.9, 2, ["retail distinguishes people best, but 2 people do not decide that: give --template"]),
         (112, 8.1, 8.9, 5, []),
         (128, 8.0, 9.0, 2, ["at 128 px retail and arcface-in-128 are usual"]),
         (112, 5.9, 4.0, 2, ["the best decidability is 5.9, and 8 and more are usual"]),
@@ -54,4 +54,5 @@ def test_what_the_portraits_leave_open_is_said(
 ) -> None:
     found = doubts({"arcface": arcface, "retail": retail}, size_px, people)
     assert len(found) == len(said)
+    assert doubts({"retail": 9.0}, 128, 2) == ()  # it was known
     assert all(each in sentence for each, sentence in zip(said, found, strict=True))

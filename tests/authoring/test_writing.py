@@ -51,6 +51,12 @@ def test_a_link_to_nothing_is_not_replaced(tmp_path: Path) -> None:
         make_pack(tmp_path / "pack", NETWORKS, [])
 
 
+def test_templates_that_there_are_not_are_refused_before_the_trials(tmp_path: Path) -> None:
+    networks = Networks(Path("d.onnx"), Path("e.onnx"), template="sphereface")
+    with pytest.raises(PackInvalid, match="no template 'sphereface'; known are arcface, arcface-in-128, retail"):
+        make_pack(tmp_path / "pack", networks, [])
+
+
 def test_a_disk_that_takes_nothing_more_is_named_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

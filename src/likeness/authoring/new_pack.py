@@ -14,7 +14,7 @@ from typing import Any
 from likeness.authoring.judgements import LEAST_DECIDABILITY, points_fault
 from likeness.authoring.networks import Graph, detector_family, read_detector, read_embedder
 from likeness.authoring.portraits import LocatedFace, Portrait, located
-from likeness.authoring.trials import FoundDetector, FoundEmbedder, try_detector, try_embedder
+from likeness.authoring.trials import TEMPLATES, FoundDetector, FoundEmbedder, try_detector, try_embedder
 from likeness.engine import Engine
 from likeness.errors import PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, Role
@@ -26,11 +26,14 @@ _LEAST_FOUND = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The files of a new pack, and the licence that the user states."""
+    """The files of a new pack, and what the user states: the licence, and the embedder's template if it is known, one
+    of `likeness.authoring.trials.TEMPLATES`.
+    """
 
     detector: Path
     embedder: Path
     licence: str = ""
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
     """
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise PackInvalid(f"{folder} exists; name a new folder for the pack")
+    if networks.template not in ("", *TEMPLATES):
+        raise PackInvalid(f"there is no template {networks.template!r}; known are {', '.join(TEMPLATES)}")
     with _folder_beside(folder) as work:
         detector_graph, embedder_graph = (
             read_detector(networks.detector, work / "d"),
@@ -61,7 +66,7 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
         contents = {"detector.onnx": detector_graph.whole(), "embedder.onnx": embedder_graph.whole()}
         detector = _detector(networks.detector, detector_graph, portraits)
         faces = _located(networks.detector, detector, portraits)
-        embedder = _embedder(networks.embedder, embedder_graph, faces)
+        embedder = _embedder(networks, embedder_graph, faces)
         text = to_toml(_manifest(folder, networks, contents, detector.role, embedder.parameters))
         _write(folder, work / "pack", {**contents, MANIFEST_NAME: text.encode()})
     return NewPack(
@@ -118,8 +123,8 @@ def _located(file: Path, found: FoundDetector, portraits: Sequence[Portrait]) ->
     return faces
 
 
-def _embedder(file: Path, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
-    found = try_embedder(graph, faces)
+def _embedder(networks: Networks, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
+    file, found = networks.embedder, try_embedder(graph, faces, networks.template)
     if found.best.decidability >= LEAST_DECIDABILITY:
         return found
     if found.fault:

@@ -132,20 +132,22 @@ def _mean_score(detector: Detector, portraits: Sequence[Portrait]) -> float:
     return total / len(portraits)
 
 
-def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
-    """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template."""
+def try_embedder(graph: Graph, faces: Sequence[LocatedFace], template: str = "") -> FoundEmbedder:
+    """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template, unless that
+    is known, one of TEMPLATES.
+    """
     size = graph.size[0]
-    customary = _customary(size)
+    customary = template or _customary(size)
     fed_with = _fed_with(graph, chips_of(faces, TEMPLATES[customary] * size, size), _choices(graph))
     best, choice = first_of_the_best(fed_with)
     tried = [Tried(f"{_in_words(each)}, template {customary}", result.decidability) for result, each in fed_with]
     aligned = {customary: best}
-    for name in [each for each in TEMPLATES if each != customary]:
+    for name in [each for each in TEMPLATES if each != customary and not template]:
         ((aligned[name], _),) = _fed_with(graph, chips_of(faces, TEMPLATES[name] * size, size), [choice])
         tried.append(Tried(f"{_in_words(choice)}, template {name}", aligned[name].decidability))
     figures = {name: result.decidability for name, result in aligned.items()}
     people = len({face.portrait.person for face in faces})
-    name = template_of(figures, size, people)
+    name = template or template_of(figures, size, people)
     chosen = chips_of(faces, TEMPLATES[name] * size, size)
     vectors = _vectors(graph, chosen, choice)
     shorter = _shorter(vectors, chosen.degraded)
@@ -182,13 +184,16 @@ def doubts(figures: Mapping[str, float], size_px: int, people: int) -> tuple[str
     """What the `figures` of templates (decidabilities) leave open, if they are of few people."""
     if people >= _FEW_PEOPLE:
         return ()
-    said, best = [], max(figures, key=lambda name: figures[name])
+    said: list[str] = []
+    best = max(figures, key=lambda name: figures[name])
     if figures[best] < _LOW_DECIDABILITY:
         said.append(
             f"the best decidability is {figures[best]:.1f}, and 8 and more are usual: the input that the network "
             "expects may be one that is not tried; see how it was trained"
         )
-    remedy = f"{people} people do not decide that; photos of yours do, with --people PEOPLE.csv"
+    if len(figures) == 1:  # the template was known
+        return tuple(said)
+    remedy = f"{people} people do not decide that: give --template, or photos of more with --people"
     if size_px == 128:
         said.append(f"the template is not certain: at 128 px {' and '.join(_USUAL_AT_128)} are usual, and {remedy}")
     elif best != _customary(size_px):
