@@ -16,7 +16,8 @@ from likeness import packs
 from likeness.authoring.check import PackCheck
 from likeness.authoring.networks import Graph, read_detector, read_embedder
 from likeness.authoring.new_pack import Networks, NewPack, make_pack
-from likeness.authoring.portraits import Portrait, portraits_of, sample_portraits
+from likeness.authoring.portraits import Portrait, located, portraits_of, sample_portraits
+from likeness.authoring.trials import try_detector, try_embedder
 from likeness.cli.main import main
 from likeness.comparer import Comparer, ComparerSettings
 from likeness.errors import PackDamaged, PackInvalid
@@ -32,6 +33,11 @@ class Parts:
     yunet: Path
     embedder: Path
     portraits: list[Portrait]
+
+    @property
+    def few(self) -> list[Portrait]:
+        """Four portraits, which suffice where what the trials find is no matter."""
+        return self.portraits[:3] + self.portraits[5:]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +113,16 @@ def test_channels_in_the_other_order_are_found(parts: Parts, tmp_path: Path) -> 
     assert PackCheck(made.folder, parts.portraits).faults() == []
 
 
+def test_a_mean_without_a_scale_is_found_and_a_known_template_kept(parts: Parts, tmp_path: Path) -> None:
+    caffe = shaped.embedder(parts.embedder, tmp_path / "caffe.onnx", colour="bgr", mean=127.5, scale=1.0)
+    detector = try_detector(read_detector(parts.yunet, tmp_path), "yunet", "", parts.portraits[:1]).detector
+    few = [portrait for portrait in parts.portraits if portrait.name in ("obama.jpg", "obama2.jpg", "biden.jpg")]
+    found = try_embedder(read_embedder(caffe), located(detector, few), "arcface")
+    assert (found.parameters["colour"], found.parameters["scale"]) == ("bgr", 1.0)
+    assert min(found.parameters["mean"]) > 90  # which of the means is a matter of more photos
+    assert all(each.choice.endswith("template arcface") for each in found.tried)  # as it is known
+
+
 @pytest.mark.data
 def test_the_published_yunet_and_intels_embedder_are_fed_as_published(
     parts: Parts, tmp_path: Path, data_dir: Path
@@ -156,9 +172,7 @@ def test_networks_that_make_no_pack_are_refused_in_words_and_leave_nothing(
     shaped.scrfd(parts.yunet, work / "mirrored.onnx", mirrored=True)
     shaped.simple_embedder(work / "odd.onnx", "noise", side_px=300)
     with pytest.raises(PackInvalid, match=message):
-        make_pack(
-            tmp_path / "pack", Networks(work / detector, work / embedder), parts.portraits[:3] + parts.portraits[5:]
-        )
+        make_pack(tmp_path / "pack", Networks(work / detector, work / embedder), parts.few)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -342,14 +356,14 @@ def test_weights_in_other_files_become_part_of_the_pack(
     )
     assert (tmp_path / "e.onnx").stat().st_size < (own.folder / "embedder.onnx").stat().st_size / 2
     networks = Networks(own.folder / "detector.onnx", tmp_path / "e.onnx")
-    made = make_pack(tmp_path / "pack", networks, parts.portraits)
+    made = make_pack(tmp_path / "pack", networks, parts.few)
     (tmp_path / "e.onnx.data").rename(tmp_path / "elsewhere")
     assert sorted(path.name for path in made.folder.iterdir()) == ["detector.onnx", "embedder.onnx", "manifest.toml"]
-    assert PackCheck(made.folder, parts.portraits).faults() == []
+    assert PackCheck(made.folder, parts.few).faults() == []
     (tmp_path / "elsewhere").rename(tmp_path / "e.onnx.data")
     monkeypatch.setattr("likeness.authoring.networks._MOST_BYTES", 1_000_000)
     with pytest.raises(PackInvalid, match=r"e\.onnx has more than 2 GB of weights in other files"):
-        make_pack(tmp_path / "large", networks, parts.portraits)
+        make_pack(tmp_path / "large", networks, parts.few)
     assert not (tmp_path / "large").exists()
 
 
@@ -358,9 +372,7 @@ def test_a_pack_that_cannot_be_opened_is_not_left(
 ) -> None:
     monkeypatch.setattr(Graph, "whole", lambda graph: b"?")
     with pytest.raises(PackDamaged, match=r"detector\.onnx is not a network"):
-        make_pack(
-            tmp_path / "pack", Networks(own.folder / "detector.onnx", own.folder / "embedder.onnx"), parts.portraits
-        )
+        make_pack(tmp_path / "pack", Networks(own.folder / "detector.onnx", own.folder / "embedder.onnx"), parts.few)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -369,7 +381,7 @@ def test_a_mirrored_template_is_a_fault(own: NewPack, parts: Parts, tmp_path: Pa
     shutil.copytree(own.folder, folder)
     (left, right, nose, low_left, low_right) = own.embedder.parameters["template"]
     _rewritten(folder, str([left, right, nose, low_left, low_right]), str([right, left, nose, low_right, low_left]))
-    assert "template is mirrored" in PackCheck(folder, parts.portraits).faults()[0]
+    assert "template has mirrored points: the order is left eye" in PackCheck(folder, parts.few).faults()[0]
 
 
 def test_the_user_s_own_photos_can_be_tried_on(parts: Parts, tmp_path: Path) -> None:
@@ -392,7 +404,8 @@ def test_the_commands_print_choices_with_figures_and_the_next_command(
     work, folder = own.folder.parent, tmp_path / "my pack"
     files = ["--detector", str(parts.yunet), "--embedder", str(work / "arc.onnx")]
     assert main(["packs", "new", str(folder), *files]) == 0
-    out = capsys.readouterr().out
+    out, said = capsys.readouterr()
+    assert "retail distinguishes people best, but 2 people do not decide that" in said
     assert "faces found  6 of 6 portraits" in out
     assert out.count("chosen") == 2
     assert "chosen  rgb, -1 to 1, template arcface" in out

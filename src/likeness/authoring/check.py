@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from likeness.authoring.judgements import LEAST_DECIDABILITY, is_mirrored, points_fault, vectors_fault
+from likeness.authoring.judgements import LEAST_DECIDABILITY, order_fault, points_fault, vectors_fault
 from likeness.authoring.networks import family_in, read_embedder
 from likeness.authoring.portraits import LocatedFace, Portrait, main_face
 from likeness.authoring.separation import Separation, separation
@@ -17,10 +17,8 @@ from likeness.packs.manifest import Manifest
 from likeness.packs.store import damages
 from likeness.pipeline import search
 
-_POINTS_REMEDIES = {
-    "NaN": "check its colour, mean, scale and side_px",
-    "mirrored": "exchange the points in the graph, or use the network's own order",
-}
+_REMEDY_OF_NAN = "check its colour, mean, scale and side_px"
+_REMEDY_OF_ORDER = "exchange the points in the graph, or use the network's own order"
 
 
 class PackCheck:
@@ -53,8 +51,9 @@ class PackCheck:
             yield exchanged
             return
         _ = engine.detector, engine.embedder  # a network that is not what the manifest says is reported first
-        if is_mirrored(np.asarray(engine.manifest.embedder_input().template)):
-            yield "the embedder's template is mirrored: its first point must be the left eye as seen in the picture"
+        disorder = order_fault([np.asarray(engine.manifest.embedder_input().template)])
+        if disorder:
+            yield f"the embedder's template has {disorder}"
         found = [search(engine, each.photo, search_rotations=False)[0] for each in self._portraits]
         faces = [
             LocatedFace(portrait, each.points[main_face(each)])
@@ -69,7 +68,7 @@ class PackCheck:
             )
         fault = points_fault([face.points for face in faces])
         if fault:
-            yield f"the detector {fault}; {next(_POINTS_REMEDIES[word] for word in _POINTS_REMEDIES if word in fault)}"
+            yield f"the detector {fault}; {_REMEDY_OF_NAN if 'NaN' in fault else _REMEDY_OF_ORDER}"
         elif faces:
             yield from self._vector_faults(engine, faces)
 

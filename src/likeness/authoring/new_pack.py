@@ -1,10 +1,12 @@
 """A pack from two networks of a user: read, tried, written."""
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from likeness.authoring.judgements import LEAST_DECIDABILITY, points_fault
 from likeness.authoring.networks import Graph, detector_family, read_detector, read_embedder
 from likeness.authoring.portraits import LocatedFace, Portrait, located
-from likeness.authoring.trials import FoundDetector, FoundEmbedder, try_detector, try_embedder
+from likeness.authoring.trials import TEMPLATES, FoundDetector, FoundEmbedder, try_detector, try_embedder
 from likeness.engine import Engine
 from likeness.errors import PackInvalid
 from likeness.packs.manifest import MANIFEST_NAME, Role
@@ -24,11 +26,14 @@ _LEAST_FOUND = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The files of a new pack, and the licence that the user states."""
+    """The files of a new pack, and what the user states: the licence, and the embedder's template if it is known, one
+    of `likeness.authoring.trials.TEMPLATES`.
+    """
 
     detector: Path
     embedder: Path
     licence: str = ""
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +54,38 @@ def make_pack(folder: Path, networks: Networks, portraits: Sequence[Portrait]) -
 
     Raises PackInvalid, with what to do, if the networks are not understood or do not distinguish people.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise PackInvalid(f"{folder} exists; name a new folder for the pack")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
-        work = Path(made)
-        detector_graph, embedder_graph = read_detector(networks.detector, work), read_embedder(networks.embedder)
+    if networks.template not in ("", *TEMPLATES):
+        raise PackInvalid(f"there is no template {networks.template!r}; known are {', '.join(TEMPLATES)}")
+    with _folder_beside(folder) as work:
+        detector_graph, embedder_graph = (
+            read_detector(networks.detector, work / "d"),
+            read_embedder(networks.embedder, work / "e"),
+        )
         contents = {"detector.onnx": detector_graph.whole(), "embedder.onnx": embedder_graph.whole()}
         detector = _detector(networks.detector, detector_graph, portraits)
         faces = _located(networks.detector, detector, portraits)
-        embedder = _embedder(networks.embedder, embedder_graph, faces)
+        embedder = _embedder(networks, embedder_graph, faces)
         text = to_toml(_manifest(folder, networks, contents, detector.role, embedder.parameters))
         _write(folder, work / "pack", {**contents, MANIFEST_NAME: text.encode()})
     return NewPack(
         folder, detector_graph.described, embedder_graph.described, detector, embedder, len(faces), len(portraits)
     )
+
+
+@contextmanager
+def _folder_beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder next to `folder`; PackInvalid, with what to do, for what cannot be read or written."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+            yield Path(made)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        raise PackInvalid(
+            f"{folder} cannot be written ({named}{error.strerror}); free some space there, or name another folder"
+        ) from error
 
 
 def _write(folder: Path, work: Path, contents: Mapping[str, bytes]) -> None:
@@ -101,8 +123,8 @@ def _located(file: Path, found: FoundDetector, portraits: Sequence[Portrait]) ->
     return faces
 
 
-def _embedder(file: Path, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
-    found = try_embedder(graph, faces)
+def _embedder(networks: Networks, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
+    file, found = networks.embedder, try_embedder(graph, faces, networks.template)
     if found.best.decidability >= LEAST_DECIDABILITY:
         return found
     if found.fault:
@@ -112,7 +134,7 @@ def _embedder(file: Path, graph: Graph, faces: Sequence[LocatedFace]) -> FoundEm
     raise PackInvalid(
         f"{file} does not distinguish people with any choice tried (decidability {found.best.decidability:.1f}, at "
         f"least {LEAST_DECIDABILITY:g} needed): it is not a face embedder, or needs an input that docs/packs.md does "
-        "not describe"
+        f"not describe{graph.other_outputs}"
     )
 
 

@@ -23,6 +23,8 @@ from likeness.vision.turned import find
 
 #: So many photos suffice to tell choices apart; more only take time.
 MOST_PHOTOS = 60
+#: So many photos of a person are taken before the next person's turn.
+_A_TURN = 3
 #: Each chip is also shown in a third of its pixels, and with so much of its brightness.
 _COARSER, _DARKER = 3, 0.6
 
@@ -61,16 +63,17 @@ def sample_portraits(progress: Progress | None = None) -> list[Portrait]:
 
 
 def portraits_of(table: Path) -> list[Portrait]:
-    """The photos of a table (image, person), at most MOST_PHOTOS, of people with several photos first.
+    """The photos of a table (image, person), at most MOST_PHOTOS, three of each person first, of people with several
+    photos before others.
 
     Photos that cannot be read are left out. Raises PhotoTableError, and PackInvalid if fewer than two people are left
     or none has two photos.
     """
     listed = read_photo_table(table)
-    counts = np.bincount(listed.people)
-    order = np.lexsort((listed.people, -np.minimum(counts[listed.people], 3)))[:MOST_PHOTOS]
-    found = []
-    for place in order:
+    found: list[Portrait] = []
+    for place in _in_turns(listed.people):
+        if len(found) == MOST_PHOTOS:
+            break
         try:
             found.append(_portrait(table.parent / listed.photos[place], str(listed.people[place])))
         except (OSError, RequestError):
@@ -79,6 +82,15 @@ def portraits_of(table: Path) -> list[Portrait]:
     if len(set(people)) < 2 or len(set(people)) == len(people):
         raise PackInvalid(f"{table} needs readable photos of two people or more, and two of one of them")
     return found
+
+
+def _in_turns(people: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places of photos of `people` (N,) in the order in which they are taken."""
+    counts = np.bincount(people)
+    by_person = np.argsort(people, kind="stable")
+    earlier = np.empty(len(people), np.int64)  # photos of the same person
+    earlier[by_person] = np.arange(len(people)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.lexsort((earlier, people, -np.minimum(counts[people], _A_TURN), earlier // _A_TURN))
 
 
 def located(detector: Detector, portraits: Sequence[Portrait]) -> list[LocatedFace]:

@@ -30,6 +30,12 @@ NORMALISATIONS: tuple[tuple[str, tuple[float, float, float], float], ...] = (
     ("0 to 1", (0.0, 0.0, 0.0), 255.0),
     ("ImageNet's mean and spread", _IMAGENET, 57.4),
 )
+#: Of embedders only: a mean without a division, as networks trained with Caffe or on VGGFace2 expect (R, G, B).
+MEANS_ALONE: tuple[tuple[str, tuple[float, float, float], float], ...] = (
+    ("less 127.5", _HALF, 1.0),
+    ("less Caffe's mean", (123.0, 117.0, 104.0), 1.0),
+    ("less VGGFace2's mean", (131.0912, 103.8827, 91.4953), 1.0),
+)
 COLOURS: tuple[Colour, ...] = ("rgb", "bgr")
 
 #: Five points over the chip's side: ArcFace's at 112 px (as InsightFace has it), the same in the middle of 128 px (as
@@ -44,9 +50,15 @@ TEMPLATES: Mapping[str, NDArray[np.float64]] = MappingProxyType(
         "retail": np.array([[0.3156, 0.4616], [0.6826, 0.4616], [0.5003, 0.6405], [0.3495, 0.8247], [0.6534, 0.8247]]),
     }
 )
-#: A template other than the customary one must distinguish people better by this factor: portraits are few, and a
-#: tighter crop helps a little on good ones (MobileFaceNet's decidability is 1.11 times as large with another template).
-_CLEARLY = 1.15
+#: Two templates are usual for chips of 128 px; the first is the customary one.
+_USUAL_AT_128 = ("retail", "arcface-in-128")
+#: A template other than the customary one must distinguish people better by this factor: a tighter crop helps a little
+#: on good portraits (MobileFaceNet's decidability is 1.11 times as large with another template); of few people by more.
+_CLEARLY, _CLEARLY_OF_FEW = 1.15, 1.4
+#: Fewer people than these do not tell templates apart.
+_FEW_PEOPLE = 5
+#: On the sample portraits MobileFaceNet has a decidability of 8.1, retail-0095 10.2; on many people it is less.
+_LOW_DECIDABILITY = 6.0
 #: Choices within this share of the best are as good; a detector's other than the published one must be surer by this.
 _AS_GOOD, _SURER = 0.005, 0.02
 #: Lengths of vectors tell certainty if the degraded chips' are shorter by more than this share in the mean.
@@ -74,7 +86,7 @@ class FoundDetector:
 class FoundEmbedder:
     """The parameters of an embedder as found, the choices tried (the chosen one first, then the best; their figure is
     the decidability), how well the vectors distinguish people, what is wrong with them whoever they are of ("" for
-    nothing), and by which share those of degraded faces are shorter.
+    nothing), by which share those of degraded faces are shorter, and sentences about what the portraits leave open.
     """
 
     parameters: Mapping[str, Any]
@@ -82,6 +94,7 @@ class FoundEmbedder:
     best: Separation
     fault: str
     shorter: float
+    doubts: tuple[str, ...]
 
 
 def try_detector(graph: Graph, family: str, file: str, portraits: Sequence[Portrait]) -> FoundDetector:
@@ -119,21 +132,22 @@ def _mean_score(detector: Detector, portraits: Sequence[Portrait]) -> float:
     return total / len(portraits)
 
 
-def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
-    """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template."""
+def try_embedder(graph: Graph, faces: Sequence[LocatedFace], template: str = "") -> FoundEmbedder:
+    """How an embedder is fed, found on the located `faces`: channels and numbers first, then the template, unless that
+    is known, one of TEMPLATES.
+    """
     size = graph.size[0]
-    customary = "retail" if size == 128 else "arcface"
+    customary = template or _customary(size)
     fed_with = _fed_with(graph, chips_of(faces, TEMPLATES[customary] * size, size), _choices(graph))
-    most = max(each.decidability for each, _ in fed_with)
-    choice = next(each for result, each in fed_with if result.decidability >= most * (1 - _AS_GOOD))
+    best, choice = first_of_the_best(fed_with)
     tried = [Tried(f"{_in_words(each)}, template {customary}", result.decidability) for result, each in fed_with]
-    aligned = {}
-    for name, template in TEMPLATES.items():
-        ((aligned[name], _),) = _fed_with(graph, chips_of(faces, template * size, size), [choice])
-        tried += [Tried(f"{_in_words(choice)}, template {name}", aligned[name].decidability)] * (name != customary)
-    name = max(aligned, key=lambda each: aligned[each].decidability)
-    if aligned[name].decidability < _CLEARLY * aligned[customary].decidability:
-        name = customary
+    aligned = {customary: best}
+    for name in [each for each in TEMPLATES if each != customary and not template]:
+        ((aligned[name], _),) = _fed_with(graph, chips_of(faces, TEMPLATES[name] * size, size), [choice])
+        tried.append(Tried(f"{_in_words(choice)}, template {name}", aligned[name].decidability))
+    figures = {name: result.decidability for name, result in aligned.items()}
+    people = len({face.portrait.person for face in faces})
+    name = template or template_of(figures, size, people)
     chosen = chips_of(faces, TEMPLATES[name] * size, size)
     vectors = _vectors(graph, chosen, choice)
     shorter = _shorter(vectors, chosen.degraded)
@@ -146,7 +160,49 @@ def try_embedder(graph: Graph, faces: Sequence[LocatedFace]) -> FoundEmbedder:
         "template": [[round(float(at), 3) for at in point] for point in TEMPLATES[name] * size],
     }
     tried_in_order = _chosen_first(tried, f"{_in_words(choice)}, template {name}")
-    return FoundEmbedder(parameters, tried_in_order, aligned[name], vectors_fault(vectors), shorter)
+    return FoundEmbedder(
+        parameters, tried_in_order, aligned[name], vectors_fault(vectors), shorter, doubts(figures, size, people)
+    )
+
+
+def first_of_the_best(results: Sequence[tuple[Separation, Preprocessing]]) -> tuple[Separation, Preprocessing]:
+    """The first result whose decidability, which may be negative, is about the highest."""
+    most = max(each.decidability for each, _ in results)
+    return next(each for each in results if each[0].decidability >= most - abs(most) * _AS_GOOD)
+
+
+def template_of(figures: Mapping[str, float], size_px: int, people: int) -> str:
+    """The template for chips of this size: the customary one, unless by the `figures` (decidabilities) of so many
+    people another is clearly better.
+    """
+    best, customary = max(figures, key=lambda name: figures[name]), _customary(size_px)
+    clearly = _CLEARLY if people >= _FEW_PEOPLE else _CLEARLY_OF_FEW
+    return best if figures[best] >= max(clearly * figures[customary], LEAST_DECIDABILITY) else customary
+
+
+def doubts(figures: Mapping[str, float], size_px: int, people: int) -> tuple[str, ...]:
+    """What the `figures` of templates (decidabilities) leave open, if they are of few people."""
+    if people >= _FEW_PEOPLE:
+        return ()
+    said: list[str] = []
+    best = max(figures, key=lambda name: figures[name])
+    if figures[best] < _LOW_DECIDABILITY:
+        said.append(
+            f"the best decidability is {figures[best]:.1f}, and 8 and more are usual: the input that the network "
+            "expects may be one that is not tried; see how it was trained"
+        )
+    if len(figures) == 1:  # the template was known
+        return tuple(said)
+    remedy = f"{people} people do not decide that: give --template, or photos of more with --people"
+    if size_px == 128:
+        said.append(f"the template is not certain: at 128 px {' and '.join(_USUAL_AT_128)} are usual, and {remedy}")
+    elif best != _customary(size_px):
+        said.append(f"the template is not certain: {best} distinguishes people best, but {remedy}")
+    return tuple(said)
+
+
+def _customary(size_px: int) -> str:
+    return _USUAL_AT_128[0] if size_px == 128 else "arcface"
 
 
 def better_choice(
@@ -166,7 +222,7 @@ def better_choice(
 
 def _choices(graph: Graph) -> list[Preprocessing]:
     """The channels and numbers that are tried; a network of bytes takes these as they are."""
-    normalisations = NORMALISATIONS[:1] if graph.network.takes_bytes else NORMALISATIONS
+    normalisations = NORMALISATIONS[:1] if graph.network.takes_bytes else NORMALISATIONS + MEANS_ALONE
     return [Preprocessing(colour, mean, scale) for _, mean, scale in normalisations for colour in COLOURS]
 
 
@@ -187,7 +243,7 @@ def _shorter(vectors: NDArray[np.float32], degraded: NDArray[np.bool_]) -> float
 
 
 def _in_words(choice: Preprocessing) -> str:
-    named = [name for name, mean, scale in NORMALISATIONS if (mean, scale) == (choice.mean, choice.scale)]
+    named = [name for name, mean, scale in NORMALISATIONS + MEANS_ALONE if (mean, scale) == (choice.mean, choice.scale)]
     return f"{choice.colour}, {named[0]}"
 
 

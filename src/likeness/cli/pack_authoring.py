@@ -31,6 +31,12 @@ def add_commands(commands: Any) -> None:
     new.add_argument("--embedder", type=Path, required=True, metavar="E.onnx", help="a network from chips to vectors")
     new.add_argument("--license", default="", metavar="TEXT", help="the licence of the networks, for the manifest")
     new.add_argument("--people", type=Path, metavar="PEOPLE.csv", help=_PEOPLE)
+    new.add_argument(
+        "--template",
+        default="",
+        metavar="NAME",
+        help="where the embedder expects the five points, if that is known: arcface, arcface-in-128, retail",
+    )
     new.set_defaults(run=_new)
     check = commands.add_parser("check", help="explain what is wrong with a pack")
     check.add_argument("folder", metavar="FOLDER", help="a pack's folder or name")
@@ -63,7 +69,7 @@ def _portraits(options: argparse.Namespace) -> "list[Portrait]":
 def _new(options: argparse.Namespace) -> int:
     from likeness.authoring.new_pack import Networks, make_pack
 
-    networks = Networks(options.detector, options.embedder, options.license)
+    networks = Networks(options.detector, options.embedder, options.license, options.template)
     made = make_pack(options.folder, networks, _portraits(options))
     print_facts(
         [
@@ -80,6 +86,8 @@ def _new(options: argparse.Namespace) -> int:
         made.embedder.tried,
         "{:.2f}",
     )
+    for doubt in made.embedder.doubts:
+        say(f"likeness: {doubt}")
     print(f"\nnot calibrated; next: {calibrate_command(options.folder)}")
     return 0
 

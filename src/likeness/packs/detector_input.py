@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from likeness.packs.embedder_input import Colour
+from likeness.packs.embedder_input import Colour, Level, Scale
 
 
 class DetectorInput(Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,7 +17,7 @@ class DetectorInput(Struct, frozen=True, forbid_unknown_fields=True):
 
     side_px: Annotated[int, Meta(ge=0, le=8192, multiple_of=32)] | UnsetType = UNSET
     colour: Colour | UnsetType = UNSET
-    mean: tuple[float, float, float] | UnsetType = UNSET
-    scale: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
+    mean: tuple[Level, Level, Level] | UnsetType = UNSET
+    scale: Scale | UnsetType = UNSET
     score_threshold: Annotated[float, Meta(ge=0, lt=1)] | UnsetType = UNSET
     certain_score: Annotated[float, Meta(gt=0, lt=1)] | UnsetType = UNSET

@@ -9,6 +9,9 @@ from likeness.vision.alignment import Aligner, PointSource, View
 from likeness.vision.embedding import Lengths
 
 Colour = Literal["rgb", "bgr"]
+#: Numbers of 0 to 255, of which some networks expect other ranges; NaN and infinity are in none.
+Level = Annotated[float, Meta(ge=-1000, le=1000)]
+Scale = Annotated[float, Meta(ge=0.001, le=100_000)]
 _Point = tuple[float, float]
 
 
@@ -19,7 +22,7 @@ class _ViewTable(Struct, frozen=True, forbid_unknown_fields=True):
     mirror: bool = False
 
 
-class EmbedderInput(Struct, frozen=True):
+class EmbedderInput(Struct, frozen=True, forbid_unknown_fields=True):
     """The embedder's input.
 
     `size_px` is the side of the square chip; `mean` is subtracted from R, G, B (in this order, 0 to 255) before the
@@ -30,8 +33,8 @@ class EmbedderInput(Struct, frozen=True):
     """
 
     size_px: Annotated[int, Meta(ge=16, le=1024)]
-    mean: tuple[float, float, float]
-    scale: Annotated[float, Meta(gt=0)]
+    mean: tuple[Level, Level, Level]
+    scale: Scale
     template: tuple[_Point, _Point, _Point, _Point, _Point]
     colour: Colour = "rgb"
     lengths: Lengths = "agreement"
@@ -39,6 +42,13 @@ class EmbedderInput(Struct, frozen=True):
     listed: Annotated[tuple[_ViewTable, ...], Meta(min_length=1, max_length=64)] | None = field(
         default=None, name="views"
     )
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.template)
+        if not (np.abs(points - self.size_px / 2) <= 1.5 * self.size_px).all():  # nor for NaN
+            raise ValueError("`template` has a point that is not on the chip, nor within one side of it")
+        if np.linalg.norm(points[0] - points[1]) <= 1:
+            raise ValueError("`template` has its eyes at one place; they must be more than 1 px apart")
 
     @property
     def views(self) -> tuple[View, ...]:

@@ -377,4 +377,9 @@ def _check_references(manifest: Manifest) -> None:
             )
     if manifest.roles:
         manifest.detector_input()
-        manifest.embedder_input()
+        views = manifest.embedder_input().views
+        if "mesh" not in manifest.roles and any(view.points == "mesh" for view in views):
+            raise PackInvalid(
+                f"{manifest.described_as}: [roles.embedder] has `views` by the points of the mesh, and the pack has no "
+                'role mesh: write points = "detector"'
+            )

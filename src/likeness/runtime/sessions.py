@@ -54,13 +54,18 @@ class OnnxNetwork:
         #: The network in errors: its file and its role.
         self.described_as = f"{file} (the {role})" if role else str(file)
         self._names = [value.name for value in session.get_inputs()]
-        self._takes_bytes = bool(session.get_inputs()[0].type == "tensor(uint8)")
+        self._takes_bytes = self.input_type == "uint8"
         self._outputs = [value.name for value in session.get_outputs()]
 
     @property
     def input_shapes(self) -> list[list[int | str | None]]:
         """The shape of each input; a name or None stands for any size."""
         return [list(value.shape) for value in self._session.get_inputs()]
+
+    @property
+    def input_type(self) -> str:
+        """The type of the numbers of the first input, such as "float" or "uint8", as ONNX Runtime calls it."""
+        return str(self._session.get_inputs()[0].type).removeprefix("tensor(").removesuffix(")")
 
     @property
     def sides(self) -> tuple[int | str | None, ...]:
@@ -101,7 +106,8 @@ class OnnxNetwork:
 class Runtime:
     """The settings of sessions.
 
-    `threads` are those that one call may use; `one_size` means that all pictures have the network's native size.
+    `threads` are those that one call may use; `one_size` means that all pictures have the network's native size; with
+    `silent`, ONNX Runtime writes nothing of errors to standard error, as those of trials are no news.
     Measured by `python benchmarks/runtime.py`:
 
     - Threads do not spin while they wait: on a shared machine spinning takes processors from other work, and otherwise
@@ -122,6 +128,7 @@ class Runtime:
     device: Device = "cpu"
     optimised: Path | None = None
     one_size: bool = False
+    silent: bool = False
 
     def open(self, file: Path, sha256: str, role: str = "") -> OnnxNetwork:
         """The network in `file`, whose SHA-256 is checked already; errors name its `role`. PackDamaged if ONNX Runtime
@@ -185,7 +192,7 @@ class Runtime:
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.enable_mem_pattern = self.one_size
-        options.log_severity_level = 3
+        options.log_severity_level = 4 if self.silent else 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return options
 
