@@ -62,10 +62,8 @@ class ComparerSettings:
 
 def check_choices(threshold: float, quality_filter: str, prefer: str = "largest", most: int | None = None) -> None:
     """Raises InvalidParameter for arguments that a comparison cannot have."""
-    if not isinstance(threshold, Real) or isinstance(threshold, bool):
+    if isinstance(threshold, bool) or not (isinstance(threshold, Real) and 0.0 <= threshold <= 100.0):
         raise InvalidParameter(f"similarity_threshold is {threshold!r}; it must be a number from 0 to 100.")
-    if not 0.0 <= threshold <= 100.0:
-        raise InvalidParameter(f"similarity_threshold is {threshold}; it must lie between 0 and 100.")
     for name, given, known in (("quality_filter", quality_filter, QUALITY_FILTERS), ("prefer", prefer, PREFERENCES)):
         if given not in known:
             raise InvalidParameter(f"{name} is {given!r}; it must be one of {', '.join(known)}.")
