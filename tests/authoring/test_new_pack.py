@@ -410,7 +410,7 @@ def test_the_commands_print_choices_with_figures_and_the_next_command(
     assert out.count("chosen") == 2
     assert "chosen  rgb, -1 to 1, template arcface" in out
     assert re.search(r"lengths +certainty: vectors of degraded faces are \d+\.\d% shorter", out)
-    assert out.endswith(f"next: likeness calibrate PEOPLE.csv --pack '{folder}' --into '{folder}'\n")
+    assert out.endswith(f"next: likeness calibrate PEOPLE.csv --within group,sex --pack '{folder}' --into '{folder}'\n")
     assert main(["packs", "check", str(folder)]) == 0
     assert "nothing wrong: pairs of one person have a cosine of 0." in capsys.readouterr().out
     _rewritten(folder, "size_px = 112", "size_px = 128")
