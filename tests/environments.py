@@ -104,7 +104,7 @@ def run_tests(folder: Path, arguments: Sequence[str]) -> Counter[str] | None:
     """How many tests passed, failed and were skipped; None if pytest did not get to its end."""
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
-    command = [folder / "bin" / "python", "-m", "pytest", "--no-cov", "-q", f"--junit-xml={report}", *arguments]
+    command = [folder / "bin" / "python", "-m", "pytest", "--no-cov", "-q", "-n2", f"--junit-xml={report}", *arguments]
     subprocess.run(command, cwd=ROOT, check=False)
     if not report.exists():
         return None
