@@ -83,7 +83,7 @@ def test_what_are_no_pairs_is_told_so(comparer: Comparer, pairs: Any) -> None:
 
 def test_a_threshold_out_of_range_is_refused_as_by_the_comparer(comparer: Comparer) -> None:
     options = likeness.BatchOptions(similarity_threshold=500)
-    with pytest.raises(InvalidParameter, match="between 0 and 100"):
+    with pytest.raises(InvalidParameter, match="a number from 0 to 100"):
         next(likeness.compare_many([], comparer=comparer, options=options))
 
 
