@@ -102,7 +102,7 @@ def status_of_the_server(name: str) -> dict[str, list[str]]:
     ("container", "user"),
     [([], USER), ([f"--user=54321:{USER}", "--env=LIKENESS_ISOLATE_DECODING=true"], 54321)],
     indirect=["container"],
-    ids=["the image's user", "any other user, with decoder processes"],
+    ids=["the image's user", "another user, with decoder processes"],
 )
 def test_it_serves_signed_requests_and_ends_when_asked(
     container: str, user: int, key: tuple[Path, Record], comparer: Comparer, portraits: dict[str, Path]
