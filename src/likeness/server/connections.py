@@ -58,6 +58,8 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = bytearray()
         super().connection_made(transport)
+        # With these limits, the client counts as not reading as soon as the kernel takes no more of an answer.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -178,11 +180,13 @@ class HttpConnection(H11Protocol):
         super().pause_writing()
         # The client does not read, and a normal close would wait until it does.
         self._write_alarm = self.loop.call_later(self.write_seconds, self.transport.abort)
+        self._watch()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._write_alarm is not None:
             self._write_alarm.cancel()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open_connections.remove(self)
@@ -198,7 +202,8 @@ class HttpConnection(H11Protocol):
     def _watch(self) -> None:
         """Runs the header timeout while a request is incomplete, or until a new connection sends its first one."""
         idle = self._is_idle
-        self.open_connections.note(self, silent=idle, receiving=not idle and self.conn.their_state is h11.SEND_BODY)
+        receiving = not idle and self.conn.their_state is h11.SEND_BODY
+        self.open_connections.note(self, silent=idle, receiving=receiving, reads=not self.flow.write_paused)
         if hasattr(self.transport, "max_size"):
             large = self._body_left and self.open_connections.receiving <= _LARGE_READERS
             self.transport.max_size = _LARGE_READ_BYTES if large else _READ_BYTES
