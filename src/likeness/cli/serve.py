@@ -17,7 +17,7 @@ from likeness.server.exit_codes import CANNOT_START
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
 from likeness.server.settings import Settings
-from likeness.server.startup_checks import check_packs, check_startup, exposed_secrets
+from likeness.server.startup_checks import check_packs, check_startup, exposed_secrets, policy_warning
 from likeness.server.workers import leave_on_signals, run
 
 
@@ -52,6 +52,9 @@ def _check(configuration: Configuration, load: Load) -> int:
     except LikenessError as error:  # SettingsError too: for a device that is missing, or packs too large for a limit
         say(f"likeness serve: the engine cannot be loaded: {error}")
         return CANNOT_START
+    warning = policy_warning(configuration.settings)
+    if warning:
+        say(f"likeness serve: warning: {warning}")
     _print_in_force(configuration, decoding)
     return 0
 
