@@ -194,6 +194,7 @@ class Application:
 
     def tick(self) -> None:
         """Called many times a second: reloads files that have changed or that failed to reload, and shares numbers."""
+        self.operation.memory.clock.tick()
         self.reloading.retry()
         if self._keys is not None:
             self._keys.refresh()
