@@ -212,7 +212,7 @@ def test_a_body_that_arrived_in_time_is_read_however_late_the_event_loop_is() ->
 def test_a_client_that_leaves_the_end_of_an_answer_unread_is_disconnected(
     certificate: tuple[Path, Path], tls: bool
 ) -> None:
-    """The kernel takes the beginning of the answer; asyncio alone would keep so short an end for as long as it takes."""
+    """The kernel takes the beginning of the answer; asyncio alone would keep so short an end for ever."""
 
     async def answering(scope: Any, receive: Any, send: Any) -> None:
         headers = [(b"content-length", b"%d" % READ)]

@@ -90,11 +90,11 @@ class _Client:
 class Connections:
     """The open connections, and those among them that wait for their client. Not thread-safe: for one event loop.
 
-    When there are too many, a connection without a complete request, or with an unread answer, is closed for a new one: the one that has been
-    silent longest, of the address that has the most silent ones. If there is none, the new one is accepted all the
-    same, up to `spare` beyond `limit`, and its request makes the first of those connections yield whose bodies are
-    arriving, of the caller that has most connections, provided that its own caller has fewer. Before its request is
-    known, every connection through a proxy has the proxy's address.
+    When there are too many, a connection without a complete request, or with an unread answer, is closed for a new one:
+    the one that has been silent longest, of the address that has the most silent ones. If there is none, the new one is
+    accepted all the same, up to `spare` beyond `limit`, and its request makes the first of those connections yield
+    whose bodies are arriving, of the caller that has most connections, provided that its own caller has fewer. Before
+    its request is known, every connection through a proxy has the proxy's address.
     """
 
     limit: int

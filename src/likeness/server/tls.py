@@ -43,7 +43,8 @@ class TlsConnection(SSLProtocol):
         super().connection_made(transport)
 
     def _get_write_buffer_size(self) -> int:
-        beneath = 0 if self._transport is None else self._transport.get_write_buffer_size()
+        transport: asyncio.WriteTransport | None = self._transport  # type: ignore[assignment]
+        beneath = 0 if transport is None else transport.get_write_buffer_size()
         return super()._get_write_buffer_size() + beneath  # type: ignore[misc, no-any-return]
 
     def _call_eof_received(self) -> None:
