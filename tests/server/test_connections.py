@@ -224,7 +224,7 @@ def test_a_client_that_leaves_the_end_of_an_answer_unread_is_disconnected(
         connection = make_connection(answering, write_seconds=0.1, keep_alive=0.2)
         client, server = socket.socketpair()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, READ // 2)
-        protocol: asyncio.Protocol = connection
+        protocol: asyncio.Protocol | TlsConnection = connection
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*certificate)
@@ -232,7 +232,7 @@ def test_a_client_that_leaves_the_end_of_an_answer_unread_is_disconnected(
         await loop.connect_accepted_socket(lambda: protocol, server)
         sending = asyncio.to_thread(send_request, client, tls)
         with await sending:
-            while connection.transport is None or not connection.is_lost:
+            while not connection.is_lost:
                 await asyncio.sleep(0.01)
 
     asyncio.run(asyncio.wait_for(scene(), 20))

@@ -18,9 +18,9 @@ from likeness.server.accepting import Connections
 #: What h11 parses of a head at a time; with the limit below, this bounds the time spent on one head.
 _HEAD_PIECE_BYTES = 4 * 1024
 _CHUNKED_PIECE_BYTES = 16 * 1024
-#: How many bytes a chunked body may have beside its data, chunk sizes and the like: this, and an eighth of the data. A
-#: chunk costs the event loop some 6 microseconds, so without a limit chunks of one byte cost 500 times a normal body.
-_FRAMING_BYTES, _FRAMING_SHARE = 4 * 1024, 8
+#: How many bytes a chunked body may have beside its data, chunk sizes and the like: this, and a part of the data, which
+#: asks for some 200 bytes a chunk. Each costs the event loop some 6 microseconds: of one byte, 500 times a normal body.
+_FRAMING_BYTES, _FRAMING_SHARE = 4 * 1024, 32
 #: The request line and the headers together; with more, the response is 431 and the connection is closed.
 MAX_HEAD_BYTES = 16 * 1024
 #: What is read from a socket at once, and so what a connection may buffer before the application reads the body: more
