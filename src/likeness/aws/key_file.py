@@ -27,7 +27,8 @@ class KeyFile:
     ) -> None:
         """Raises SettingsError when the file is missing, broken, or open to others.
 
-        A warning is logged for policies that name none of `packs`, those that the server holds; None: not known.
+        At each load, policies that name other packs than `packs`, those that the server holds, are warned of. None:
+        these are not known.
         """
         self.path = Path(path)
         self._packs = packs
