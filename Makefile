@@ -44,6 +44,7 @@ lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
 	$(BIN)/lint-imports
 
 test: lint ## run all checks, as in CI
+	$(BIN)/python -m compileall -q src  # else each command that a test starts may compile it anew (PYTHONDONTWRITEBYTECODE)
 	$(BIN)/pytest --numprocesses 2
 
 pythons: ## the tests under each Python 3.11 to 3.14 that is present (15 minutes each); ARGS="tests/aws" for some of them
