@@ -19,6 +19,18 @@ def processes(pid: int) -> list[int]:
     return found
 
 
+def decoders(pid: int) -> list[int]:
+    """The decoder processes of a server."""
+    return [each for each in processes(pid) if name_of(each) == "likeness-decode"]
+
+
+def name_of(pid: int) -> str:
+    """The name of a process, "" where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 def told_by_proc(pid: int) -> Iterator[tuple[str, bytes]]:
     """Name and content of what /proc lets us read of a process, but for its memory."""
     folder = Path(f"/proc/{pid}")
@@ -51,3 +63,13 @@ def files_below(folder: Path, since: int = 0) -> dict[str, bytes]:
     """The contents of all files, and their names, by path; of those changed `since` (`time.time_ns()`)."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns >= since)
     return {str(path): path.name.encode() + b"\n" + path.read_bytes() for path in paths}
+
+
+def shared_memory(since: int) -> dict[str, bytes]:
+    """The contents of memory that has a name and was changed `since` (`time.time_ns()`), as far as we may read it."""
+    found = {}
+    for path in _entries(Path("/dev/shm")):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime_ns >= since:
+                found[str(path)] = path.name.encode() + b"\n" + _content(path)
+    return found
