@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +15,14 @@ from pathlib import Path
 import pytest
 from tests.batch.ray_cluster import RayCluster, descendants
 from tests.canaries import ray_driver
-from tests.canaries.conftest import Canaries, add_pair, pictures_of
-from tests.canaries.stand_in import stand_in
+from tests.canaries.conftest import Canaries, add_pair, pictures_of, text_of
+from tests.canaries.stand_in import Watched, stand_in
 from tests.canaries.surroundings import files_below, shared_memory, told_by_proc
 
+from likeness.batch.cluster.engine import Guarded
+from likeness.batch.cluster.work import Work
+from likeness.batch.describe import BatchOptions
+from likeness.batch.errors import BatchError
 from likeness.comparer import Comparer
 
 pytestmark = [
@@ -27,17 +33,6 @@ pytestmark = [
 ]
 
 OBJECTS = ("source", "denied", "broken", "moved", "garbage", "odd", "short", "none")
-
-
-class Watched(dict[str, bytes]):
-    """Photos of a store that calls `look` while a worker waits for the photo that is named so."""
-
-    look: Callable[[], None]
-
-    def __getitem__(self, name: str) -> bytes:
-        if name == "look":
-            self.look()
-        return super().__getitem__(name)
 
 
 @dataclass(frozen=True)
@@ -149,3 +144,18 @@ def test_the_output_has_what_is_asked_for(ran: Ran) -> None:
     assert {path for path in files if path.startswith(f"{ran.output}.run/")}
     for path, content in files.items():
         assert ran.found(content) <= {*ran.told, "similarity"}, path
+
+
+def test_an_unexpected_error_of_a_node_is_told_without_its_text() -> None:
+    text = text_of("vector")  # not in this line, which is part of the traceback
+    with pytest.raises(RuntimeError, match=rf"^ValueError at {re.escape(ray_driver.__file__)}:\d+$") as failed:
+        Guarded(ray_driver.Failing, text)({"number": [0]})  # type: ignore[arg-type]
+    assert text not in "".join(traceback.format_exception(failed.value))
+
+
+def test_what_a_user_can_mend_is_told_by_a_node_as_it_is() -> None:
+    def damaged(_: Work) -> None:
+        raise BatchError("a part is damaged")
+
+    with pytest.raises(BatchError, match=r"^a part is damaged$"):
+        Guarded(damaged, Work("shared", "images", BatchOptions()))

@@ -19,6 +19,7 @@ def crash_decoders(pid: int, ask: Callable[[], None]) -> None:
     """Ends all decoders, and has photos decoded again by others."""
     for number, decoder in enumerate(decoders(pid)):
         os.kill(decoder, CRASHES[number % 2])
+    wait_for(lambda: decoders(pid) == [])
     ask()
 
 

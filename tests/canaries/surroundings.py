@@ -20,15 +20,20 @@ def processes(pid: int) -> list[int]:
 
 
 def decoders(pid: int) -> list[int]:
-    """The decoder processes of a server."""
-    return [each for each in processes(pid) if name_of(each) == "likeness-decode"]
+    """The decoder processes of a server that run."""
+    return [each for each in processes(pid) if _status(each).startswith("(likeness-decode) ") and not has_ended(each)]
 
 
-def name_of(pid: int) -> str:
-    """The name of a process, "" where it has ended."""
+def _status(pid: int) -> str:
+    """Name, state and so on, "" where there is no such process."""
     with suppress(OSError):
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/stat").read_text().partition(" ")[2]
     return ""
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or only what its parent has not asked for yet."""
+    return _status(pid).rpartition(") ")[2][:1] in ("", "Z", "X")
 
 
 def told_by_proc(pid: int) -> Iterator[tuple[str, bytes]]:

@@ -196,6 +196,13 @@ class Given:
     certificate: tuple[Path, Path]
     folder: Path
 
+    def s3(self, *, isolated: bool) -> tuple[str, dict[str, str]]:
+        """Settings, and variables: these have the secrets of a server that has other programs as its children."""
+        if isolated:
+            return self.s3_settings, {f"LIKENESS_S3_{name.upper()}": each for name, each in self.s3_secrets.items()}
+        lines = [f'{name} = "{each}"' for name, each in self.s3_secrets.items()]
+        return "\n".join([self.s3_settings, *lines]), {}
+
     @property
     def further_settings(self) -> str:
         return f"""
@@ -259,13 +266,6 @@ def given(
             "session_token": canaries.secret("token of the store", 200),
         }
         yield Given(canaries, photos, keys, session, settings, secrets, other, own_pack, certificate, folder)
-
-    def s3(self, *, isolated: bool) -> tuple[str, dict[str, str]]:
-        """Settings, and variables: these have the secrets of a server that has other programs as its children."""
-        if isolated:
-            return self.s3_settings, {f"LIKENESS_S3_{name.upper()}": each for name, each in self.s3_secrets.items()}
-        lines = [f'{name} = "{each}"' for name, each in self.s3_secrets.items()]
-        return "\n".join([self.s3_settings, *lines]), {}
 
 
 @dataclass(frozen=True)
