@@ -15,7 +15,7 @@ from likeness.batch.errors import BatchError
 from likeness.cli.main import main
 
 PLACES = ("output", "errors", "log", "temporary file", "shared memory")
-#: The name of what stays in shared memory.
+#: What the name of that memory begins with.
 SHARED_MEMORY = "likeness-canary"
 
 
@@ -31,6 +31,7 @@ class Failing:
 
 def leave(texts: Mapping[str, str]) -> None:
     """In a worker."""
+    import os
     import tempfile
     from multiprocessing import resource_tracker, shared_memory
 
@@ -40,7 +41,7 @@ def leave(texts: Mapping[str, str]) -> None:
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write(texts["temporary file"])
     text = texts["shared memory"].encode()
-    memory = shared_memory.SharedMemory(SHARED_MEMORY, create=True, size=len(text))
+    memory = shared_memory.SharedMemory(f"{SHARED_MEMORY}-{os.getpid()}", create=True, size=len(text))
     memory.buf[:] = text
     resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
 

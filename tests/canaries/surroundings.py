@@ -66,8 +66,12 @@ def _content(path: Path) -> bytes:
 
 def files_below(folder: Path, since: int = 0) -> dict[str, bytes]:
     """The contents of all files, and their names, by path; of those changed `since` (`time.time_ns()`)."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns >= since)
-    return {str(path): path.name.encode() + b"\n" + path.read_bytes() for path in paths}
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a process that runs removes files
+            if path.is_file() and path.stat().st_mtime_ns >= since:
+                found[str(path)] = path.name.encode() + b"\n" + path.read_bytes()
+    return found
 
 
 def shared_memory(since: int) -> dict[str, bytes]:
