@@ -158,6 +158,20 @@ def test_a_secret_volume_is_followed_when_its_links_are_swapped(tmp_path: Path) 
     assert not is_active(file, record.id)
 
 
+def test_a_folder_in_the_place_of_the_file_takes_no_descriptors(path: Path) -> None:
+    """It is tried again every second."""
+    clock = Clock()
+    record = create_key(path, "a")
+    file = KeyFile(path, clock=clock)
+    path.unlink()
+    path.mkdir()
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        clock.now += 1
+        assert is_active(file, record.id)
+    assert len(os.listdir("/dev/fd")) == before
+
+
 def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     record = create_key(path, "a")
     file = KeyFile(path)
