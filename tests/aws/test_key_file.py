@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from likeness.aws.key_file import KeyFile
-from likeness.aws.keys import create_key, revoke_key
+from likeness.aws.keys import Key, create_key, revoke_key
 
 
 @pytest.fixture
@@ -60,6 +60,31 @@ def test_a_running_server_sees_changes(path: Path) -> None:
     key = file.lookup(first.id)
     assert key is not None
     assert not key.active
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_key_revoked_while_the_file_is_read_is_refused(
+    path: Path, at_start: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness.aws import key_file
+
+    record = create_key(path, "a")
+    file = None if at_start else KeyFile(path)
+    load = key_file.load_keys
+
+    def load_and_revoke(path: Path) -> dict[str, Key]:
+        monkeypatch.undo()
+        keys = load(path)
+        revoke_key(path, record.id)
+        return keys
+
+    monkeypatch.setattr(key_file, "load_keys", load_and_revoke)
+    if file is None:
+        file = KeyFile(path)
+    else:
+        create_key(path, "b")
+        assert is_active(file, record.id)  # as it was when it was read
+    assert not is_active(file, record.id)
 
 
 #: Parsers and checks that call themselves raise RecursionError for it.
@@ -131,11 +156,12 @@ def test_a_file_that_was_away_and_is_back_unchanged_is_in_force(path: Path) -> N
     record = create_key(path, "a")
     clock = Clock()
     file = KeyFile(path, clock=clock)
-    away = path.rename(path.with_name("away"))
+    # The folder, as a mount would be: renaming the file itself would be a change of it.
+    away = path.parent.rename(path.parent.with_name("away"))
     file.refresh()
     clock.now += 5
     assert file.failing_seconds == 5
-    away.rename(path)
+    away.rename(path.parent)
     clock.now += 5
     assert is_active(file, record.id)
     assert file.failing_seconds == 0

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ os.write(1, repr(results).encode())
 """
 
 
-def tried(enter: str, folder: Path) -> dict[str, str]:
+def tried(enter: str, folder: Path) -> dict[str, Any]:
     """What a process can do after the line `enter`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         code = _TRIALS.format(enter=enter)
@@ -113,6 +114,20 @@ def test_limits_alone_leave_no_descriptor_and_no_memory(tmp_path: Path) -> None:
     )
     assert {outcomes[name] for name in ("open", "create", "list", "tcp", "unix")} == {"EMFILE"}
     assert outcomes["memory"] == "ENOMEM"
+
+
+def test_a_decoder_leaves_no_dump_and_can_start_nothing_for_any_user(tmp_path: Path) -> None:
+    """Root is bound by fewer of these limits than other users: here they are read, with calls that seccomp refuses."""
+    outcomes = tried(
+        "sandbox._filter_calls = lambda: None; sandbox.enter(64 << 20, 3); os.execv = lambda *_: None; "
+        "results.update({'dumpable': sandbox._library.prctl(3)} | {"
+        "name: resource.getrlimit(getattr(resource, 'RLIMIT_' + name)) for name in ('CORE', 'FSIZE', 'NPROC', 'NOFILE')"
+        "})",
+        tmp_path,
+    )
+    assert outcomes["dumpable"] == 0
+    assert {outcomes[name] for name in ("CORE", "FSIZE", "NPROC")} == {(0, 0)}
+    assert outcomes["NOFILE"] == (3, 3)
 
 
 def test_a_decoder_shows_its_layers_and_has_nothing(layers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
