@@ -59,6 +59,7 @@ def test_gives_the_requested_version(s3_url: str, s3_admin: Any) -> None:
         (BUCKET, "versions", "00000000-0000-0000-0000-000000000000", "no such version"),
         (BUCKET, "folder/", None, "name of a folder"),
         (BUCKET, f"../{BUCKET}/versions", None, "are not served"),
+        (BUCKET, "./versions", None, "are not served"),
         (BUCKET, "\ud800", None, "not valid Unicode"),
     ],
 )
@@ -191,6 +192,16 @@ def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -
     with pytest.raises(ImageTooLarge, match="more than the"):
         fetch(store(misbehaving(lie)), "x")
     assert sent < 3 * LIMIT
+
+
+def test_a_body_of_one_byte_more_than_announced_and_allowed_is_refused(misbehaving: Misbehaving) -> None:
+    def lie(connection: socket.socket, number: int) -> None:
+        body = b"12345" if read_request(connection).startswith(b"HEAD") else b"123456"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
+        connection.sendall(body if len(body) > 5 else b"")
+
+    with pytest.raises(ImageTooLarge, match="more than the 5 bytes allowed"):
+        store(misbehaving(lie)).fetch(BUCKET, "x", None, max_bytes=5, deadline=time.monotonic() + 60)
 
 
 def test_a_slow_store_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
