@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import io
+import mmap
 import os
 import signal
 import time
@@ -179,6 +180,14 @@ def test_a_photo_that_wants_more_memory_than_there_may_be_is_too_large(start: St
         opened(jpeg() + b"allocate", decoders).pixels()
     assert not decoders.lost
     assert works(decoders)
+
+
+def test_a_photo_that_is_larger_than_its_part_of_the_shared_memory_is_refused(start: Start) -> None:
+    """Its end would overwrite another photo."""
+    decoders = start(limits=replace(LIMITS, shared_bytes=3 * 320 * 240 - mmap.PAGESIZE))
+    with pytest.raises(ImageTooLarge, match="memory"):
+        opened(jpeg(), decoders).pixels()
+    assert opened(jpeg(), decoders).pixels(2).shape == (120, 160, 3)
 
 
 def test_the_libraries_own_lack_of_memory_is_told_from_damage(start: Start) -> None:

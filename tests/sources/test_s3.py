@@ -194,6 +194,18 @@ def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -
     assert sent < 3 * LIMIT
 
 
+def test_what_is_read_is_what_was_checked(misbehaving: Misbehaving) -> None:
+    """An object that is replaced between HEAD and GET is not read without another check."""
+
+    def answer(connection: socket.socket, number: int) -> None:
+        request = read_request(connection)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "one"\r\nContent-Length: 5\r\nConnection: close\r\n\r\n')
+        if request.startswith(b"GET"):
+            connection.sendall(b"photo" if b'if-match: "one"' in request.lower() else b"other")
+
+    assert fetch(store(misbehaving(answer)), "x") == b"photo"
+
+
 def test_a_body_of_one_byte_more_than_announced_and_allowed_is_refused(misbehaving: Misbehaving) -> None:
     def lie(connection: socket.socket, number: int) -> None:
         body = b"12345" if read_request(connection).startswith(b"HEAD") else b"123456"
