@@ -279,7 +279,11 @@ def test_decoders_that_end_or_do_not_start_leave_no_descriptor(monkeypatch: pyte
         return len(os.listdir("/dev/fd"))
 
     before = descriptors()
-    DecoderProcess(LIMITS).close()
+    ended = DecoderProcess(LIMITS)
+    ended.close()
+    assert not Path(f"/proc/{ended.pid}").exists()
+    assert descriptors() == before + 1  # the memory, which pixels may still use
+    del ended
     assert descriptors() == before
     monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
     # Not `pytest.raises`, which keeps the error, and with it the process.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.sources.credentials import Credentials
 from likeness.sources.s3 import S3Store
 from likeness.sources.store import S3RateExceeded, StoreSettings
 
@@ -292,6 +293,60 @@ def test_the_endpoint_of_rekognition_is_not_taken_for_s3(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
     assert fetch(S3Store(StoreSettings(access_key_id="test", secret_access_key="test")), "env") == b"x"
+
+
+def test_without_an_endpoint_of_its_own_it_is_that_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would send its credentials to itself, or to another service."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    client = S3Store(StoreSettings(region="eu-west-1"))._connect(Credentials("test", "test", None))
+    assert client.meta.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("key", ["AKIDEXAMPLE", None])
+def test_an_anonymous_store_gets_no_credentials(
+    misbehaving: Misbehaving, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket, number: int) -> None:
+        asked.append(read_request(connection).lower())
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"photo" if asked[-1].startswith(b"get") else b"")
+
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+        if key is not None:
+            monkeypatch.setenv(name, key)
+    assert fetch(S3Store(StoreSettings(endpoint_url=misbehaving(answer), anonymous=True)), "x") == b"photo"
+    assert not any(b"authorization" in request or b"akid" in request for request in asked)
+
+
+def test_no_pause_is_longer_than_the_deadline(misbehaving: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    pauses: list[float] = []
+    url = misbehaving(busy)
+    monkeypatch.setattr("likeness.sources.s3.random.uniform", lambda *_: 1e6)
+    monkeypatch.setattr("likeness.sources.s3.time.sleep", pauses.append)
+    with pytest.raises(InvalidS3Object):
+        fetch(store(url), "x")
+    assert not pauses
+
+
+def test_what_cannot_be_parsed_is_not_quoted(misbehaving: Misbehaving) -> None:
+    def odd(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nLast-Modified: ada-lovelace\r\nContent-Length: 5\r\n\r\n")
+
+    with pytest.raises(InvalidS3Object, match="cannot be parsed") as caught:
+        fetch(store(misbehaving(odd)), "x")
+    assert "ada" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def names(store: S3Store, prefix: str, *, bucket: str = BUCKET) -> list[str]:
