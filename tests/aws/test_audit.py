@@ -92,6 +92,11 @@ def test_an_unsigned_request_has_an_anonymous_caller() -> None:
     assert (event["awsRegion"], event["recipientAccountId"], event["sourceIPAddress"]) == ("local", None, "local")
 
 
+def test_a_region_is_what_a_caller_chose() -> None:
+    event = record(caller=Caller("10.1.2.3", None, Identity(KEY, "a" * 33)))
+    assert event["awsRegion"].startswith("a" * 16 + "..." + "a" * 16 + " (33 characters, sha256 ")
+
+
 def test_no_photo_and_no_secret_in_any_record() -> None:
     with pytest.raises(SerializationError) as raised:
         validate(parse_body(b'{"SourceImage":{"Bytes":"cGhvdG8tYnl0ZXM"}}'))

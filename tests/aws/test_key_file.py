@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from likeness.aws.key_file import KeyFile
-from likeness.aws.keys import create_key, create_session, revoke_key
+from likeness.aws.keys import Key, create_key, create_session, revoke_key
 
 
 @pytest.fixture
@@ -61,6 +61,31 @@ def test_a_running_server_sees_changes(path: Path) -> None:
     key = file.lookup(first.id)
     assert key is not None
     assert not key.active
+
+
+@pytest.mark.parametrize("at_start", [True, False])
+def test_a_key_revoked_while_the_file_is_read_is_refused(
+    path: Path, at_start: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from likeness.aws import key_file
+
+    record = create_key(path, "a")
+    file = None if at_start else KeyFile(path)
+    load = key_file.load_keys
+
+    def load_and_revoke(path: Path) -> dict[str, Key]:
+        monkeypatch.undo()
+        keys = load(path)
+        revoke_key(path, record.id)
+        return keys
+
+    monkeypatch.setattr(key_file, "load_keys", load_and_revoke)
+    if file is None:
+        file = KeyFile(path)
+    else:
+        create_key(path, "b")
+        assert is_active(file, record.id)  # as it was when it was read
+    assert not is_active(file, record.id)
 
 
 #: Parsers and checks that call themselves raise RecursionError for it.
@@ -132,11 +157,12 @@ def test_a_file_that_was_away_and_is_back_unchanged_is_in_force(path: Path) -> N
     record = create_key(path, "a")
     clock = Clock()
     file = KeyFile(path, clock=clock)
-    away = path.rename(path.with_name("away"))
+    # The folder, as a mount would be: renaming the file itself would be a change of it.
+    away = path.parent.rename(path.parent.with_name("away"))
     file.refresh()
     clock.now += 5
     assert file.failing_seconds == 5
-    away.rename(path)
+    away.rename(path.parent)
     clock.now += 5
     assert is_active(file, record.id)
     assert file.failing_seconds == 0
@@ -157,6 +183,20 @@ def test_a_secret_volume_is_followed_when_its_links_are_swapped(tmp_path: Path) 
     (tmp_path / "..data_tmp").symlink_to("..2026_02")
     os.replace(tmp_path / "..data_tmp", tmp_path / "..data")
     assert not is_active(file, record.id)
+
+
+def test_a_folder_in_the_place_of_the_file_takes_no_descriptors(path: Path) -> None:
+    """It is tried again every second."""
+    clock = Clock()
+    record = create_key(path, "a")
+    file = KeyFile(path, clock=clock)
+    path.unlink()
+    path.mkdir()
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        clock.now += 1
+        assert is_active(file, record.id)
+    assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -117,6 +117,15 @@ def test_a_session_ends_with_its_key(path: Path) -> None:
     assert not load_keys(path)[parent.id].active
 
 
+def test_a_session_without_its_key_is_not_in_force(path: Path) -> None:
+    """As after somebody has deleted the key's entry, and not the session's, with an editor."""
+    record = create_session(path, create_key(path, "kiosk").id)
+    contents = json.loads(path.read_text())
+    contents["keys"] = [each for each in contents["keys"] if each["id"] == record.id]
+    replace_file(path, json.dumps(contents))
+    assert not load_keys(path)[record.id].active
+
+
 def test_only_keys_in_force_have_sessions(path: Path) -> None:
     parent = create_key(path, "kiosk")
     session = create_session(path, parent.id)
@@ -125,9 +134,14 @@ def test_only_keys_in_force_have_sessions(path: Path) -> None:
     for duration in (timedelta(0), timedelta(hours=37)):
         with pytest.raises(SettingsError, match="1 second to 129600"):
             create_session(path, parent.id, duration=duration)
+    with pytest.raises(SettingsError, match="no Statement"):
+        create_session(path, parent.id, policy={"Statement": []})
+    over = create_key(path, "over", expires=datetime.now(UTC) - timedelta(seconds=1))
     revoke_key(path, parent.id)
-    with pytest.raises(SettingsError, match="only an access key"):
-        create_session(path, parent.id)
+    for ended in (parent, over):
+        with pytest.raises(SettingsError, match="only an access key"):
+            create_session(path, ended.id)
+    assert set(load_keys(path)) == {parent.id, session.id, over.id}
 
 
 def test_a_session_can_be_revoked_alone_and_a_key_deleted_with_its_sessions(path: Path) -> None:
@@ -144,13 +158,15 @@ def test_a_session_can_be_revoked_alone_and_a_key_deleted_with_its_sessions(path
 
 def test_sessions_long_over_are_forgotten(path: Path) -> None:
     parent = create_key(path, "kiosk")
-    session = create_session(path, parent.id)
+    session, recent = create_session(path, parent.id), create_session(path, parent.id)
     contents = json.loads(path.read_text())
     contents["keys"][1]["expires"] = "2020-01-01T00:00:00Z"
+    contents["keys"][2]["expires"] = (datetime.now(UTC) - timedelta(days=6)).isoformat()
     replace_file(path, json.dumps(contents))
     assert load_keys(path)[session.id].expires == datetime(2020, 1, 1, tzinfo=UTC)
     create_key(path, "other")
     assert session.id not in load_keys(path)
+    assert recent.id in load_keys(path)  # it is told that it has expired
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
@@ -223,6 +239,7 @@ GOOD: dict[str, Any] = {
         ([GOOD | {"policy": None}], "has no policy; add one"),
         ([GOOD | {"policy": {"Statement": []}}], "AKIAAAAAAAAAAAAAAAAA: policy: it has no Statement"),
         ([GOOD | {"session_token": "x"}], "belong together"),
+        ([GOOD | {"parent": "AKIAAAAAAAAAAAAAAAAA"}], "belong together"),
         ([GOOD | {"expires": "2026-01-01T00:00:00"}], "times need a zone"),
         ([GOOD | {"expires": "9999-12-31T23:59:59-14:00"}], "after 9999 in UTC"),
         ([GOOD | {"created": "0001-01-01T00:00:00+14:00"}], "before year 1"),

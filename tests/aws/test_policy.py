@@ -1,5 +1,6 @@
 """Policies: who may do what, from where and when; unsupported elements are refused (section 3.3)."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,15 @@ def test_resources(pattern: str, matches: bool) -> None:
     assert not allowed(statement, action="s3:GetObjectVersion", resource="arn:aws:s3:::photos/2026/a.jpg")
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\n", "a\r\nb.jpg", "\u2028"])
+def test_names_with_line_ends_are_names(name: str) -> None:
+    """Names of S3 objects may have them; what is denied for all names is denied for these."""
+    deny = {"Effect": "Deny", "Action": "*", "Resource": ["arn:aws:s3:::photos/?*", "x"]}
+    resource = f"arn:aws:s3:::photos/{name}"
+    assert allowed(ALLOW | {"Action": "*"}, resource=resource)
+    assert not allowed(ALLOW | {"Action": "*"}, deny, resource=resource)
+
+
 def test_the_operation_has_no_resource_so_an_arn_never_matches() -> None:
     assert not allowed(ALLOW | {"Resource": "arn:aws:rekognition:*:*:*"})
 
@@ -109,6 +119,8 @@ def test_all_policies_must_allow() -> None:
         ({"DateGreaterThanEquals": {"aws:CurrentTime": "2026-06-15T12:00:00Z"}}, True),
         ({"DateLessThan": {"aws:CurrentTime": "2026-06-15T15:00:00+02:00"}}, True),
         ({"DateLessThan": {"aws:CurrentTime": "2026-06-15"}}, False),
+        ({"DateLessThan": {"aws:CurrentTime": "2026-06-15T12:00:00Z"}}, False),
+        ({"DateLessThan": {"aws:CurrentTime": ["2026-01-01", "2027-01-01"]}}, True),
         ({"DateLessThanEquals": {"aws:CurrentTime": "2026-06-15T12:00:00"}}, True),
         ({"DateEquals": {"aws:CurrentTime": "1781524800"}}, True),
         ({"DateNotEquals": {"aws:CurrentTime": ["1781524800", "1781524801"]}}, False),
@@ -116,6 +128,7 @@ def test_all_policies_must_allow() -> None:
         ({"Bool": {"aws:SecureTransport": True}}, True),
         ({"Bool": {"aws:SecureTransport": "false"}}, False),
         ({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}, "Bool": {"aws:SecureTransport": "false"}}, False),
+        ({"IpAddress": {"aws:SourceIp": "192.168.0.0/16", "aws:sourceip": "10.0.0.0/8"}}, False),
         ({}, True),
     ],
 )
@@ -139,6 +152,27 @@ def test_the_address_of_a_caller() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "plain", "tls"),
+    [("true", False, True), ("false", True, False), (False, True, False), (["false", "true"], True, True)],
+)
+def test_the_transport_of_a_caller(value: Any, plain: bool, tls: bool) -> None:
+    statement = ALLOW | {"Condition": {"Bool": {"aws:SecureTransport": value}}}
+    for secure, expected in ((False, plain), (True, tls)):
+        assert allowed(statement, context=Context("10.1.2.3", NOON, secure_transport=secure)) is expected
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set")
+def test_a_time_without_a_zone_is_in_utc_wherever_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    try:
+        assert allowed(ALLOW | {"Condition": {"DateEquals": {"aws:CurrentTime": "2026-06-15T12:00:00"}}})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
     ("document", "names"),
     [
         ([], "must be a JSON object"),
@@ -155,6 +189,7 @@ def test_the_address_of_a_caller() -> None:
         ({"Statement": [{"Effect": "Allow", "Action": "*"}]}, "either Resource or NotResource"),
         ({"Statement": [ALLOW | {"Action": 5}]}, "Action of Statement 1 must be a string"),
         ({"Statement": [ALLOW | {"Action": []}]}, "Action of Statement 1 must be a string"),
+        ({"Statement": [ALLOW | {"Action": ["s3:*", ""]}]}, "Action of Statement 1 must be a string"),
         (
             {"Statement": [ALLOW | {"Condition": {"StringEquals": {"aws:username": "x"}}}]},
             "StringEquals with 'aws:username'",
@@ -208,8 +243,6 @@ def test_wildcards_mean_what_they_mean_in_iam(pattern: str, name: str) -> None:
 
 
 def test_a_policy_full_of_stars_takes_no_time() -> None:
-    import time
-
     statement = {"Effect": "Allow", "Action": "x", "Resource": "*a" * 40 + "b"}
     started = time.thread_time()
     assert not allowed(statement, action="x", resource="a" * 1000)

@@ -1,6 +1,7 @@
 """Routing in the front end's order, and the two kinds of answers (sections 2.2 to 2.6)."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -246,3 +247,10 @@ def test_what_is_no_text_becomes_question_marks() -> None:
     octets = b"caf\xe9 \xc3\xa9".decode("utf-8", "surrogateescape")
     response = failure(SignatureError("IncompleteSignatureException", octets), ID)
     assert json.loads(response.body)["message"] == "caf? é"
+
+
+def test_what_is_no_number_is_never_sent(comparison: Comparison) -> None:
+    """Clients' parsers would refuse it, or take it for a match."""
+    unknown = replace(comparison.matches[0], similarity=float("nan"))
+    with pytest.raises(ValueError, match="JSON compliant"):
+        success(replace(comparison, matches=(unknown,)), ID)

@@ -53,6 +53,7 @@ class Signed:
     extra: list[tuple[str, str]] = field(default_factory=list)
     unsigned: list[tuple[str, str]] = field(default_factory=list)
     leave_out: tuple[str, ...] = ()
+    signed_again: tuple[str, ...] = ()
     canonical_path: str = "/"
     payload: str | None = None
     authorization: str | None = None
@@ -70,7 +71,7 @@ class Signed:
         for name, value in base:
             if name.lower() not in self.leave_out:
                 values.setdefault(name.lower(), []).append(" ".join(value.split()))
-        names = sorted(values)
+        names = sorted([*values, *self.signed_again])
         scope = f"{self.day or stamp[:8]}/{self.region}/{self.service}/{self.terminator}"
         canonical = "\n".join(
             [
@@ -94,7 +95,7 @@ class Signed:
         return [*base, *self.unsigned, ("Authorization", authorization)]
 
     def verify(self, **options: Any) -> Identity:
-        return check(self.headers(), self.body, path=self.path, query=self.query, **options)
+        return check(self.headers(), self.body, **{"path": self.path, "query": self.query} | options)
 
     def refused(self, **options: Any) -> tuple[str, str | None]:
         with pytest.raises(SignatureError) as raised:
@@ -106,7 +107,7 @@ def check(
     headers: list[tuple[str, str]], body: bytes = BODY, *, path: str = "/", query: str = "", **more: Any
 ) -> Identity:
     asked = {name: more.pop(name) for name in ("lookup_key", "now") if name in more}
-    request = Request("POST", path, query, headers, body)
+    request = Request(more.pop("method", "POST"), path, query, headers, body)
     return verify(request, Rules(**more), **({"lookup_key": KEYS.get, "now": NOW} | asked))
 
 
@@ -156,7 +157,12 @@ def test_row_4_two_authorization_headers_are_one_that_cannot_be_read() -> None:
     """Joined as HTTP joins repeated headers; neither the first nor the last may be chosen."""
     good = Signed().headers()
     authorization = next(value for name, value in good if name == "Authorization")
-    for headers in ([*good, ("Authorization", authorization)], [("authorization", authorization), *good]):
+    other = ("Authorization", "AWS4-HMAC-SHA256 Other=x")
+    for headers in (
+        [*good, ("Authorization", authorization)],
+        [("authorization", authorization), *good],
+        [*good, other],
+    ):
         code, text = refused(headers)
         assert code == "IncompleteSignatureException"
         assert text is not None
@@ -355,6 +361,7 @@ def changed(name: str, change: Callable[[str], str]) -> list[tuple[str, str]]:
     [
         (Signed(secret="wrong").headers(), {}),
         (Signed().headers(), {"body": BODY + b" "}),
+        (Signed().headers(), {"method": "GET"}),
         (Signed().headers(), {"path": "/other"}),
         (Signed().headers(), {"query": "a=b"}),
         (changed("Host", lambda _: "10.0.0.1"), {}),
@@ -363,10 +370,33 @@ def changed(name: str, change: Callable[[str], str]) -> list[tuple[str, str]]:
         (changed("Authorization", lambda v: v.replace("Signature=", "Signature=é")), {}),
         (changed("Authorization", lambda v: v.replace("SignedHeaders=", "SignedHeaders=x-missing;")), {}),
     ],
-    ids=["secret", "body", "path", "query", "host", "header twice", "last digit", "not ASCII", "unsent header"],
+    ids=[
+        "secret",
+        "body",
+        "method",
+        "path",
+        "query",
+        "host",
+        "header twice",
+        "last digit",
+        "not ASCII",
+        "unsent header",
+    ],
 )
 def test_row_14_what_does_not_match(headers: list[tuple[str, str]], options: dict[str, Any]) -> None:
     assert refused(headers, **options) == ("InvalidSignatureException", MISMATCH)
+
+
+def test_row_14_a_header_that_is_signed_twice() -> None:
+    """No signer does that, and each repetition of a long header would be hashed."""
+    assert Signed(signed_again=("host",)).refused() == ("InvalidSignatureException", MISMATCH)
+
+
+def test_a_signature_in_the_query_is_a_parameter_like_others_beside_one_in_a_header() -> None:
+    query = "X-Amz-Signature=a"
+    Signed(query=query, canonical_query=query).verify()
+    assert Signed(query=query, canonical_query=query).refused(query="") == ("InvalidSignatureException", MISMATCH)
+    assert Signed().refused(query=query) == ("InvalidSignatureException", MISMATCH)
 
 
 def test_rows_come_in_their_order() -> None:

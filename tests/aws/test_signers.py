@@ -69,11 +69,15 @@ def test_a_presigned_request(key: Key) -> None:
     known = {"lookup_key": lambda _: key}
     assert check(HOST, b"", query=query, now=now, **known).key.id == key.id
     mismatch = "The request signature we calculated does not match"
-    assert refused(HOST, b"", query=query + "&a=b", now=now, **known)[1].startswith(mismatch)
+    for added in ("&a=b", "&x-amz-signature=0"):
+        assert refused(HOST, b"", query=query + added, now=now, **known)[1].startswith(mismatch)
     assert refused(HOST, BODY, query=query, now=now, **known)[1].startswith(mismatch)
     code, text = refused(HOST, b"", query=query, now=now + timedelta(minutes=2), **known)
     assert code == "InvalidSignatureException"
     assert text.startswith("Signature expired: ")
+    code, text = refused(HOST, b"", query=query, now=now - timedelta(minutes=6), **known)
+    assert code == "InvalidSignatureException"
+    assert text.startswith("Signature not yet current: ")
 
 
 def test_a_presigned_request_lives_for_a_week_at_most() -> None:

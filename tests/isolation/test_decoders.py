@@ -1,6 +1,9 @@
 """Photos in other processes: the same pixels, and what a photo does to its decoder harms no other photo."""
 
+import fcntl
+import gc
 import io
+import mmap
 import os
 import signal
 import time
@@ -179,6 +182,14 @@ def test_a_photo_that_wants_more_memory_than_there_may_be_is_too_large(start: St
     assert works(decoders)
 
 
+def test_a_photo_that_is_larger_than_its_part_of_the_shared_memory_is_refused(start: Start) -> None:
+    """Its end would overwrite another photo."""
+    decoders = start(limits=replace(LIMITS, shared_bytes=3 * 320 * 240 - mmap.PAGESIZE))
+    with pytest.raises(ImageTooLarge, match="memory"):
+        opened(jpeg(), decoders).pixels()
+    assert opened(jpeg(), decoders).pixels(2).shape == (120, 160, 3)
+
+
 def test_the_libraries_own_lack_of_memory_is_told_from_damage(start: Start) -> None:
     large = Pillow.new("RGB", (5000, 5000), (200, 30, 30))
     decoders = start(limits=replace(LIMITS, shared_bytes=100 * MIB, memory_bytes=24 * MIB))
@@ -247,6 +258,53 @@ def test_memory_of_large_photos_is_given_back(start: Start) -> None:
     before = shared_kilobytes()
     assert opened(jpeg(4000, 3000), decoders).pixels().nbytes == 36_000_000
     assert shared_kilobytes() - before < 20_000
+
+
+def test_a_decoder_cannot_change_the_size_of_the_shared_memory() -> None:
+    """A server that touches memory that is no longer there ends."""
+    descriptor = process._sealed_memory(8192)
+    try:
+        for size in (0, 4096, 16384):
+            with pytest.raises(PermissionError):
+                os.ftruncate(descriptor, size)
+        with pytest.raises(PermissionError):
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+    finally:
+        os.close(descriptor)
+
+
+def test_decoders_that_end_or_do_not_start_leave_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def descriptors() -> int:
+        gc.collect()
+        return len(os.listdir("/dev/fd"))
+
+    before = descriptors()
+    ended = DecoderProcess(LIMITS)
+    ended.close()
+    assert not Path(f"/proc/{ended.pid}").exists()
+    assert descriptors() == before + 1  # the memory, which pixels may still use
+    del ended
+    assert descriptors() == before
+    monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
+    # Not `pytest.raises`, which keeps the error, and with it the process.
+    with suppress(OSError):
+        DecoderProcess(LIMITS)
+    assert descriptors() == before
+
+
+def test_where_not_all_decoders_start_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[DecoderProcess] = []
+
+    def start(limits: DecoderLimits) -> DecoderProcess:
+        if started:
+            raise OSError("no more processes")
+        started.append(DecoderProcess(limits))
+        return started[0]
+
+    monkeypatch.setattr("likeness.isolation.decoders.DecoderProcess", start)
+    with pytest.raises(OSError, match="no more processes"):
+        Decoders(2, LIMITS)
+    assert started[0].has_ended
 
 
 def test_limits_let_through_what_the_header_checks_do() -> None:

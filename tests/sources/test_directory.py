@@ -1,10 +1,12 @@
 """A folder as a bucket: its files are objects, and nothing outside it is ever read."""
 
+import contextlib
 import itertools
 import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -89,6 +91,22 @@ def test_limits(bucket: Path) -> None:
         fetch(bucket, "empty")
 
 
+def test_a_file_that_is_not_read_by_the_deadline_is_given_up(bucket: Path) -> None:
+    with pytest.raises(InvalidS3Object, match="before the request's deadline"):
+        DirectoryStore(bucket).fetch("bucket", "a/b/photo.jpg", None, max_bytes=100, deadline=time.monotonic())
+
+
+def test_no_descriptor_stays_open(bucket: Path) -> None:
+    """Callers choose the names, and a server without a free descriptor answers nobody."""
+    os.mkfifo(bucket / "a" / "b" / "fifo")
+    store = DirectoryStore(bucket)
+    before = len(os.listdir("/dev/fd"))
+    for name in ("a/b/photo.jpg", "a/b/none", "a/none/photo.jpg", "a/b/photo.jpg/x", "a/b", "a/b/fifo"):
+        with contextlib.suppress(InvalidS3Object):
+            store.fetch("bucket", name, None, max_bytes=100, deadline=time.monotonic() + 60)
+    assert len(os.listdir("/dev/fd")) == before
+
+
 def test_a_folder_has_no_versions(bucket: Path) -> None:
     with pytest.raises(InvalidS3Object, match="no versions"):
         fetch(bucket, "a/b/photo.jpg", version="1")
@@ -99,6 +117,29 @@ def test_the_folder_itself_may_be_a_link_but_must_be_there(bucket: Path, tmp_pat
     assert fetch(tmp_path / "alias", "a/b/photo.jpg") == b"photo"
     with pytest.raises(SettingsError, match="not a folder"):
         DirectoryStore(tmp_path / "secret")
+
+
+@pytest.mark.parametrize("swapped", ["a", "a/b", "a/b/photo.jpg"])
+@pytest.mark.parametrize("opened", [1, 2, 3, 4])
+def test_what_is_swapped_for_a_link_while_it_is_opened_never_leaks(
+    swapped: str, opened: int, bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each of the parts is opened, what has been checked may be a link to the outside."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "photo.jpg").write_bytes(SECRET)
+    store, really_open, times = DirectoryStore(bucket), os.open, itertools.count(1)
+
+    def open_and_swap(*arguments: Any, **options: Any) -> int:
+        descriptor = really_open(*arguments, **options)
+        if next(times) == opened:
+            os.rename(bucket / swapped, tmp_path / "away")
+            (bucket / swapped).symlink_to(tmp_path / swapped)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_and_swap)
+    with contextlib.suppress(InvalidS3Object):
+        assert store.fetch("bucket", "a/b/photo.jpg", None, max_bytes=100, deadline=time.monotonic() + 60) == b"photo"
+    assert next(times) > opened
 
 
 def test_swapping_a_folder_for_a_link_never_leaks(bucket: Path, tmp_path: Path) -> None:

@@ -181,8 +181,7 @@ def unheld_packs(keys: Iterable[Key], held: Collection[str]) -> str:
 def read_records(path: Path) -> list[Record]:
     """The entries of the file, unchanged. Raises SettingsError."""
     try:
-        # Without O_NONBLOCK, opening a pipe would wait forever for a writer.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             _check_private(file.fileno(), path)
             data = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
@@ -200,6 +199,11 @@ def read_records(path: Path) -> list[Record]:
     for record in contents.keys:
         _check_record(record, path)
     return contents.keys
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; without O_NONBLOCK, a pipe would be waited for until it has a writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_private(descriptor: int, path: Path) -> None:

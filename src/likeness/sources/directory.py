@@ -93,19 +93,21 @@ class DirectoryStore:
             file = os.open(parts[-1], _FILE, dir_fd=folder)
         finally:
             os.close(folder)
-        with open(file, "rb", buffering=0) as opened:
-            status = os.fstat(opened.fileno())
-            if not stat.S_ISREG(status.st_mode):
+        try:
+            # Not `open`, which leaves the descriptor of a folder open when it refuses it.
+            if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
             data = bytearray()
             # The file's size is not trusted, as it can grow during the read.
             while len(data) <= max_bytes:
-                chunk = opened.read(min(_CHUNK_BYTES, max_bytes + 1 - len(data)))
+                chunk = os.read(file, min(_CHUNK_BYTES, max_bytes + 1 - len(data)))
                 if not chunk:
                     break
                 data += chunk
                 if time.monotonic() >= deadline:
                     raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        finally:
+            os.close(file)
         return bytes(data)
 
 
