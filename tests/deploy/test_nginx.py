@@ -79,9 +79,9 @@ class Front:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = context.maximum_version = version
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain:
-            with context.wrap_socket(plain, server_hostname="localhost") as connection:
-                return connection.version()
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        with plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
+            return connection.version()
 
     def ask(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
         """A connection from an address, on which a request has been sent."""
