@@ -2,6 +2,8 @@
 
 import base64
 import io
+import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -425,3 +427,18 @@ def test_every_sampling_of_a_baseline_jpeg_is_decoded_or_refused() -> None:
         else:
             # 4:4:1 has as many blocks in a row of units as 4:2:0, so that this flat picture is the same.
             assert (across, down) != (1, 4) or abs(int(pixels[48, 48, 0]) - 90) <= 2
+
+
+def test_the_package_can_be_imported_while_another_thread_imports_cv2() -> None:
+    """cv2's own module replaces the package of that name for a moment, and has no submodules."""
+    program = """
+import sys, types, cv2
+native = types.ModuleType("cv2")
+vars(native).update({name: value for name, value in vars(cv2).items() if name[:2] != "__"})
+for name in [name for name in sys.modules if name.partition(".")[0] == "cv2"]:
+    del sys.modules[name]
+sys.modules["cv2"] = native
+import likeness.image
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from likeness.errors import ImageTooLarge, ImageTooSmall, InvalidImageFormat
@@ -23,6 +22,8 @@ from likeness.image.jpeg_header import BrokenJpeg, JpegHeader, UnreasonableJpeg
 from likeness.image.scaling import shrink
 
 if TYPE_CHECKING:
+    # While another thread imports cv2, that name is a module without submodules for a moment.
+    from cv2.typing import MatLike
     from PIL import Image as Pillow
 
 __all__ = ["Image", "ImageLimits", "Photo", "Reduction", "open_image"]
@@ -36,7 +37,7 @@ _ONCE_PIXELS = 16_000_000
 
 #: EXIF orientations that swap width and height, and the operation that undoes each orientation (EXIF 2.3, tag 274).
 _SIDEWAYS = (5, 6, 7, 8)
-_TURNS: dict[int, Callable[[MatLike], MatLike]] = {
+_TURNS: "dict[int, Callable[[MatLike], MatLike]]" = {
     2: lambda pixels: cv2.flip(pixels, 1),
     3: lambda pixels: cv2.rotate(pixels, cv2.ROTATE_180),
     4: lambda pixels: cv2.flip(pixels, 0),

@@ -170,6 +170,7 @@ class Runtime:
         options.optimized_model_filepath = str(temporary)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(b"")  # what ONNX Runtime raises where it cannot write is of no class of its own
             session = _session(file, options)
             os.replace(temporary, folder / f"{name}-{_checksum(temporary)}.onnx")
             return session
