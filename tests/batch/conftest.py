@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,14 @@ def bucket(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 
 
 @pytest.fixture(scope="package")
-def ray_cluster(s3: dict[str, str]) -> Iterator[RayCluster]:
+def ray_folder() -> Iterator[Path]:
+    """The folder for temporary files of the cluster, with Ray's own; its path is short, as it is part of sockets'."""
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="package")
+def ray_cluster(s3: dict[str, str], ray_folder: Path) -> Iterator[RayCluster]:
     """A Ray cluster of several nodes that find the S3, started once for all tests that use it."""
-    with RayCluster(s3) as cluster:
+    with RayCluster(s3 | {"TMPDIR": str(ray_folder)}) as cluster:
         yield cluster

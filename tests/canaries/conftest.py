@@ -75,7 +75,7 @@ class Canaries:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Photos of one person and of nobody, and what the engine finds in the two of them."""
+    """Photos of one person and of nobody."""
 
     person: Image.Image
     again: Image.Image
@@ -84,6 +84,12 @@ class Pictures:
 
 @pytest.fixture(scope="session")
 def pictures(portraits: Mapping[str, Path]) -> Pictures:
+    return pictures_of(portraits)
+
+
+def pictures_of(portraits: Mapping[str, Path]) -> Pictures:
+    """From the sample portraits."""
+
     def small(name: str) -> Image.Image:
         image = Image.open(portraits[name]).convert("RGB")
         image.thumbnail((320, 320))
@@ -95,38 +101,44 @@ def pictures(portraits: Mapping[str, Path]) -> Pictures:
 
 @pytest.fixture(scope="session")
 def measured(comparer: Comparer) -> Callable[..., None]:
-    """Adds a pair of photos, its pixels, vectors, landmarks and similarity to what is searched for.
+    """Adds a pair of photos and what the engine finds to what is searched for: see `add_pair`.
 
     By the standard pack, or by another one whose comparer and name are given.
     """
 
     def add(canaries: Canaries, source: bytes, target: bytes, comparer: Comparer = comparer, by: str = "") -> None:
-        search = canaries.search
-        directions = []
-        for name, data in ((f"source{by}", source), (f"target{by}", target)):
-            search.add_bytes(f"photo of the {name}", data)
-            pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-            search.add_pixels(f"pixels of the {name}", pixels)
-            analysed = comparer.analyse(data)
-            search.add_sequence(f"vector of the {name}", analysed.vectors[0])
-            directions.append(analysed.vectors[0] / np.linalg.norm(analysed.vectors[0]))
-            search.add_sequence(f"direction of the {name}", directions[-1])
-            landmarks = np.array([[each.x, each.y] for each in analysed.faces[0].landmarks])
-            search.add_sequence(f"landmarks of the {name}", landmarks)
-            search.add_sequence(f"landmarks of the {name} in pixels", landmarks * pixels.shape[1::-1])
-        match = comparer.compare(source, target, similarity_threshold=0).matches[0]
-        assert match.similarity < 100
-        search.add_number(f"similarity{by}", match.similarity)
-        search.add_number(f"cosine{by}", float(directions[0] @ directions[1]))
+        add_pair(canaries.search, source, target, comparer, by)
 
     return add
+
+
+def add_pair(search: Search, source: bytes, target: bytes, comparer: Comparer, by: str = "") -> None:
+    """Adds a pair of photos, its pixels, vectors, landmarks and similarity to what is searched for."""
+    directions = []
+    for name, data in ((f"source{by}", source), (f"target{by}", target)):
+        search.add_bytes(f"photo of the {name}", data)
+        pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        search.add_pixels(f"pixels of the {name}", pixels)
+        analysed = comparer.analyse(data)
+        search.add_vector(f"vector of the {name}", analysed.vectors[0])
+        directions.append(analysed.vectors[0] / np.linalg.norm(analysed.vectors[0]))
+        search.add_sequence(f"direction of the {name}", directions[-1])
+        landmarks = np.array([[each.x, each.y] for each in analysed.faces[0].landmarks])
+        search.add_sequence(f"landmarks of the {name}", landmarks)
+        search.add_sequence(f"landmarks of the {name} in pixels", landmarks * pixels.shape[1::-1])
+    match = comparer.compare(source, target, similarity_threshold=0).matches[0]
+    assert match.similarity < 100
+    search.add_number(f"similarity{by}", match.similarity)
+    search.add_number(f"cosine{by}", float(directions[0] @ directions[1]))
 
 
 def empty_surroundings(folder: Path) -> dict[str, str]:
     """An environment whose folders are empty and below `folder`, but for the installed packs."""
     from likeness.packs import store
 
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(("LIKENESS_", "AWS_", "XDG_", "PYTHON"))}
+    others = ("LIKENESS_", "AWS_", "XDG_", "PYTHON")
+    # By PYTHONPATH a program runs the code that is tested, wherever that is.
+    kept = {n: v for n, v in os.environ.items() if n == "PYTHONPATH" or not n.startswith(others)}
     for name in FOLDERS:
         (folder / name).mkdir()
         kept[name] = str(folder / name)
@@ -186,17 +198,24 @@ def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
 
 @pytest.fixture(scope="session")
 def start_server() -> Callable[..., Any]:
-    """Starts the server of `program.py`, with Python's and asyncio's messages for debugging, or without.
+    """Starts the server of `program.py` with settings and variables, and with `context` for TLS.
 
-    A context manager of the process and its port.
+    With Python's and asyncio's messages for debugging, or without. A context manager of the process and its port, which
+    ends the server, and checks how it has ended.
     """
 
     @contextmanager
     def start(
-        folder: Path, settings: str, *, debug: bool, context: ssl.SSLContext | None = None
+        folder: Path,
+        settings: str,
+        *,
+        debug: bool = False,
+        context: ssl.SSLContext | None = None,
+        variables: Mapping[str, str] | None = None,
+        code: int = 0,
     ) -> Iterator[tuple[Any, int]]:
         (folder / "likeness.toml").write_text(settings)
-        environment = empty_surroundings(folder) | {"CANARIES_OPENED": str(folder / "opened")}
+        environment = empty_surroundings(folder) | {"CANARIES_OPENED": str(folder / "opened")} | dict(variables or {})
         program = Path(__file__).with_name("program.py")
         command = [sys.executable, *(["-X", "dev"] if debug else []), str(program)]
         command += ["--config", str(folder / "likeness.toml")]
@@ -209,6 +228,6 @@ def start_server() -> Callable[..., Any]:
             yield process, port
         finally:
             process.terminate()
-            assert exit_code(process, folder / "stderr") == 0
+            assert exit_code(process, folder / "stderr") == code
 
     return start

@@ -12,6 +12,7 @@ from likeness.faces import Comparison
 from likeness.server.loader import Compares, load_comparer
 from likeness.server.settings import Settings
 from likeness.server.several_packs import SeveralPacks
+from likeness.system.core_dumps import forbid_core_dumps
 
 OPENED = os.environ["CANARIES_OPENED"]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -58,5 +59,6 @@ def load(settings: Settings, threads: int) -> Compares:
 
 
 if __name__ == "__main__":
+    forbid_core_dumps()  # as the command does
     sys.addaudithook(note_opened)
     sys.exit(main(sys.argv[1:], load))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 _WINDOW, _STEP = 16, 8
 #: The shortest name of a thread or process that is compared; the kernel cuts them at 15.
 _LEAST = 8
+#: What is passed over: files and memory are full of it.
+_ZEROS = re.compile(rb"\0{65,}")
 #: Windows with fewer different octets are padding, tables and zeros, which other files have too.
 _LEAST_DIFFERENT = 6
 #: Numbers with a point wherever they are; whole ones of two digits or more where they stand alone.
@@ -23,6 +25,10 @@ _NAMED = re.compile(
     rb"(?i)(?:similar|cosine|score)[^\d\n]{0,12}?(?P<after>[-+]?\d+(?:\.\d+)?)"
     rb"|(?P<before>[-+]?\d+(?:\.\d+)?)[^\d\n]{0,4}(?:similar|cosine|score)"
 )
+#: Whole numbers of three digits at most, wherever they stand alone: components of a vector as integers of eight bits.
+_SMALL = re.compile(rb"(?<![\w.-])[-+]?\d{1,3}(?:\.0*)?(?![\w.-])")
+#: What usually makes such integers of a unit vector; None: what makes its largest component 127.
+_SCALES = (127.0, 128.0, None)
 #: Numbers that are looked at together.
 _BLOCK = 4096
 
@@ -65,6 +71,7 @@ class Search:
         self._windows: dict[bytes, str] = {}
         self._exact: dict[bytes, str] = {}
         self._sequences: dict[str, NDArray[np.float64]] = {}
+        self._scaled: list[tuple[str, NDArray[np.float64]]] = []
         self._numbers: dict[str, float] = {}
         self._texts: dict[bytes, str] = {}
 
@@ -92,12 +99,22 @@ class Search:
 
         They are found rounded or cut off, as far as the run tells more than `_LEAST_INFORMATION`: two numbers with five
         decimals, two landmarks in whole pixels, five coordinates or a dozen components of a vector with two decimals.
-        Other numbers between them hide them, and so do scales: vectors as integers of eight bits are not found.
+        Other numbers between them hide them, and so do scales: `add_vector` finds integers of eight bits.
         """
         numbers = np.asarray(values, np.float64).ravel()
         self._sequences[name] = numbers
         for kind in ("<f8", "<f4", "<f2", ">f8", ">f4", ">f2"):
             self.add_bytes(name, numbers.astype(kind).tobytes())
+
+    def add_vector(self, name: str, values: NDArray[np.floating]) -> None:
+        """As `add_sequence`, and also scaled to integers of eight bits, as octets or five decimal numbers in a row."""
+        self.add_sequence(name, values)
+        unit = np.asarray(values, np.float64) / np.linalg.norm(values)
+        for scale in _SCALES:
+            scaled = unit * (scale or 127 / np.abs(unit).max())
+            self._scaled.append((name, scaled))
+            for whole in (np.rint, np.trunc, np.floor):
+                self.add_bytes(name, np.clip(whole(scaled), -128, 127).astype(np.int8).tobytes())
 
     def add_number(self, name: str, value: float) -> None:
         """One number of which four digits or more must not be written (five if it is below 10).
@@ -111,24 +128,31 @@ class Search:
         """The names of all that is in `content`."""
         word = content.strip()
         names = {name for text, name in self._texts.items() if _LEAST <= len(word) < _WINDOW and word in text}
-        content = content.replace(b"\\\\", b"\\")
+        content = _ZEROS.sub(bytes(64), content.replace(b"\\\\", b"\\"))
         places = range(len(content) - _WINDOW + 1)
         names |= {self._windows[w] for place in places if (w := content[place : place + _WINDOW]) in self._windows}
         names |= {name for exact, name in self._exact.items() if exact in content}
         return names | self._found_numbers(content)
 
     def _found_numbers(self, content: bytes) -> set[str]:
-        numbers = _numbers_of(content)
+        numbers, small = _numbers_of(content), _small_numbers_of(content)
         named = _numbers([each["after"] or each["before"] for each in _NAMED.finditer(content)])
         return {
             *(name for name, value in self._numbers.items() if _holds(value, numbers) or _holds_coarsely(value, named)),
             *(name for name, sequence in self._sequences.items() if _holds_run(sequence, numbers)),
+            *(name for name, scaled in self._scaled if _holds_run(scaled, small)),
         }
 
 
 def _numbers_of(content: bytes) -> Numbers:
     """All decimal numbers."""
     return _numbers([each[0] for each in _NUMBER.finditer(content)])
+
+
+def _small_numbers_of(content: bytes) -> Numbers:
+    """Whole numbers of three digits at most."""
+    values = np.array([float(each[0]) for each in _SMALL.finditer(content)], float)
+    return Numbers(values, np.ones(len(values)), np.full(len(values), 3))
 
 
 def _numbers(texts: Sequence[bytes]) -> Numbers:

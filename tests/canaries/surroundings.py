@@ -19,6 +19,23 @@ def processes(pid: int) -> list[int]:
     return found
 
 
+def decoders(pid: int) -> list[int]:
+    """The decoder processes of a server that run."""
+    return [each for each in processes(pid) if _status(each).startswith("(likeness-decode) ") and not has_ended(each)]
+
+
+def _status(pid: int) -> str:
+    """Name, state and so on, "" where there is no such process."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().partition(" ")[2]
+    return ""
+
+
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or only what its parent has not asked for yet."""
+    return _status(pid).rpartition(") ")[2][:1] in ("", "Z", "X")
+
+
 def told_by_proc(pid: int) -> Iterator[tuple[str, bytes]]:
     """Name and content of what /proc lets us read of a process, but for its memory."""
     folder = Path(f"/proc/{pid}")
@@ -49,5 +66,19 @@ def _content(path: Path) -> bytes:
 
 def files_below(folder: Path, since: int = 0) -> dict[str, bytes]:
     """The contents of all files, and their names, by path; of those changed `since` (`time.time_ns()`)."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns >= since)
-    return {str(path): path.name.encode() + b"\n" + path.read_bytes() for path in paths}
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a process that runs removes files
+            if path.is_file() and path.stat().st_mtime_ns >= since:
+                found[str(path)] = path.name.encode() + b"\n" + path.read_bytes()
+    return found
+
+
+def shared_memory(since: int) -> dict[str, bytes]:
+    """The contents of memory that has a name and was changed `since` (`time.time_ns()`), as far as we may read it."""
+    found = {}
+    for path in _entries(Path("/dev/shm")):
+        with suppress(OSError):
+            if path.is_file() and path.stat().st_mtime_ns >= since:
+                found[str(path)] = path.name.encode() + b"\n" + _content(path)
+    return found

@@ -74,7 +74,7 @@ def test_printed_objects_show_neither_octets_nor_vectors_nor_secrets(
     search = canaries.search
     prepared, analysed = comparer.prepare(source), comparer.analyse(target)
     for name, vector in (("source", prepared.vector), ("target", analysed.vectors[0])):
-        search.add_sequence(f"vector of the {name}", vector)
+        search.add_vector(f"vector of the {name}", vector)
     for name, data in (("source", source), ("target", target)):
         search.add_bytes(f"photo of the {name}", data)
     (result,) = likeness.compare_many([(source, target)], comparer=comparer)

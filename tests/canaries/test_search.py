@@ -20,7 +20,7 @@ SECRET = "Kq7wZ1xT9vB3nM5cL8jH2gF4dS6aP0oIuYtReWqA"
 def search() -> Search:
     made = Search()
     made.add_bytes("photo", PHOTO)
-    made.add_sequence("vector", VECTOR)
+    made.add_vector("vector", VECTOR)
     made.add_sequence("landmarks", LANDMARKS)
     made.add_sequence("landmarks in pixels", PIXELS)
     made.add_number("similarity", SIMILARITY)
@@ -64,6 +64,22 @@ def test_written_vectors(decimals: int, search: Search) -> None:
     cut = np.trunc(VECTOR * 10**decimals) / 10**decimals
     assert search.found(" ".join(f"{v:.{decimals}f}" for v in cut).encode()) == {"vector"}
     assert search.found(" ".join(f"{v:.{decimals}e}" for v in VECTOR[7:11]).encode()) == {"vector"}
+
+
+@pytest.mark.parametrize("whole", [np.rint, np.trunc, np.floor])
+@pytest.mark.parametrize("scale", [127.0, 128.0, None])
+def test_vectors_as_integers_of_eight_bits(scale: float | None, whole: np.ufunc, search: Search) -> None:
+    unit = VECTOR / np.linalg.norm(VECTOR)
+    integers = whole(unit * (scale or 127 / np.abs(unit).max())).clip(-128, 127).astype(np.int8)
+    for form in octets(integers[20:60].tobytes()):
+        assert search.found(b"..." + form) == {"vector"}
+    if whole is np.floor:
+        return  # is for octets, where the sign is not cut off
+    some = integers[31:43]
+    for text in (repr(integers), str(some), str(some.tolist()), json.dumps({"v": some.tolist()}, indent=1)):
+        assert search.found(text.encode()) == {"vector"}
+    for text in (",".join(map(str, some)), str(some.astype(float)), str(some.astype(float).tolist())):
+        assert search.found(text.encode()) == {"vector"}
 
 
 @pytest.mark.parametrize("decimals", [2, 3, 4, 5, 8])
@@ -142,6 +158,10 @@ def test_no_coincidence_in_many_numbers(search: Search) -> None:
         for numbers in (vectors, points, np.zeros(1000), np.arange(1000) / 100):
             text = " ".join(f"{each:.{decimals}f}" for each in numbers.ravel())
             assert search.found(text.encode()) == set()
+    for spread in (3, 11, 40, 200):  # numbers as small as integers of eight bits are
+        numbers = np.rint(dice.normal(0, spread, 20_000)).astype(int)
+        assert search.found(str(numbers.tolist()).encode()) == set()
+        assert search.found(numbers.astype(np.int8).tobytes()) == set()
     assert search.found(dice.bytes(100_000)) == set()
     assert (
         search.found(b'{"SimilarityThreshold": 80, "similarity_threshold": 50.0} similarity above 90: 12 of 95')

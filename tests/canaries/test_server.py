@@ -8,7 +8,7 @@ import ssl
 import sys
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from likeness.settings import ComparerSettings
 from likeness.system.processors import thread_budget
 
 from .conftest import Canaries, Client, Pictures, text_of, wait_for
+from .crashes import crash_decoders, crash_workers
 from .stand_in import stand_in
-from .surroundings import files_below, processes, told_by_proc
+from .surroundings import decoders, files_below, processes, shared_memory, told_by_proc
 
 pytestmark = pytest.mark.engine
+
+LINUX = sys.platform.startswith("linux")
 
 POLICY = {"Statement": [{"Effect": "Allow", "Action": ["rekognition:CompareFaces", "s3:GetObject*"], "Resource": "*"}]}
 #: Buckets of an S3, and of a folder.
@@ -38,11 +41,10 @@ BUCKET, FOLDER = "bucket", "folder"
 class Trial:
     """A running server with what is searched for, and its answers by the name of the request.
 
-    `began`: when it was started (`time.time_ns()`); `has_all`: with TLS, a folder as a bucket, another pack for another
-    key, and that pack in the shadow too.
+    `began`: when it was started (`time.time_ns()`).
     """
 
-    has_all: bool
+    mode: "Mode"
     began: int
     canaries: Canaries
     folder: Path
@@ -190,10 +192,18 @@ class Given:
     keys: Path
     session: Record
     s3_settings: str
+    s3_secrets: Mapping[str, str]
     of_other_pack: Record
     other_pack: Path
     certificate: tuple[Path, Path]
     folder: Path
+
+    def s3(self, *, isolated: bool) -> tuple[str, dict[str, str]]:
+        """Settings, and variables: these have the secrets of a server that has other programs as its children."""
+        if isolated:
+            return self.s3_settings, {f"LIKENESS_S3_{name.upper()}": each for name, each in self.s3_secrets.items()}
+        lines = [f'{name} = "{each}"' for name, each in self.s3_secrets.items()]
+        return "\n".join([self.s3_settings, *lines]), {}
 
     @property
     def further_settings(self) -> str:
@@ -251,16 +261,21 @@ def given(
             [s3]
             endpoint_url = "{address}"
             access_key_id = "AKIASTORE"
-            secret_access_key = "{canaries.secret("secret of the store")}"
-            session_token = "{canaries.secret("token of the store", 200)}"
             attempts = 1
         """
-        yield Given(canaries, photos, keys, session, settings, other, own_pack, certificate, folder)
+        secrets = {
+            "secret_access_key": canaries.secret("secret of the store"),
+            "session_token": canaries.secret("token of the store", 200),
+        }
+        yield Given(canaries, photos, keys, session, settings, secrets, other, own_pack, certificate, folder)
 
 
 @dataclass(frozen=True)
 class Mode:
-    """How a server runs."""
+    """How a server runs.
+
+    `has_all`: with TLS, a folder as a bucket, another pack for another key, and that pack in the shadow too.
+    """
 
     workers: int
     isolated: bool = False
@@ -285,6 +300,7 @@ def trial(
     if mode.workers > thread_budget():
         pytest.skip("two workers need two processors")
     folder = tmp_path_factory.mktemp("canaries")
+    s3_settings, variables = given.s3(isolated=mode.isolated)
     settings = f"""
         port = 0
         auth = "sigv4"
@@ -295,17 +311,18 @@ def trial(
         access_log = "{folder / "access.jsonl"}"
         audit_log = "{folder / "audit.jsonl"}"
         {given.first_settings if mode.has_all else ""}
-        {given.s3_settings}
+        {s3_settings}
         {given.further_settings if mode.has_all else ""}
     """
     context = ssl.create_default_context(cafile=str(given.certificate[0])) if mode.has_all else None
     if context is not None:
         context.check_hostname = False  # the certificate is localhost's
+    variables["PYTHONFAULTHANDLER"] = "1"
     began = time.time_ns()
-    with start_server(folder, settings, debug=mode.debug, context=context) as (process, port):
+    with start_server(folder, settings, debug=mode.debug, context=context, variables=variables) as (process, port):
         session = given.session
         client = Client(port, session.id, session.secret, session.session_token, context)
-        made = Trial(mode.has_all, began, given.canaries, folder, process.pid, client, {})
+        made = Trial(mode, began, given.canaries, folder, process.pid, client, {})
 
         def ask(name: str, *what: Any, **options: Any) -> None:
             made.answers[name] = client.send(*what, **options)
@@ -315,10 +332,30 @@ def trial(
         ask_with_members(ask, given.canaries, given.photos)
         ask_with_headers(ask, given.canaries)
         ask_as_others(ask, given.canaries, given.photos)
+        ask_for_pages(ask, made)
         if mode.has_all:
             ask_the_other_way(ask, given, made)
+        crash(ask, given, made)
         yield made
     assert process.returncode == 0
+
+
+def ask_for_pages(ask: Ask, trial: Trial) -> None:
+    """With something to tell in the address."""
+    for path in ("/{}", "/?a={}", "/console/{}", "/console/samples/{}", "/console/server.json?a={}", "/metrics?a={}"):
+        name = f"page {path}"
+        value = quote(trial.canaries.value(name), safe="")
+        trial.answers[name] = trial.client.ask("GET", path.format(value), headers={"Referer": value, "Cookie": value})
+
+
+def crash(ask: Ask, given: Given, trial: Trial) -> None:
+    """Decoders crash, and workers of which there are several; Python's fault handler tells of them."""
+    sent = pair(given.photos["source"], given.photos["target"])
+    if trial.mode.isolated:
+        crash_decoders(trial.pid, lambda: ask("after crashes of decoders", sent))
+    elif trial.mode.workers > 1 and LINUX:
+        crash_workers(trial.pid, trial.client, sent, trial.folder / "stderr")
+        ask("after crashes of workers", sent)
 
 
 def ask_the_other_way(ask: Ask, given: Given, trial: Trial) -> None:
@@ -355,8 +392,20 @@ def test_all_was_asked(trial: Trial) -> None:
     codes = {found for _, body in trial.answers.values() for found in re.findall(rb'"__type": ?"(\w+)"', body)}
     assert codes > {b"InvalidImageFormatException", b"InvalidS3ObjectException", b"InvalidParameterException"}
     assert codes > {b"SerializationException", b"ValidationException", b"InvalidSignatureException"}
-    if trial.has_all:
+    if trial.mode.has_all:
         check_the_other_way(trial)
+    check_crashes(trial)
+
+
+def check_crashes(trial: Trial) -> None:
+    told = (trial.folder / "stderr").read_text()
+    if trial.mode.isolated:
+        assert told.count("a decoder was lost") >= 1
+        assert trial.answers["after crashes of decoders"][0] == 200
+    elif trial.mode.workers > 1 and LINUX:
+        assert "Fatal Python error: Segmentation fault" in told
+        assert "Fatal Python error: Aborted" in told
+        assert trial.answers["after crashes of workers"][0] == 200
 
 
 def test_no_answer_has_anything_of_another_request(trial: Trial) -> None:
@@ -382,15 +431,25 @@ def test_no_log_has_any(trial: Trial) -> None:
 
 
 def test_no_page_has_any(trial: Trial) -> None:
-    for page in ("/metrics", "/healthz", "/readyz", "/", "/console/server.json"):
-        assert trial.search.found(trial.client.ask("GET", page)[1]) == set(), page
+    for page in ("/metrics", "/healthz", "/readyz", "/", "/console/server.json", "/console/samples/none"):
+        for accept in ("*/*", "application/openmetrics-text; version=1.0.0"):
+            assert trial.search.found(trial.client.ask("GET", page, headers={"Accept": accept})[1]) == set(), page
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
+@pytest.mark.skipif(not LINUX, reason="/proc is Linux's")
 def test_proc_has_none(trial: Trial) -> None:
     told = [each for pid in processes(trial.pid) for each in told_by_proc(pid)]
     assert any(name.endswith("cmdline") for name, _ in told)
-    assert {name: found for name, content in told if (found := trial.search.found(content))} == {}
+    found = {name: found for name, content in told if (found := trial.search.found(content))}
+    if trial.mode.isolated:  # whose own variables have secrets, and its decoders' have none
+        given, apart = {"secret of the store", "token of the store"}, decoders(trial.pid)
+        assert bool(apart)
+        own = {f"{pid}/environ": given for pid in processes(trial.pid) if pid not in apart}
+        if os.geteuid() == 0:  # others cannot read them
+            assert sum(name in own for name in found) == trial.mode.workers + (trial.mode.workers > 1)
+            assert {f"{pid}/environ" for pid in apart} <= {name for name, content in told if content}
+        found = {name: each for name, each in found.items() if own.get(name) != each}
+    assert found == {}
 
 
 def test_no_file_has_any(trial: Trial) -> None:
@@ -399,6 +458,7 @@ def test_no_file_has_any(trial: Trial) -> None:
     files = files_below(trial.folder)
     del files[str(trial.folder / "likeness.toml")]
     assert set(files) == ours | {str(trial.folder / name) for name in ("stdout", "stderr", "opened")}
+    files |= shared_memory(trial.began)
     # Networks that ONNX Runtime has optimised are kept beside the packs, when they are first used.
     files |= files_below(store.home(), since=trial.began)
     assert {path: found for path, content in files.items() if (found := trial.search.found(content))} == {}

@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import wait_for
 from .search import Search
-from .surroundings import files_below, processes, told_by_proc
+from .surroundings import files_below, processes, shared_memory, told_by_proc
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 
@@ -42,6 +42,9 @@ elif place == "deleted":
 elif place == "memory":
     kept = os.memfd_create("memory")
     os.write(kept, bytes(5000) + text.encode())
+elif place == "shared":
+    with open(f"/dev/shm/likeness-canary-{os.getpid()}", "wb") as file:
+        file.write(bytes(5000) + text.encode())
 elif place == "file":
     with open("left", "w") as file:
         file.write(text)
@@ -123,3 +126,16 @@ def test_files(planted: int, tmp_path: Path) -> None:
     files = files_below(tmp_path / "work")
     assert [path for path, content in files.items() if search.found(content)] == list(files)
     assert len(files) == 1
+
+
+@pytest.mark.parametrize("planted", [("shared", "no")], indirect=True)
+def test_shared_memory_that_has_a_name(planted: int) -> None:
+    path = Path(f"/dev/shm/likeness-canary-{planted}")
+    search = Search()
+    search.add_text("canary", CANARY)
+    changed = path.stat().st_mtime_ns
+    try:
+        assert search.found(shared_memory(changed)[str(path)]) == {"canary"}
+        assert str(path) not in shared_memory(changed + 1)
+    finally:
+        path.unlink()

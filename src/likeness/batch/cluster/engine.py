@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from likeness.batch.cluster.work import Work
 from likeness.batch.errors import BatchError
+from likeness.errors import LikenessError
 
 #: The logical memory of an actor: interpreter, networks, and a photo of 12 megapixels.
 _ACTOR_BYTES = 600 << 20
@@ -84,8 +86,8 @@ def run_stage(
     outcomes = (
         ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=max(1, blocks))
         .map_batches(
-            stage,
-            fn_constructor_args=(work,),
+            Guarded,
+            fn_constructor_args=(stage, work),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(actors, len(numbers))),
             num_cpus=1,
@@ -96,6 +98,32 @@ def run_stage(
     with _batch_errors(ray):
         for outcome in outcomes:
             done(outcome)
+
+
+class Guarded:
+    """A stage on a node whose unexpected errors are told by kind and place only: Ray logs their texts, in which a photo
+    or a vector may be.
+    """
+
+    def __init__(self, stage: Callable[[Work], Any], work: Work) -> None:
+        with _errors_without_text():
+            self._stage = stage(work)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        with _errors_without_text():
+            outcome: dict[str, Any] = self._stage(batch)
+            return outcome
+
+
+@contextmanager
+def _errors_without_text() -> Iterator[None]:
+    try:
+        yield
+    except LikenessError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a bug raises is logged by Ray
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise RuntimeError(f"{type(error).__name__} at {last.filename}:{last.lineno}") from None
 
 
 @contextmanager
