@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test pythons oldest newest lint serve bench load soak kills clients image-steps lock audit sbom fuzz accuracy screenshots clean
+.PHONY: help demo test pythons oldest newest lint serve bench load soak kills clients image image-steps lock audit sbom fuzz accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,7 @@ lint: $(VENV)/.test-installed ## check formatting, lint, types and import rules
 	$(BIN)/lint-imports
 
 test: lint ## run all checks, as in CI
+	$(BIN)/python -m compileall -q src  # else each command that a test starts may compile it anew (PYTHONDONTWRITEBYTECODE)
 	$(BIN)/pytest --numprocesses 2
 
 pythons: ## the tests under each Python 3.11 to 3.14 that is present (15 minutes each); ARGS="tests/aws" for some of them
@@ -81,6 +82,11 @@ clients: $(VENV)/.test-installed ## install other SDKs into .clients and test wi
 	rm -f .clients/go1 .clients/go2
 	-for each in go1 go2; do GO111MODULE=off GOPATH=/usr/share/gocode go build -o .clients/$$each tests/wire/clients/$$each/main.go; done
 	ALL_CLIENTS=1 $(BIN)/pytest --no-cov tests/wire/test_clients_boto3.py tests/wire/test_clients_cli.py tests/wire/test_clients_javascript.py tests/wire/test_clients_others.py $(ARGS)
+
+ENGINE ?= docker
+image: $(VENV)/.test-installed ## build deploy/Containerfile with ENGINE=docker (or podman) and test its containers, as root; BUILD="--volume ..." for more of its options (5 minutes)
+	BUILDAH_FORMAT=docker $(ENGINE) build $(BUILD) --file deploy/Containerfile --tag likeness .
+	LIKENESS_ENGINE="$(ENGINE)" $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_image.py
 
 image-steps: $(VENV)/.test-installed ## the steps of deploy/Containerfile without an engine, and its server on a read-only root (2 minutes)
 	LIKENESS_IMAGE_STEPS=1 $(BIN)/pytest --no-cov --timeout 900 tests/deploy/test_container.py

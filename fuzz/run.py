@@ -3,14 +3,15 @@
     python -m fuzz.run [TARGET...] [--seconds 60] [--record FILE]
 
 A finding (an error that the target does not document, a crash, more than 2 s of processor time or of waiting, 500 MB,
-for one input) stays in the folder of --findings, and the command exits with 1. With --record, the figures are added to
-those in FILE.
+for one input) stays in the folder of --findings, and the command exits with 1. With --record, the figures are appended
+to FILE, with the code and the time that they are of.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import platform
 import random
 import re
 import signal
@@ -19,6 +20,9 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from fuzz import target as targets
@@ -46,18 +50,6 @@ class Row:
     slowest_ms: float = 0.0
     growth_mb: float = 0.0
 
-    def added_to(self, before: "Row") -> "Row":
-        """Both together; findings are those of the last run, as those before are mended."""
-        return Row(
-            self.target,
-            round(before.seconds + self.seconds, 1),
-            before.inputs + self.inputs,
-            max(before.edges, self.edges),
-            self.findings,
-            max(before.slowest_ms, self.slowest_ms),
-            max(before.growth_mb, self.growth_mb),
-        )
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -78,7 +70,7 @@ def main() -> int:
         rows.append(fuzz(name, options.seconds, seed, options.findings))
         print(_line(*asdict(rows[-1]).values()), flush=True)
         if options.record:
-            record(options.record, rows[-1])
+            record(options.record, rows[-1], seed)
     return 1 if any(row.findings for row in rows) else 0
 
 
@@ -202,12 +194,34 @@ def _line(*cells: object) -> str:
     return "".join(str(cell).ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 
-def record(path: Path, row: Row) -> None:
-    """Adds a row to the record, a JSON file with one object for each target."""
-    known = {each["target"]: Row(**each) for each in json.loads(path.read_text())} if path.exists() else {}
-    known[row.target] = row.added_to(known.get(row.target, Row(row.target)))
-    lines = ",\n".join(f"  {json.dumps(asdict(known[name]))}" for name in sorted(known))
+def record(path: Path, row: Row, seed: int) -> None:
+    """Appends a row to the record, a JSON file with one object for each run of a target, whatever it found."""
+    known = json.loads(path.read_text()) if path.exists() else []
+    made = {
+        "ended": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "commit": _commit(),
+        "seed": seed,
+        "python": platform.python_version(),
+        "atheris": metadata.version("atheris") if find_spec("atheris") else "",
+    }
+    known.append(asdict(row) | made)
+    lines = ",\n".join(f"  {json.dumps(each)}" for each in known)
     path.write_text(f"[\n{lines}\n]\n")
+
+
+def _commit() -> str:
+    """That of the code, with "+" where files differ from it; empty outside a repository."""
+    command = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--abbrev=7",
+        "--dirty=+",
+        "--exclude=*",
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

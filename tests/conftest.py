@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# numpy's BLAS reads this when it is loaded. Its threads spin, for the processors of the other processes of `pytest -n`.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np  # noqa: F401
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
@@ -20,8 +24,8 @@ from likeness.server.configuration import SETTINGS
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
-# Nobody's settings: a test says which it needs.
-for variable in ("LIKENESS_CONFIG", *(each.variable for each in SETTINGS.values())):
+# Nobody's settings: a test says which it needs, and the programs that it starts have those of users.
+for variable in ("OPENBLAS_NUM_THREADS", "LIKENESS_CONFIG", *(each.variable for each in SETTINGS.values())):
     os.environ.pop(variable, None)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -30,11 +34,26 @@ CHROMIUM = next(
 )
 
 
+#: The folders with the longest tests, which `pytest` runs first, so that no process waits for another at the end. The
+#: server's tests, which watch the time, are not beside the clusters of `batch`.
+LONGEST = ("batch", "cli", "canaries", "evaluation", "server", "console", "wire", "test_packs_page.py")
+
+
 class ByFolder(LoadScopeScheduling):
     """Processes of `pytest -n` share the tests by folder, so that no two set up the same servers and clusters."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.split("/")[1].split("::")[0]
+        return folder_of(nodeid)
+
+
+def folder_of(nodeid: str) -> str:
+    """The folder in `tests`, or the file, of a test."""
+    return nodeid.split("/")[1].split("::")[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {folder: place for place, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(folder_of(item.nodeid), len(places)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:

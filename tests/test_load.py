@@ -90,3 +90,11 @@ def test_counts_of_a_mix_add_up_unless_it_is_measured_again(
         )
         rows = load.keep(case, row, again=again)
     assert load.distinguishable(rows) == {"small": expected}
+
+
+def test_a_request_without_an_answer_and_a_wrong_one_are_misses(clients: Any) -> None:
+    load = import_module("benchmarks.load.__main__")
+    row = {"wrong": [], "unanswered": {}, "hostile": {}}
+    assert load.misses(row) == []
+    assert len(load.misses(row | {"unanswered": {"ConnectionResetError": 1}})) == 1
+    assert len(load.misses(row | {"wrong": ["pair: 200 b'{}'"]})) == 1

@@ -63,12 +63,18 @@ def folder(tmp_path: Path, standard_pack: None, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def drawn_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors as a good network would make them, in place of photos: those of one person differ little."""
-    persons = unit(np.random.default_rng(4).standard_normal((PEOPLE, 192)))
+    """Vectors as a good network would make them, in place of photos: those of one person differ little.
+
+    People differ in fewer dimensions than a vector has; in all of them, 800 photos would say too little of where people
+    are, and nearly every vector drawn for the cohort would be too near to one of them.
+    """
+    generator = np.random.default_rng(4)
+    persons, network = generator.standard_normal((PEOPLE, 64)), generator.standard_normal((64, 192))
 
     def embed(_: Any, photos: Sequence[Path], **__: Any) -> Embeddings:
-        noise = np.random.default_rng(5).standard_normal((len(photos), 192))
-        return Embeddings(unit(persons[[int(photo.stem.split("-")[0]) for photo in photos]] + 0.03 * noise), {})
+        noise = np.random.default_rng(5).standard_normal((len(photos), 64))
+        shown = persons[[int(photo.stem.split("-")[0]) for photo in photos]] + 0.1 * noise
+        return Embeddings(unit(shown @ network), {})
 
     monkeypatch.setattr(labelled, "embed_photos", embed)
     monkeypatch.setattr(evaluate, "embed_photos", embed)

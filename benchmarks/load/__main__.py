@@ -8,7 +8,8 @@ one request only has: if it were given to another request, it would be wrong. In
 without and with them alternate; the share is the median of the turns' ratios. Results are kept in
 benchmarks/results/load.json: a case that is there is not measured again without `--again`, so the whole may run in
 pieces. Cases called `mix` only count and check answers, so they may run beside other work: no times are taken, and
-without `--again` the counts of several runs add up. Exits 1 if an answer is wrong or crossed, or a limit is missed.
+without `--again` the counts of several runs add up. Exits 1 if an answer is wrong or crossed, an ordinary
+client gets none, or a limit is missed.
 """
 
 import argparse
@@ -51,7 +52,7 @@ KINDS = ("silent", "slow", "costly", "unsigned", "wrongly signed")
 MIX = {
     "pair": 2,
     "small": 40,
-    "quoted": 20,
+    "quoted": 100,
     "no face": 5,
     "damaged": 8,
     "wrongly signed": 10,
@@ -186,7 +187,7 @@ async def measure(case: Case, server: Server, photos: Photo, seconds: float, tur
     times = {} if case.is_mix else _times(beside, seconds * (turns if case.hostile else 1))
     return (
         times
-        | _counts(beside, usage)
+        | _counts(beside, alone, usage)
         | {
             "clients": case.clients,
             "workers": case.workers,
@@ -210,11 +211,11 @@ def _times(tally: Tally, seconds: float) -> dict[str, Any]:
     }
 
 
-def _counts(tally: Tally, usage: Usage) -> dict[str, Any]:
+def _counts(beside: Tally, alone: Tally, usage: Usage) -> dict[str, Any]:
     return {
-        "answered": dict(tally.answered),
-        "refused": tally.refused,
-        "unanswered": dict(tally.unanswered),
+        "answered": dict(beside.answered),
+        "refused": beside.refused,
+        "unanswered": dict(beside.unanswered + alone.unanswered),
         "megabytes": round(usage.megabytes),
         "descriptors": usage.descriptors,
     }
@@ -282,6 +283,9 @@ def _text(paid: dict[str, Any]) -> str:
 def misses(row: dict[str, Any]) -> list[str]:
     """The limits that a row misses."""
     missed = [f"wrong: {each}" for each in row["wrong"]]
+    missed += [
+        f"{count} requests of ordinary clients without an answer: {how}" for how, count in row["unanswered"].items()
+    ]
     if row["hostile"] and len(row["hostile"]) == len(KINDS):
         if row["share_of_throughput_alone"] < LEAST_SHARE:
             missed.append(f"share {row['share_of_throughput_alone']} < {LEAST_SHARE}")

@@ -6,11 +6,12 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from likeness.aws.key_file import KeyFile
-from likeness.aws.keys import Key, create_key, revoke_key
+from likeness.aws.keys import Key, create_key, create_session, revoke_key
 
 
 @pytest.fixture
@@ -205,3 +206,36 @@ def test_a_pipe_in_the_place_of_the_file_is_not_waited_for(path: Path, caplog: p
     os.mkfifo(path, 0o600)
     assert is_active(file, record.id)
     assert "not a regular file" in caplog.text
+
+
+def test_policies_that_name_packs_which_are_not_held_are_warned_of_at_each_load(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    create_key(path, "usual")
+    create_key(path, "held", policy=naming("new"))
+    KeyFile(path, packs=("standard", "new"))
+    assert caplog.messages == []
+    trial = create_key(path, "trial", policy=naming("old", "new"))
+    session = create_session(path, trial.id, policy=naming("other"))
+    create_session(path, trial.id)
+    revoked = create_key(path, "revoked", policy=naming("older"))
+    revoke_key(path, revoked.id)
+    file = KeyFile(path, packs=("standard", "new"))
+    expected = f"(see the settings pack and packs): {trial.id} (trial): old; {session.id} (trial): other"
+    assert [message.partition(" does not hold ")[2] for message in caplog.messages] == [expected]
+    KeyFile(path)  # which packs there are is not known
+    revoke_key(path, trial.id)
+    file.refresh()
+    assert len(caplog.messages) == 1
+    for number in range(12):
+        create_key(path, f"user{number}", policy=naming("old"))
+    file.refresh()
+    assert caplog.messages[1].count(": old") == 10
+    assert caplog.messages[1].endswith("; and 2 more keys")
+
+
+def naming(*packs: str) -> dict[str, Any]:
+    """A policy that allows these packs."""
+    condition = {"StringEquals": {"likeness:Pack": list(packs)}}
+    return {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,12 @@ def test_one_analysis_serves_both_roles_with_any_filter(
 ) -> None:
     photos = [path for name, path in sorted(portraits.items()) if name.endswith(".jpg")]
     options = likeness.BatchOptions(quality_filter=quality_filter, prefer=prefer)
+    prepared = cache(partial(comparer.prepare, quality_filter=quality_filter, prefer=prefer))
     for result in likeness.compare_many(
         [(a, b) for a in photos[:4] for b in photos], comparer=comparer, options=options
     ):
         try:
-            source = comparer.prepare(result.source, quality_filter=quality_filter, prefer=prefer)
-            expected = comparer.compare(source, result.target, quality_filter=quality_filter)
+            expected = comparer.compare(prepared(result.source), result.target, quality_filter=quality_filter)
         except RequestError as error:
             assert (type(result.error), str(result.error)) == (type(error), str(error))  # noqa: PT017
             continue

@@ -107,7 +107,7 @@ class Search:
             self.add_bytes(name, numbers.astype(kind).tobytes())
 
     def add_vector(self, name: str, values: NDArray[np.floating]) -> None:
-        """As `add_sequence`, and also scaled to integers of eight bits, as octets or five decimal numbers in a row."""
+        """As `add_sequence`, and also scaled to integers of eight bits, as octets or nine decimal numbers in a row."""
         self.add_sequence(name, values)
         unit = np.asarray(values, np.float64) / np.linalg.norm(values)
         for scale in _SCALES:
@@ -151,8 +151,8 @@ def _numbers_of(content: bytes) -> Numbers:
 
 def _small_numbers_of(content: bytes) -> Numbers:
     """Whole numbers of three digits at most."""
-    values = np.array([float(each[0]) for each in _SMALL.finditer(content)], float)
-    return Numbers(values, np.ones(len(values)), np.full(len(values), 3))
+    texts = [each[0].partition(b".")[0] for each in _SMALL.finditer(content)]
+    return _numbers(texts)
 
 
 def _numbers(texts: Sequence[bytes]) -> Numbers:
@@ -182,8 +182,8 @@ def _holds_run(sequence: NDArray[np.float64], numbers: Numbers) -> bool:
 
 def _holds_run_in_block(sequence: NDArray[np.float64], numbers: Numbers) -> bool:
     least = _LEAST_INFORMATION + np.log10(len(sequence))
-    # Zeros in a row are everywhere.
-    telling = np.where(numbers.values == 0, 0, np.log10(np.maximum(1, 4 * sequence.std() / numbers.units)))
+    # Logs are full of zeros, and of numbers near zero, which tell no more than the digits after their zeros.
+    telling = np.minimum(numbers.digits, np.log10(np.maximum(1, 4 * sequence.std() / numbers.units)))
     for near in numbers.near(sequence):
         if not (near[:-1, :-1] & near[1:, 1:]).any():
             continue

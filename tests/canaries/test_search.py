@@ -150,6 +150,16 @@ def test_nothing_where_nothing_is(search: Search) -> None:
     assert search.found(json.dumps(line).encode() * 200 + bytes(1000)) == set()
 
 
+def test_no_coincidence_of_numbers_near_zero() -> None:
+    """Networks have components that hardly differ from zero, and logs have many short times."""
+    vector, dice = VECTOR * 70, np.random.default_rng(4)
+    vector[40:46] = dice.uniform(0.01, 0.05, 6)
+    made = Search()
+    made.add_vector("vector", vector)
+    times = [f"mean = {each:.2f}ms, total = {each:.2f}ms" for each in dice.exponential(0.05, 20_000)]
+    assert made.found("\n".join(times).encode()) == set()
+
+
 def test_no_coincidence_in_many_numbers(search: Search) -> None:
     dice = np.random.default_rng(3)
     vectors = dice.normal(0, 0.09, (10, 128))

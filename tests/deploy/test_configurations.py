@@ -1,5 +1,6 @@
 """The settings, units and manifests that are shipped are ones that the server and the tools accept."""
 
+import json
 import os
 import re
 import shlex
@@ -58,6 +59,16 @@ def likeness_of_compose() -> dict[str, str]:
     return dict(compose()["services"]["likeness"]["environment"])
 
 
+def addresses() -> dict[str, str]:
+    """The fixed addresses in the network that the server shares with nginx, by service."""
+    services = compose()["services"]
+    return {
+        name: service["networks"]["front"]["ipv4_address"]
+        for name, service in services.items()
+        if "front" in service["networks"]
+    }
+
+
 def check(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
     environment = {**environment, "LIKENESS_HOME": str(store.home())}  # theirs is the image's folder, not ours
@@ -78,14 +89,32 @@ def test_the_server_accepts_the_environment(standard_pack: None, place: str, key
 def test_every_shipped_server_trusts_its_proxy() -> None:
     """Without that all callers are one, at the proxy's address and without TLS."""
     shipped = environments()
-    (network,) = compose()["networks"]["front"]["ipam"]["config"]
-    assert shipped["compose"]["LIKENESS_TRUSTED_PROXIES"] == network["subnet"]
+    assert shipped["compose"]["LIKENESS_TRUSTED_PROXIES"] == addresses()["nginx"]
     assert ip_network(shipped["kubernetes"]["LIKENESS_TRUSTED_PROXIES"]).is_private
     settings = tomllib.loads((DEPLOY / "likeness.toml").read_text("utf-8"))
     assert settings["trusted_proxies"] == ["*"]
     assert "unix_socket" in settings
     page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
     assert "LIKENESS_TRUSTED_PROXIES" in page.split("### Running it\n")[1].split("\n### ")[0]
+
+
+def test_the_composed_server_keeps_its_address() -> None:
+    """nginx looks its name up once, at start: it would not find a server that has another address after a restart."""
+    (network,) = compose()["networks"]["front"]["ipam"]["config"]
+    gateway, *others = (str(each) for each in ip_network(network["subnet"]).hosts())
+    assert set(addresses()) == {"likeness", "nginx"}
+    assert len({gateway, *addresses().values()}) == 3
+    assert set(addresses().values()) < set(others)
+
+
+def test_the_composed_server_has_the_health_check_of_the_image_in_whatever_format_that_is() -> None:
+    """Images in OCI format have none, and nginx would wait for one forever."""
+    options, _, command = dict(containerfile())["HEALTHCHECK"].partition("CMD ")
+    checked = dict(compose()["services"]["likeness"]["healthcheck"])
+    assert checked.pop("test") == ["CMD", *json.loads(command)]
+    assert {name.replace("_", "-"): value for name, value in checked.items()} == dict(
+        each.removeprefix("--").split("=") for each in options.split()
+    )
 
 
 def test_the_image_refuses_to_start_without_keys(tmp_path: Path) -> None:

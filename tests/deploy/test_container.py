@@ -154,16 +154,16 @@ def test_the_image_serves_signed_requests_on_a_read_only_root(
         photos = [{"Bytes": portraits[name].read_bytes()} for name in ("obama.jpg", "obama2.jpg")]
         answer = client.compare_faces(SourceImage=photos[0], TargetImage=photos[1])
         assert len(answer["FaceMatches"]) == 1
-        assert health(image, port) == 0
+        assert health(image, environment | {"LIKENESS_PORT": port}) == 0
     finally:
         process.terminate()
         code = exit_code(process, log)
     assert code == 0, log.read_text()
-    assert health(image, port) != 0
+    assert health(image, environment | {"LIKENESS_PORT": port}) != 0
 
 
-def health(image: Path, port: str) -> int:
-    """The exit code of the image's health check, made of the server at `port`."""
+def health(image: Path, environment: dict[str, str]) -> int:
+    """The exit code of the image's health check."""
     text = dict(containerfile())["HEALTHCHECK"].partition("CMD ")[2]
-    command = [inside(image, word.replace("8080", port)) for word in json.loads(text)]
-    return subprocess.run(command, capture_output=True, timeout=60, env={}).returncode
+    command = [inside(image, word) for word in json.loads(text)]
+    return subprocess.run(command, capture_output=True, timeout=60, env=environment).returncode

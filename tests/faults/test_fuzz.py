@@ -104,8 +104,9 @@ target.load = lambda name: target.Target(crash, (), lambda: [b"", b"crashes"])
 def test_a_crash_is_a_finding_with_its_input(tmp_path: Path) -> None:
     """The process is lost; the runner has its last input from the shared state."""
     (tmp_path / "sitecustomize.py").write_text(_CRASHING)
+    options = ["--seconds", "2", "--seed", "7", "--findings", tmp_path / "found", "--record", tmp_path / "record.json"]
     run = subprocess.run(
-        [sys.executable, "-m", "fuzz.run", "jpeg", "--seconds", "2", "--findings", str(tmp_path / "found")],
+        [sys.executable, "-m", "fuzz.run", "jpeg", *options],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{REPOSITORY}"},
         capture_output=True,
@@ -119,6 +120,22 @@ def test_a_crash_is_a_finding_with_its_input(tmp_path: Path) -> None:
     for report in reports:
         assert report.read_text().startswith("SIGSEGV")
         assert report.with_suffix("").read_bytes()
+    (row,) = json.loads((tmp_path / "record.json").read_text())
+    assert (row["target"], row["findings"], row["seed"]) == ("jpeg", len(reports), 7)
+
+
+def test_the_record_keeps_every_run_with_what_it_found_and_its_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    run = import_module("fuzz.run")
+    monkeypatch.setattr(run, "_commit", lambda: "0123abc")
+    for findings in (1, 0):
+        run.record(tmp_path / "record.json", run.Row("jpeg", 60.0, 1000, findings=findings), 7)
+    rows = json.loads((tmp_path / "record.json").read_text())
+    assert [row["findings"] for row in rows] == [1, 0]
+    assert {row["commit"] for row in rows} == {"0123abc"}
+    assert all(row["ended"].endswith(" UTC") and row["python"] for row in rows)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="fuzz.run reads Linux's /proc")

@@ -2,6 +2,7 @@
 
 import struct
 import time
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -97,6 +98,34 @@ def test_the_cost_of_scans_grows_with_the_blocks_that_they_visit() -> None:
         photo = many_scans(2000, 2000, 50, 20_000)
         scan = photo.rindex(b"\xff\xda")
         assert seconds(photo[:scan] + hidden + photo[scan:]) == pytest.approx(seconds(photo), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [baseline(200, 200, 9), many_scans(200, 200, 2, 9), arithmetic(200, 200)],
+    ids=["baseline", "scans", "arithmetic"],
+)
+def test_the_cost_grows_with_the_data(photo: bytes) -> None:
+    header = jpeg_header.read_header(photo)
+    longer = replace(header, end=header.end + 1_000_000)
+    assert cost.jpeg_seconds(longer) > cost.jpeg_seconds(header) + 0.01
+
+
+def test_the_memory_for_the_coefficients_of_several_scans_is_limited() -> None:
+    with pytest.raises(ImageTooLarge, match="takes 486 MB to decode"):
+        open_image(arithmetic(9000, 9000, progressive=True, scans=2))
+    header = replace(jpeg_header.read_header(many_scans(200, 200, 2, 9)), blocks=300_000_000 // 128)
+    cost.check_memory(header)
+    with pytest.raises(jpeg_header.UnreasonableJpeg):
+        cost.check_memory(replace(header, blocks=header.blocks + 1))
+    cost.check_memory(replace(header, blocks=header.blocks + 1, several_scans=False))
+
+
+def test_the_pixels_of_a_png_cost_more_than_its_inflation() -> None:
+    header = png_module.read_header(png_of(4000, 4000, 1, 0, compressed=10_000))
+    seconds = cost.png_seconds(header)
+    assert seconds > 0.05
+    assert cost.png_seconds(replace(header, transparent=True)) > 1.5 * seconds
 
 
 def test_an_unusual_sampling_costs_the_time_of_the_slow_decoder() -> None:

@@ -23,8 +23,9 @@ if not sys.platform.startswith("linux"):
 
 def jpeg(width: int = 320, height: int = 240) -> bytes:
     """A photo with a gradient in it."""
-    down, across = np.mgrid[:height, :width]
-    pixels = np.stack([across % 256, down % 256, (across + down) % 256], axis=2).astype(np.uint8)
+    down, across = np.ogrid[:height, :width]
+    down, across = down.astype(np.uint8), across.astype(np.uint8)  # modulo 256
+    pixels = np.stack(np.broadcast_arrays(across, down, across + down), axis=2)
     with io.BytesIO() as file:
         Pillow.fromarray(pixels).save(file, "JPEG", quality=90)
         return file.getvalue()

@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import io
+import mmap
 import os
 import signal
 import time
@@ -181,6 +182,14 @@ def test_a_photo_that_wants_more_memory_than_there_may_be_is_too_large(start: St
     assert works(decoders)
 
 
+def test_a_photo_that_is_larger_than_its_part_of_the_shared_memory_is_refused(start: Start) -> None:
+    """Its end would overwrite another photo."""
+    decoders = start(limits=replace(LIMITS, shared_bytes=3 * 320 * 240 - mmap.PAGESIZE))
+    with pytest.raises(ImageTooLarge, match="memory"):
+        opened(jpeg(), decoders).pixels()
+    assert opened(jpeg(), decoders).pixels(2).shape == (120, 160, 3)
+
+
 def test_the_libraries_own_lack_of_memory_is_told_from_damage(start: Start) -> None:
     large = Pillow.new("RGB", (5000, 5000), (200, 30, 30))
     decoders = start(limits=replace(LIMITS, shared_bytes=100 * MIB, memory_bytes=24 * MIB))
@@ -270,7 +279,11 @@ def test_decoders_that_end_or_do_not_start_leave_no_descriptor(monkeypatch: pyte
         return len(os.listdir("/dev/fd"))
 
     before = descriptors()
-    DecoderProcess(LIMITS).close()
+    ended = DecoderProcess(LIMITS)
+    ended.close()
+    assert not Path(f"/proc/{ended.pid}").exists()
+    assert descriptors() == before + 1  # the memory, which pixels may still use
+    del ended
     assert descriptors() == before
     monkeypatch.setattr(process.sys, "executable", "/nowhere/python")
     # Not `pytest.raises`, which keeps the error, and with it the process.

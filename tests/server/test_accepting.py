@@ -51,6 +51,18 @@ def test_a_connection_with_a_running_request_does_not_yield() -> None:
     assert not connections.is_full
 
 
+def test_a_connection_whose_client_does_not_read_is_silent_whatever_it_sends() -> None:
+    connections, closed = Connections(1), list[str]()
+    connections.add(_Client("a1", "a", lambda: closed.append("a1"), has_unread=lambda: True))
+    connections.note("a1", silent=False, reads=False)
+    assert connections.admit("a1", "a")  # its next request
+    connections.note("a1", silent=False, receiving=True, reads=False)
+    assert not connections.is_full
+    assert connections.receiving == 0
+    assert connections.evict(0)
+    assert closed == ["a1"]
+
+
 def test_an_address_with_many_incomplete_bodies_yields_to_one_with_fewer_connections() -> None:
     connections, closed = Connections(4), list[str]()
     for name in ("a1", "a2", "a3", "b1"):

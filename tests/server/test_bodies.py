@@ -1,6 +1,7 @@
 """The memory of bodies: counted as octets arrive, shared between callers, without deadlock."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -135,3 +136,32 @@ def test_a_body_whose_time_runs_out_when_another_makes_it_yield_is_refused() -> 
             assert share.must_yield
 
     run(scene())
+
+
+@pytest.mark.parametrize("held_up", [False, True])
+def test_a_sender_is_not_slow_because_the_event_loop_is_held_up(held_up: bool) -> None:
+    """Another body waits for memory meanwhile: it would take that of a slow one."""
+
+    async def scene() -> None:
+        memory = BodyMemory(100)
+        with memory.share("a") as share, memory.share("b") as other:
+            await memory.grow(share, 100, later(60))
+            receiving = asyncio.ensure_future(bodies._receive(never, memory.clock, share, bodies._Lag(1.0), later(60)))
+            waiting = asyncio.ensure_future(memory.grow(other, 10, later(60)))
+            await asyncio.sleep(0.01)
+            if held_up:
+                time.sleep(0.6)
+                memory.clock.tick()
+                await asyncio.sleep(0.05)  # the one that waits looks around
+            while not held_up and not share.must_yield:
+                memory.clock.tick()
+                await asyncio.sleep(0.05)
+            assert share.must_yield is not held_up
+            receiving.cancel()
+            waiting.cancel()
+
+    async def never() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    run(asyncio.wait_for(scene(), 60))

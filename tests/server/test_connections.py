@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -12,6 +15,7 @@ from likeness.server.accepting import Connections, _Client
 from likeness.server.bodies import BodyLimits, BodyMemory, BodyTooSlow, read_body
 from likeness.server.connections import HttpConnection
 from likeness.server.request_context import RequestContext
+from likeness.server.tls import TlsConnection
 
 READ, LARGE = 64 * 1024, 256 * 1024
 BODY_BYTES = 1_000_000
@@ -44,6 +48,9 @@ class Client(asyncio.Transport):
     def is_closing(self) -> bool:
         return False
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
     def pause_reading(self) -> None:
         self.reads = False
 
@@ -65,16 +72,28 @@ def connect(client: Client, application: Callable[..., Any], receiving: int = 0)
     return connection
 
 
-def make_connection(application: Callable[..., Any], receiving: int = 0) -> HttpConnection:
+class WatchedConnection(HttpConnection):
+    is_lost = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.is_lost = True
+
+
+def make_connection(
+    application: Callable[..., Any], receiving: int = 0, *, write_seconds: float = 60.0, keep_alive: float = 60.0
+) -> WatchedConnection:
     others = Connections(1000)
     for number in range(receiving):
         others.add(_Client(number, "192.0.2.1"))
         others.note(number, silent=False, receiving=True)
 
-    class Connection(HttpConnection):
+    class Connection(WatchedConnection):
         open_connections = others
 
+    Connection.write_seconds = write_seconds
     config = uvicorn.Config(application, lifespan="off", log_config=None)
+    config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # uvicorn's own are whole seconds
     return Connection(config=config, server_state=ServerState(), app_state={})
 
 
@@ -187,3 +206,43 @@ def test_a_body_that_arrived_in_time_is_read_however_late_the_event_loop_is() ->
             return bytes(await body)
 
     assert asyncio.run(scene()) == b"body"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_client_that_leaves_the_end_of_an_answer_unread_is_disconnected(
+    certificate: tuple[Path, Path], tls: bool
+) -> None:
+    """The kernel takes the beginning of the answer; asyncio alone would keep so short an end for ever."""
+
+    async def answering(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-length", b"%d" % READ)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": bytes(READ)})
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        connection = make_connection(answering, write_seconds=0.1, keep_alive=0.2)
+        client, server = socket.socketpair()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, READ // 2)
+        protocol: asyncio.Protocol | TlsConnection = connection
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            protocol = TlsConnection(loop, connection, context, handshake_seconds=60)
+        await loop.connect_accepted_socket(lambda: protocol, server)
+        sending = asyncio.to_thread(send_request, client, tls)
+        with await sending:
+            while not connection.is_lost:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+
+
+def send_request(client: socket.socket, tls: bool) -> socket.socket:
+    """Sends a request; returns the socket, to be kept open."""
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = context.wrap_socket(client)
+    client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client

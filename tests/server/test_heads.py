@@ -36,6 +36,8 @@ from .raw_http import HEAD, connect, read_all
         (HEAD + b"Content-Length: 2, 3\r\n\r\n{}", b"400"),
         (HEAD + b"a: b\0c\r\n\r\n", b"400"),
         (b"POST /" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        (HEAD.replace(b" / ", b" /" + 100 * b"%2e/" + b" ") + b"\r\n", b"431"),
+        (HEAD.replace(b" / ", b" /?" + 100 * b"&a=b" + b" ") + b"\r\n", b"431"),
     ],
 )
 def test_heads_that_are_ambiguous_or_too_large_are_refused(server: Running, sent: bytes, status: bytes) -> None:
@@ -80,6 +82,7 @@ def test_heads_of_pages_are_refused_as_those_of_the_operation(
         (b"\r\n\n\r\n" + HEAD + b"\r\n", b"400"),  # a request without a body, and no reason to end the connection
         (HEAD.replace(b" / HTTP/1.1", b" http://example.org?x HTTP/1.0") + b"\r\n", b"400"),
         (HEAD.replace(b"POST", b"post") + b"\r\n", b"403"),
+        (HEAD.replace(b" / ", b" /?" + 99 * b"&a=b" + b" ") + b"\r\n", b"400"),
         (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", b"403"),
         (b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", b"403"),
         (HEAD + b"Content-Length: 0002\r\nUpgrade: h2c\r\nConnection: Upgrade\r\na: b\r\n c\r\n\r\n{}", b"400"),

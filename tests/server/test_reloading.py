@@ -99,3 +99,18 @@ def test_a_log_that_cannot_be_opened_after_sighup_is_tried_again(serve: Serve) -
     logs.unlink()
     logs.mkdir()
     wait_for((logs / "access.jsonl").exists)
+
+
+def test_policies_that_name_packs_which_are_not_held_are_warned_of(serve: Serve, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+
+    def create(user: str, *packs: str) -> None:
+        condition = {"StringEquals": {"likeness:Pack": list(packs)}}
+        statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}
+        create_key(keys, user, policy={"Statement": statement})
+
+    create("trial", "standard", "new", "old")
+    server = serve("--keys", str(keys), "--packs", "new")
+    wait_for(lambda: "(trial): old" in server.errors)
+    create("later", "older")
+    wait_for(lambda: "(trial): old; " in server.errors and "(later): older" in server.errors)

@@ -2,9 +2,11 @@
 
 import contextlib
 import http.client
+import socket
 import ssl
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,42 @@ def test_a_client_that_does_not_read_is_disconnected(serve: Serve) -> None:
         with contextlib.suppress(OSError):  # it is cut off before it has sent all
             connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
         wait_for(lambda: is_served(server))
+
+
+@contextlib.contextmanager
+def reading_nothing(server: Running, number: int, path: str) -> Iterator[None]:
+    """So many clients that have asked for a page many times and read no answer; the server does no more for them."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(number)]
+        for each in clients:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            each.sendall(3000 * f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        while is_working(server):
+            pass
+        yield
+
+
+def is_working(server: Running) -> bool:
+    """Whether it takes processor time, for more than its ticks."""
+    before = processor_ticks(server)
+    time.sleep(0.3)
+    return processor_ticks(server) > before + 5
+
+
+def processor_ticks(server: Running) -> int:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processor time is read from /proc")
+def test_clients_that_do_not_read_yield_to_others(serve: Serve) -> None:
+    """They have all connections, with further requests on each; no time limit ends soon."""
+    server = serve("--max-connections", "1", "--body-timeout-seconds", "600", "--keep-alive-seconds", "600")
+    server.wait_ready()
+    for path in ("/", "/metrics"):
+        with reading_nothing(server, 1 + SPARE_CONNECTIONS, path):
+            wait_for(lambda: is_served(server))
+            assert server.get("/healthz").status == 200
 
 
 def test_silent_connections_yield_to_new_ones(serve: Serve) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from likeness.aws.keys import create_key
 from likeness.cli import serve
 from likeness.errors import SettingsError
 from likeness.server.loader import Compares, load_comparer
@@ -85,6 +86,19 @@ def test_secrets_that_every_user_may_read_are_warned_of(
     said = capsys.readouterr().err
     warned = [path for path in (config, key) if f"may read the secret in {path} (mode {mode:o}); chmod o= " in said]
     assert warned == [path for path in (config, key) if mode & 0o004 and (path == key or text)]
+
+
+def test_check_warns_of_policies_that_name_packs_which_are_not_held(capsys, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    condition = {"StringEquals": {"likeness:Pack": "old"}}
+    key = create_key(
+        keys,
+        "trial",
+        policy={"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}},
+    )
+    code, warned = said(["--check", "--keys", str(keys)], capsys)
+    assert (code, warned.count("likeness serve: warning: ")) == (0, 1)
+    assert f"packs that this server does not hold (see the settings pack and packs): {key.id} (trial): old" in warned
 
 
 def test_check_leaves_nothing_behind_and_nothing_changed(capsys, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from likeness.errors import InvalidImageFormat, InvalidS3Object
+from likeness.sources import bounded_http
+from likeness.sources.credentials import Credentials
 from likeness.sources.s3 import S3Store
 from likeness.sources.store import StoreSettings
 
@@ -114,3 +116,10 @@ def test_a_body_in_a_made_up_coding_is_refused_or_given_as_it_is(misbehaving: Mi
         connection.sendall(headers + (b"" if head else b"photo"))
 
     assert fetch(misbehaving(coded)) == b"photo"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_responses_are_bounded_with_and_without_tls(scheme: str) -> None:
+    client = bounded_http.bounded(store_at(f"{scheme}://127.0.0.1:9")._connect(Credentials("test", "test", None)))
+    pool = client._endpoint.http_session._pool_classes_by_scheme[scheme]
+    assert pool.ConnectionCls.response_class is bounded_http._Response

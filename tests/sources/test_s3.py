@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.sources.credentials import Credentials
 from likeness.sources.s3 import S3Store
 from likeness.sources.store import S3RateExceeded, StoreSettings
 
@@ -59,6 +60,7 @@ def test_gives_the_requested_version(s3_url: str, s3_admin: Any) -> None:
         (BUCKET, "versions", "00000000-0000-0000-0000-000000000000", "no such version"),
         (BUCKET, "folder/", None, "name of a folder"),
         (BUCKET, f"../{BUCKET}/versions", None, "are not served"),
+        (BUCKET, "./versions", None, "are not served"),
         (BUCKET, "\ud800", None, "not valid Unicode"),
     ],
 )
@@ -193,6 +195,28 @@ def test_a_store_that_lies_about_the_size_is_stopped(misbehaving: Misbehaving) -
     assert sent < 3 * LIMIT
 
 
+def test_what_is_read_is_what_was_checked(misbehaving: Misbehaving) -> None:
+    """An object that is replaced between HEAD and GET is not read without another check."""
+
+    def answer(connection: socket.socket, number: int) -> None:
+        request = read_request(connection)
+        connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "one"\r\nContent-Length: 5\r\nConnection: close\r\n\r\n')
+        if request.startswith(b"GET"):
+            connection.sendall(b"photo" if b'if-match: "one"' in request.lower() else b"other")
+
+    assert fetch(store(misbehaving(answer)), "x") == b"photo"
+
+
+def test_a_body_of_one_byte_more_than_announced_and_allowed_is_refused(misbehaving: Misbehaving) -> None:
+    def lie(connection: socket.socket, number: int) -> None:
+        body = b"12345" if read_request(connection).startswith(b"HEAD") else b"123456"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
+        connection.sendall(body if len(body) > 5 else b"")
+
+    with pytest.raises(ImageTooLarge, match="more than the 5 bytes allowed"):
+        store(misbehaving(lie)).fetch(BUCKET, "x", None, max_bytes=5, deadline=time.monotonic() + 60)
+
+
 def test_a_slow_store_ends_at_the_deadline(misbehaving: Misbehaving) -> None:
     def dribble(connection: socket.socket, number: int) -> None:
         head = read_request(connection).startswith(b"HEAD")
@@ -269,6 +293,60 @@ def test_the_endpoint_of_rekognition_is_not_taken_for_s3(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_url)
     assert fetch(S3Store(StoreSettings(access_key_id="test", secret_access_key="test")), "env") == b"x"
+
+
+def test_without_an_endpoint_of_its_own_it_is_that_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would send its credentials to itself, or to another service."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    client = S3Store(StoreSettings(region="eu-west-1"))._connect(Credentials("test", "test", None))
+    assert client.meta.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("key", ["AKIDEXAMPLE", None])
+def test_an_anonymous_store_gets_no_credentials(
+    misbehaving: Misbehaving, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    def answer(connection: socket.socket, number: int) -> None:
+        asked.append(read_request(connection).lower())
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"photo" if asked[-1].startswith(b"get") else b"")
+
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+        if key is not None:
+            monkeypatch.setenv(name, key)
+    assert fetch(S3Store(StoreSettings(endpoint_url=misbehaving(answer), anonymous=True)), "x") == b"photo"
+    assert not any(b"authorization" in request or b"akid" in request for request in asked)
+
+
+def test_no_pause_is_longer_than_the_deadline(misbehaving: Misbehaving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    pauses: list[float] = []
+    url = misbehaving(busy)
+    monkeypatch.setattr("likeness.sources.s3.random.uniform", lambda *_: 1e6)
+    monkeypatch.setattr("likeness.sources.s3.time.sleep", pauses.append)
+    with pytest.raises(InvalidS3Object):
+        fetch(store(url), "x")
+    assert not pauses
+
+
+def test_what_cannot_be_parsed_is_not_quoted(misbehaving: Misbehaving) -> None:
+    def odd(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nLast-Modified: ada-lovelace\r\nContent-Length: 5\r\n\r\n")
+
+    with pytest.raises(InvalidS3Object, match="cannot be parsed") as caught:
+        fetch(store(misbehaving(odd)), "x")
+    assert "ada" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 def names(store: S3Store, prefix: str, *, bucket: str = BUCKET) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from likeness.errors import InvalidS3Object
+from likeness.sources.credentials import Credentials
 from likeness.sources.store import StoreSettings
 from likeness.sources.stores import Stores
 
@@ -23,5 +24,6 @@ def test_the_first_matching_pattern_decides(tmp_path: Path) -> None:
 
 def test_secrets_are_not_shown() -> None:
     shown = repr(StoreSettings(access_key_id="AK", secret_access_key="hidden-1", session_token="hidden-2"))
+    shown += repr(Credentials("AK", "hidden-1", "hidden-2"))
     assert "AK" in shown
     assert "hidden" not in shown

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from likeness.aws.keys import Key, load_keys
+from likeness.aws.keys import Key, load_keys, unheld_packs
 from likeness.errors import SettingsError
 
 #: Seconds between attempts to load a file that failed, unless it changes again.
@@ -22,13 +22,21 @@ class KeyFile:
     missing mount) is refused as soon as the file can be read.
     """
 
-    def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises SettingsError when the file is missing, broken, or open to others."""
+    def __init__(
+        self, path: Path | str, *, packs: Collection[str] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Raises SettingsError when the file is missing, broken, or open to others.
+
+        At each load, policies that name other packs than `packs`, those that the server holds, are warned of. None:
+        these are not known.
+        """
         self.path = Path(path)
+        self._packs = packs
         self._clock = clock
         self._lock = threading.Lock()
         self._loaded = self._tried = _stamp(self.path)
         self._keys = load_keys(self.path)
+        self._warn()
         self._retry_at = 0.0
         self._failing_since: float | None = None
         self._failure = ""
@@ -75,6 +83,12 @@ class KeyFile:
             self._loaded = stamp
             self._failing_since, self._failure = None, ""
             _log.info("key file reloaded: %d keys", len(self._keys))
+            self._warn()
+
+    def _warn(self) -> None:
+        warning = "" if self._packs is None else unheld_packs(self._keys.values(), self._packs)
+        if warning:
+            _log.warning("%s", warning)
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ import secrets
 import stat
 import string
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,8 @@ MAX_SESSION_DURATION = timedelta(hours=36)
 #: Expired temporary credentials are kept this long, so that they get ExpiredTokenException.
 _KEEP_EXPIRED = timedelta(days=7)
 _MAX_FILE_BYTES = 16 * 1024 * 1024
+#: The most keys that one warning names.
+_MOST_NAMED = 10
 _BASE32 = string.ascii_uppercase + "234567"
 
 
@@ -152,6 +154,27 @@ def _key(record: Record, by_id: dict[str, Record], path: Path) -> Key:
         session_token=record.session_token,
         created=record.created,
         parent=record.parent,
+    )
+
+
+def unheld_packs(keys: Iterable[Key], held: Collection[str]) -> str:
+    """A warning of the keys in force whose policies name model packs that are not `held`; empty if there are none.
+
+    Such a key may be refused each request, and a name that is misspelt in a Deny denies nothing.
+    """
+    named = []
+    for key in keys:
+        own = key.policies[1:] if key.parent else key.policies  # the first of a session is its key's
+        packs = sorted(frozenset().union(*(policy.packs for policy in own)) - set(held))
+        if key.active and packs:
+            named.append(f"{key.id} ({key.user_name}): {', '.join(packs)}")
+    if not named:
+        return ""
+    more = f"; and {len(named) - _MOST_NAMED} more keys" if len(named) > _MOST_NAMED else ""
+    return (
+        "policies of keys name packs that this server does not hold (see the settings pack and packs): "
+        + "; ".join(named[:_MOST_NAMED])
+        + more
     )
 
 

@@ -37,6 +37,17 @@ Test = Callable[[Context], bool]
 
 
 @dataclass(frozen=True, slots=True)
+class PackNamed:
+    """A test of the model pack: whether it is `among` the names."""
+
+    names: frozenset[str]
+    among: bool
+
+    def __call__(self, context: Context) -> bool:
+        return (context.pack in self.names) == self.among
+
+
+@dataclass(frozen=True, slots=True)
 class Patterns:
     """Names with `*` (any text) and `?` (any character); `negated` for NotAction and NotResource."""
 
@@ -71,6 +82,12 @@ class Policy:
     """A checked policy document."""
 
     statements: tuple[Statement, ...]
+
+    @property
+    def packs(self) -> frozenset[str]:
+        """The model packs that it names."""
+        conditions = (condition for statement in self.statements for condition in statement.conditions)
+        return frozenset().union(*(each.names for each in conditions if isinstance(each, PackNamed)))
 
     @classmethod
     def load(cls, document: Any) -> "Policy":
@@ -231,8 +248,7 @@ def _over_tls(values: Sequence[str]) -> Test:
 
 
 def _pack_named(values: Sequence[str], *, among: bool) -> Test:
-    names = frozenset(values)
-    return lambda context: (context.pack in names) == among
+    return PackNamed(frozenset(values), among)
 
 
 def _time_operator(holds: Callable[[datetime, datetime], bool], every: bool = False) -> tuple[str, Any]:

@@ -12,24 +12,28 @@ from likeness.cli.streams import say
 from likeness.cli.tool_arguments import ToolParser
 from likeness.errors import LikenessError, SettingsError
 from likeness.server import activation, logs
-from likeness.server.configuration import Configuration, add_flags, configure, in_force, refuse_unknown_flags
+from likeness.server.configuration import Configuration, add_flags, configure, in_force, read, refuse_unknown_flags
 from likeness.server.exit_codes import CANNOT_START
 from likeness.server.listening import folder_lock, listen, url
 from likeness.server.loader import Load, load_comparer
+from likeness.server.probe import probe
 from likeness.server.settings import Settings
-from likeness.server.startup_checks import check_packs, check_startup, exposed_secrets
+from likeness.server.startup_checks import check_packs, check_startup, exposed_secrets, policy_warning
 from likeness.server.workers import leave_on_signals, run
 
 
 def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
     """Serves until SIGTERM or SIGINT.
 
-    Returns 0, 252 for invalid settings, or 78 if the engine cannot be loaded. `load` creates the engine.
+    Returns 0, 252 for invalid settings, 78 if the engine cannot be loaded, or 1 with `--probe` if the server is not
+    ready. `load` creates the engine.
     """
     parser = _parser()
     try:
         flags, unknown = parser.parse_known_args(list(arguments))
         refuse_unknown_flags(unknown, parser)
+        if flags.probe:
+            return _probe(read(vars(flags), os.environ).settings)
         configuration = configure(vars(flags), os.environ)
         check_startup(configuration.settings)
         for warning in exposed_secrets(configuration):
@@ -44,6 +48,13 @@ def main(arguments: Sequence[str], load: Load = load_comparer) -> int:
         return USAGE_ERROR if leaving.code else 0
 
 
+def _probe(settings: Settings) -> int:
+    reason = probe(settings)
+    if reason:
+        say(f"likeness serve: {reason}")
+    return int(bool(reason))
+
+
 def _check(configuration: Configuration, load: Load) -> int:
     """Prints the settings in effect, if a server can start with them; returns the exit code that it would have."""
     decoding = _decoding(configuration.settings)
@@ -52,6 +63,9 @@ def _check(configuration: Configuration, load: Load) -> int:
     except LikenessError as error:  # SettingsError too: for a device that is missing, or packs too large for a limit
         say(f"likeness serve: the engine cannot be loaded: {error}")
         return CANNOT_START
+    warning = policy_warning(configuration.settings)
+    if warning:
+        say(f"likeness serve: warning: {warning}")
     _print_in_force(configuration, decoding)
     return 0
 
@@ -66,13 +80,16 @@ def _decoding(settings: Settings) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = ToolParser(
         prog="likeness serve",
-        usage="likeness serve [--config FILE] [--check] [--SETTING VALUE ...]",
+        usage="likeness serve [--config FILE] [--check | --probe] [--SETTING VALUE ...]",
         description="Answers CompareFaces requests of unmodified AWS clients. Each option is also a setting of the "
         "file, and LIKENESS_... in the environment; options override the environment, which overrides the file.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--check", action="store_true", help="load the packs, print the settings and their origin, and exit"
+    )
+    parser.add_argument(
+        "--probe", action="store_true", help="exit with 0 if the server with these settings is ready, else with 1"
     )
     add_flags(parser)
     return parser

@@ -34,6 +34,8 @@ _AT_ONCE = 32
 _PAUSE_SECONDS = 0.05
 #: How long a connection is left to another worker; if that one is too busy to accept it, this one does.
 _OFFER_SECONDS = 0.005
+#: What the kernel keeps of the answers that a client does not read: twice this on Linux. It would let it grow to 4 MiB.
+_UNREAD_BYTES = 128 * 1024
 #: Concurrent TLS handshakes: each takes buffers and key material, and a peer needs only a socket to begin one.
 MAX_HANDSHAKES = 256
 #: The time that each connection is allowed to send its request before it may be closed for a new one. Over TLS it is
@@ -80,17 +82,19 @@ class _Client:
     #: Whether the server has still to read what it has sent: the event loop may be late.
     has_unread: Callable[[], bool] = lambda: False
     caller: str | None = None
+    #: Whether it reads its answers.
+    reads: bool = True
 
 
 @dataclass(slots=True)
 class Connections:
     """The open connections, and those among them that wait for their client. Not thread-safe: for one event loop.
 
-    When there are too many, a connection without a complete request is closed for a new one: the one that has been
-    silent longest, of the address that has the most silent ones. If there is none, the new one is accepted all the
-    same, up to `spare` beyond `limit`, and its request makes the first of those connections yield whose bodies are
-    arriving, of the caller that has most connections, provided that its own caller has fewer. Before its request is
-    known, every connection through a proxy has the proxy's address.
+    When there are too many, a connection without a complete request, or with an unread answer, is closed for a new one:
+    the one that has been silent longest, of the address that has the most silent ones. If there is none, the new one is
+    accepted all the same, up to `spare` beyond `limit`, and its request makes the first of those connections yield
+    whose bodies are arriving, of the caller that has most connections, provided that its own caller has fewer. Before
+    its request is known, every connection through a proxy has the proxy's address.
     """
 
     limit: int
@@ -157,7 +161,7 @@ class Connections:
         has_room = not self.is_full or self._close(self._beyond_its_share(address))
         client.address = client.caller = address
         self._by_address[address] += 1
-        self._note_receiving(client, receiving)
+        self._note_waiting(client, silent=False, receiving=receiving)
         return has_room
 
     def _discount(self, client: _Client) -> None:
@@ -168,12 +172,19 @@ class Connections:
         if not self._by_address[client.address]:
             del self._by_address[client.address]
 
-    def note(self, key: object, *, silent: bool, receiving: bool = False) -> None:
-        """Records whether the connection waits for its client's next request, or for the rest of a request's body."""
+    def note(self, key: object, *, silent: bool, receiving: bool = False, reads: bool = True) -> None:
+        """Records whether the connection waits for its client's next request, or for the rest of a request's body.
+
+        One whose client does not read its answers counts as silent, whatever it sends.
+        """
         client = self._open.get(key)
         if client is not None:
-            self._note(client, silent)
-            self._note_receiving(client, receiving)
+            client.reads = reads
+            self._note_waiting(client, silent=silent, receiving=receiving)
+
+    def _note_waiting(self, client: _Client, *, silent: bool, receiving: bool) -> None:
+        self._note(client, silent or not client.reads)
+        self._note_receiving(client, receiving and client.reads)
 
     def _note(self, client: _Client, silent: bool) -> None:
         if silent:
@@ -225,7 +236,7 @@ class Connections:
         for client, since in tuple(clients.items()):
             if now - since < least_seconds:
                 return None
-            if not client.has_unread():
+            if not (client.reads and client.has_unread()):
                 return client
             del clients[client]
             clients[client] = now
@@ -338,6 +349,7 @@ class Acceptor:
                 accepted.close()
                 return
         accepted.setblocking(False)
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
         protocol = self._make_protocol()
         client = _Client(protocol, address, has_unread=partial(has_unread, accepted))
         task = self._loop.create_task(self._connect(accepted, protocol, client))

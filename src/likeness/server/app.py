@@ -68,7 +68,7 @@ class Application:
         self.reloading.add("access_log", self._access.reopen)
         if self._audit is not None:
             self.reloading.add("audit_log", self._audit.reopen)
-        self._keys = KeyFile(settings.keys) if settings.signed else None
+        self._keys = KeyFile(settings.keys, packs=settings.chosen_packs) if settings.signed else None
         self.loader = Loader(lambda: load(settings, threads))
         self._pool = started_pool(threads, "compare")
         self._costly_pool = started_pool(costly_threads(threads), "costly", yield_processors)
@@ -194,6 +194,7 @@ class Application:
 
     def tick(self) -> None:
         """Called many times a second: reloads files that have changed or that failed to reload, and shares numbers."""
+        self.operation.memory.clock.tick()
         self.reloading.retry()
         if self._keys is not None:
             self._keys.refresh()

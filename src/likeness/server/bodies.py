@@ -27,6 +27,8 @@ _YIELDING_BYTES_PER_SECOND = 64 * 1024
 _YIELDING_SECONDS = 0.5
 #: How often waiting bodies check whether another must be refused.
 _POLL_SECONDS = 0.25
+#: The most time between two ticks that is held against senders: less than what makes one slow.
+_TICK_SECONDS = 0.25
 #: Bodies with at most this Content-Length have a quarter more memory for themselves: they do not wait for large ones.
 SMALL_BYTES = 1024 * 1024
 
@@ -37,6 +39,23 @@ class ClientLeft(Exception):
 
 class BodyTooSlow(Exception):
     """The body did not arrive in time, or slower than the least rate."""
+
+
+@dataclass(slots=True)
+class LoopClock:
+    """Seconds in which the event loop served its clients: it stands still while the loop is held up.
+
+    `tick` is to be called in the loop, many times a second.
+    """
+
+    _seconds: float = 0.0
+    _ticked: float = field(default_factory=time.monotonic)
+
+    def __call__(self) -> float:
+        return self._seconds + min(time.monotonic() - self._ticked, _TICK_SECONDS)
+
+    def tick(self) -> None:
+        self._seconds, self._ticked = self(), time.monotonic()
 
 
 @dataclass(slots=True)
@@ -59,7 +78,7 @@ class BodyShare:
     number: int = 0
     octets: int = 0
     lag: _Lag = field(default_factory=lambda: _Lag(_YIELDING_BYTES_PER_SECOND))
-    #: When the current wait for the sender began.
+    #: When the current wait for the sender began, as all times here but deadlines by the memory's clock.
     asked_at: float | None = None
     timeout: asyncio.Timeout | None = None
     must_yield: bool = False
@@ -87,6 +106,7 @@ class BodyMemory:
     """The memory for all bodies of a worker. For one event loop."""
 
     capacity_bytes: int
+    clock: LoopClock = field(default_factory=LoopClock)
     used: int = 0
     _shares: set[BodyShare] = field(default_factory=set)
     _waiters: list[_Waiter] = field(default_factory=list)
@@ -160,12 +180,12 @@ class BodyMemory:
             self._waiters.remove(first)
             self.used += first.octets
             first.share.octets += first.octets
-            first.share.asked_at = time.monotonic()  # its task resumes later, and then asks for the next piece
+            first.share.asked_at = self.clock()  # its task resumes later, and then asks for the next piece
             first.granted.set_result(None)
 
     def _is_one_arriving(self, held: dict[str | None, int], equal_share: float) -> bool:
         """Whether the body of a caller that holds less than `equal_share` is arriving, and not slowly."""
-        now = time.monotonic()
+        now = self.clock()
         return any(
             share.asked_at is not None and not share.is_slow(now) and held[share.caller] <= equal_share
             for share in self._shares
@@ -178,10 +198,13 @@ class BodyMemory:
         return held
 
     def _relieve(self, now: float) -> None:
-        """Makes one body at a time yield: one with a slow sender, or the last one where none could proceed."""
+        """Makes one body at a time yield: one with a slow sender, or the last one where none could proceed.
+
+        `now` is the loop's time.
+        """
         if any(share.must_yield for share in self._shares):
             return
-        slow = [share for share in self._shares if share.octets and share.is_slow(now)]
+        slow = [share for share in self._shares if share.octets and share.is_slow(self.clock())]
         if slow:
             max(slow, key=lambda share: share.octets).yield_now(now)
             return
@@ -215,7 +238,7 @@ async def read_body(
     more = not (too_large and _waits_for_leave(context))
     while more:
         try:
-            message = await _receive(receive, share, lag, deadline)
+            message = await _receive(receive, memory.clock, share, lag, deadline)
         except BodyTooSlow:
             if too_large:
                 break
@@ -238,13 +261,15 @@ async def read_body(
     return body
 
 
-async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: float) -> MutableMapping[str, Any]:
+async def _receive(
+    receive: Receive, clock: LoopClock, share: BodyShare, lag: _Lag, deadline: float
+) -> MutableMapping[str, Any]:
     """The next piece of the body. Raises BodyTooSlow when its sender takes too long, Throttled when it must yield."""
-    loop = asyncio.get_running_loop()
-    share.asked_at = asked_at = loop.time()
+    share.asked_at = asked_at = clock()
+    until = asyncio.get_running_loop().time() + _GRACE_SECONDS - lag.seconds
     octets = 0
     try:
-        message = await _arriving(receive, share, min(deadline, asked_at + _GRACE_SECONDS - lag.seconds))
+        message = await _arriving(receive, share, min(deadline, until))
         octets = len(message.get("body", b""))
         return message
     except TimeoutError as error:
@@ -255,7 +280,7 @@ async def _receive(receive: Receive, share: BodyShare, lag: _Lag, deadline: floa
     finally:
         share.timeout = share.asked_at = None
         for each in (lag, share.lag):
-            each.note(loop.time() - asked_at, octets)
+            each.note(clock() - asked_at, octets)
 
 
 async def _arriving(receive: Receive, share: BodyShare, until: float) -> MutableMapping[str, Any]:

@@ -114,8 +114,15 @@ def configure(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Confi
     """The settings in effect. `flags` are those of `add_flags` by setting name, None where not given, and `config`.
 
     Raises SettingsError, with the setting's name and where it was set, for one that is unknown, of the wrong type or
-    out of range.
+    out of range, and for those that do not go together.
     """
+    configuration = read(flags, environment)
+    check(configuration.settings)
+    return configuration
+
+
+def read(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Configuration:
+    """As `configure`, but settings that do not go together are not refused, and no file that they name is read."""
     path = flags.get("config") or environment.get("LIKENESS_CONFIG")
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -131,9 +138,7 @@ def configure(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Confi
         setting = SETTINGS[name]
         values[name] = _converted(setting, value, origin, is_text=not origin.startswith("file "))
         origins[name] = origin
-    settings = _assembled(values)
-    check(settings)
-    return Configuration(settings, origins)
+    return Configuration(_assembled(values), origins)
 
 
 def _assembled(values: Mapping[str, Any]) -> Settings:

@@ -18,9 +18,9 @@ from likeness.server.accepting import Connections
 #: What h11 parses of a head at a time; with the limit below, this bounds the time spent on one head.
 _HEAD_PIECE_BYTES = 4 * 1024
 _CHUNKED_PIECE_BYTES = 16 * 1024
-#: How many bytes a chunked body may have beside its data, chunk sizes and the like: this, and an eighth of the data. A
-#: chunk costs the event loop some 6 microseconds, so without a limit chunks of one byte cost 500 times a normal body.
-_FRAMING_BYTES, _FRAMING_SHARE = 4 * 1024, 8
+#: How many bytes a chunked body may have beside its data, chunk sizes and the like: this, and a part of the data, which
+#: asks for some 200 bytes a chunk. Each costs the event loop some 6 microseconds: of one byte, 500 times a normal body.
+_FRAMING_BYTES, _FRAMING_SHARE = 4 * 1024, 32
 #: The request line and the headers together; with more, the response is 431 and the connection is closed.
 MAX_HEAD_BYTES = 16 * 1024
 #: What is read from a socket at once, and so what a connection may buffer before the application reads the body: more
@@ -58,6 +58,8 @@ class HttpConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._held = bytearray()
         super().connection_made(transport)
+        # With these limits, the client counts as not reading as soon as the kernel takes no more of an answer.
+        transport.set_write_buffer_limits(high=1, low=0)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -178,11 +180,13 @@ class HttpConnection(H11Protocol):
         super().pause_writing()
         # The client does not read, and a normal close would wait until it does.
         self._write_alarm = self.loop.call_later(self.write_seconds, self.transport.abort)
+        self._watch()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._write_alarm is not None:
             self._write_alarm.cancel()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open_connections.remove(self)
@@ -198,7 +202,8 @@ class HttpConnection(H11Protocol):
     def _watch(self) -> None:
         """Runs the header timeout while a request is incomplete, or until a new connection sends its first one."""
         idle = self._is_idle
-        self.open_connections.note(self, silent=idle, receiving=not idle and self.conn.their_state is h11.SEND_BODY)
+        receiving = not idle and self.conn.their_state is h11.SEND_BODY
+        self.open_connections.note(self, silent=idle, receiving=receiving, reads=not self.flow.write_paused)
         if hasattr(self.transport, "max_size"):
             large = self._body_left and self.open_connections.receiving <= _LARGE_READERS
             self.transport.max_size = _LARGE_READ_BYTES if large else _READ_BYTES

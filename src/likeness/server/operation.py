@@ -161,7 +161,7 @@ class Operation:
 
     def _choose_pack(self, context: RequestContext, key: Key) -> None:
         """The first pack that the key's policies allow; raises NotAuthorized, as for the first, if they allow none."""
-        for pack in (self.settings.pack, *self.settings.packs):
+        for pack in self.settings.chosen_packs:
             context.pack = pack
             if decide(key.policies, ACTION, "*", context.policy_context).allowed:
                 return

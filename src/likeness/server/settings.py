@@ -199,6 +199,11 @@ class Settings:
         return replace(self, auth="sigv4" if self.signed else "none")
 
     @property
+    def chosen_packs(self) -> tuple[str, ...]:
+        """The packs among which policies choose, in the order of preference."""
+        return (self.pack, *self.packs)
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.unix_socket is not None or is_loopback(self.host)

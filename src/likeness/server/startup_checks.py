@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from likeness.aws.keys import load_keys, unheld_packs
 from likeness.errors import PackError
 from likeness.server import activation
 from likeness.server.configuration import SETTINGS, Configuration
@@ -40,6 +41,11 @@ def exposed_secrets(configuration: Configuration) -> Iterator[str]:
         mode = stat.S_IMODE(path.stat().st_mode)
         if os.name == "posix" and mode & stat.S_IROTH:
             yield f"every user of the machine may read the secret in {path} (mode {mode:o}); chmod o= {path} closes it"
+
+
+def policy_warning(settings: Settings) -> str:
+    """The warning that the server logs of policies which name packs that it does not hold; empty if there are none."""
+    return unheld_packs(load_keys(settings.keys).values(), settings.chosen_packs) if settings.signed else ""
 
 
 def check_packs(settings: Settings, load: Load) -> None:

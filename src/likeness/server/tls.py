@@ -13,7 +13,7 @@ class TlsConnection(SSLProtocol):
 
     asyncio closes the connection upon a client's close_notify. Here, as with TCP, it stays open if the application's
     `eof_received` returns True. Nor does closing it wait for the client's close_notify: idle clients do not read, and
-    asyncio would wait 30 seconds.
+    asyncio would wait 30 seconds. What the client does not read counts as unread wherever it is kept.
     """
 
     max_size = _READ_BYTES
@@ -37,6 +37,15 @@ class TlsConnection(SSLProtocol):
             server_side=True,
             ssl_handshake_timeout=handshake_seconds,  # type: ignore[arg-type]
         )
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        transport.set_write_buffer_limits(high=0)
+        super().connection_made(transport)
+
+    def _get_write_buffer_size(self) -> int:
+        transport: asyncio.WriteTransport | None = self._transport  # type: ignore[assignment]
+        beneath = 0 if transport is None else transport.get_write_buffer_size()
+        return super()._get_write_buffer_size() + beneath  # type: ignore[misc, no-any-return]
 
     def _call_eof_received(self) -> None:
         if self._app_state is AppProtocolState.STATE_CON_MADE:  # type: ignore[has-type]
