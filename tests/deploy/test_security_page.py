@@ -42,6 +42,7 @@ def test_its_links_lead_somewhere() -> None:
 def test_what_stops_each_attack_can_be_taken_out() -> None:
     """`make defences` has an entry for each row, each in the words of the program as it is now."""
     entries = defences()
+    assert f"({len(entries)} in `tests/defences.toml`" in PAGE
     for each in entries:
         source = (REPOSITORY / MODULES / each.module).read_text("utf-8")
         assert each.removed_from(source) != source
