@@ -20,7 +20,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULES = Path("src", "likeness")
-#: A test that waits for what no longer happens.
+#: For each test: without a defence, it may wait for what no longer happens.
 _SECONDS = 900
 
 
@@ -56,7 +56,7 @@ def outcomes(tests: Iterable[str], copy: Path) -> dict[str, str]:
         env={**os.environ, "PYTHONPATH": str(copy / "src")},
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=_SECONDS * len(wanted),
         check=False,
     )
     said = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED) (\S+?)(?=\[| - |$)", run.stdout, re.MULTILINE)
