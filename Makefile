@@ -96,8 +96,9 @@ lock: $(VENV)/.release-installed ## write the released set, with hashes, to depl
 	$(LOCK) pyproject.toml --output-file deploy/requirements.txt
 	echo 'hatchling>=1.25' | $(LOCK) - --output-file deploy/build-requirements.txt
 
-audit: $(VENV)/.release-installed ## look for known vulnerabilities of the released set; fails, and says so, where a package cannot be looked up
+audit: $(VENV)/.release-installed ## look for known vulnerabilities of the released set and of what builds it; fails, and says so, where a package cannot be looked up
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement deploy/requirements.txt
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement deploy/build-requirements.txt
 
 sbom: $(VENV)/.release-installed ## write dist/likeness.cdx.json: packages, pack files, hashes and licences (CycloneDX)
 	@mkdir -p dist

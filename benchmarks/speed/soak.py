@@ -9,6 +9,7 @@ import http.client
 import itertools
 import json
 import random
+import subprocess
 import threading
 import time
 from base64 import b64encode
@@ -45,8 +46,8 @@ _SHARES = {
 _SIZES = 120
 #: The longest that a request waits for its answer.
 _ANSWER_SECONDS = 600
-#: The file among the results in which the runs are recorded, and how many it keeps.
-RECORD, _RUNS = "soak.json", 3
+#: The file among the results in which all runs are recorded.
+RECORD = "soak.json"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def soak(count: int, *, progress: Callable[[str], None]) -> dict[str, Any]:
         end_mb = server_memory_mb(server.pid)
     return {
         "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "commit": commit(),
         "requests": count,
         "seconds": seconds,
         "before_mb": before_mb,
@@ -161,12 +163,23 @@ def runs_in(path: Path) -> list[dict[str, Any]]:
 
 
 def record(path: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """Adds a run to the last ones of as many requests in `path`, and returns them all."""
+    """Adds a run to those in `path`, of which none is dropped, and returns those of as many requests."""
     rounded = json.loads(json.dumps(run), parse_float=lambda text: float(f"{float(text):.5g}"))
-    runs = [*(each for each in runs_in(path) if each["requests"] == run["requests"]), rounded][-_RUNS:]
+    runs = [*runs_in(path), rounded]
     text = ",\n".join("  " + json.dumps(each) for each in runs)
     path.write_text('{\n "runs": [\n' + text + "\n ]\n}\n")
-    return runs
+    return [each for each in runs if each["requests"] == run["requests"]]
+
+
+def commit() -> str:
+    """The commit of this code; "unknown" outside a repository."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return asked.stdout.strip()
 
 
 def server_memory_mb(pid: int) -> float:

@@ -25,7 +25,12 @@
 text on the wire, word for word (specification sections 4.4, 4.5 and 7.1), and never contains the reason.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+#: The kinds of reason why an object cannot be read, for the server's metrics; docs/operations.md describes them.
+S3Cause = Literal[
+    "not_found", "access_denied", "refused", "configuration", "unavailable", "timeout", "invalid_answer", "throttled"
+]
 
 
 class LikenessError(Exception):
@@ -76,10 +81,14 @@ class ImageTooLarge(RequestError):
 
 
 class InvalidS3Object(RequestError):
-    """The object of an S3Object reference cannot be read, for any reason."""
+    """The object of an S3Object reference cannot be read, for any reason. `cause` is the kind of reason."""
 
     code = "InvalidS3ObjectException"
     service_message = "Unable to get object metadata from S3. Check object key, region and/or access permissions."
+
+    def __init__(self, reason: str = "", cause: S3Cause = "refused") -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class AccessDenied(RequestError):

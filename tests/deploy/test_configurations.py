@@ -23,6 +23,50 @@ from likeness.packs import store
 from likeness.server.configuration import OTHER_VARIABLES, SETTINGS
 
 BIN = Path(sys.executable).parent
+#: What the services of the compose file may have: whoever adds a key decides here whether it weakens their confinement.
+COMPOSE_KEYS = {
+    "build",
+    "cap_drop",
+    "command",
+    "depends_on",
+    "entrypoint",
+    "environment",
+    "healthcheck",
+    "image",
+    "mem_limit",
+    "networks",
+    "pids_limit",
+    "ports",
+    "read_only",
+    "restart",
+    "security_opt",
+    "stop_grace_period",
+    "tmpfs",
+    "volumes",
+}
+#: What the pod and its container may have, in the same way.
+POD_KEYS = {
+    "automountServiceAccountToken",
+    "containers",
+    "enableServiceLinks",
+    "securityContext",
+    "terminationGracePeriodSeconds",
+    "topologySpreadConstraints",
+    "volumes",
+}
+CONTAINER_KEYS = {
+    "env",
+    "image",
+    "imagePullPolicy",
+    "lifecycle",
+    "livenessProbe",
+    "name",
+    "ports",
+    "readinessProbe",
+    "resources",
+    "securityContext",
+    "volumeMounts",
+}
 #: The exposure that `systemd-analyze security` gives the unit, 1.4 of 10, in the tenths that --threshold takes.
 MOST_EXPOSURE = 14
 
@@ -53,6 +97,19 @@ def environments() -> dict[str, dict[str, str]]:
     composed = {name: re.sub(r"\$\{.*\}", "value", value) for name, value in likeness_of_compose().items()}
     pods = {each["name"]: each["value"] for each in pod()["containers"][0]["env"]}
     return {"image": image, "compose": image | composed, "kubernetes": image | pods}
+
+
+def image_user() -> int:
+    """The user of the image, who is also its group."""
+    user, group = dict(containerfile())["USER"].split(":")
+    assert user == group
+    return int(user)
+
+
+def gibibytes(limit: str) -> int:
+    """The amount of memory that compose, systemd and Kubernetes call 4g, 4G and 4Gi."""
+    (number,) = re.findall(r"^(\d+)(?:g|G|Gi)$", limit)
+    return int(number)
 
 
 def likeness_of_compose() -> dict[str, str]:
@@ -125,12 +182,74 @@ def test_the_image_refuses_to_start_without_keys(tmp_path: Path) -> None:
 
 def test_what_is_mounted_is_where_the_image_looks() -> None:
     keys = Path(image_environment()["LIKENESS_KEYS"])
-    assert f"./keys:{keys.parent}:ro" in compose()["services"]["likeness"]["volumes"]
+    assert compose()["services"]["likeness"]["volumes"] == [f"./keys:{keys.parent}:ro"]
     assert pod()["containers"][0]["volumeMounts"] == [{"name": "keys", "mountPath": str(keys.parent), "readOnly": True}]
-    user = dict(containerfile())["USER"].partition(":")[0]
-    assert str(pod()["securityContext"]["fsGroup"]) == user
     assert (DEPLOY / compose()["services"]["likeness"]["build"]["context"]).resolve() == REPOSITORY
     assert (REPOSITORY / compose()["services"]["likeness"]["build"]["dockerfile"]).exists()
+
+
+def test_the_services_of_compose_have_no_key_that_was_not_considered() -> None:
+    """An engine may ignore one that is misspelt, and `privileged` or `cap_add` undo the others."""
+    assert compose().keys() == {"services", "networks", "volumes"}
+    for name, service in compose()["services"].items():
+        assert service.keys() <= COMPOSE_KEYS, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_the_composed_server_is_confined_and_given_time_to_end() -> None:
+    server = compose()["services"]["likeness"]
+    assert server["read_only"] is True
+    assert server["cap_drop"] == ["ALL"]
+    assert "tmpfs" not in server
+    named = dict(unit())
+    assert gibibytes(server["mem_limit"]) == gibibytes(named["MemoryMax"])
+    assert server["pids_limit"] == int(named["TasksMax"])
+    assert int(server["stop_grace_period"].removesuffix("s")) > SETTINGS["grace_seconds"].default
+
+
+def test_only_nginx_is_reached_from_outside_and_only_the_server_reaches_the_store() -> None:
+    services = compose()["services"]
+    assert {name for name, service in services.items() if "ports" in service} == {"nginx"}
+    networks = {name: set(service["networks"]) for name, service in services.items()}
+    assert networks == {"likeness": {"front", "store"}, "nginx": {"front"}, "minio": {"store"}, "reader": {"store"}}
+
+
+def test_nginx_of_compose_is_confined_and_given_what_its_settings_name() -> None:
+    service, settings = compose()["services"]["nginx"], (DEPLOY / "nginx.conf").read_text("utf-8")
+    assert service["read_only"] is True
+    (port,) = re.findall(r"listen (\d+) ssl;", settings)
+    assert service["ports"] == [f"{port}:{port}"]
+    (certificate,) = re.findall(r"ssl_certificate (\S+);", settings)
+    folder = Path(certificate).parent
+    assert service["volumes"] == ["./nginx.conf:/etc/nginx/nginx.conf:ro", f"./tls:{folder}:ro"]
+    (process_id,) = re.findall(r"pid (\S+);", settings)
+    assert service["tmpfs"] == ["/var/cache/nginx", str(Path(process_id).parent)]
+    assert f"server likeness:{image_environment()['LIKENESS_PORT']};" in settings
+
+
+def test_the_pod_has_no_key_that_was_not_considered() -> None:
+    """The schema allows what undoes the confinement: `hostNetwork`, `hostPID`, folders of the host, init containers."""
+    assert pod().keys() <= POD_KEYS
+    (container,) = pod()["containers"]
+    assert container.keys() <= CONTAINER_KEYS
+    assert [set(volume) for volume in pod()["volumes"]] == [{"name", "secret"}]
+
+
+def test_the_pod_has_the_images_user_no_token_and_limits() -> None:
+    user = image_user()
+    assert pod()["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert pod()["automountServiceAccountToken"] is False
+    (container,) = pod()["containers"]
+    limits = container["resources"]["limits"]
+    assert gibibytes(limits["memory"]) == gibibytes(dict(unit())["MemoryMax"])
+    assert limits["cpu"] == container["resources"]["requests"]["cpu"]
+    assert str(container["ports"][0]["containerPort"]) == image_environment()["LIKENESS_PORT"]
 
 
 def test_the_pod_is_confined_probed_and_given_time_to_end() -> None:
@@ -232,7 +351,8 @@ def test_the_user_of_the_unit_can_read_its_settings_and_keys_and_not_change_them
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("this machine allows no mount namespaces")
     page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
-    commands = re.findall(r"```sh\n(.*?)```", page.split("### systemd\n")[1].split("\n### ")[0], re.DOTALL)[0]
+    blocks = re.findall(r"```sh\n(.*?)```", page.split("### systemd\n")[1].split("\n### ")[0], re.DOTALL)
+    (commands,) = (each for each in blocks if "useradd" in each)
     fetching = "env LIKENESS_HOME=/var/lib/likeness /opt/likeness/bin/likeness packs install"
     assert fetching in commands
     shutil.copytree("/etc", tmp_path / "etc", symlinks=True)
@@ -252,6 +372,38 @@ def test_the_user_of_the_unit_can_read_its_settings_and_keys_and_not_change_them
         ["unshare", "--mount", "sh", "-ec", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_installs_the_released_set_as_the_image_does() -> None:
+    """Those steps are carried out by `make image-steps`: their downloads take minutes."""
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", page.split("### systemd\n")[1].split("\n### ")[0], re.DOTALL)
+    (commands,) = (each for each in blocks if "-m venv" in each)
+    places = {"build/venv": "/opt/build", "--wheel-dir dist": "--wheel-dir /opt/wheel"}
+    places |= {"--find-links dist": "--find-links /opt/wheel", "python3 ": "python "}
+    for ours, images in places.items():
+        assert ours in commands
+        commands = commands.replace(ours, images)
+    steps = [rest for word, rest in containerfile() if word == "RUN"]
+    assert commands.splitlines() == [each for each in steps if re.search(r"-m (venv|pip (install|wheel)) ", each)]
+
+
+def test_the_page_says_how_the_base_images_are_pinned() -> None:
+    """Their digests change with each of their updates, which operators choose."""
+    page = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    section = page.split("### Running it\n")[1].split("\n### ")[0]
+    version = dict(containerfile())["ARG"].partition("=")[2]
+    used = {rest.split()[0].replace("${PYTHON}", version) for word, rest in containerfile() if word == "FROM"}
+    used |= {service["image"] for service in compose()["services"].values() if "build" not in service}
+    for image in used:
+        assert "@sha256:" in image or f"`{image}`" in section, image
+
+
+def test_all_that_is_installed_is_audited() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    (recipe,) = re.findall(r"^audit:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    shipped = {f"deploy/{path.name}" for path in DEPLOY.glob("*requirements.txt")}
+    assert set(re.findall(r"--requirement (\S+)", recipe)) == shipped
 
 
 def test_the_folder_of_the_settings_is_not_made_by_systemd() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -17,15 +18,76 @@ from tests.listening import address_of, exit_code
 
 #: What Prometheus itself adds to each series, and the variable of the dashboard.
 ADDED_LABELS = {"job", "instance"}
+#: What Grafana puts into a query, and an example of it.
+VARIABLES = {"$__rate_interval": "5m", "$instance": ".*"}
+#: The columns of a dashboard.
+COLUMNS = 24
+
+
+def dashboard() -> dict[str, Any]:
+    return dict(json.loads((DEPLOY / "grafana.json").read_text("utf-8")))
 
 
 def queries() -> list[str]:
     """Every expression of the dashboard and of the alert rules."""
-    dashboard = json.loads((DEPLOY / "grafana.json").read_text("utf-8"))
-    shown = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    listed = [each["query"] for each in dashboard["templating"]["list"] if each["type"] == "query"]
+    shown = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    listed = [each["query"] for each in dashboard()["templating"]["list"] if each["type"] == "query"]
     (group,) = yaml.safe_load((DEPLOY / "alerts.yml").read_text("utf-8"))["groups"]
     return [*shown, *listed, *(rule["expr"] for rule in group["rules"])]
+
+
+def test_every_panel_has_its_place_and_what_it_shows() -> None:
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        assert panel["type"] == "timeseries"
+        assert panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        place = {name: panel["gridPos"][name] for name in "xywh"}
+        cells = {(place["x"] + column, place["y"] + row) for column in range(place["w"]) for row in range(place["h"])}
+        assert cells, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        references = [target["refId"] for target in panel["targets"]]
+        assert references, panel["title"]
+        assert len(set(references)) == len(references), panel["title"]
+    assert {column for column, _ in taken} == set(range(COLUMNS))
+
+
+def test_the_brackets_of_every_query_are_balanced() -> None:
+    """What can be said about syntax without Prometheus."""
+    closed = {")": "(", "]": "[", "}": "{"}
+    for query in queries():
+        opened: list[str] = []
+        for sign in re.sub(r'"[^"]*"', "", query):
+            if sign in closed.values():
+                opened.append(sign)
+            elif sign in closed:
+                assert opened, query
+                assert opened.pop() == closed[sign], query
+        assert not opened, query
+
+
+def test_prometheus_reads_every_query_of_the_dashboard(tmp_path: Path) -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    shown = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    listed = [each["query"] for each in dashboard()["templating"]["list"] if each["type"] == "query"]
+    # Grafana's own function: the series in it are Prometheus's.
+    shown += [re.findall(r"^label_values\((.+), \w+\)$", each)[0] for each in listed]
+    rules = []
+    for number, query in enumerate(shown):
+        for variable, example in VARIABLES.items():
+            query = query.replace(variable, example)
+        assert "$" not in query
+        rules.append({"record": f"query_{number}", "expr": query})
+    path = tmp_path / "queries.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    checked = subprocess.run([program, "check", "rules", path], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(rules)} rules found" in checked.stdout
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
-"""The shipped nginx settings, with nginx itself: large signed requests pass, metrics and floods do not."""
+"""The shipped nginx settings, with nginx itself: large signed requests pass, metrics, floods and forgeries do not."""
 
 import contextlib
+import http.client
+import json
 import os
 import re
 import select
@@ -13,15 +15,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from tests.deploy.conftest import DEPLOY, wait_until_it_listens
-from tests.listening import START_SECONDS, exit_code
-from tests.server.conftest import free_port, make_certificate
+from tests.deploy.conftest import DEPLOY
+from tests.listening import START_SECONDS, address_of, exit_code
+from tests.server.conftest import HEADERS, Answer, free_port, make_certificate, read_answer, wait_for
 
 from likeness.aws.keys import Record, create_key
 
@@ -29,16 +33,25 @@ pytestmark = pytest.mark.engine
 
 MOST_INLINE_BYTES = 5_242_880
 CONFIGURATION = (DEPLOY / "nginx.conf").read_text("utf-8")
+#: What OpenSSL allows at its lowest level, so that the versions offered decide about a handshake and nothing else does.
+ANY_CIPHER = "DEFAULT:@SECLEVEL=0"
+ONLY_OVER_TLS = {
+    "Effect": "Allow",
+    "Action": "rekognition:CompareFaces",
+    "Resource": "*",
+    "Condition": {"Bool": {"aws:SecureTransport": "true"}},
+}
 
 
 @dataclass
 class Front:
-    """A running nginx before a server that also answers below /faces."""
+    """A running nginx before a server that also answers below /faces, and whose key compares over TLS only."""
 
     port: int
     certificate: Path
     key: Record
     server: "subprocess.Popen[bytes]"
+    access_log: Path
 
     def status(self, path: str) -> int:
         context = ssl.create_default_context(cafile=str(self.certificate))
@@ -47,6 +60,28 @@ class Front:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
+
+    def post(self, source: str = "127.0.0.1", **headers: str) -> Answer:
+        """The answer to a request without a body and with further headers, from an address."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        connection = http.client.HTTPSConnection(
+            "localhost", self.port, context=context, timeout=60, source_address=(source, 0)
+        )
+        sent = HEADERS | {name.replace("_", "-"): value for name, value in headers.items()}
+        with contextlib.closing(connection):
+            connection.request("POST", "/", headers=sent)
+            return read_answer(connection)
+
+    def handshake(self, version: ssl.TLSVersion) -> str | None:
+        """The version that a client gets which offers only this one; ssl.SSLError if it gets none."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        context.set_ciphers(ANY_CIPHER)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        with plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
+            return connection.version()
 
     def ask(self, source: str = "127.0.0.1") -> ssl.SSLSocket:
         """A connection from an address, on which a request has been sent."""
@@ -66,32 +101,40 @@ def front(standard_pack: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("nginx")
     certificate, secret = make_certificate(folder)
     keys = folder / "keys.json"
-    key, port = create_key(keys, user="tester"), free_port()
-    (folder / "nginx.conf").write_text(adapted(folder, port, certificate, secret))
-    log = folder / "stderr"
-    command = [Path(sys.executable).parent / "likeness", "serve", "--unix-socket", folder / "likeness.sock"]
-    command += ["--keys", keys, "--trusted-proxies", "*", "--path-prefix", "/faces"]
+    key, port = create_key(keys, user="tester", policy={"Statement": [ONLY_OVER_TLS]}), free_port()
+    log, access_log = folder / "stderr", folder / "access.jsonl"
+    command = [Path(sys.executable).parent / "likeness", "serve", "--port", "0", "--access-log", access_log]
+    # The callers' network is trusted, as that of the pods is in Kubernetes.
+    command += ["--keys", keys, "--trusted-proxies", "127.0.0.0/8", "--path-prefix", "/faces"]
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(ended(command, log))
+        upstream = urlsplit(address_of(server, log)).netloc
+        (folder / "nginx.conf").write_text(adapted(folder, upstream, port, certificate, secret))
+        proxy = subprocess.Popen([program, "-e", "stderr", "-p", folder, "-c", "nginx.conf", "-g", "daemon off;"])
+        stack.callback(proxy.wait, timeout=60)
+        stack.callback(proxy.terminate)
+        wait_until_it_answers(proxy, port)
+        yield Front(port, certificate, key, server, access_log)
+
+
+@contextlib.contextmanager
+def ended(command: Sequence[str | Path], log: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A server that has ended as it should afterwards."""
     with log.open("wb") as stream:
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stream)
-    wait_until_it_listens(server, log)
-    started = [program, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf", "-g", "daemon off;"]
-    proxy = subprocess.Popen(started)
     try:
-        wait_until_it_answers(proxy, port)
-        yield Front(port, certificate, key, server)
+        yield server
     finally:
-        proxy.terminate()
         server.terminate()
         assert exit_code(server, log) == 0
-        proxy.wait(timeout=60)
 
 
-def adapted(folder: Path, port: int, certificate: Path, secret: Path) -> str:
+def adapted(folder: Path, upstream: str, port: int, certificate: Path, secret: Path) -> str:
     """The shipped settings with the places of this test."""
     settings = CONFIGURATION
     changed = {
-        "server likeness:8080;": f"server unix:{folder}/likeness.sock;",
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "server likeness:8080;": f"server {upstream};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl; ssl_ciphers {ANY_CIPHER};",
         "/etc/nginx/tls/cert.pem": str(certificate),
         "/etc/nginx/tls/key.pem": str(secret),
         "/run/nginx.pid": str(folder / "nginx.pid"),
@@ -118,6 +161,30 @@ def test_signed_requests_pass(portraits: dict[str, Path], front: Front) -> None:
     for _ in range(2):
         answer = client.compare_faces(SourceImage=largest, TargetImage=largest)
         assert len(answer["FaceMatches"]) == 1
+
+
+def test_the_server_sees_the_clients_address_and_not_what_it_claims(front: Front) -> None:
+    assert front.post("127.0.0.2", X_Forwarded_For="203.0.113.9", User_Agent="forger").status == 400  # unsigned
+    wait_for(lambda: "forger" in front.access_log.read_text())
+    records = map(json.loads, front.access_log.read_text().splitlines())
+    assert [each["client"] for each in records if each["user_agent"] == "forger"] == ["127.0.0.2"]
+
+
+def test_a_body_beyond_two_photos_does_not_reach_the_server(front: Front) -> None:
+    answer = front.post(Content_Length=str(17 * 2**20))
+    assert answer.status == 413
+    assert b"nginx" in answer.body  # the server's own has no body
+
+
+def test_only_tls_1_2_and_newer_is_spoken(front: Front) -> None:
+    assert front.handshake(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    assert front.handshake(ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+    for older in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        with pytest.raises(ssl.SSLError) as refused:
+            front.handshake(older)
+        # Where the client's own OpenSSL cannot offer it, the directive itself is what can be examined.
+        assert refused.value.reason in ("TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE")
+    assert re.findall(r"ssl_protocols (.*);", CONFIGURATION) == ["TLSv1.2 TLSv1.3"]
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,10 @@ class Running:
 
 
 def read_answer(connection: http.client.HTTPConnection) -> Answer:
-    response = connection.getresponse()
+    return read_response(connection.getresponse())
+
+
+def read_response(response: http.client.HTTPResponse) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
 
 

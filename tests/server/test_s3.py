@@ -210,6 +210,14 @@ def configured(
     return server
 
 
+def failures(server: Running) -> dict[str, float]:
+    """The requests whose objects could not be read, by cause."""
+    page = server.get("/metrics").body.decode()
+    return {
+        cause: float(n) for cause, n in re.findall(r'^likeness_s3_failures_total\{cause="(\w+)"\} (\S+)$', page, re.M)
+    }
+
+
 @pytest.mark.parametrize(("name", "bucket"), [("a.jpg", BUCKET), ("c.jpg", "folder-1")])
 def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
     answer = configured.request(s3_body(name, bucket))
@@ -219,28 +227,43 @@ def test_compares_objects(configured: Running, name: str, bucket: str) -> None:
 
 @pytest.mark.fault
 @pytest.mark.parametrize(
-    ("name", "bucket", "version", "code", "reason"),
+    ("name", "bucket", "version", "cause", "reason"),
     [
-        ("missing.jpg", BUCKET, None, "InvalidS3ObjectException", "there is no such object"),
-        ("a.jpg", "missing-bucket", None, "InvalidS3ObjectException", "there is no such bucket"),
-        ("a.jpg", BUCKET, "0", "InvalidS3ObjectException", "version 0: "),
-        ("a.jpg", "hanging", None, "InvalidS3ObjectException", "does not answer in time"),
-        ("a.jpg", "gone", None, "InvalidS3ObjectException", "cannot be reached"),
-        ("../secret", "folder-1", None, "InvalidS3ObjectException", "plain relative path"),
-        ("link", "folder-1", None, "InvalidS3ObjectException", "is a link"),
-        ("large.jpg", BUCKET, None, "ImageTooLargeException", "15728641 bytes"),
-        ("empty.jpg", BUCKET, None, "InvalidImageFormatException", "no bytes"),
-        ("no-face.jpg", BUCKET, None, "InvalidParameterException", "no face found"),
+        ("missing.jpg", BUCKET, None, "not_found", "there is no such object"),
+        ("a.jpg", "missing-bucket", None, "not_found", "there is no such bucket"),
+        ("a.jpg", BUCKET, "0", "not_found", "version 0: "),
+        ("a.jpg", "hanging", None, "timeout", "does not answer in time"),
+        ("a.jpg", "gone", None, "unavailable", "cannot be reached"),
+        ("../secret", "folder-1", None, "not_found", "plain relative path"),
+        ("link", "folder-1", None, "refused", "is a link"),
     ],
 )
 def test_causes_look_the_same_to_the_caller_and_are_told_apart_in_the_log(
-    configured: Running, name: str, bucket: str, version: str | None, code: str, reason: str
+    configured: Running, name: str, bucket: str, version: str | None, cause: str, reason: str
 ) -> None:
+    before = failures(configured)
     answer = configured.request(s3_body(name, bucket, version))
-    assert (answer.status, answer.code) == (400, code)
-    if code == "InvalidS3ObjectException":
-        assert answer.json["Message"] == METADATA_TEXT
+    assert (answer.status, answer.code, answer.json["Message"]) == (400, "InvalidS3ObjectException", METADATA_TEXT)
     assert reason in configured.log()[-1]["reason"]
+    assert failures(configured) == before | {cause: before[cause] + 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("large.jpg", "ImageTooLargeException", "15728641 bytes"),
+        ("empty.jpg", "InvalidImageFormatException", "no bytes"),
+        ("no-face.jpg", "InvalidParameterException", "no face found"),
+    ],
+)
+def test_an_object_that_is_no_photo_is_no_failure_of_the_store(
+    configured: Running, name: str, code: str, reason: str
+) -> None:
+    before = failures(configured)
+    answer = configured.request(s3_body(name))
+    assert (answer.status, answer.code) == (400, code)
+    assert reason in configured.log()[-1]["reason"]
+    assert failures(configured) == before
 
 
 def from_a_page(server: Running, origin: str, data: bytes, **headers: str) -> Answer:
@@ -280,9 +303,12 @@ def test_an_unsigned_page_of_an_origin_that_is_named_may_refer_to_objects(serve:
 @pytest.mark.fault
 @pytest.mark.parametrize(("number", "reason"), [(at, reason) for at, (_, reason) in enumerate(INVALID_ANSWERS)])
 def test_any_invalid_answer_of_a_store_is_the_services_error(configured: Running, number: int, reason: str) -> None:
+    before = failures(configured)
     answer = configured.request(s3_body("a.jpg", f"b-{number}"))
     assert (answer.status, answer.code, answer.json["Message"]) == (400, "InvalidS3ObjectException", METADATA_TEXT)
     assert reason in configured.log()[-1]["reason"]
+    cause = "unavailable" if "closes the connection" in reason else "invalid_answer"
+    assert failures(configured) == before | {cause: before[cause] + 1}
 
 
 def test_both_images_are_loaded_at_the_same_time(configured: Running) -> None:

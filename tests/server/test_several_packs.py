@@ -1,6 +1,7 @@
 """Several packs in one server: chosen by keys' policies, tried in the shadow of another, within a memory limit."""
 
 import asyncio
+import logging
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,11 @@ class Scripted:
         self.closed = True
 
 
+def of_this_module(caplog: pytest.LogCaptureFixture, level: str) -> list[logging.LogRecord]:
+    """The records of the shadow alone: threads that other tests have left may log too."""
+    return [record for record in caplog.records if (record.name, record.levelname) == (several_packs.__name__, level)]
+
+
 def test_the_pack_of_a_name_answers_and_others_do_not() -> None:
     main, new = Scripted(), Scripted()
     packs = SeveralPacks(main, {"new": new}, None)
@@ -73,8 +79,7 @@ def test_a_shadow_changes_no_answer_and_only_counts_are_logged(caplog: pytest.Lo
     new.answer = True
     for _ in range(several_packs.LOGGED_EVERY - 4):
         packs.compare(b"", b"", **CHOSEN)
-    logged = [record.message for record in caplog.records if record.levelname == "INFO"]
-    assert logged == [
+    assert [record.message for record in of_this_module(caplog, "INFO")] == [
         "shadow new: 1 of 1 decisions differ, 0 failed",
         "shadow new: 1 of 100 decisions differ, 2 failed",
     ]
@@ -88,7 +93,7 @@ def test_a_bug_of_the_shadow_is_logged_once_per_many_with_its_count(caplog: pyte
     packs = SeveralPacks(Scripted(), {"new": Scripted(RuntimeError("broken"))}, "new")
     for _ in range(several_packs.LOGGED_EVERY + 1):
         packs.compare(b"", b"", **CHOSEN)
-    bugs = [record for record in caplog.records if record.levelname == "ERROR"]
+    bugs = of_this_module(caplog, "ERROR")
     assert [record.message for record in bugs] == [
         "the shadow pack new failed (1 so far)",
         f"the shadow pack new failed ({several_packs.LOGGED_EVERY + 1} so far)",

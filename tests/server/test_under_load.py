@@ -9,8 +9,12 @@ import signal
 import socket
 import ssl
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -20,7 +24,18 @@ from botocore.credentials import Credentials
 from likeness.aws.keys import Key, create_key, revoke_key
 from likeness.system.processors import thread_budget
 
-from .conftest import HEADERS, Answer, Running, Serve, body, free_port, make_certificate, read_answer, wait_for
+from .conftest import (
+    HEADERS,
+    Answer,
+    Running,
+    Serve,
+    body,
+    free_port,
+    make_certificate,
+    read_answer,
+    s3_body,
+    wait_for,
+)
 from .test_workers import children
 from .traffic import Sign, Traffic, UnixConnection
 
@@ -87,8 +102,8 @@ def test_a_killed_supervisor_ends_its_workers_and_the_next_server_may_start(serv
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
         second = serve(*flags)
         traffic.wait_answers()
-    assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
-    assert len(traffic.unanswered) <= CLIENTS
+    assert (set(traffic.statuses), traffic.wrong, traffic.unanswered) == ({200}, [], traffic.reset)
+    assert len(traffic.reset) <= CLIENTS  # as for SIGTERM
     # The other worker's lines may still wait: it tells the length of its queue every tenth of a second only.
     wait_for(lambda: len(server.log() + second.log()) == traffic.statuses[200])
     assert {line["status"] for line in server.log() + second.log()} == {200}
@@ -119,9 +134,10 @@ def test_sigterm_and_sigint_answer_every_request_that_was_sent(serve: Serve, num
         assert (running.result().status, running.result().headers["connection"]) == (200, "close")
         assert server.exit_code() == 0
     assert (readiness.status, readiness.json["status"]) == (503, "stopping")
-    assert (set(traffic.statuses), traffic.wrong) == ({200}, [])
-    # The system may reset a connection that is made in the instant at which the socket is closed.
-    assert len(traffic.unanswered) <= CLIENTS
+    assert (set(traffic.statuses), traffic.wrong, traffic.unanswered) == ({200}, [], traffic.reset)
+    # The system resets a connection that is made between the last one that is accepted and the end of the socket. Its
+    # request is not read: each line of the log is that of an answer.
+    assert len(traffic.reset) <= CLIENTS
     assert [line["status"] for line in server.log()] == [200] * (traffic.statuses[200] + 1)
     assert "unfinished" not in server.errors
 
@@ -275,6 +291,72 @@ def test_a_clock_turned_by_an_hour_refuses_signatures_until_it_is_right(serve: S
     assert len(reasons) == 2, reasons
     # Ten of the eleven are taken; an hour would be worth three more.
     assert [unsigned.request(body()).status for _ in range(2)] == [200, 400]
+
+
+class PhotosStore(BaseHTTPRequestHandler):
+    """A store whose object `7` is the photo for which the stub answers with the similarity 7."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        photo = b"similarity %s " % self.path.rpartition("/")[2].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(photo)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(photo)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def photos_store(port: int) -> Iterator[None]:
+    """A running store; at the end it refuses connections, and those that are open are closed."""
+    open_ones: list[socket.socket] = []
+
+    class Store(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            open_ones.append(request)
+            super().process_request(request, client_address)
+
+    with Store(("127.0.0.1", port), PhotosStore) as store:
+        threading.Thread(target=store.serve_forever, args=(0.05,), daemon=True).start()
+        yield
+        store.shutdown()
+        for each in open_ones:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_store_that_is_gone_for_a_while_costs_only_the_requests_that_read_from_it(serve: Serve) -> None:
+    port = free_port()
+    server = serve("--s3-endpoint-url", f"http://127.0.0.1:{port}", "--s3-anonymous")
+    server.wait_ready()
+    from_s3 = Traffic(server.connect, 2, make=lambda similarity: s3_body(str(similarity)))
+    with Traffic(server.connect, CLIENTS) as inline, from_s3:
+        with photos_store(port):
+            from_s3.wait_answers()
+        from_s3.wait_answers(status=400)
+        inline.wait_answers()
+        with photos_store(port):
+            from_s3.wait_answers()
+            inline.wait_answers()
+    assert (set(inline.statuses), inline.wrong, inline.refused, inline.unanswered) == ({200}, [], [], [])
+    assert (set(from_s3.codes), from_s3.wrong, from_s3.refused, from_s3.unanswered) == (
+        {"InvalidS3ObjectException"},
+        [],
+        [],
+        [],
+    )
+    failed = {line["reason"].partition(": ")[2] for line in server.log() if line["status"] == 400}
+    assert "the store cannot be reached" in failed
+    assert server.gauge('s3_failures_total{cause="unavailable"}') == from_s3.statuses[400]
 
 
 def test_without_descriptors_new_connections_wait_or_replace_idle_ones(serve: Serve) -> None:

@@ -64,7 +64,7 @@ def test_a_slow_body_ends_at_the_deadline_and_closes_the_connection(
                 break
         dripping.set()
         try:
-            while True:
+            for _ in range(600):  # half a minute
                 connection.sendall(b"1")
                 time.sleep(0.05)
         except OSError:
@@ -97,6 +97,21 @@ def test_an_endless_error_body_is_read_up_to_a_limit(misbehaving: Misbehaving, s
     with pytest.raises(InvalidS3Object):
         fetch(misbehaving(pour), attempts=1)
     assert sent < 16 * MIB  # what the system's buffers hold
+
+
+@pytest.mark.parametrize(("size", "cause"), [(60 * 1024, "there is no such object"), (80 * 1024, "the store")])
+def test_the_cause_in_an_error_body_is_read_up_to_the_limit(misbehaving: Misbehaving, size: int, cause: str) -> None:
+    """A larger body is announced, well-formed and arrives at once, and is not read whole all the same."""
+    start, end = b"<Error><Message>", b"</Message><Code>NoSuchKey</Code></Error>"
+    error = start + b"m" * (size - len(start + end)) + end
+    head = b"HTTP/1.1 400 No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size
+
+    def refuse(connection: socket.socket, number: int) -> None:
+        connection.sendall(head + (b"" if read_request(connection).startswith(b"HEAD") else error))
+
+    with pytest.raises(InvalidS3Object, match=cause) as caught:
+        fetch(misbehaving(refuse), attempts=1)
+    assert ("no such object" in str(caught.value)) == (size < 64 * 1024)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nno header\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"])

@@ -251,6 +251,35 @@ def test_a_store_that_asks_to_slow_down(misbehaving: Misbehaving) -> None:
     assert caught.value.code == "ProvisionedThroughputExceededException"
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "cause"),
+    [
+        (403, b"AccessDenied", "access_denied"),
+        (403, b"InvalidAccessKeyId", "configuration"),
+        (403, b"SignatureDoesNotMatch", "configuration"),
+        (400, b"ExpiredToken", "configuration"),
+        (403, b"RequestTimeTooSkewed", "configuration"),
+        (403, b"InvalidObjectState", "refused"),
+        (404, b"NoSuchKey", "not_found"),
+        (405, b"MethodNotAllowed", "refused"),
+        (500, b"InternalError", "unavailable"),
+        (503, b"", "unavailable"),
+        (400, b"", "invalid_answer"),
+    ],
+)
+def test_an_error_of_the_store_has_its_cause(misbehaving: Misbehaving, status: int, code: bytes, cause: str) -> None:
+    body = b"<Error><Code>%s</Code></Error>" % code if code else b""
+
+    def refuse(connection: socket.socket, number: int) -> None:
+        head = read_request(connection).startswith(b"HEAD")
+        connection.sendall(b"HTTP/1.1 %d No\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
+        connection.sendall(b"" if head else body)
+
+    with pytest.raises(InvalidS3Object) as caught:
+        fetch(store(misbehaving(refuse), attempts=1), "x")
+    assert caught.value.cause == cause
+
+
 def test_a_store_that_cannot_be_reached() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -264,8 +293,9 @@ def test_without_credentials_the_reason_says_so(s3_url: str, monkeypatch: pytest
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(InvalidS3Object, match="no credentials"):
+    with pytest.raises(InvalidS3Object, match="no credentials") as caught:
         fetch(S3Store(StoreSettings(endpoint_url=s3_url)), "x")
+    assert caught.value.cause == "configuration"
 
 
 def test_credentials_of_a_profile(s3_url: str, s3_admin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -280,8 +310,9 @@ def test_credentials_of_a_profile(s3_url: str, s3_admin: Any, monkeypatch: pytes
 
 
 def test_settings_that_botocore_refuses_are_an_error_of_the_object() -> None:
-    with pytest.raises(InvalidS3Object, match="settings of the store"):
+    with pytest.raises(InvalidS3Object, match="settings of the store") as caught:
         fetch(store("http://"), "x")
+    assert caught.value.cause == "configuration"
     with pytest.raises(InvalidS3Object, match="settings of the store"):
         fetch(store("http://127.0.0.1:9", region="no region"), "x")
 

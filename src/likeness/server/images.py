@@ -125,14 +125,16 @@ class ImageReader:
         place = f"s3://{reference.bucket}/{reference.name}"
         held = sum(each == store for each in self._abandoned.values())
         if held >= self._most_held:
-            raise InvalidS3Object(f"{place}: the store does not answer: {held} overdue reads hold threads")
+            raise InvalidS3Object(f"{place}: the store does not answer: {held} overdue reads hold threads", "timeout")
         reading = self._pool.submit(fetch)
         try:
             # The store checks the deadline between reads; this is for a read that does not return.
             async with asyncio.timeout_at(deadline):
                 return await asyncio.wrap_future(reading)
         except TimeoutError as error:
-            raise InvalidS3Object(f"{place}: the store did not send it before the request's deadline") from error
+            raise InvalidS3Object(
+                f"{place}: the store did not send it before the request's deadline", "timeout"
+            ) from error
         finally:
             if not reading.done() and not reading.cancel():
                 self._abandoned[reading] = store

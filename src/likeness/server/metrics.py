@@ -6,14 +6,15 @@ a snapshot of its series to shared memory, and the worker that answers adds them
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 
 from likeness.aws.errors import UnknownOperation
-from likeness.errors import RateExceeded, Throttled
+from likeness.errors import InvalidS3Object, RateExceeded, S3Cause, Throttled
 from likeness.server.request_context import RequestContext
 from likeness.server.sharing import SharedState
+from likeness.sources.store import S3RateExceeded
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram, Metric
@@ -78,12 +79,17 @@ class Metrics:
         self.lost_decoders = self._counter(
             "likeness_decoders_lost", "Decoder processes that a photo ended, by cause; each was replaced.", ("cause",)
         )
+        self.s3_failures = self._counter(
+            "likeness_s3_failures", "Requests whose objects could not be read, by cause.", ("cause",)
+        )
         self._dropped: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         for name in ("SuccessfulRequestCount", "ThrottledCount", "ServerErrorCount", "UserErrorCount"):
             self._of(self.cloudwatch, name, _OPERATION)
         # increase() sees nothing where a series begins at 1, so the first bug needs a 0 before it.
         self._of(self.requests, "500", "InternalServerError")
+        for cause in get_args(S3Cause):
+            self._of(self.s3_failures, cause)
 
     def _define_gauges(self) -> None:
         self.queue = self._gauge("likeness_queue_length", "Requests that wait.")
@@ -145,6 +151,8 @@ class Metrics:
         self.body_bytes.inc(context.body_bytes)
         for stage, seconds in context.seconds.items():
             self._of(self.stages, stage).observe(seconds)
+        if isinstance(context.error, (InvalidS3Object, S3RateExceeded)):
+            self._of(self.s3_failures, context.error.cause).inc()
         if context.trace is not None:
             self._of(self.faces, "source").inc(context.trace.source_faces)
             self._of(self.faces, "target").inc(context.trace.target_faces)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, S3Cause, SettingsError
 from likeness.sources.store import ListedObject
 
 _CHUNK_BYTES = 1 << 20
@@ -21,15 +21,15 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW"
 # Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
-_CAUSES = {
-    errno.ENOENT: "there is no such file",
-    errno.ENOTDIR: "a part of the name is not a folder, or is a link",
-    errno.ELOOP: "a part of the name is a link",
-    errno.EACCES: "the server may not read it",
-    errno.EPERM: "the server may not read it",
-    errno.ENAMETOOLONG: "a part of the name is too long",
-    errno.ENXIO: "it is not a regular file",
-    errno.ETIMEDOUT: "it is not read before the request's deadline",
+_CAUSES: dict[int, tuple[str, S3Cause]] = {
+    errno.ENOENT: ("there is no such file", "not_found"),
+    errno.ENOTDIR: ("a part of the name is not a folder, or is a link", "not_found"),
+    errno.ELOOP: ("a part of the name is a link", "refused"),
+    errno.EACCES: ("the server may not read it", "access_denied"),
+    errno.EPERM: ("the server may not read it", "access_denied"),
+    errno.ENAMETOOLONG: ("a part of the name is too long", "not_found"),
+    errno.ENXIO: ("it is not a regular file", "refused"),
+    errno.ETIMEDOUT: ("it is not read before the request's deadline", "timeout"),
 }
 
 
@@ -51,13 +51,14 @@ class DirectoryStore:
         """
         if version is not None:
             raise InvalidS3Object(
-                f"bucket {bucket!r} is a folder, which has no versions, but version {version!r} was asked for"
+                f"bucket {bucket!r} is a folder, which has no versions, but version {version!r} was asked for",
+                "not_found",
             )
         try:
             data = self._read(_parts(bucket, name), max_bytes, deadline)
         except OSError as error:
-            cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno or 0))
-            raise InvalidS3Object(f"file {name!r} of bucket {bucket!r} (a folder): {cause}") from error
+            text, cause = _explained(error)
+            raise InvalidS3Object(f"file {name!r} of bucket {bucket!r} (a folder): {text}", cause) from error
         if not data:
             raise InvalidImageFormat(f"file {name!r} of bucket {bucket!r} (a folder) has no bytes")
         if len(data) > max_bytes:
@@ -79,8 +80,10 @@ class DirectoryStore:
                     if path.startswith(prefix) and stat.S_ISREG(status.st_mode):
                         yield ListedObject(path, f"{status.st_size} {status.st_mtime_ns}")
         except OSError as error:
-            cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno or 0))
-            raise InvalidS3Object(f"{prefix!r} of bucket {bucket!r} (a folder) cannot be listed: {cause}") from error
+            text, cause = _explained(error)
+            raise InvalidS3Object(
+                f"{prefix!r} of bucket {bucket!r} (a folder) cannot be listed: {text}", cause
+            ) from error
 
     def _read(self, parts: list[str], max_bytes: int, deadline: float) -> bytes:
         """At most `max_bytes` + 1 bytes of the file at `parts`. Raises OSError."""
@@ -111,17 +114,26 @@ class DirectoryStore:
         return bytes(data)
 
 
+def _explained(error: OSError) -> tuple[str, S3Cause]:
+    """What an error of the system means, in words and as a cause."""
+    number = error.errno or 0
+    return _CAUSES.get(number, (os.strerror(number), "unavailable"))
+
+
 def _parts(bucket: str, name: str) -> list[str]:
     """The parts of an object's name. Raises InvalidS3Object for one that is not a plain relative path."""
     parts = name.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise InvalidS3Object(
-            f"{name!r} is not the name of a file in bucket {bucket!r}: it must be a plain relative path"
+            f"{name!r} is not the name of a file in bucket {bucket!r}: it must be a plain relative path",
+            "not_found",
         )
     try:
         os.fsencode(name)
     except UnicodeEncodeError as error:
-        raise InvalidS3Object(f"{name!r} in bucket {bucket!r} cannot be a file's name on this system") from error
+        raise InvalidS3Object(
+            f"{name!r} in bucket {bucket!r} cannot be a file's name on this system", "not_found"
+        ) from error
     return parts
 
 

@@ -25,8 +25,9 @@ from botocore.exceptions import (
     IncompleteReadError,
     ReadTimeoutError,
 )
+from botocore.exceptions import ConnectionError as StoreConnectionError
 
-from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError
+from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, RequestError, S3Cause
 from likeness.sources.bounded_http import answers_until, bounded
 from likeness.sources.credentials import Credentials, CredentialsFinder
 from likeness.sources.store import ListedObject, S3RateExceeded, StoreSettings
@@ -112,7 +113,9 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return
             if not token or token == before:
-                raise InvalidS3Object(f"{place}: the store announces another page without a token for it")
+                raise InvalidS3Object(
+                    f"{place}: the store announces another page without a token for it", "invalid_answer"
+                )
 
     def _page(self, asked: Mapping[str, str], place: str) -> Any:
         # Not botocore's paginator, which ends at an error: here a page that failed is requested again.
@@ -141,7 +144,7 @@ class S3Store:
                 # botocore lets the exceptions of its parsers through, whose texts hold the response: here, a photo.
                 _check_time(deadline, place)
                 raise InvalidS3Object(
-                    f"{place}: the store's response cannot be parsed ({type(error).__name__})"
+                    f"{place}: the store's response cannot be parsed ({type(error).__name__})", "invalid_answer"
                 ) from None
         raise AssertionError("unreachable: attempts is at least 1")
 
@@ -187,21 +190,10 @@ class S3Store:
                 self._finder.forget()
             if code in _THROTTLING:
                 return S3RateExceeded(f"{place}: the store asks to slow down ({code})")
-            return InvalidS3Object(f"{place}: {_CAUSES.get(code, 'the store refuses')} ({status} {code})")
-        if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)):
-            return InvalidS3Object(f"{place}: the store does not answer in time")
-        if isinstance(error, EndpointConnectionError):
-            return InvalidS3Object(f"{place}: the store cannot be reached")
-        if isinstance(error, FlexibleChecksumError):
-            return InvalidS3Object(
-                f"{place}: its bytes do not match the checksum that the store sends; upload it again"
-            )
-        broken = _broken_http(error)
-        if broken is not None:
-            return InvalidS3Object(f"{place}: the store's response is not valid HTTP ({type(broken).__name__})")
-        if isinstance(error, _TRANSIENT_ERRORS):
-            return InvalidS3Object(f"{place}: the store closes the connection early ({type(error).__name__})")
-        return InvalidS3Object(f"{place}: {type(error).__name__}: {error}")
+            text = f"{_CAUSES.get(code, 'the store refuses')} ({status} {code})"
+            return InvalidS3Object(f"{place}: {text}", _cause_of_refusal(code, status))
+        text, cause = _cause_of_failure(error)
+        return InvalidS3Object(f"{place}: {text}", cause)
 
     def _connected(self, place: str, deadline: float) -> Any:
         """The botocore client; shared, as clients are thread-safe, and recreated for new credentials."""
@@ -221,9 +213,15 @@ class S3Store:
         try:
             found = self._finder.find(deadline)
         except InvalidS3Object as error:
-            raise InvalidS3Object(f"{place}: {error}") from error
+            raise InvalidS3Object(f"{place}: {error}", "configuration") from error
+        except BotoCoreError as error:
+            if _is_transient(error):
+                raise
+            raise InvalidS3Object(f"{place}: {type(error).__name__}: {error}", "configuration") from error
         if found is None:
-            raise InvalidS3Object(f"{place}: the server has no credentials for this store; see [s3] in its settings")
+            raise InvalidS3Object(
+                f"{place}: the server has no credentials for this store; see [s3] in its settings", "configuration"
+            )
         return found
 
     def _connect(self, credentials: Credentials) -> Any:
@@ -256,7 +254,7 @@ class S3Store:
                 config=Config(**options),
             )
         except ValueError as error:  # botocore's for an invalid address or region
-            raise InvalidS3Object(f"the settings of the store cannot be used: {error}") from error
+            raise InvalidS3Object(f"the settings of the store cannot be used: {error}", "configuration") from error
         client.meta.events.register("before-call.s3.HeadBucket", _ask_once_for_region)
         return client
 
@@ -269,11 +267,11 @@ def _ask_once_for_region(context: dict[str, Any], **_: Any) -> None:
 def _check_name(name: str, place: str) -> None:
     """Raises for a name that no object has, or that an HTTP client would change into a path in another bucket."""
     if name.endswith("/"):
-        raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object")
+        raise InvalidS3Object(f"{place}: that is the name of a folder, not of an object", "not_found")
     if any(part in (".", "..") for part in name.split("/")):
-        raise InvalidS3Object(f"{place}: names with the parts '.' or '..' are not served")
+        raise InvalidS3Object(f"{place}: names with the parts '.' or '..' are not served", "not_found")
     if not name.isprintable() and any("\ud800" <= character <= "\udfff" for character in name):
-        raise InvalidS3Object(f"{place!r}: the name is not valid Unicode")
+        raise InvalidS3Object(f"{place!r}: the name is not valid Unicode", "not_found")
 
 
 def _check_head(head: Mapping[str, Any], place: str, max_bytes: int) -> None:
@@ -290,7 +288,39 @@ def _check_head(head: Mapping[str, Any], place: str, max_bytes: int) -> None:
 
 def _check_time(deadline: float, place: str) -> None:
     if time.monotonic() >= deadline:
-        raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline")
+        raise InvalidS3Object(f"{place}: the store is too slow to send it before the request's deadline", "timeout")
+
+
+def _cause_of_refusal(code: str, status: int) -> S3Cause:
+    """The cause of an error with which a store answers."""
+    if code in _OUTDATED or code == "RequestTimeTooSkewed":
+        return "configuration"
+    if code == "InvalidObjectState":
+        return "refused"
+    if status in (403, 404):
+        return "access_denied" if status == 403 else "not_found"
+    if 500 <= status < 600:
+        return "unavailable"
+    # Every S3 names its error; where no code comes, botocore gives the status in its place.
+    return "invalid_answer" if code == str(status) else "refused"
+
+
+def _cause_of_failure(error: BotoCoreError) -> tuple[str, S3Cause]:
+    """What a failure without an answer means, in words and as a cause."""
+    if isinstance(error, (ConnectTimeoutError, ReadTimeoutError)):
+        return "the store does not answer in time", "timeout"
+    if isinstance(error, EndpointConnectionError):
+        return "the store cannot be reached", "unavailable"
+    if isinstance(error, FlexibleChecksumError):
+        return "its bytes do not match the checksum that the store sends; upload it again", "invalid_answer"
+    broken = _broken_http(error)
+    if broken is not None:
+        return f"the store's response is not valid HTTP ({type(broken).__name__})", "invalid_answer"
+    if isinstance(error, _TRANSIENT_ERRORS):
+        return f"the store closes the connection early ({type(error).__name__})", "unavailable"
+    # TLS and proxies fail as connections do.
+    cause: S3Cause = "unavailable" if isinstance(error, StoreConnectionError) else "invalid_answer"
+    return f"{type(error).__name__}: {error}", cause
 
 
 def _broken_http(error: BaseException) -> http.client.HTTPException | None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from msgspec import Meta
 
-from likeness.errors import RateExceeded
+from likeness.errors import RateExceeded, S3Cause
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -16,6 +16,7 @@ class S3RateExceeded(RateExceeded):
     """The store throttles this server (specification section 4.4)."""
 
     service_message = "S3 download limit exceeded."
+    cause: ClassVar[S3Cause] = "throttled"
 
 
 @dataclass(frozen=True, slots=True)

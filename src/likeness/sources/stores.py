@@ -30,13 +30,15 @@ class Stores:
         for number, settings in enumerate(self._settings):
             if fnmatchcase(bucket, settings.pattern):
                 return number
-        raise InvalidS3Object(f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]")
+        raise InvalidS3Object(
+            f"no store is set for bucket {bucket!r}: give it a pattern in [[s3.buckets]]", "not_found"
+        )
 
     def _store_of(self, bucket: str) -> Store:
         try:
             return self._store(self._settings[self.number(bucket)])
         except SettingsError as error:
-            raise InvalidS3Object(str(error)) from error
+            raise InvalidS3Object(str(error), "configuration") from error
 
     def _store(self, settings: StoreSettings) -> Store:
         # Not under a lock: a store that opens slowly, such as a hanging mount, must not block the others.
