@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test pythons oldest newest lint serve bench load soak kills clients image image-steps lock audit sbom fuzz accuracy screenshots clean
+.PHONY: help demo test pythons oldest newest lint serve bench load soak kills clients image image-steps lock audit sbom fuzz defences accuracy screenshots clean
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -108,6 +108,9 @@ SECONDS ?= 60
 fuzz: $(VENV)/.fuzz-installed ## fuzz each parser of untrusted bytes for SECONDS=60; ARGS="jpeg png" for some of them
 	$(BIN)/likeness packs install standard
 	$(BIN)/python -m fuzz.run --seconds $(SECONDS) $(ARGS)
+
+defences: $(VENV)/.test-installed ## take out what stops each attack of docs/security.md, and see that its tests fail (half an hour); ARGS="policy" for some of them
+	$(BIN)/python tests/defences.py $(ARGS)
 
 accuracy: $(VENV)/.test-installed ## measure detection, attributes and error rates on LIKENESS_DATA (half an hour)
 	$(BIN)/python benchmarks/detection.py

@@ -1,16 +1,18 @@
 """Raw bytes to the server: request lines, headers, chunked bodies, several requests on one connection.
 
 The real application answers on a socket pair in this thread; only the engine is a stub. The input arrives in two pieces
-and then ends. Everything that comes back must be HTTP, and nothing a server error.
+and then ends. Everything that comes back must be HTTP, and nothing a server error. Inputs of an odd length come to a
+server behind a proxy, below a path, that demands signatures.
 """
 
 import asyncio
 import logging
 import socket
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from fuzz.formats import folder
+from fuzz.formats import file_of, folder
 from fuzz.target import Target
 from likeness.errors import NoFaceFound
 from likeness.faces import Comparison, QualityFilter
@@ -22,6 +24,7 @@ from likeness.server.settings import Settings
 from likeness.server.sharing import SharedState, WorkerSlot
 
 HEADERS = b"Host: a\r\nX-Amz-Target: RekognitionService.CompareFaces\r\nContent-Type: application/x-amz-json-1.1\r\n"
+FORWARDED = b"X-Forwarded-For: 192.0.2.1, 203.0.113.7\r\nX-Forwarded-Proto: https\r\n"
 BODY = b'{"SourceImage":{"Bytes":"/9j/4AAQ"},"TargetImage":{"Bytes":"/9j/4AAQ"}}'
 #: Those of documents, refusals and errors; 100 is sent before a body.
 STATUSES = {100, 200, 204, 304, 400, 403, 404, 405, 408, 411, 413, 414, 431, 501, 503, 505}
@@ -50,15 +53,23 @@ class StubEngine:
 class Talks:
     """An event loop with the application, and one connection after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_behind_proxy: bool) -> None:
         self.loop = asyncio.new_event_loop()
+        self._settings = Settings(
+            access_log=str(folder() / "access.log"), console=False, header_timeout_seconds=SECONDS
+        )
+        if is_behind_proxy:
+            keys = file_of(b'{"keys": []}', "keys.json")
+            self._settings = replace(
+                self._settings, trusted_proxies=("*",), path_prefix="/faces", auth="sigv4", keys=keys
+            )
         self.failures: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.failures.append(repr(context)))
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(self._start())
 
     async def _start(self) -> None:
-        settings = Settings(access_log=str(folder() / "access.log"), console=False, header_timeout_seconds=SECONDS)
+        settings = self._settings
         slot = WorkerSlot(0, 1, Rates(0.0), SharedState(1))
         app = Application(settings, lambda _settings, _threads: StubEngine(), slot, connections=Connections(10))
         app.loader.start(lambda: self.failures.append("the engine is not loaded"))
@@ -95,16 +106,17 @@ class Talks:
 
 
 @cache
-def talks() -> Talks:
-    """The one application."""
+def talks(is_behind_proxy: bool) -> Talks:
+    """The one application of its kind."""
     logging.disable(logging.CRITICAL)
-    return Talks()
+    return Talks(is_behind_proxy=is_behind_proxy)
 
 
 def run(data: bytes) -> None:
     """Sends the bytes and reads the responses."""
-    answers = talks().answers(data)
-    failures, talks().failures = talks().failures, []
+    server = talks(len(data) % 2 == 1)
+    answers = server.answers(data)
+    failures, server.failures = server.failures, []
     assert not failures, failures
     for status in statuses(answers):
         assert status in STATUSES, status
@@ -142,6 +154,8 @@ def seeds() -> list[bytes]:
         b"OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\nOrigin: https://b\r\nAccess-Control-Request-Method: POST\r\n\r\n",
         post + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n{}x",
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+        *(post.replace(b" /", path) + FORWARDED + b"Content-Length: 2\r\n\r\n{}" for path in (b" /faces", b" /faces/")),
+        *(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in (b"/faces/readyz", b"/faces//readyz")),
     ]
 
 
@@ -182,6 +196,7 @@ TARGET = Target(
             b"Content-Length: +1\r\n",
             b"If-None-Match: *\r\n",
         ),
+        *(b"X-Forwarded-For: [::1]:1\r\n", b"X-Forwarded-For: x\r\n", b"X-Forwarded-Proto: https\r\n", b"/faces"),
     ),
     max_bytes=8192,
 )

@@ -441,6 +441,24 @@ def test_a_refused_key_takes_the_work_of_a_wrong_signature(
     assert work(replace(KEY, expires=NOW)) == ("ExpiredTokenException", expected)
 
 
+@pytest.mark.parametrize("form", ["header", "query"])
+def test_signatures_and_tokens_are_compared_in_constant_time(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = list[bytes]()
+
+    def compare(ours: bytes, theirs: bytes) -> bool:
+        compared.append(theirs)
+        return ours == theirs
+
+    monkeypatch.setattr("likeness.aws.signature.hmac.compare_digest", compare)
+    signed = Signed(secret="wrong", extra=[("X-Amz-Security-Token", "another")])
+    headers, query = (signed.headers(), "") if form == "header" else _wrongly_signed(form)
+    query += "&X-Amz-Security-Token=another" if query else ""
+    assert refused(headers, query=query, lookup_key=lambda _: TEMPORARY) == UNRECOGNIZED
+    signature, token = compared
+    assert len(signature) == 64
+    assert token == b"another"
+
+
 def _wrongly_signed(form: str) -> tuple[list[tuple[str, str]], str]:
     """The headers and the query of a request that claims a key in this form."""
     headers = Signed(secret="wrong").headers()

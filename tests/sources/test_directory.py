@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from likeness.errors import ImageTooLarge, InvalidImageFormat, InvalidS3Object, SettingsError
@@ -178,6 +178,7 @@ def test_swapping_a_folder_for_a_link_never_leaks(bucket: Path, tmp_path: Path) 
 
 
 @settings(max_examples=200, deadline=None)
+@example(["..", "secret"])
 @given(st.lists(st.sampled_from(["..", ".", "a", "b", "", "secret", "bucket", "photo.jpg"]), max_size=6))
 def test_no_name_reaches_the_secret(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     root = tmp_path_factory.getbasetemp() / "property"
