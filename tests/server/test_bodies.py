@@ -27,6 +27,8 @@ def test_memory_is_counted_and_released() -> None:
             await memory.grow(share, 60, later(60))
             await memory.grow(share, 40, later(60))
             assert memory.used == 100
+            with memory.share("b") as other, pytest.raises(Throttled):
+                await memory.grow(other, 1, later(0.01))
         assert memory.used == 0
 
     run(scene())
