@@ -102,3 +102,12 @@ def test_a_photo_behind_a_progressive_one_is_ignored() -> None:
     """Cameras append previews and depth maps. One frame between the scans of another would be refused."""
     photo = jpeg(progressive=True)
     assert (open_image(photo + jpeg()).pixels() == open_image(photo).pixels()).all()
+
+
+def test_a_png_whose_last_chunk_is_longer_than_the_file_is_cut_off() -> None:
+    buffer = io.BytesIO()
+    Pillow.fromarray(data.astronaut()[:160, :160]).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    assert whole[-12:-4] == b"\0\0\0\0IEND"
+    with pytest.raises(InvalidImageFormat, match="it is cut off"):
+        open_image(whole[:-12] + b"\0\0\0\1IEND" + whole[-4:])
