@@ -1,5 +1,6 @@
 """Broken and hostile files: each gets an answer or a clean error, in bounded time and memory."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Pillow
+from skimage import data
 
-from likeness.errors import RequestError
+from likeness.errors import InvalidImageFormat, RequestError
 from likeness.image import open_image
 
 from .mutations import photos
@@ -79,3 +82,32 @@ def test_decoding_photos_damaged_at_random() -> None:
             endings[error.code] += 1
         assert time.thread_time() - started < 2, name
     assert min(endings["damaged"], endings["whole"], endings["InvalidImageFormatException"]) > 100, endings
+
+
+def jpeg(**options: object) -> bytes:
+    buffer = io.BytesIO()
+    Pillow.fromarray(data.astronaut()[:160, :160]).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("at", "value", "reason"), [(1, 0xC3, "a lossless or hier"), (4, 12, "12 bits per colour")])
+def test_a_jpeg_of_a_kind_that_no_camera_writes_is_named(at: int, value: int, reason: str) -> None:
+    photo = bytearray(jpeg())
+    photo[photo.index(b"\xff\xc0") + at] = value
+    with pytest.raises(InvalidImageFormat, match=reason):
+        open_image(bytes(photo))
+
+
+def test_a_photo_behind_a_progressive_one_is_ignored() -> None:
+    """Cameras append previews and depth maps. One frame between the scans of another would be refused."""
+    photo = jpeg(progressive=True)
+    assert (open_image(photo + jpeg()).pixels() == open_image(photo).pixels()).all()
+
+
+def test_a_png_whose_last_chunk_is_longer_than_the_file_is_cut_off() -> None:
+    buffer = io.BytesIO()
+    Pillow.fromarray(data.astronaut()[:160, :160]).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    assert whole[-12:-4] == b"\0\0\0\0IEND"
+    with pytest.raises(InvalidImageFormat, match="it is cut off"):
+        open_image(whole[:-12] + b"\0\0\0\1IEND" + whole[-4:])

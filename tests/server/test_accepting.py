@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from likeness.server.accepting import Acceptor, Connections, _Client, fitting_connections, has_unread
+from likeness.server.accepting import _UNREAD_BYTES, Acceptor, Connections, _Client, fitting_connections, has_unread
 from likeness.server.rates import Rates
 from likeness.server.sharing import SharedState, WorkerSlot
 
@@ -35,6 +35,49 @@ def test_the_longest_silent_connection_of_the_address_with_most_yields() -> None
     assert connections.evict(0)
     assert closed == ["a2", "a3"]
     assert len(connections) == 2
+
+
+def test_the_address_with_most_silent_connections_yields_whichever_came_first() -> None:
+    connections, closed = Connections(10), list[str]()
+    for name in ("b1", "a1", "a2"):
+        add(connections, closed, name, name[0])
+    assert connections.evict(0)
+    assert closed == ["a1"]
+
+
+def test_part_of_a_request_does_not_end_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    connections, closed = Connections(10), list[str]()
+    for name in ("a1", "a2"):
+        add(connections, closed, name)
+    clock.seconds += 2
+    connections.note("a1", silent=True)
+    assert connections.evict(1)
+    assert closed == ["a1"]
+
+
+def test_a_connection_that_is_silent_again_has_no_request_admitted() -> None:
+    connections, closed = Connections(1), list[str]()
+    for name in ("a1", "a2"):
+        add(connections, closed, name)
+        connections.note(name, silent=False)
+        connections.admit(name, "a")
+    assert not connections.admit("closed for another", "b")
+    connections.note("a1", silent=True)
+    assert not connections.is_full
+    assert connections.admit("closed for another", "b")
+
+
+def test_nothing_is_kept_of_addresses_that_are_gone() -> None:
+    connections, closed = Connections(1000), list[str]()
+    for number in range(100):
+        add(connections, closed, f"{number}", f"proxy {number}")
+        connections.note(f"{number}", silent=False, receiving=True)
+        connections.admit(f"{number}", f"caller {number}")
+        connections.remove(f"{number}")
+    assert not connections._by_address
+    assert not connections._receiving
+    assert not connections._silent
 
 
 def test_a_connection_with_a_running_request_does_not_yield() -> None:
@@ -369,6 +412,95 @@ def test_a_handshake_is_allowed_more_time_than_a_request(
                 assert first.recv(1) == b""
 
     asyncio.run(scene())
+
+
+@contextlib.asynccontextmanager
+async def accepting(connections: Connections) -> AsyncIterator[tuple[Acceptor, socket.socket, list[asyncio.Transport]]]:
+    """An acceptor, its listening socket, and the connections that it has handed on."""
+    made: list[asyncio.Transport] = []
+
+    class Noting(Counted):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            made.append(transport)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        acceptor = Acceptor(listener, lambda: Noting(connections), connections, context=None, handshake_seconds=60.0)
+        try:
+            yield acceptor, listener, made
+        finally:
+            acceptor.close()
+            for transport in made:
+                transport.abort()
+            await turns()
+
+
+def test_the_system_keeps_little_of_an_answer_that_is_not_read() -> None:
+    async def scene() -> None:
+        async with accepting(Connections(10)) as (_, listener, made):
+            with socket.create_connection(listener.getsockname()), socket.socket() as other:
+                while not made:
+                    await asyncio.sleep(0.001)
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNREAD_BYTES)
+                bounded = made[0].get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+                assert bounded == other.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_bodies_yield_to_no_connection_while_spare_ones_are_left() -> None:
+    """Its request is not known yet: it may be a health probe, or the same caller's."""
+    connections, closed = Connections(2, spare=5), list[str]()
+    for name in ("a1", "a2", "a3"):
+        add(connections, closed, name)
+        connections.note(name, silent=False, receiving=True)
+        connections.admit(name, "a")
+
+    async def scene() -> None:
+        closed.clear()
+        async with accepting(connections) as (_, listener, made):
+            with socket.create_connection(listener.getsockname()):
+                while not made:
+                    await asyncio.sleep(0.001)
+                assert closed == []
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_those_that_wait_when_accepting_ends_are_accepted_up_to_the_limit() -> None:
+    async def scene() -> None:
+        connections = Connections(2)
+        async with accepting(connections) as (acceptor, listener, made):
+            with contextlib.ExitStack() as stack:
+                for _ in range(4):
+                    stack.enter_context(socket.create_connection(listener.getsockname()))
+                acceptor.close()
+                assert len(connections) == 2
+                await turns()
+                assert len(made) == 2
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
+def test_handshakes_end_when_they_are_told_to(certificate: tuple[Path, Path]) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+
+    async def scene() -> None:
+        connections = Connections(10)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            acceptor = Acceptor(
+                listener, lambda: Counted(connections), connections, context=context, handshake_seconds=3600.0
+            )
+            with socket.create_connection(listener.getsockname()):
+                while not connections:
+                    await asyncio.sleep(0.001)
+                acceptor.close()
+                acceptor.end_handshakes()
+                while connections:
+                    await asyncio.sleep(0.001)
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
 
 
 async def turns() -> None:

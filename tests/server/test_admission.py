@@ -1,4 +1,4 @@
-"""Admission: a bounded queue before a fixed number of threads; rates."""
+"""Admission: a bounded queue before a fixed number of threads."""
 
 import asyncio
 import gc
@@ -8,13 +8,10 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from likeness.errors import RateExceeded, Throttled
+from likeness.errors import Throttled
 from likeness.server.admission import Admission, Unavailable, places
 from likeness.server.fair_queue import Ticket
-from likeness.server.rates import Rates
 
 
 def later(seconds: float) -> float:
@@ -185,54 +182,3 @@ def test_a_server_that_can_take_none_is_a_throttling_with_status_500() -> None:
         500,
         "Service Unavailable",
     )
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def allowed(rates: Rates, key: str, times: int) -> int:
-    count = 0
-    for _ in range(times):
-        try:
-            rates.take(key)
-        except RateExceeded:
-            continue
-        count += 1
-    return count
-
-
-def test_a_bucket_fills_at_its_rate_up_to_its_burst() -> None:
-    clock = Clock()
-    with Rates(2.0, burst=4, clock=clock) as rates:
-        assert allowed(rates, "a", 10) == 4
-        clock.now += 1
-        assert allowed(rates, "a", 10) == 2
-        clock.now += 100
-        assert allowed(rates, "a", 10) == 4
-        assert allowed(rates, "b", 10) == 4
-
-
-def test_rates_of_single_keys() -> None:
-    with Rates(1.0, rates={"fast": 50.0, "free": 0.0}, clock=Clock()) as rates:
-        assert [allowed(rates, key, 500) for key in ("fast", "free", "other")] == [100, 500, 2]
-
-
-def test_without_a_rate_nothing_is_refused() -> None:
-    with Rates(0.0) as rates:
-        assert allowed(rates, "a", 1000) == 1000
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.floats(0.1, 50), st.integers(1, 20), st.lists(st.floats(0, 2), min_size=1, max_size=200))
-def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, pauses: list[float]) -> None:
-    clock = Clock()
-    passed = 0
-    with Rates(rate, burst=burst, clock=clock) as rates:
-        for pause in pauses:
-            clock.now += pause
-            passed += allowed(rates, "key", 1)
-    assert passed <= burst + rate * sum(pauses) + 1e-6

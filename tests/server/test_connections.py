@@ -208,6 +208,26 @@ def test_a_body_that_arrived_in_time_is_read_however_late_the_event_loop_is() ->
     assert asyncio.run(scene()) == b"body"
 
 
+def test_a_client_that_reads_late_keeps_its_connection() -> None:
+    """And nothing of it is kept when it is gone."""
+
+    async def scene() -> None:
+        client, aborted = Client(b""), asyncio.Event()
+        client.abort = aborted.set  # type: ignore[method-assign]
+        connection = make_connection(lambda *_: None, write_seconds=0.05)
+        connection.connection_made(client)
+        connections = connection.open_connections
+        connections.add(_Client(connection, "192.0.2.2"))
+        connection.pause_writing()
+        connection.resume_writing()
+        await asyncio.sleep(0.2)
+        assert not aborted.is_set()
+        connection.connection_lost(None)
+        assert len(connections) == 0
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_client_that_leaves_the_end_of_an_answer_unread_is_disconnected(
     certificate: tuple[Path, Path], tls: bool

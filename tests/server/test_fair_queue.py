@@ -182,6 +182,28 @@ def test_a_request_that_waits_for_its_store_keeps_no_memory() -> None:
     asyncio.run(scene())
 
 
+def test_a_store_is_free_for_the_next_request_when_one_has_read_it() -> None:
+    """Whether it says so, or ends without; and once only."""
+
+    async def scene() -> None:
+        queue = FairQueue(4, most_of_store=1)
+        running = Ticket("a", stores={0})
+        assert await queue.take(running, later(60))
+        for leaves in (True, True, False, False):
+            following = Ticket("b", stores={0})
+            waits = asyncio.ensure_future(queue.take(following, later(60)))
+            await asyncio.sleep(0.01)
+            assert not waits.done()
+            if leaves:
+                queue.leave_store(running, 0)
+                assert await asyncio.wait_for(waits, 10)
+            queue.give(running, 0.05)
+            assert await asyncio.wait_for(waits, 10)
+            running = following
+
+    asyncio.run(scene())
+
+
 def test_no_caller_takes_all_places() -> None:
     async def scene() -> None:
         queue = FairQueue(3, most_of_caller=2)
@@ -277,6 +299,18 @@ def test_a_full_queue_drops_a_request_of_the_caller_with_most() -> None:
     asyncio.run(scene())
 
 
+def test_a_full_queue_drops_none_for_a_caller_that_would_have_as_much() -> None:
+    async def scene() -> None:
+        queue = FairQueue(1)
+        assert await queue.take(Ticket("a"), later(60))
+        waits = asyncio.ensure_future(queue.take(Ticket("b"), later(60)))
+        await asyncio.sleep(0)
+        assert not queue.displace(Ticket("c"))
+        waits.cancel()
+
+    asyncio.run(scene())
+
+
 def test_an_idle_caller_gains_no_credit() -> None:
     async def scene() -> list[str]:
         queue = FairQueue(1)
@@ -300,6 +334,17 @@ def test_callers_that_are_gone_are_forgotten() -> None:
         return len(queue._callers)
 
     assert asyncio.run(scene()) <= 257
+
+
+def test_callers_that_were_refused_are_forgotten() -> None:
+    async def scene() -> None:
+        queue = FairQueue(1)
+        assert await queue.take(Ticket("a"), later(60))
+        refused = [queue.take(Ticket(f"caller {number}"), later(0)) for number in range(300)]
+        assert not any(await asyncio.gather(*refused))
+        assert len(queue._callers) == 1
+
+    asyncio.run(scene())
 
 
 def test_a_request_past_its_deadline_is_refused_and_the_next_one_runs() -> None:

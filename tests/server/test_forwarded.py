@@ -93,6 +93,12 @@ def test_the_scheme_is_the_last_that_a_trusted_proxy_names(values: list[str], sc
     assert seen(ONE, "10.0.0.2", *headers)["scheme"] == "http"
 
 
+def test_any_peer_is_trusted_only_if_none_is_named() -> None:
+    for proxies in (("*", "10.0.0.1"), ("10.0.0.1", "*"), ("*", "*")):
+        with pytest.raises(ValueError, match=r"\*"):
+            seen(proxies, None)
+
+
 def test_addresses_of_one_host_share_and_so_do_sessions_of_one_key() -> None:
     """What a request takes before its key is known; the log and the policies have the address."""
     contexts = [RequestContext("POST", "/", "", (), f"2001:db8:1:1::{n}", secure=False) for n in (1, 2)]

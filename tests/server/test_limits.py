@@ -110,7 +110,7 @@ def test_a_rate_for_each_key_and_its_sessions_together(serve: Serve, keys_file: 
         "Code": "ProvisionedThroughputExceededException",
         "Message": "Provisioned rate exceeded",
     }
-    # That the bucket fills again is shown with a clock of its own in test_admission.
+    # That the bucket fills again is shown with a clock of its own in test_rates.
 
 
 def test_requests_wait_while_the_engine_loads_and_are_refused_at_the_deadline(serve: Serve) -> None:

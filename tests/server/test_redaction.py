@@ -12,7 +12,7 @@ import pytest
 
 from likeness.aws.quoting import MOST
 from likeness.server import redaction
-from likeness.server.redaction import redact, redact_all
+from likeness.server.redaction import MAX_TEXT, redact, redact_all
 
 from .conftest import HEADERS, Running, Serve, s3_body, wait_for
 
@@ -35,6 +35,11 @@ ENCODED = base64.b64encode(PHOTO).decode()
         PHOTO.hex(":"),
         " ".join(map(hex, PHOTO)),
         "".join(f"%{each:02X}" for each in PHOTO[:42]),
+        "\n".join(ENCODED[start : start + 36] for start in range(0, len(ENCODED), 36)),
+        PHOTO.hex()[:150],
+        quote(PHOTO[176:228], safe="").lower(),
+        "".join(f"\\x{each:02x}" for each in PHOTO[:40]),
+        "".join(f"\\u{each:04x}" for each in PHOTO[:30]),
         base64.b85encode(PHOTO).decode(),
         PHOTO.decode("latin-1"),
         PHOTO.decode("utf-8", "replace"),
@@ -44,6 +49,12 @@ def test_data_is_named_and_not_shown(text: str) -> None:
     shown = redact(text)
     assert "characters" in shown
     assert all(text[start : start + 50] not in shown for start in range(len(text) - 50))
+
+
+def test_a_redacted_text_is_cut_at_its_limit_and_no_earlier() -> None:
+    """Data cut short before it is found could pass as a name."""
+    assert redact("a word " * 1000) == ("a word " * 1000)[:MAX_TEXT]
+    assert ENCODED[:12] not in redact("a word " * 68 + ENCODED)
 
 
 #: Octets without regularity, as those of a compressed picture are.
