@@ -163,6 +163,21 @@ def test_the_table_of_load_is_the_record(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [missed for row in rows.values() for missed in load.misses(row)] == []
 
 
+def test_the_page_about_security_says_what_was_fuzzed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY)
+    targets = import_module("fuzz.target").names()
+    runs = json.loads((REPOSITORY / "benchmarks" / "results" / "fuzz.json").read_text("utf-8"))
+    page = " ".join((REPOSITORY / "docs" / "security.md").read_text("utf-8").split())
+    claim = re.search(r"at commit (\w+) ran for 150 seconds, (\d+) minutes in all, with ([\d.]+) million inputs", page)
+    assert claim is not None
+    hour = [run for run in runs if run["commit"] == claim[1]]
+    assert int(sum(run["seconds"] for run in hour) / 60) == int(claim[2]) >= 60
+    assert f"{sum(run['inputs'] for run in hour) / 1e6:.1f}" == claim[3]
+    assert all(run["seconds"] >= 150 for run in hour)
+    assert {run["target"] for run in runs} == set(targets)
+    assert [run for run in runs if run["findings"]] == []
+
+
 def test_the_speed_of_the_readme_is_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(REPOSITORY)
     record = import_module("benchmarks.speed.results").Results.open(

@@ -36,6 +36,7 @@ from .raw_http import HEAD, connect, read_all
         (HEAD + b"Content-Length: 2, 3\r\n\r\n{}", b"400"),
         (HEAD + b"a: b\0c\r\n\r\n", b"400"),
         (b"POST /" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
+        (b"POST /?" + b"a" * 16_384 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
         (HEAD.replace(b" / ", b" /" + 100 * b"%2e/" + b" ") + b"\r\n", b"431"),
         (HEAD.replace(b" / ", b" /?" + 100 * b"&a=b" + b" ") + b"\r\n", b"431"),
     ],

@@ -1,10 +1,12 @@
 """`serve --probe` tells whether the server with the same settings is ready, wherever it listens."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from likeness.cli import serve as command
+from likeness.server import probe as module
 
 from .conftest import Running, Serve, free_port, wait_for
 
@@ -46,3 +48,17 @@ def test_settings_that_a_running_server_can_do_without_are_not_read(serve: Serve
 def test_where_none_listens_and_with_wrong_settings() -> None:
     assert command.main(["--probe", "--port", str(free_port())]) == 1
     assert command.main(["--probe", "--port", "none"]) == 252
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_server_that_says_nothing_is_not_waited_for(
+    family: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.2)
+    path = str(tmp_path / "socket")
+    with socket.socket(family) as listener:
+        listener.bind(path if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        listener.listen()
+        where = ["--unix-socket", path] if family == socket.AF_UNIX else ["--port", str(listener.getsockname()[1])]
+        assert command.main(["--probe", *where]) == 1
+    assert "does not answer: timed out" in capsys.readouterr().err
